@@ -1,0 +1,72 @@
+"""Every exception that leaves the package.
+
+    RedEdgeError
+    ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
+    │   └── ModelCardError                     a model's YAML card is wrong
+    ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
+    │   └── UnsupportedPlatformError           no redis-server wheel for this platform
+    ├── ServerUnavailableError (ConnectionError)   nothing answers at the address
+    ├── MissingModuleError (RuntimeError)      the server lacks RedisTimeSeries or the edge module
+    ├── SourceError (OSError)                  a frame source cannot be opened or read
+    ├── ModelError (RuntimeError)              a model could not be stored or run
+    ├── GearError (RuntimeError)               a gear could not be registered, or reported an error
+    ├── NoDataError (LookupError)              what was asked for is not in Redis (yet)
+    ├── WaitTimeoutError (TimeoutError)        something awaited did not happen in time
+    └── PipelineError (RuntimeError)           a notebook of a pipeline run failed
+
+Messages say what was asked, what was found, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class RedEdgeError(Exception):
+    """Root of all errors of this package."""
+
+
+class ConfigurationError(RedEdgeError, ValueError):
+    """A setting, argument or file is wrong."""
+
+
+class ModelCardError(ConfigurationError):
+    """A model's YAML card is missing, incomplete or contradicts its model file."""
+
+
+class ServerError(RedEdgeError, RuntimeError):
+    """The embedded server could not be started or stopped."""
+
+
+class UnsupportedPlatformError(ServerError):
+    """There is no redis-server for this platform among the installed packages."""
+
+
+class ServerUnavailableError(RedEdgeError, ConnectionError):
+    """Nothing answers at the address asked for."""
+
+
+class MissingModuleError(RedEdgeError, RuntimeError):
+    """The server lacks RedisTimeSeries or the edge module."""
+
+
+class SourceError(RedEdgeError, OSError):
+    """A frame source cannot be opened or read."""
+
+
+class ModelError(RedEdgeError, RuntimeError):
+    """A model could not be stored or run."""
+
+
+class GearError(RedEdgeError, RuntimeError):
+    """A gear could not be registered, or reported an error."""
+
+
+class NoDataError(RedEdgeError, LookupError):
+    """What was asked for is not in Redis, or not yet."""
+
+
+class WaitTimeoutError(RedEdgeError, TimeoutError):
+    """Something awaited did not happen in time."""
+
+
+class PipelineError(RedEdgeError, RuntimeError):
+    """A notebook of a pipeline run failed."""

@@ -1,0 +1,161 @@
+"""Key names, stream fields, series names and labels: the only place where they are spelled.
+
+The seed's names are kept wherever it had one, so that tools written for it find their data.
+Gear scripts stand alone and spell the names they use themselves; a test holds them against this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rededge_nb.errors import ConfigurationError
+
+CAMERAS_KEY = "cameras"
+"""Set of the camera ids that the people counter is registered for."""
+
+GEAR_SETTINGS_KEY = "people_counter:settings"
+"""Hash with what the running gear needs to know: model key, input size, thresholds."""
+
+# Fields of a frame entry (`camera:<id>`).
+COUNT = "count"
+"""Number of the frame, from 1, as decimal text."""
+IMAGE = "image"
+"""The encoded picture, JPEG unless told otherwise."""
+TS = "ts"
+"""Capture time in milliseconds since the epoch."""
+KEEP = "keep"
+"""`1` when the gear must not drop this frame, however late it is."""
+
+# Fields of a detection entry (`camera:<id>:yolo`), besides TS, which it copies from the frame.
+REF = "ref"
+"""Entry id of the frame."""
+BOXES = "boxes"
+"""Flat JSON list `[x1, y1, x2, y2, …]`, pixels of the frame."""
+PEOPLE = "people"
+"""Number of boxes."""
+CONFIDENCE = "confidence"
+"""JSON list with one number a box, 0 to 1."""
+MODEL = "model"
+"""Key of the model that was run."""
+MS = "ms"
+"""Milliseconds from taking up the frame to having its boxes."""
+
+# Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
+REASON = "reason"
+
+STEPS = ("read", "resize", "model", "script", "boxes", "store")
+"""The gear's steps in pipeline order; each has a series `prf_<step>`, and all together `prf_total`."""
+
+MINUTE_MS = 60_000
+COMPACTION_MINUTES = (1, 5, 15)
+COMPACTION_AGGREGATIONS = ("avg", "min", "max")
+RAW_RETENTION_MS = 24 * 60 * MINUTE_MS
+COMPACTION_RETENTION_MS = 90 * 24 * 60 * MINUTE_MS
+
+_CAMERA_ID = re.compile(r"[A-Za-z0-9_{}.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class CompactionRule:
+    """A series that RedisTimeSeries fills by aggregating another.
+
+    `bucket_ms` is in milliseconds: the seed passed seconds, so that its averages lay on the samples.
+    """
+
+    key: str
+    name: str
+    aggregation: str
+    bucket_ms: int
+    retention_ms: int
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """How one series of a camera is created.
+
+    `duplicate_policy` is `LAST` for measurements, so that a frame delivered twice counts once, and `SUM` for
+    frames per second: each frame adds 1 to the sample of its second.
+    """
+
+    key: str
+    name: str
+    labels: dict[str, str]
+    duplicate_policy: str
+    retention_ms: int
+    rules: tuple[CompactionRule, ...] = ()
+
+
+def camera_id(value: object) -> str:
+    """Return `value` as a camera id.
+
+    Raises:
+        ConfigurationError: it is empty, too long, or has a character that a key or a label filter cannot hold.
+    """
+    text = str(value)
+    if not _CAMERA_ID.fullmatch(text):
+        raise ConfigurationError(
+            f"camera id {text!r} is not usable: take 1 to 64 letters, digits, '_', '-', '.', '{{' or '}}'"
+        )
+    return text
+
+
+def frames_key(camera: object) -> str:
+    """Stream of the camera's frames."""
+    return f"camera:{camera_id(camera)}"
+
+
+def detections_key(camera: object) -> str:
+    """Stream of what was found in the camera's frames."""
+    return f"{frames_key(camera)}:yolo"
+
+
+def errors_key(camera: object) -> str:
+    """Stream of the camera's frames that could not be processed."""
+    return f"{frames_key(camera)}:errors"
+
+
+def series_key(camera: object, name: str) -> str:
+    """Key of the camera's series `name`, such as `people`, `in_fps`, `prf_model`."""
+    return f"{frames_key(camera)}:{name}"
+
+
+def compaction_key(camera: object, aggregation: str, minutes: int) -> str:
+    """Key of the compaction of `people`, such as `camera:0:people:avg:1m`."""
+    return f"{series_key(camera, PEOPLE)}:{aggregation}:{minutes}m"
+
+
+def labels(camera: object, name: str) -> dict[str, str]:
+    """Labels that every series carries."""
+    return {"camera": camera_id(camera), "__name__": name}
+
+
+def raw_series_names() -> tuple[str, ...]:
+    """Names of the series that the gear writes for every camera."""
+    return (PEOPLE, "in_fps", "out_fps", *(f"prf_{step}" for step in STEPS), "prf_total", "latency")
+
+
+def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
+    """Every series of a camera, compaction rules included."""
+    rules = tuple(
+        CompactionRule(
+            key=compaction_key(camera, aggregation, minutes),
+            name=f"{PEOPLE}_{aggregation}_{minutes}m",
+            aggregation=aggregation,
+            bucket_ms=minutes * MINUTE_MS,
+            retention_ms=COMPACTION_RETENTION_MS,
+        )
+        for minutes in COMPACTION_MINUTES
+        for aggregation in COMPACTION_AGGREGATIONS
+    )
+    return tuple(
+        SeriesSpec(
+            key=series_key(camera, name),
+            name=name,
+            labels=labels(camera, name),
+            duplicate_policy="SUM" if name.endswith("_fps") else "LAST",
+            retention_ms=RAW_RETENTION_MS,
+            rules=rules if name == PEOPLE else (),
+        )
+        for name in raw_series_names()
+    )
