@@ -1,0 +1,1 @@
+"""The embedded RedisEdge: a real Redis, the switchboard in it, and the workers behind it."""

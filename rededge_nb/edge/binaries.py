@@ -111,4 +111,3 @@ def _stack_folder() -> Path | None:
         return None
     folder = Path(spec.origin).parent / "redis-stack-server"
     return folder if (folder / "bin" / "redis-server").is_file() else None
-

@@ -1,0 +1,45 @@
+"""Finding the models, gears and notebooks that come with the package.
+
+In a checkout they are folders beside the package; a wheel carries them inside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rededge_nb.errors import ConfigurationError
+
+PACKAGE = Path(__file__).parent
+
+DEFAULT_MODEL = "nanodet-g-416"
+PEOPLE_COUNTER = "people_counter"
+SAMPLE_VIDEO = "data/walking.mp4"
+
+
+def folder(name: str) -> Path:
+    """The folder `models`, `gears` or `notebooks`.
+
+    Raises:
+        ConfigurationError: the installation lacks it.
+    """
+    for candidate in (PACKAGE.parent / name, PACKAGE / "assets" / name):
+        if candidate.is_dir():
+            return candidate
+    raise ConfigurationError(f"this installation of rededge_nb has no folder {name!r}: install the package again")
+
+
+def model_card_file(name: str = DEFAULT_MODEL) -> Path:
+    """A bundled model's card, or the path of one."""
+    path = Path(name)
+    return path if path.suffix in {".yaml", ".yml"} else folder("models") / f"{name}.yaml"
+
+
+def gear_file(name: str = PEOPLE_COUNTER) -> Path:
+    """A bundled gear's script, or the path of one."""
+    path = Path(name)
+    return path if path.suffix == ".py" else folder("gears") / f"{name}.py"
+
+
+def sample_video() -> Path:
+    """The bundled video: 795 frames of people crossing a road."""
+    return folder("notebooks") / SAMPLE_VIDEO

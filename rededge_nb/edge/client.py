@@ -1,0 +1,29 @@
+"""Redis clients as this package uses them everywhere."""
+
+from __future__ import annotations
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to wait for a connection."""
+
+
+def client_from_url(url: str, *, db: int | None = None, name: str | None = None) -> redis.Redis:
+    """A client with bytes replies that speaks RESP2, waits as long as a command takes, and never repeats one.
+
+    redis-py's own defaults would end blocking calls after 5 s, send a command again after a broken connection
+    (a second XADD), and lose parts of TS.INFO under RESP3.
+    """
+    options: dict[str, object] = {} if db is None else {"db": db}
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        decode_responses=False,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+        client_name=name,
+        **options,
+    )

@@ -1,0 +1,192 @@
+"""Executions: running a chain of steps, and remembering how it went."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from rededge_nb.edge.gears.errors import error_text
+from rededge_nb.edge.gears.operations import Step, chain
+from rededge_nb.edge.gears.registrations import KEPT_EXECUTIONS, SHARD_ID, executions_key
+from rededge_nb.edge.gears.values import to_reply
+from rededge_nb.edge.resp import encode
+
+NEXT_EXECUTION_KEY = "rededge:gears:next_execution"
+EXECUTIONS_KEY = "rededge:gears:executions"
+"""List of the ids of executions that RG.PYEXECUTE … UNBLOCKING started, oldest first."""
+MAX_EXECUTIONS = 1_000
+"""Executions remembered in that list."""
+MAX_RESULTS_BYTES = 256 * 1024
+"""Results of a registered execution that are larger than this are not remembered, only counted."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `run()` asked for."""
+
+    reader: str
+    argument: Any
+    keywords: dict[str, Any]
+    steps: tuple[Step, ...]
+
+
+@dataclass
+class Outcome:
+    """How a chain ended: the results it gave and the texts of its errors."""
+
+    results: list[Any] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    milliseconds: int = 0
+
+    def reply(self) -> list[Any]:
+        """The outcome as RG.PYEXECUTE and RG.GETRESULTS give it."""
+        return [[to_reply(result) for result in self.results], list(self.errors)]
+
+
+def run_chain(records: Iterable[Any], steps: Iterable[Step]) -> Outcome:
+    """Pull the records through the steps. The first error ends it; the results so far are kept.
+
+    Raises:
+        redis.ConnectionError: Redis went away meanwhile. That is no failure of the gear: its records come again.
+    """
+    outcome = Outcome()
+    started = time.monotonic()
+    try:
+        for record in chain(records, steps):
+            outcome.results.append(record)
+    except (redis.ConnectionError, redis.BusyLoadingError):
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a gear's error is its own; it is reported, not raised
+        outcome.errors.append(error_text(error))
+    outcome.milliseconds = round((time.monotonic() - started) * 1000)
+    return outcome
+
+
+class ExecutionIds:
+    """Hands out execution ids, reserved in blocks so that a busy gear does not ask Redis for each."""
+
+    BLOCK = 64
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._next = self._end = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> str:
+        """A new execution's id."""
+        with self._lock:
+            if self._next == self._end:
+                self._end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self.BLOCK)
+                self._next = self._end - self.BLOCK
+            self._next += 1
+            return f"{SHARD_ID}-{self._next - 1}"
+
+
+def execution_key(execution_id: str) -> str:
+    """Key of the hash of an execution that was started UNBLOCKING."""
+    return f"rededge:gears:execution:{execution_id}"
+
+
+def fields_of(
+    execution_id: str, status: str, worker_id: str, outcome: Outcome | None, steps: Iterable[Step]
+) -> list[Any]:
+    """An execution as flat fields, for a hash or a stream entry."""
+    outcome_fields: list[Any] = []
+    if outcome is not None:
+        results = encode([to_reply(result) for result in outcome.results])
+        errors = list(outcome.errors)
+        if len(results) > MAX_RESULTS_BYTES:
+            errors.append(f"{len(outcome.results)} results of {len(results)} bytes in all are too large to be kept")
+            results = encode([])
+        outcome_fields = [
+            "results", results, "result_count", len(outcome.results),
+            "errors", json.dumps(errors), "milliseconds", outcome.milliseconds,
+        ]  # fmt: skip
+    described = json.dumps([step.describe() for step in reversed(tuple(steps))])
+    return ["id", execution_id, "status", status, "worker", worker_id, "steps", described, *outcome_fields]
+
+
+def queue_registered(pipeline: Any, registration_id: str, fields: list[Any]) -> None:
+    """Add to `pipeline` what remembers one execution of a registration."""
+    pipeline.execute_command("XADD", executions_key(registration_id), "MAXLEN", KEPT_EXECUTIONS, "*", *fields)
+
+
+def save_unblocking(client: redis.Redis, fields: list[Any], *, new: bool) -> None:
+    """Remember an execution that was started UNBLOCKING; the oldest beyond MAX_EXECUTIONS go."""
+    execution_id = fields[1]
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("HSET", execution_key(execution_id), *fields)
+    if new:
+        pipeline.execute_command("RPUSH", EXECUTIONS_KEY, execution_id)
+    pipeline.execute()
+    while client.execute_command("LLEN", EXECUTIONS_KEY) > MAX_EXECUTIONS:
+        oldest = client.execute_command("LPOP", EXECUTIONS_KEY)
+        if oldest is not None:
+            client.execute_command("DEL", execution_key(oldest.decode()))
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution as it is remembered."""
+
+    id: str
+    status: str
+    worker: str
+    registration_id: str | None
+    entry_id: str | None
+    """Id of its entry in the registration's stream of executions."""
+    steps: list[Any]
+    results: bytes
+    """The results, encoded as RESP."""
+    result_count: int
+    """-1 while it runs."""
+    errors: list[str]
+    milliseconds: int
+
+
+def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dict[str, Execution]:
+    """All remembered executions, by id."""
+    found: dict[str, Execution] = {}
+    for registration_id in registration_ids:
+        for entry_id, flat in client.execute_command("XRANGE", executions_key(registration_id), "-", "+"):
+            execution = _from_fields(flat, registration_id, entry_id.decode())
+            found[execution.id] = execution
+    for execution_id in client.execute_command("LRANGE", EXECUTIONS_KEY, 0, -1):
+        flat = client.execute_command("HGETALL", execution_key(execution_id.decode()))
+        if flat:
+            execution = _from_fields(flat, None, None)
+            found[execution.id] = execution
+    return found
+
+
+def drop_execution(client: redis.Redis, execution: Execution) -> None:
+    """Forget an execution."""
+    if execution.registration_id is not None:
+        client.execute_command("XDEL", executions_key(execution.registration_id), execution.entry_id)
+        return
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("LREM", EXECUTIONS_KEY, 0, execution.id)
+    pipeline.execute_command("DEL", execution_key(execution.id))
+    pipeline.execute()
+
+
+def _from_fields(flat: list[bytes], registration_id: str | None, entry_id: str | None) -> Execution:
+    fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return Execution(
+        id=fields["id"].decode(),
+        status=fields["status"].decode(),
+        worker=fields["worker"].decode(),
+        registration_id=registration_id,
+        entry_id=entry_id,
+        steps=json.loads(fields["steps"]),
+        results=fields.get("results", encode([])),
+        result_count=int(fields.get("result_count", -1)),
+        errors=json.loads(fields.get("errors", "[]")),
+        milliseconds=int(fields.get("milliseconds", 0)),
+    )

@@ -1,0 +1,163 @@
+"""The process that answers AI.* and RG.* and runs the registered gears.
+
+Threads take calls from the switchboard, each from one queue; gears run in threads of their own. All state that must
+outlive the process is in Redis keys, so any worker can die and another carries on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+
+import redis
+
+from rededge_nb import settings
+from rededge_nb.edge.ai.sessions import Sessions
+from rededge_nb.edge.ai.statistics import Statistics
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.commands import Call, CommandError
+from rededge_nb.edge.gears.engine import Engine
+from rededge_nb.edge.resp import encode
+from rededge_nb.edge.switchboard import COMMANDS
+
+logger = logging.getLogger(__name__)
+
+THREADS = {"ai": 2, "gears": 1, "executions": 3}
+"""Threads that take calls, by queue: as many runs at once as RedisGears has execution threads."""
+RECONNECT_DELAY = 0.2
+"""Seconds between tries to reach a server that is away."""
+HOUSEKEEPING_INTERVAL = 0.4
+"""Seconds between rounds of renewing leases, looking for changed registrations and writing statistics."""
+LIFE_MS = 5_000
+"""How long a worker counts as alive after its last sign of life."""
+
+
+def _life_key(worker_id: str) -> str:
+    return f"rededge:worker:{worker_id}"
+
+
+class Worker:
+    """What handlers find in `Call.worker`: the sessions of models, their statistics, and the gears."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.sessions = Sessions()
+        self.statistics = Statistics()
+        self.engine = Engine(self)
+        self._stopping = threading.Event()
+        self._clients: dict[int, redis.Redis] = {}
+        self._clients_lock = threading.Lock()
+
+    def client(self, db: int = 0) -> redis.Redis:
+        """The worker's own client of database `db`; safe to use from any thread."""
+        with self._clients_lock:
+            if db not in self._clients:
+                self._clients[db] = client_from_url(self.url, db=db, name="rededge-worker")
+            return self._clients[db]
+
+    def alive(self, worker_id: str) -> bool:
+        """Whether the worker of that id, perhaps this one, still gives signs of life."""
+        return worker_id == self.id or bool(self.client().exists(_life_key(worker_id)))
+
+    def stop(self) -> None:
+        """Ask run() to end."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serve until stop() is called; batches in hand are finished."""
+        for queue, count in THREADS.items():
+            for number in range(count):
+                threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
+        server_away = False
+        while not self._stopping.wait(RECONNECT_DELAY if server_away else HOUSEKEEPING_INTERVAL):
+            try:
+                self.client().set(_life_key(self.id), 1, px=LIFE_MS)
+                self.engine.housekeeping()
+                self.statistics.flush(self.client)
+                server_away = False
+            except (redis.ConnectionError, redis.BusyLoadingError) as error:
+                if not server_away:
+                    logger.warning("Redis is away (%s): trying again until it is back", error)
+                server_away = True
+            except redis.RedisError:
+                logger.exception("housekeeping failed")
+        self.engine.stop()
+
+    def _serve(self, queue: str) -> None:
+        """Take calls of one queue and answer them, for as long as the process lives."""
+        while not self._stopping.is_set():
+            client = client_from_url(self.url, name=f"rededge-worker-{queue}")
+            try:
+                self._serve_connection(client.connection_pool.get_connection(), queue)
+            except (redis.ConnectionError, redis.BusyLoadingError) as error:
+                logger.debug("queue %s: %s", queue, error)
+            except redis.RedisError:
+                logger.exception("queue %s: connecting anew", queue)
+            finally:
+                client.close()
+            self._stopping.wait(RECONNECT_DELAY)
+
+    def _serve_connection(self, connection: redis.Connection, queue: str) -> None:
+        connection.send_command("CLIENT", "NO-EVICT", "ON")
+        connection.read_response()
+        connection.send_command("EDGE.NEXT", 1, queue)
+        while True:
+            calls = connection.read_response()
+            for request_id, _, client_id, resp, db, user, argv in calls or ():
+                call = Call(
+                    name=argv[0].decode(),
+                    args=argv[1:],
+                    client_id=client_id,
+                    resp=resp,
+                    db=db,
+                    user=user.decode(),
+                    redis=self.client(db),
+                    worker=self,
+                )
+                answer = ("EDGE.REPLY", request_id, self._answer(call))
+                connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
+                try:
+                    connection.read_response()
+                except redis.ResponseError as error:
+                    logger.error("the reply to %s was refused: %s", call.name, error)
+            if not calls:
+                connection.send_command("EDGE.NEXT", 1, queue)
+
+    def _answer(self, call: Call) -> bytes:
+        """The reply to a call; whatever goes wrong, the caller hears of it."""
+        try:
+            return encode(COMMANDS[call.name.upper()].handler(call))
+        except CommandError as error:
+            return encode(error)
+        except redis.RedisError as error:
+            logger.warning("%s met an error of Redis: %s", call.name, error)
+            return encode(CommandError(f"ERR {error}"))
+        except Exception as error:
+            logger.exception("%s failed", call.name)
+            return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
+
+
+def main() -> int:
+    """Serve the server that REDIS_URL names until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    url = settings.redis_url()
+    if url is None:
+        print("rededge worker: set REDIS_URL to the server to work for", file=sys.stderr)
+        return 2
+    worker = Worker(url)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    logger.info("worker %s starts", worker.id)
+    worker.run()
+    logger.info("worker %s ends", worker.id)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Gears: registering, listing and unregistering them through RG.*."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from rededge_nb.errors import GearError
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A gear waiting for events, as RG.DUMPREGISTRATIONS describes it."""
+
+    id: str
+    session: str
+    session_description: str
+    reader: str
+    description: str
+    stream: str
+    status: str
+    triggered: int
+    succeeded: int
+    failed: int
+    aborted: int
+    average_ms: float
+    lag_ms: float
+    """Average milliseconds from an entry's arrival to the end of its batch."""
+    last_error: str
+
+
+def register_gear(client: redis.Redis, script: str, *, session: str, description: str = "") -> None:
+    """Register a gear script under a session id, in place of that session's registrations if there are any.
+
+    Raises:
+        GearError: the script raised, or the server refused it; the message ends with the script's own traceback.
+    """
+    words = ["RG.PYEXECUTE", script, "ID", session, "DESCRIPTION", description, "UPGRADE"]
+    try:
+        client.execute_command(*words)
+    except redis.ResponseError as error:
+        raise GearError(f"the gear {session!r} was not registered:\n{readable_error(str(error))}") from error
+
+
+def register_gear_file(client: redis.Redis, path: Path, *, session: str, description: str = "") -> None:
+    """Register a gear script from a file; see register_gear.
+
+    Raises:
+        GearError: the file cannot be read, or as register_gear.
+    """
+    try:
+        script = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GearError(f"the gear script {path} cannot be read: {error}") from error
+    register_gear(client, script, session=session, description=description)
+
+
+def list_registrations(client: redis.Redis) -> list[Registration]:
+    """All registrations, by stream."""
+    found = [_registration(entry) for entry in client.execute_command("RG.DUMPREGISTRATIONS")]
+    return sorted(found, key=lambda registration: (registration.stream, registration.id))
+
+
+def unregister_gear(client: redis.Redis, registration_id: str) -> None:
+    """Forget a registration; the batch in hand is finished.
+
+    Raises:
+        GearError: there is none of that id.
+    """
+    try:
+        client.execute_command("RG.UNREGISTER", registration_id)
+    except redis.ResponseError as error:
+        raise GearError(f"RG.UNREGISTER {registration_id}: {error}") from error
+
+
+def readable_error(text: str) -> str:
+    """RedisGears's one-line error, the repr of a list of lines, as the traceback that it is."""
+    if not text.startswith("["):
+        return text
+    try:
+        lines = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return "".join(str(line) for line in lines).rstrip()
+
+
+def _registration(entry: list[object]) -> Registration:
+    fields = _fields(entry)
+    data = _fields(fields["RegistrationData"])
+    private = str(fields.get("PD") or "")
+    return Registration(
+        id=str(fields["id"]),
+        session=_quoted_in(private, "sessionName"),
+        session_description=_quoted_in(private, "sessionDescription"),
+        reader=str(fields["reader"]),
+        description=str(fields["desc"] or ""),
+        stream=str(_fields(data["args"]).get("stream", "")),
+        status=str(data.get("status", "")),
+        triggered=int(data["numTriggered"]),
+        succeeded=int(data["numSuccess"]),
+        failed=int(data["numFailures"]),
+        aborted=int(data["numAborted"]),
+        average_ms=float(data.get("avgRunDurationMS") or 0),
+        lag_ms=float(data.get("avgEstimatedLagMS") or 0),
+        last_error=readable_error(str(data["lastError"] or "")),
+    )
+
+
+def _quoted_in(private: str, name: str) -> str:
+    """A text of PD, which looks like a dict but is neither JSON nor Python."""
+    found = re.search(rf"'{name}':'([^']*)'", private)
+    return found.group(1) if found else ""
+
+
+def _fields(flat: Any) -> dict[str, Any]:
+    decoded = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in flat]
+    return dict(zip(decoded[::2], decoded[1::2], strict=True))

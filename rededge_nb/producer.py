@@ -1,0 +1,142 @@
+"""Appending frames to a camera's stream, and hearing what the gear says to them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any, cast
+
+import cv2
+import redis
+
+from rededge_nb import schema, streams
+from rededge_nb.errors import SourceError, WaitTimeoutError
+from rededge_nb.sources import Picture
+
+_ENTRY_OVERHEAD = 160
+"""Bytes that Redis holds for an entry besides its image."""
+
+
+class Producer:
+    """Appends pictures to `camera:<id>`, within bounds of age and size, numbered on from what is there."""
+
+    def __init__(
+        self, client: redis.Redis, camera: str, *, quality: int, max_age: float, max_bytes: int, keep: bool
+    ) -> None:
+        self._client = client
+        self._key = schema.frames_key(camera)
+        self._quality = quality
+        self._max_age_ms = round(max_age * 1000)
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._count = 0
+        self._last_ts = 0
+        self._sizes: deque[int] = deque()
+        self._size = 0
+        self._oldest_allowed: str | None = None
+        self._resume()
+
+    def send(self, picture: Picture, *, not_answered: list[str]) -> tuple[str, int]:
+        """Append a picture and trim the stream; returns its entry id and its encoded size.
+
+        Args:
+            picture: An image, or JPEG bytes.
+            not_answered: Entry ids, oldest first, that must stay however old and large they are.
+        """
+        self._last_ts = max(time.time_ns() // 1_000_000, self._last_ts + 1)
+        self._count += 1
+        image = picture if isinstance(picture, bytes) else encode_jpeg(picture, quality=self._quality)
+        fields: dict[str, Any] = {schema.COUNT: self._count, schema.TS: self._last_ts, schema.IMAGE: image}
+        if self._keep:
+            fields[schema.KEEP] = 1
+        self._note_size(len(image))
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.xadd(self._key, cast(Any, fields), maxlen=max(len(self._sizes), len(not_answered) + 1))
+        if self._oldest_allowed is not None:
+            pipeline.xtrim(self._key, minid=min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order))
+        entry_id = pipeline.execute()[0].decode()
+        # The age is told by the server's clock, which entry ids carry.
+        self._oldest_allowed = f"{max(0, streams.time_ms(entry_id) - self._max_age_ms)}-0"
+        return entry_id, len(image)
+
+    def _resume(self) -> None:
+        newest = streams.entries(self._client, self._key, count=1, newest_first=True)
+        if not newest:
+            return
+        _, fields = newest[0]
+        self._count = streams.number(fields, schema.COUNT, 0)
+        self._last_ts = streams.number(fields, schema.TS, 0)
+        # What is there already counts as if every frame were as large as the newest.
+        size = len(fields.get(schema.IMAGE.encode(), b""))
+        for _ in range(min(self._client.xlen(self._key), self._max_bytes // (size + _ENTRY_OVERHEAD) + 1)):
+            self._note_size(size)
+
+    def _note_size(self, size: int) -> None:
+        self._sizes.append(size + _ENTRY_OVERHEAD)
+        self._size += self._sizes[-1]
+        while self._size > self._max_bytes and len(self._sizes) > 1:
+            self._size -= self._sizes.popleft()
+
+
+class Answers:
+    """Which frames the gear has not answered yet, neither with a detection entry nor with an error entry."""
+
+    def __init__(self, client: redis.Redis, camera: str, *, stall_timeout: float) -> None:
+        self._client = client
+        self._camera = camera
+        self._stall_timeout = stall_timeout
+        self._waiting: dict[str, None] = {}
+        self._heard = time.monotonic()
+        keys = (schema.detections_key(camera), schema.errors_key(camera))
+        self._seen = {key: streams.last_id(client, key) for key in keys}
+
+    @property
+    def waiting(self) -> list[str]:
+        """Entry ids of the frames without answer, oldest first."""
+        return list(self._waiting)
+
+    def expect(self, entry_id: str) -> None:
+        """Note a frame that was sent."""
+        if not self._waiting:
+            self._heard = time.monotonic()
+        self._waiting[entry_id] = None
+
+    def receive(self) -> bool:
+        """Wait a little for answers; whether one came.
+
+        Raises:
+            WaitTimeoutError: none came for `stall_timeout` seconds.
+        """
+        left = self._heard + self._stall_timeout - time.monotonic()
+        block_ms = min(streams.BLOCK_MS, max(1, round(left * 1000)))
+        before = len(self._waiting)
+        # A worker that takes over from a dead one answers some frames a second time; nobody waits for those.
+        for _, (_, fields) in streams.new_entries(self._client, self._seen, block_ms=block_ms):
+            self._waiting.pop(fields.get(schema.REF.encode(), b"").decode(), None)
+        if len(self._waiting) < before:
+            self._heard = time.monotonic()
+            return True
+        if time.monotonic() - self._heard >= self._stall_timeout:
+            raise WaitTimeoutError(
+                f"no frame of camera {self._camera} was answered for {self._stall_timeout:g} s, {before} are waiting: "
+                "see whether the gear is registered (RG.DUMPREGISTRATIONS, `rededge init`) and the worker runs "
+                "(`rededge status`), or capture with pace 'realtime', which waits for nobody"
+            )
+        return False
+
+
+def encode_jpeg(image: Any, *, quality: int) -> bytes:
+    """Encode an image.
+
+    Raises:
+        SourceError: it has a size or type that JPEG cannot hold.
+    """
+    try:
+        ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise SourceError(
+            f"an image of shape {image.shape} and type {image.dtype} cannot be a JPEG: {error}"
+        ) from error
+    if not ok:
+        raise SourceError(f"an image of shape {image.shape} and type {image.dtype} cannot be encoded as JPEG")
+    return bytes(data)

@@ -1,0 +1,64 @@
+"""Drawing what was found on the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rededge_nb.detections import Detections
+from rededge_nb.sources import Image
+
+Color = tuple[int, int, int]
+"""Blue, green, red; 0 to 255."""
+
+BOX_COLOR: Color = (60, 220, 255)
+"""A warm yellow that colour-blind eyes tell from street and foliage."""
+_DARK: Color = (28, 22, 18)
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_REFERENCE_HEIGHT = 576
+
+
+def draw_detections(
+    image: Image, detections: Detections, *, color: Color = BOX_COLOR, confidence: bool = True, people: bool = True
+) -> Image:
+    """Return a copy of the image with its boxes, their confidence and the number of people.
+
+    Args:
+        image: uint8 of shape (height, width, 3), blue first.
+        detections: Found in this image.
+        color: Of boxes and chips.
+        confidence: Whether each box tells its confidence in percent.
+        people: Whether the number of people stands in the corner.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
+    line = max(1, round(2 * scale))
+    corners = [tuple(round(float(value)) for value in box) for box in detections.xyxy]
+    for left, top, right, bottom in corners:
+        # A dark line around the bright one keeps it visible on any background.
+        cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2), cv2.LINE_AA)
+    for left, top, right, bottom in corners:
+        cv2.rectangle(drawn, (left, top), (right, bottom), color, line, cv2.LINE_AA)
+    if confidence:
+        for (left, top, _, _), value in zip(corners, detections.confidence, strict=True):
+            if not np.isnan(value):
+                _chip(drawn, f"{value:.0%}", (left, top), scale=0.42 * scale, back=color, ink=_DARK)
+    if people:
+        text = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
+        margin = round(12 * scale)
+        _chip(drawn, text, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
+    return drawn
+
+
+def _chip(
+    image: Image, text: str, corner: tuple[int, int], *, scale: float, back: Color, ink: Color, below: bool = False
+) -> None:
+    """Draw text on a filled patch: above `corner` where there is room, or `below` it; never outside the image."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
+    pad = max(2, round(6 * scale))
+    wide, high = width + 2 * pad, height + baseline + pad
+    left = min(max(0, corner[0]), max(0, image.shape[1] - wide))
+    top = corner[1] if below or corner[1] < high else corner[1] - high
+    top = min(max(0, top), max(0, image.shape[0] - high))
+    cv2.rectangle(image, (left, top), (left + wide, top + high), back, cv2.FILLED)
+    cv2.putText(image, text, (left + pad, top + pad // 2 + height), _FONT, scale, ink, 1, cv2.LINE_AA)
