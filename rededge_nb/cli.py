@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,13 @@ def capture(source: str, directory: Path | None, camera: str, as_json: bool, **o
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with tqdm(unit=" frames", disable=as_json or not sys.stderr.isatty()) as bar:
-        report = run_capture(client, source, camera=camera, stop=stop, progress=lambda *_: bar.update(), **options)
-    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
+
+        def advance(done: int, expected: int | None) -> None:
+            bar.total = expected
+            bar.update(done - bar.n)
+
+        report = run_capture(client, source, camera=camera, stop=stop, progress=advance, **options)
+    click.echo(json.dumps(asdict(report) | {"fps": report.fps}) if as_json else str(report))
 
 
 @main.group()

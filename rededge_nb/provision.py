@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -54,9 +55,21 @@ def provision(
     return changes
 
 
+def read_settings(client: redis.Redis) -> dict[str, str]:
+    """What the running gear is told: model key, input size, thresholds."""
+    found: dict[Any, Any] = client.hgetall(schema.GEAR_SETTINGS_KEY)
+    return {name.decode(): value.decode() for name, value in found.items()}
+
+
+def known_cameras(client: redis.Redis) -> list[str]:
+    """Ids of the cameras that the gear is registered for."""
+    members: Any = client.smembers(schema.CAMERAS_KEY)
+    return sorted(member.decode() for member in members)
+
+
 def _write_settings(client: redis.Redis, card: ModelCard) -> list[str]:
     """Tell the gear about the model. Thresholds that a user has set stay while the model is the same."""
-    there = {name.decode(): value.decode() for name, value in client.hgetall(schema.GEAR_SETTINGS_KEY).items()}
+    there = read_settings(client)
     wanted = {"model": card.key, "model_tag": card.tag, "width": str(card.input_wh[0]), "height": str(card.input_wh[1])}
     wanted |= {"class_id": str(card.class_id)}
     thresholds = {"confidence": str(card.confidence), "iou": str(card.iou)}
@@ -64,14 +77,14 @@ def _write_settings(client: redis.Redis, card: ModelCard) -> list[str]:
     wanted |= {name: value for name, value in thresholds.items() if not same_model or name not in there}
     changed = {name: value for name, value in wanted.items() if there.get(name) != value}
     if changed:
-        client.hset(schema.GEAR_SETTINGS_KEY, mapping=changed)
+        client.hset(schema.GEAR_SETTINGS_KEY, items=[word for pair in changed.items() for word in pair])
     return [f"set {name} of the gear to {value}" for name, value in changed.items()]
 
 
 def _register(client: redis.Redis, cameras: list[str], path: Path) -> list[str]:
     script = path.read_text()
     added = client.sadd(schema.CAMERAS_KEY, *cameras) if cameras else 0
-    known = {schema.frames_key(camera.decode()) for camera in client.smembers(schema.CAMERAS_KEY)}
+    known = {schema.frames_key(camera) for camera in known_cameras(client)}
     description = GEAR_DESCRIPTION.format(digest=hashlib.sha256(script.encode()).hexdigest()[:12])
     session = path.stem
     registered = [found for found in list_registrations(client) if found.session == session]

@@ -32,13 +32,13 @@ def draw_detections(
     """
     drawn = np.ascontiguousarray(image).copy()
     scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
-    line = max(1, round(2 * scale))
+    line = max(1, round(2.6 * scale))
     corners = [tuple(round(float(value)) for value in box) for box in detections.xyxy]
     for left, top, right, bottom in corners:
         # A dark line around the bright one keeps it visible on any background.
-        cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2), cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2))
     for left, top, right, bottom in corners:
-        cv2.rectangle(drawn, (left, top), (right, bottom), color, line, cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, top), (right, bottom), color, line)
     if confidence:
         for (left, top, _, _), value in zip(corners, detections.confidence, strict=True):
             if not np.isnan(value):

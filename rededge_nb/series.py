@@ -218,8 +218,9 @@ def _ensure_rule(client: redis.Redis, source: str, rule: CompactionRule) -> list
     filled_from = _info(client, rule.key)["sourceKey"]
     if filled_from is not None:
         _call(client, "TS.DELETERULE", _text(filled_from), rule.key)
-        bucket_ms, aggregation = rules.get(rule.key, ("?", "?"))
-        changes.append(f"removed rule {_text(filled_from)} -> {rule.key} ({aggregation}, {bucket_ms} ms)")
+        bucket_ms, aggregation = rules.get(rule.key, (None, ""))
+        was = f" ({aggregation}, {bucket_ms} ms)" if bucket_ms else ""
+        changes.append(f"removed rule {_text(filled_from)} -> {rule.key}{was}")
     _call(client, "TS.CREATERULE", source, rule.key, "AGGREGATION", rule.aggregation, rule.bucket_ms)
     return [*changes, f"added rule {source} -> {rule.key} ({rule.aggregation}, {rule.bucket_ms} ms)"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -45,3 +47,18 @@ def file_named_by(variable: str) -> Path | None:
     if not path.is_file():
         raise ConfigurationError(f"{variable} is {value!r}, but there is no such file")
     return path.resolve()
+
+
+@contextlib.contextmanager
+def state_dir_set_to(path: Path) -> Iterator[None]:
+    """Let this process and those it starts meanwhile use the embedded server in `path`, and no other."""
+    before = {name: os.environ.pop(name, None) for name in (STATE_DIR, REDIS_URL)}
+    os.environ[STATE_DIR] = str(path)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

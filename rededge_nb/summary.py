@@ -76,7 +76,22 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it, NaN as None."""
-        return cast(dict[str, Any], _without_nan(asdict(self)))
+        figures = {
+            "camera": self.camera,
+            "frames": {
+                "in": self.frames_in,
+                "processed": self.processed,
+                "dropped": self.dropped,
+                "failed": self.failed,
+                "pending": self.pending,
+            },
+            "people": {"mean": self.people_mean, "min": self.people_min, "max": self.people_max},
+            "ms_per_step": {step: asdict(figures) for step, figures in self.steps_ms.items()},
+            "latency_ms": asdict(self.latency_ms),
+            "frames_per_second": self.fps,
+            "processing_seconds": self.seconds,
+        }
+        return cast(dict[str, Any], _without_nan(figures))
 
     def __repr__(self) -> str:
         return (
@@ -147,12 +162,9 @@ def _pending(client: redis.Redis, key: str) -> int:
         group = next((each for each in groups if each["name"] in (GEAR_GROUP, GEAR_GROUP.encode())), None)
         if group is None:
             return 0
-        lag = group.get("lag")
-        if lag is None:
-            # Redis cannot tell once entries were deleted out of the middle; then they have to be counted.
-            lag = len(streams.entries(client, key, start=f"({group['last-delivered-id'].decode()}"))
-        # The lag counts frames that were trimmed before anyone read them, too.
-        return min(int(lag), int(client.xlen(key))) + int(group["pending"])
+        # Not the group's own lag: that counts, for ever, frames that were trimmed before anyone read them.
+        unread = streams.entries(client, key, start=f"({group['last-delivered-id'].decode()}")
+        return len(unread) + int(group["pending"])
 
 
 def _seconds(people: Series, latency: Series) -> float:

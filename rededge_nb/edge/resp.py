@@ -39,7 +39,7 @@ def _append(value: object, chunks: list[bytes]) -> None:
             _append(value.encode(), chunks)
         case bytes() | bytearray() | memoryview():
             size = value.nbytes if isinstance(value, memoryview) else len(value)
-            chunks.extend((b"$%d\r\n" % size, bytes(value) if isinstance(value, memoryview) else value, b"\r\n"))
+            chunks.extend((b"$%d\r\n" % size, bytes(value), b"\r\n"))
         case list() | tuple():
             chunks.append(b"*%d\r\n" % len(value))
             for element in value:

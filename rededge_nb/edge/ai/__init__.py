@@ -1,0 +1,1 @@
+"""Tensors, models and the AI.* commands, answered as RedisAI 1.2 does."""

@@ -86,7 +86,7 @@ class Engine:
         self.synchronize()
 
     def run(self, run: Run) -> Outcome:
-        """Do in this thread what the run() of a script asked for."""
+        """Carry out, in this thread, what a script asked for."""
         with entered(Context(self._worker)):
             return run_chain(self._records(run), run.steps)
 

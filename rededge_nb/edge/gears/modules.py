@@ -29,12 +29,14 @@ class ModelRunner:
 
 def createTensorFromValues(dtype: str, shape: Iterable[int], values: Iterable[float]) -> Tensor:  # noqa: N802
     """A tensor of a dtype such as `FLOAT` or `UINT8` from its values, row by row."""
-    return _as_gears_error(Tensor.from_values, dtype, tuple(shape), list(values))
+    tensor: Tensor = _as_gears_error(Tensor.from_values, dtype, tuple(shape), list(values))
+    return tensor
 
 
 def createTensorFromBlob(dtype: str, shape: Iterable[int], blob: Any) -> Tensor:  # noqa: N802
     """A tensor over a buffer of little-endian, row-major values; the buffer is not copied."""
-    return _as_gears_error(Tensor.from_blob, dtype, tuple(shape), blob)
+    tensor: Tensor = _as_gears_error(Tensor.from_blob, dtype, tuple(shape), blob)
+    return tensor
 
 
 def setTensorInKey(key: str, tensor: Tensor) -> None:  # noqa: N802
@@ -44,7 +46,8 @@ def setTensorInKey(key: str, tensor: Tensor) -> None:  # noqa: N802
 
 def getTensorFromKey(key: str) -> Tensor:  # noqa: N802
     """The tensor stored under a key."""
-    return _as_gears_error(get_tensor, current().worker.client(), key)
+    tensor: Tensor = _as_gears_error(get_tensor, current().worker.client(), key)
+    return tensor
 
 
 def tensorToFlatList(tensor: Tensor) -> list[float]:  # noqa: N802

@@ -1,0 +1,31 @@
+"""AI.CONFIG's settings, kept in database 0 so that all workers have the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge.ai import backends
+
+DEFAULT_MODEL_CHUNK_SIZE = 535_822_336
+"""Bytes of a model that travel as one bulk."""
+
+_KEY = "rededge:ai:config"
+_MODEL_CHUNK_SIZE = "model_chunk_size"
+
+
+def model_chunk_size(client: redis.Redis) -> int:
+    """The setting; `client` is one of database 0."""
+    value = client.hget(_KEY, _MODEL_CHUNK_SIZE)
+    return int(value) if value is not None else DEFAULT_MODEL_CHUNK_SIZE
+
+
+def set_model_chunk_size(client: redis.Redis, size: int) -> None:
+    """Change the setting for all workers; `client` is one of database 0."""
+    client.hset(_KEY, _MODEL_CHUNK_SIZE, str(size))
+
+
+def backends_path() -> str:
+    """The folder of the backends' modules."""
+    return str(Path(backends.__file__).parent)

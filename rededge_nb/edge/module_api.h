@@ -1,0 +1,72 @@
+/* What the edge module uses of the Redis module API, looked up by name when it is loaded: there is no redismodule.h to
+ * depend on, and a server that lacks an optional function only leaves its pointer NULL. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct RedisModuleCtx Ctx;
+typedef struct RedisModuleString String;
+typedef struct RedisModuleBlockedClient Blocked;
+typedef struct RedisModuleCommand Registered;
+typedef struct RedisModuleUser User;
+typedef struct RedisModuleDict Dict;
+typedef struct RedisModuleInfoCtx Info;
+typedef int (*CommandFn)(Ctx *, String **, int);
+typedef void (*FreeFn)(Ctx *, void *);
+typedef struct { uint64_t id, data_version; } Event;
+typedef struct { uint64_t version, flags, id; } ClientInfo; /* the head of RedisModuleClientInfo */
+typedef struct { int version; size_t entry, key_spec, argument; } DetailsVersion;
+typedef struct { const DetailsVersion *version; const char *summary, *complexity, *since; void *history;
+                 const char *tips; int arity; void *key_specs, *arguments; } Details; /* RedisModuleCommandInfo */
+
+enum { OK, FAILED };
+enum { CTX_LUA = 1 << 0, CTX_MULTI = 1 << 1, CTX_REPLICATED = 1 << 12, CTX_DENY_BLOCKING = 1 << 21,
+       CTX_RESP3 = 1 << 22 };
+enum { KEY_READ = 1 << 0 | 1 << 4, KEY_WRITE = 1 << 2 | 1 << 5, KEY_READ_WRITE = 1 << 1 | 1 << 4 | 1 << 5 };
+enum { CLIENT_CHANGE_EVENT = 4, CLIENT_DISCONNECTED = 1 };
+
+#define REQUIRED_API(X)                                                                                              \
+    X(int, IsModuleNameBusy, (const char *)) X(void, SetModuleAttribs, (Ctx *, const char *, int, int))              \
+    X(void, Log, (Ctx *, const char *, const char *, ...)) X(Registered *, GetCommand, (Ctx *, const char *))        \
+    X(int, CreateCommand, (Ctx *, const char *, CommandFn, const char *, int, int, int))                             \
+    X(int, SetCommandInfo, (Registered *, const Details *)) X(int, RegisterInfoFunc, (Ctx *, void (*)(Info *, int))) \
+    X(int, SubscribeToServerEvent, (Ctx *, Event, void (*)(Ctx *, Event, uint64_t, void *)))                         \
+    X(int, InfoAddSection, (Info *, const char *)) X(int, InfoAddFieldCString, (Info *, const char *, const char *)) \
+    X(int, GetContextFlags, (Ctx *)) X(unsigned long long, GetClientId, (Ctx *))         \
+    X(int, GetSelectedDb, (Ctx *)) X(String *, GetCurrentUserName, (Ctx *)) X(void, FreeModuleUser, (User *))        \
+    X(User *, GetModuleUserFromUserName, (String *)) X(int, ACLCheckCommandPermissions, (User *, String **, int))    \
+    X(int, IsKeysPositionRequest, (Ctx *)) X(void, KeyAtPosWithFlags, (Ctx *, int, int))                             \
+    X(const char *, StringPtrLen, (const String *, size_t *)) X(int, StringToLongLong, (const String *, long long *)) \
+    X(String *, CreateString, (Ctx *, const char *, size_t)) X(void, RetainString, (Ctx *, String *))                \
+    X(void, FreeString, (Ctx *, String *)) X(Dict *, CreateDict, (Ctx *))                                            \
+    X(int, DictSetC, (Dict *, void *, size_t, void *)) X(int, DictDelC, (Dict *, void *, size_t, void *))            \
+    X(void *, DictGetC, (Dict *, void *, size_t, int *)) X(int, StopTimer, (Ctx *, uint64_t, void **))               \
+    X(uint64_t, CreateTimer, (Ctx *, long long, FreeFn, void *)) X(int, UnblockClient, (Blocked *, void *))          \
+    X(Blocked *, BlockClient, (Ctx *, CommandFn, CommandFn, FreeFn, long long))                                      \
+    X(void, SetDisconnectCallback, (Blocked *, void (*)(Ctx *, Blocked *)))                                          \
+    X(void *, GetBlockedClientPrivateData, (Ctx *)) X(int, BlockedClientMeasureTimeStart, (Blocked *))               \
+    X(int, BlockedClientMeasureTimeEnd, (Blocked *)) X(int, ReplyWithError, (Ctx *, const char *))                   \
+    X(int, ReplyWithSimpleString, (Ctx *, const char *)) X(int, ReplyWithLongLong, (Ctx *, long long))               \
+    X(int, ReplyWithDouble, (Ctx *, double)) X(int, ReplyWithBool, (Ctx *, int)) X(int, ReplyWithNull, (Ctx *))      \
+    X(int, ReplyWithBigNumber, (Ctx *, const char *, size_t)) X(int, ReplyWithString, (Ctx *, String *))             \
+    X(int, ReplyWithStringBuffer, (Ctx *, const char *, size_t)) X(int, ReplyWithNullArray, (Ctx *))                 \
+    X(int, ReplyWithVerbatimStringType, (Ctx *, const char *, size_t, const char *))                                 \
+    X(int, ReplyWithArray, (Ctx *, long)) X(int, ReplyWithMap, (Ctx *, long)) X(int, ReplyWithSet, (Ctx *, long))
+#define OPTIONAL_API(X) X(int, SetCommandACLCategories, (Registered *, const char *)) /* Redis 7.2 and newer */
+
+#define DECLARE(type, name, parameters) static type(*RM_##name) parameters;
+REQUIRED_API(DECLARE)
+OPTIONAL_API(DECLARE)
+
+#define LOOK_UP(type, name, parameters) get_api("RedisModule_" #name, (void *)&RM_##name);
+#define LOOK_UP_REQUIRED(type, name, parameters) found &= get_api("RedisModule_" #name, (void *)&RM_##name) == OK;
+
+/* Whether all required functions were found. */
+static bool look_up_api(Ctx *ctx) {
+    int (*get_api)(const char *, void *) = (int (*)(const char *, void *))((void **)ctx)[0];
+    bool found = true;
+    REQUIRED_API(LOOK_UP_REQUIRED)
+    OPTIONAL_API(LOOK_UP)
+    return found;
+}

@@ -1,0 +1,99 @@
+"""The report of a pipeline run: a table of its figures, an HTML page for each notebook, and an index of both."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #222 }}
+  h1 {{ font-size: 1.5rem; margin-bottom: .2rem }}
+  p {{ color: #555; margin-top: 0 }}
+  table {{ border-collapse: collapse; width: 100%; margin: 1.5rem 0 }}
+  td, th {{ padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: left }}
+  td + td {{ font-variant-numeric: tabular-nums }}
+  .failed {{ color: #b00020; white-space: pre-wrap }}
+  footer {{ color: #777; font-size: .85rem }}
+</style>
+<h1>{title}</h1>
+<p>{subtitle}</p>
+{failure}
+<table>{figures}</table>
+<h2>Notebooks</h2>
+<table>{notebooks}</table>
+<footer>{versions}. All figures: <a href="summary.json">summary.json</a></footer>
+</html>
+"""
+
+
+def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures worth a line, as name and text."""
+    if "frames" not in summary:
+        return [("frames", "none: the run failed before any was captured")]
+    frames, people = summary["frames"], summary["people"]
+    rows = [
+        ("frames in", str(frames["in"])),
+        ("processed", str(frames["processed"])),
+        ("dropped", str(frames["dropped"])),
+        ("failed", str(frames["failed"])),
+        ("people, mean", _number(people["mean"], 2)),
+        ("people, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
+        ("frames per second", _number(summary["frames_per_second"], 1)),
+    ]
+    for step, figures in summary["ms_per_step"].items():
+        rows.append((f"ms {step}, median / p95", f"{_number(figures['median'], 1)} / {_number(figures['p95'], 1)}"))
+    rows.append(("duration", f"{summary['seconds']} s"))
+    return rows
+
+
+def as_table(summary: dict[str, Any]) -> str:
+    """The figures as aligned text."""
+    rows = rows_of(summary)
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:>14}" for name, value in rows)
+
+
+def write_html(notebook: Path) -> Path | None:
+    """Make an HTML page of an executed notebook; None if there is no notebook, as after a missing kernel."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    if not notebook.exists():
+        return None
+    page, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    target = notebook.with_suffix(".html")
+    target.write_text(page)
+    return target
+
+
+def write_index(folder: Path, summary: dict[str, Any]) -> Path:
+    """Write index.html, which links everything in a run's folder."""
+    figures = "".join(f"<tr><td>{html.escape(name)}<td>{html.escape(value)}" for name, value in rows_of(summary))
+    notebooks = "".join(
+        f'<tr><td><a href="{step["notebook"]}.html">{step["notebook"]}</a><td>{step["outcome"]}'
+        f'<td>{step["seconds"]} s<td><a href="{step["notebook"]}.ipynb">.ipynb</a>'
+        for step in summary["notebooks"]
+    )
+    failure = f'<p class="failed">{html.escape(summary["error"])}</p>' if summary["error"] else ""
+    index = folder / "index.html"
+    index.write_text(
+        PAGE.format(
+            title=f"People counted in {html.escape(summary['source'])}",
+            subtitle=f"Camera {html.escape(summary['camera'])}, {summary['started']}, {summary['outcome']}",
+            failure=failure,
+            figures=figures,
+            notebooks=notebooks,
+            versions=html.escape(", ".join(f"{name} {value}" for name, value in summary["versions"].items())),
+        )
+    )
+    return index
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

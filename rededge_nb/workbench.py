@@ -1,0 +1,187 @@
+"""The one object that a notebook holds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import redis
+
+from rededge_nb import assets, frames, gears, models, schema, settings
+from rededge_nb import capture as captures
+from rededge_nb import detections as found
+from rededge_nb import provision as provisioning
+from rededge_nb import series as time_series
+from rededge_nb.connection import connect, without_password
+from rededge_nb.edge import server
+from rededge_nb.edge.state import StateFolder
+from rededge_nb.errors import NoDataError
+
+
+class Workbench:
+    """Models, gears and cameras of one RedisEdge.
+
+    Uses REDIS_URL if it is set, else the instance that runs in the state folder; if none runs, starts one, which ends
+    by itself some seconds after the last workbench that uses it was closed or its kernel ended.
+
+    Args:
+        url: address of a server, instead of all that.
+        directory: state folder, instead of REDEDGE_DIR or the user's own.
+
+    Raises:
+        ServerUnavailableError: the server named does not answer.
+        MissingModuleError: it lacks RedisTimeSeries or the edge module.
+        ServerError: none runs and none could be started.
+    """
+
+    def __init__(self, url: str | None = None, *, directory: Path | None = None) -> None:
+        self._resources = contextlib.ExitStack()
+        self._captures: list[captures.Capture] = []
+        if url is None and (directory is not None or settings.redis_url() is None):
+            folder = StateFolder(directory or settings.state_dir())
+            folder.create()
+            self._resources.enter_context(folder.use())
+            url = server.start(folder.path, while_used=True).url
+        self.client: redis.Redis = connect(url)
+        """The Redis client (bytes replies), for any command."""
+        self._resources.callback(self.client.close)
+        self._where = without_password(url or str(settings.redis_url()))
+        self.models = Models(self.client)
+        self.gears = Gears(self.client)
+
+    def __repr__(self) -> str:
+        return f"<Workbench on {self._where}: cameras {', '.join(self.cameras()) or 'none yet'}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the captures begun here and let the server go; may be called again."""
+        while self._captures:
+            self._captures.pop().close()
+        self._resources.close()
+
+    def provision(self, *cameras: object, model: str = assets.DEFAULT_MODEL) -> list[str]:
+        """Load model, series, rules and gear for the cameras; returns what that changed. See `rededge init`."""
+        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model)
+
+    def cameras(self) -> list[str]:
+        """Ids of the cameras that the people counter is registered for."""
+        return provisioning.known_cameras(self.client)
+
+    def camera(self, camera: object = "0") -> Camera:
+        """One camera: its frames, detections, errors, series and captures."""
+        return Camera(self.client, schema.camera_id(camera), self._captures)
+
+    def settings(self) -> dict[str, str]:
+        """What the running gear is told: model key, input size, thresholds."""
+        return provisioning.read_settings(self.client)
+
+
+class Models:
+    """The models in the server."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def card(self, name: str = assets.DEFAULT_MODEL) -> models.ModelCard:
+        """The card of a bundled model, or the one at a path."""
+        return models.load_card(assets.model_card_file(name))
+
+    def store(self, card: models.ModelCard) -> bool:
+        """Store a card's model; False if it is there already."""
+        return models.store_model(self._client, card)
+
+    def list(self) -> list[models.StoredModel]:
+        """All models, by key."""
+        return models.list_models(self._client)
+
+    def remove(self, key: str) -> None:
+        """Delete a model."""
+        models.remove_model(self._client, key)
+
+
+class Gears:
+    """The gears registered in the server."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def register(self, script: str | Path, *, session: str, description: str = "") -> None:
+        """Register a gear, given as its text or its file, in place of the session's registrations."""
+        if isinstance(script, Path):
+            gears.register_gear_file(self._client, script, session=session, description=description)
+        else:
+            gears.register_gear(self._client, script, session=session, description=description)
+
+    def list(self) -> list[gears.Registration]:
+        """All registrations, by stream."""
+        return gears.list_registrations(self._client)
+
+    def unregister(self, registration_id: str) -> None:
+        """Forget a registration."""
+        gears.unregister_gear(self._client, registration_id)
+
+
+class Camera:
+    """One camera."""
+
+    def __init__(self, client: redis.Redis, camera: str, running: list[captures.Capture]) -> None:
+        self.id = camera
+        self._client = client
+        self._running = running
+
+    def __repr__(self) -> str:
+        return f"<Camera {self.id}: {self._client.xlen(schema.frames_key(self.id))} frames in its stream>"
+
+    def capture(self, source: Any, **options: Unpack[captures.CaptureOptions]) -> captures.CaptureReport:
+        """Add the frames of a source, and return when that has ended; options as of `capture.capture`."""
+        options["camera"] = self.id
+        return captures.capture(self._client, source, **options)
+
+    def start_capture(self, source: Any, **options: Unpack[captures.CaptureOptions]) -> captures.Capture:
+        """Add the frames of a source in the background; `close()` of the workbench stops it."""
+        options["camera"] = self.id
+        capture = captures.start_capture(self._client, source, **options)
+        self._running.append(capture)
+        return capture
+
+    def ensure_detections(self, source: Any, *, seconds: float) -> str:
+        """Capture some of a source if nothing was detected here yet, so that there is something to look at.
+
+        Returns:
+            A sentence that says which was the case.
+        """
+        try:
+            latest = found.latest_detected_frame(self._client, self.id)[1]
+        except NoDataError:
+            return str(self.capture(source, seconds=seconds, pace="asap"))
+        return f"camera {self.id} has detections already, the newest of {latest.time}"
+
+    def latest(self) -> tuple[frames.Frame, found.Detections]:
+        """The newest frame that has its detections, with these."""
+        return found.latest_detected_frame(self._client, self.id)
+
+    def detections(self, *, start: str = "-", end: str = "+", count: int | None = None) -> list[found.Detections]:
+        """Detections of the frames whose entry ids are in a range, oldest first."""
+        return found.read_detections(self._client, self.id, start=start, end=end, count=count)
+
+    def errors(self) -> list[frames.FailedFrame]:
+        """The frames that could not be processed, with the reasons."""
+        return frames.read_errors(self._client, self.id)
+
+    def series(self, name: str, **options: Any) -> time_series.Series:
+        """One series, such as `people`, `in_fps`, `prf_model`; options as of `series.read_series`."""
+        return time_series.read_series(self._client, self.id, name, **options)
+
+    def many_series(self, names: Iterable[str], **options: Any) -> dict[str, time_series.Series]:
+        """Several series at once, by name; options as of `series.read_many`."""
+        return time_series.read_many(self._client, self.id, list(names), **options)
