@@ -56,17 +56,15 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
-            start_new_session=True,
         )
         os.close(write_end)
+        process.wait()
         message = answer.read()
     if not message:
-        process.wait()
         raise ServerError(f"the supervisor ended while starting; see {folder.logs / 'supervisor.log'}")
     failure = json.loads(message)
     instance = folder.running()
     if failure and instance is None:
-        process.wait()
         kind = getattr(errors, failure["error"], ServerError)
         raise kind(failure["message"])
     if instance is None:

@@ -186,7 +186,7 @@ def _end_orphan(folder: StateFolder) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run as a detached process: says on file descriptor `--ready-fd` when it is ready, or why it is not."""
+    """Run as a detached process, in a fork of its own: says on file descriptor `--ready-fd` when it is ready, or why it is not."""
     parser = argparse.ArgumentParser(prog="python -m rededge_nb.edge.supervisor")
     parser.add_argument("dir", type=Path)
     parser.add_argument("--port", type=int, default=0)
@@ -194,6 +194,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--while-used", action="store_true")
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args(argv)
+    if os.fork():
+        return 0  # whoever started this waits for its end; what goes on is nobody's child
+    os.setsid()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     supervisor = Supervisor(
         StateFolder(options.dir), port=options.port, workers=options.workers, while_used=options.while_used

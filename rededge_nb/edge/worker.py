@@ -47,8 +47,8 @@ class Worker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.sessions = Sessions()
         self.statistics = Statistics()
+        self.sessions = Sessions(self.statistics)
         self.engine = Engine(self)
         self._stopping = threading.Event()
         self._clients: dict[int, redis.Redis] = {}
@@ -80,6 +80,7 @@ class Worker:
                 self.client().set(_life_key(self.id), 1, px=LIFE_MS)
                 self.engine.housekeeping()
                 self.statistics.flush(self.client)
+                self.sessions.sweep(self.client)
                 server_away = False
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
                 if not server_away:

