@@ -192,13 +192,16 @@ def add_missing(key, ts, samples, replies):
     """Make the series that a camera did not have, and add what was meant for them."""
     missing = {}
     for (name, value), reply in zip(samples.items(), replies, strict=True):
-        if isinstance(reply, str) and "not exist" in reply:
+        if isinstance(reply, int):
+            continue
+        # RedisTimeSeries has one text for a key that is missing and for one of another type
+        if execute("EXISTS", f"{key}:{name}"):
+            log(f"{key}:{name} at {ts}: {reply}", "warning")
+        else:
             policy = "SUM" if name.endswith("_fps") else "LAST"
             labels = ("LABELS", "camera", camera_of(key), "__name__", name)
             execute("TS.CREATE", f"{key}:{name}", "DUPLICATE_POLICY", policy, *labels)
             missing[name] = value
-        elif isinstance(reply, str):
-            log(f"{key}:{name} at {ts}: {reply}", "warning")
     if missing:
         execute(*ts_madd(key, ts, missing))
 

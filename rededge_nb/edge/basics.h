@@ -1,9 +1,14 @@
-/* What the edge module uses of the Redis module API, looked up by name when it is loaded: there is no redismodule.h to
- * depend on, and a server that lacks an optional function only leaves its pointer NULL. */
+/* What the edge module stands on: the Redis module API as far as it uses it, and small helpers. */
 #pragma once
+#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- The module API, looked up by name when loaded: there is no redismodule.h to depend on ---- */
 
 typedef struct RedisModuleCtx Ctx;
 typedef struct RedisModuleString String;
@@ -69,4 +74,48 @@ static bool look_up_api(Ctx *ctx) {
     REQUIRED_API(LOOK_UP_REQUIRED)
     OPTIONAL_API(LOOK_UP)
     return found;
+}
+
+/* ---- Helpers ---- */
+
+static void *allocate(size_t size) {
+    void *memory = calloc(1, size);
+    if (!memory) abort();
+    return memory;
+}
+
+static char *copy_text(const char *text, size_t length) { return memcpy(allocate(length + 1), text, length); }
+
+/* The text, valid until the next call. */
+__attribute__((format(printf, 1, 2))) static const char *say(const char *format, ...) {
+    static char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+static long long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* ---- Rings: a head, and things whose first member is `Link link` ---- */
+
+typedef struct Link { struct Link *prev, *next; } Link;
+
+/* for EACH(Thing, thing, head): `thing` may leave the ring meanwhile. */
+#define EACH(type, item, ring) \
+    (type *item = (type *)(ring).next, *next; next = (type *)item->link.next, &item->link != &(ring); item = next)
+
+static void take_out(Link *link) {
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+}
+
+static void put_last(Link *link, Link *ring) {
+    *link = (Link){ring->prev, ring};
+    link->prev->next = ring->prev = link;
 }
