@@ -12,7 +12,7 @@ COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py constraints.txt rededge_nb/edge/switchboard.c
+$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, and $(PYTHON) is older: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
@@ -37,6 +37,14 @@ check: install  ## style and types
 
 lab: install  ## JupyterLab on the notebooks, RedisEdge running
 	$(BIN)/rededge lab
+
+asan: install  ## the switchboard's tests against a build with the address and undefined-behaviour sanitizers (needs gcc)
+	mkdir -p build
+	gcc -std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -Wall -Wextra -Werror -fPIC -shared \
+	  -fvisibility=hidden rededge_nb/edge/switchboard.c -o build/switchboard-asan.so
+	REDEDGE_SWITCHBOARD_MODULE=build/switchboard-asan.so ASAN_OPTIONS=detect_leaks=0 \
+	  REDEDGE_TEST_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  $(BIN)/python -m pytest tests/edge/test_switchboard.py
 
 clean:  ## everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo

@@ -32,6 +32,7 @@ setup(
         Extension(
             "rededge_nb.edge._switchboard",
             sources=["rededge_nb/edge/switchboard.c"],
+            depends=["rededge_nb/edge/basics.h", "rededge_nb/edge/resp_reply.h"],
             extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
         )
     ],

@@ -22,7 +22,7 @@ def folder(name: str) -> Path:
     Raises:
         ConfigurationError: the installation lacks it.
     """
-    for candidate in (PACKAGE.parent / name, PACKAGE / "assets" / name):
+    for candidate in (PACKAGE.parent / name, PACKAGE / "bundled" / name):
         if candidate.is_dir():
             return candidate
     raise ConfigurationError(f"this installation of rededge_nb has no folder {name!r}: install the package again")

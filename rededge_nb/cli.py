@@ -149,20 +149,23 @@ def capture(source: str, directory: Path | None, camera: str, as_json: bool, **o
     from rededge_nb.capture import capture as run_capture
     from rededge_nb.connection import connect
     from rededge_nb.provision import provision
+    from rededge_nb.sources import open_source
 
     client = connect(directory=directory)
-    for change in provision(client, cameras=[camera]):
-        click.echo(change, err=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with tqdm(unit=" frames", disable=as_json or not sys.stderr.isatty()) as bar:
+    opened = open_source(source, fps=options.pop("fps"), loop=options.pop("loop"))
+    quiet = as_json or not sys.stderr.isatty()
+    with opened, tqdm(unit=" frames", disable=quiet) as bar:
+        for change in provision(client, cameras=[camera]):
+            click.echo(change, err=True)
 
         def advance(done: int, expected: int | None) -> None:
             bar.total = expected
             bar.update(done - bar.n)
 
-        report = run_capture(client, source, camera=camera, stop=stop, progress=advance, **options)
+        report = run_capture(client, opened, camera=camera, stop=stop, progress=advance, **options)
     click.echo(json.dumps(asdict(report) | {"fps": report.fps}) if as_json else str(report))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -59,12 +60,12 @@ def connect(url: str | None = None, *, directory: Path | None = None) -> redis.R
         raise ConfigurationError(f"{without_password(address)!r} is not a Redis address: {error}") from error
     try:
         client.ping()
-        known = client.execute_command("COMMAND", "INFO", *NEEDED)
+        listed: Any = client.command_list()
     except redis.RedisError as error:
         client.close()
         raise ServerUnavailableError(f"the server at {without_password(address)} cannot be used: {error}") from error
-    there = known if isinstance(known, dict) else {}
-    missing = [what for command, what in NEEDED.items() if command.lower() not in {str(n).lower() for n in there}]
+    known = {bytes(name).decode().upper() for name in listed}
+    missing = [what for command, what in NEEDED.items() if command not in known]
     if missing:
         client.close()
         raise MissingModuleError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rededge_nb.detections import Detections
 from rededge_nb.sources import Image
@@ -30,23 +31,44 @@ def draw_detections(
         confidence: Whether each box tells its confidence in percent.
         people: Whether the number of people stands in the corner.
     """
+    count = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
+    shown = detections.confidence if confidence else None
+    return draw_boxes(image, detections.xyxy, shown, color=color, caption=count if people else "")
+
+
+def draw_boxes(
+    image: Image,
+    xyxy: NDArray[np.floating],
+    confidence: NDArray[np.floating] | None = None,
+    *,
+    color: Color = BOX_COLOR,
+    caption: str = "",
+) -> Image:
+    """Return a copy of the image with boxes.
+
+    Args:
+        image: uint8 of shape (height, width, 3), blue first.
+        xyxy: Shape (n, 4): left, top, right, bottom in pixels of the image.
+        confidence: Shape (n,), told in percent at each box; NaN is left out.
+        color: Of boxes and chips.
+        caption: In the corner.
+    """
     drawn = np.ascontiguousarray(image).copy()
     scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
     line = max(1, round(2.6 * scale))
-    corners = [tuple(round(float(value)) for value in box) for box in detections.xyxy]
+    corners = [tuple(round(float(value)) for value in box) for box in xyxy]
     for left, top, right, bottom in corners:
         # A dark line around the bright one keeps it visible on any background.
         cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2))
     for left, top, right, bottom in corners:
         cv2.rectangle(drawn, (left, top), (right, bottom), color, line)
-    if confidence:
-        for (left, top, _, _), value in zip(corners, detections.confidence, strict=True):
+    if confidence is not None:
+        for (left, top, _, _), value in zip(corners, confidence, strict=True):
             if not np.isnan(value):
                 _chip(drawn, f"{value:.0%}", (left, top), scale=0.42 * scale, back=color, ink=_DARK)
-    if people:
-        text = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
+    if caption:
         margin = round(12 * scale)
-        _chip(drawn, text, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
+        _chip(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
     return drawn
 
 

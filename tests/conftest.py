@@ -48,11 +48,16 @@ def edge(own_state_folder: Path) -> Instance:
 def client(edge: Instance) -> Iterator[redis.Redis]:
     """A client of the shared server, which has no gears and no keys."""
     shared = client_from_url(edge.url)
+    empty(shared)
     yield shared
-    for registration in shared.execute_command("RG.DUMPREGISTRATIONS"):
-        shared.execute_command("RG.UNREGISTER", registration[1])
-    shared.flushall()
+    empty(shared)
     shared.close()
+
+
+def empty(client: redis.Redis) -> None:
+    for registration in client.execute_command("RG.DUMPREGISTRATIONS"):
+        client.execute_command("RG.UNREGISTER", registration[1])
+    client.flushall()
 
 
 @pytest.fixture(scope="session")

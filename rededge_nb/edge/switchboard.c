@@ -356,7 +356,6 @@ static int run_call(Ctx *ctx, String **argv, int argc) {
     Class *class = command->class;
     if (class->queued >= class->maxqueue && !waiting_for(class))
         return RM_ReplyWithError(ctx, say("BUSYWORKER %lld '%s' calls wait already", class->queued, class->name));
-
     Call *call = allocate(sizeof *call);
     *call = (Call){.client = client, .sequence = ++last_sequence, .class = class, .name = command->name, .argc = argc,
                    .resp = RM_GetContextFlags(ctx) & CTX_RESP3 ? 3 : 2, .db = RM_GetSelectedDb(ctx),
@@ -410,7 +409,6 @@ static int edge_reply(Ctx *ctx, String **argv, int argc) {
     if (*dash != '-' || *end) return RM_ReplyWithError(ctx, "ERR EDGE.REPLY takes the id of a call, from EDGE.NEXT");
     Call *call = call_of(client);
     if (!call || call->sequence != sequence || !call->worker) return RM_ReplyWithLongLong(ctx, 0);
-
     Reader in = read_from(argv[2]);
     if (!walk(&in, NULL, 0) || (in.at < in.end && !wrong(&in, "it goes on after its end"))) {
         fail(ctx, call, say("ERR the edge worker sent a malformed reply to %s: %s", call->name, in.wrong));

@@ -1,0 +1,68 @@
+"""What `pip install` gives: a wheel with everything in it, or a sentence that says what is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def build(into: Path, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", str(into), str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of what git tracks, so that building leaves nothing in the checkout."""
+    copy = tmp_path / "sources"
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    return copy
+
+
+def test_a_wheel_works_away_from_the_checkout(sources: Path, tmp_path: Path, folder: Path) -> None:
+    built = build(tmp_path / "wheel", sources)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    installing = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile", "--target"]
+    subprocess.run([*installing, str(tmp_path / "installed"), str(wheel)], check=True, capture_output=True)
+    code = (
+        "import sys, pathlib, rededge_nb\n"
+        "assert pathlib.Path(rededge_nb.__file__).is_relative_to(sys.argv[1]), rededge_nb.__file__\n"
+        "from rededge_nb import Workbench, assets\n"
+        "with Workbench(directory=pathlib.Path(sys.argv[2])) as wb:\n"
+        "    wb.provision('0')\n"
+        "    print(wb.camera('0').capture(assets.sample_video(), pace='asap', frames=2).frames)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "installed"), str(folder / "state")],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+def test_without_a_compiler_the_installation_says_what_to_install(sources: Path, tmp_path: Path) -> None:
+    built = build(tmp_path / "wheel", sources, CC="/no/such/compiler")
+    assert built.returncode != 0
+    output = built.stdout + built.stderr
+    assert "rededge_nb needs a C compiler to build its Redis module" in output
+    assert 'CC="python -m ziglang cc"' in output
+    assert not list(tmp_path.glob("wheel/*.whl"))

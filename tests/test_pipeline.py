@@ -1,0 +1,75 @@
+"""The pipeline: a short run with its report, and what a failing notebook leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rededge_nb import assets, pipeline
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.state import StateFolder
+from rededge_nb.errors import PipelineError
+
+
+def test_a_short_run(folder: Path) -> None:
+    report = pipeline.run_pipeline(directory=folder / "state", seconds=3, output=folder / "runs")
+    assert server.find(folder / "state") is None, "what the run started it stopped"
+    assert report.folder.parent == folder / "runs"
+    summary = json.loads((report.folder / "summary.json").read_text())
+    assert summary == report.summary
+    assert summary["outcome"] == "done"
+    assert summary["frames"] == {"in": 30, "processed": 30, "dropped": 0, "failed": 0, "pending": 0}
+    assert 1 <= summary["people"]["min"] <= summary["people"]["mean"] <= summary["people"]["max"] <= 15
+    assert list(summary["ms_per_step"]) == ["read", "resize", "model", "script", "boxes", "store", "total"]
+    assert all(0 < step["median"] <= step["p95"] for step in summary["ms_per_step"].values())
+    assert summary["frames_per_second"] > 0
+    assert {"python", "redis-server", "rededge_nb", "onnxruntime"} <= set(summary["versions"])
+    index = report.index.read_text()
+    for name in pipeline.NOTEBOOKS:
+        notebook = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+        assert "<img" in (report.folder / f"{name}.html").read_text() or name == "02_register_gear"
+        assert f'href="{name}.html"' in index
+    password = StateFolder(folder / "state").password()
+    for file in report.folder.iterdir():
+        assert password not in file.read_text(), file
+    assert "processed" in report.table()
+
+
+def test_a_failing_notebook_stops_the_run_and_keeps_what_there_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = folder / "notebooks"
+    shutil.copytree(assets.folder("notebooks"), broken)
+    second = broken / f"{pipeline.NOTEBOOKS[1]}.ipynb"
+    notebook = nbformat.read(second, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code[1].source = "raise RuntimeError('<broken> on purpose')"
+    nbformat.write(notebook, second)
+    monkeypatch.setattr(assets, "folder", lambda name: broken if name == "notebooks" else assets.PACKAGE.parent / name)
+    with pytest.raises(PipelineError, match=rf"{pipeline.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
+        pipeline.run_pipeline(directory=folder / "state", seconds=1, output=folder / "runs")
+    (run,) = (folder / "runs").iterdir()
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["outcome"] == "failed"
+    assert [step["outcome"] for step in summary["notebooks"]] == ["done", "failed"]
+    assert (run / f"{pipeline.NOTEBOOKS[1]}.html").exists()
+    assert not (run / f"{pipeline.NOTEBOOKS[2]}.ipynb").exists()
+    assert "&lt;broken&gt; on purpose" in (run / "index.html").read_text()
+    assert server.find(folder / "state") is None
+
+
+def test_a_running_instance_is_used_and_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = server.start(folder / "state")
+    monkeypatch.setattr(pipeline, "NOTEBOOKS", pipeline.NOTEBOOKS[:1])
+    report = pipeline.run_pipeline(directory=folder / "state", output=folder / "runs")
+    assert [step["outcome"] for step in report.summary["notebooks"]] == ["done"]
+    assert server.find(folder / "state") == instance
+    client = client_from_url(instance.url)
+    assert client.ping()
+    client.close()

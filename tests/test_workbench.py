@@ -1,0 +1,69 @@
+"""The object that notebooks hold, and the package's surface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+
+import rededge_nb
+from rededge_nb import Workbench, schema
+from rededge_nb.edge import server
+from rededge_nb.edge.state import Instance, StateFolder
+from rededge_nb.errors import ConfigurationError
+from tests.waiting import wait_for
+
+
+def test_the_surface_is_sorted_and_complete() -> None:
+    assert rededge_nb.__all__ == sorted(rededge_nb.__all__)
+    assert all(hasattr(rededge_nb, name) for name in rededge_nb.__all__)
+
+
+def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: Path) -> None:
+    with Workbench() as wb:
+        assert repr(wb) == f"<Workbench on unix://***@{edge.socket}: cameras none yet>"
+        assert wb.provision("0")
+        assert wb.cameras() == ["0"]
+        camera = wb.camera("0")
+        assert "10 frames" in camera.ensure_detections(video, seconds=1)
+        assert "has detections already" in camera.ensure_detections(video, seconds=1)
+        frame, detections = camera.latest()
+        assert frame.entry_id == detections.ref
+        assert len(camera.detections()) == 10
+        assert camera.errors() == []
+        assert len(camera.series("people")) == 10
+        assert set(camera.many_series(["people", "prf_model"])) == {"people", "prf_model"}
+        assert [model.key for model in wb.models.list()] == ["model:nanodet-g-416"]
+        assert wb.models.store(wb.models.card()) is False
+        assert wb.settings()["confidence"] == "0.4"
+        (registration,) = wb.gears.list()
+        wb.gears.unregister(registration.id)
+        assert wb.gears.list() == []
+
+
+def test_close_stops_captures_and_may_come_twice(edge: Instance, client: redis.Redis, video: Path) -> None:
+    wb = Workbench()
+    wb.provision("0")
+    capture = wb.camera("0").start_capture(video, loop=True)
+    wait_for(lambda: client.xlen(schema.frames_key("0")), what="a frame")
+    wb.close()
+    assert not capture.running
+    wb.close()
+    assert server.find() == edge, "an instance that somebody started stays"
+
+
+def test_a_workbench_starts_a_server_that_ends_with_it(folder: Path) -> None:
+    with Workbench(directory=folder / "state") as first:
+        instance = server.find(folder / "state")
+        assert instance is not None
+        with Workbench(directory=folder / "state") as second:
+            assert server.find(folder / "state") == instance
+            second.client.set("x", 1)
+        assert first.client.get("x") == b"1"
+    wait_for(lambda: not StateFolder(folder / "state").held(), what="the server to end by itself", timeout=40)
+
+
+def test_a_camera_id_that_no_key_can_hold_is_refused(edge: Instance, client: redis.Redis) -> None:
+    with Workbench() as wb, pytest.raises(ConfigurationError, match="camera id 'a b' is not usable"):
+        wb.camera("a b")
