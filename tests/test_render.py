@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rededge_nb.detections import Detections
-from rededge_nb.render import BOX_COLOR, draw_detections
+from rededge_nb.render import BOX_COLOR, draw_boxes, draw_detections
 
 
 def found(*boxes: tuple[float, float, float, float], confidence: float = 0.8) -> Detections:
@@ -61,3 +61,12 @@ def test_nobody() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     assert not draw_detections(image, found(), people=False).any()
     assert draw_detections(image, found()).any()
+
+
+def test_boxes_alone_are_drawn_as_those_of_detections() -> None:
+    image = np.zeros((200, 200, 3), np.uint8)
+    detections = found((60, 100, 120, 180))
+    plain = draw_boxes(image, detections.xyxy)
+    np.testing.assert_array_equal(plain, draw_detections(image, detections, people=False, confidence=False))
+    labelled = draw_boxes(image, detections.xyxy.astype(np.float64), detections.confidence, caption="1 person")
+    np.testing.assert_array_equal(labelled, draw_detections(image, detections))

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+from ipywidgets import HBox, IntSlider
+from matplotlib.axes import Axes
+
+from rededge_nb import controls
+
+
+class Shown:
+    """What a front end would get."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
+
+    def display(self, output: Any, *, display_id: bool = False) -> Shown | None:
+        self.outputs.append(output)
+        return self if display_id else None
+
+    def update(self, output: Any) -> None:
+        self.outputs[-1] = output
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    mpl.use("agg")
+    front_end = Shown()
+    monkeypatch.setattr(controls, "display", front_end.display)
+    return front_end
+
+
+def draw(value: int) -> Axes:
+    _, axes = plt.subplots()
+    axes.set_title(f"picture {value}")
+    return axes
+
+
+def title(figure: Any) -> str:
+    return str(figure.axes[0].get_title())
+
+
+def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> None:
+    slider = IntSlider(3)
+    controls.explore(draw, slider)
+    control, picture = shown.outputs
+    assert control is slider
+    assert title(picture) == "picture 3"
+    slider.value = 5
+    assert title(shown.outputs[1]) == "picture 5"
+    assert len(shown.outputs) == 2
+
+
+def test_no_figure_is_left_to_be_shown_a_second_time(shown: Shown) -> None:
+    controls.explore(draw, IntSlider(3))
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(("total", "text"), [(8, "4 of 8"), (None, "4")])
+def test_a_progress_bar_tells_how_far_it_is(shown: Shown, total: int | None, text: str) -> None:
+    advance = controls.progress_bar()
+    advance(4, total)
+    [box] = shown.outputs
+    assert isinstance(box, HBox)
+    bar, count = box.children
+    assert (bar.value, bar.max, count.value) == (4, total or 4, text)
+    assert bar.bar_style == ""
+
+
+def test_a_progress_bar_tells_when_all_is_done(shown: Shown) -> None:
+    advance = controls.progress_bar("pictures")
+    advance(8, 8)
+    bar, _ = shown.outputs[0].children
+    assert (bar.description, bar.value, bar.bar_style) == ("pictures", 8, "success")
