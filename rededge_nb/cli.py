@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from rededge_nb import assets
+from rededge_nb import assets, settings
 from rededge_nb._version import __version__
 from rededge_nb.edge import server
 from rededge_nb.edge.state import Instance, StateFolder
-from rededge_nb.errors import RedEdgeError
+from rededge_nb.errors import ConfigurationError, RedEdgeError
 
 EXIT_FAILED = 1
 """What was asked for could not be done."""
@@ -68,6 +68,10 @@ def main() -> None:
 @click.option("--detach", is_flag=True, help="Return when it is ready, and leave it running.")
 def up(directory: Path | None, port: int, workers: int, detach: bool) -> None:
     """Start the embedded RedisEdge; Ctrl-C ends it, or `rededge down` when detached."""
+    if directory is None and settings.redis_url():
+        raise ConfigurationError(
+            "REDIS_URL is set, so everything uses that server: unset it to start one here, or name a folder with --dir"
+        )
     if detach:
         _say_where(server.start(directory, port=port, workers=workers))
         return
@@ -91,8 +95,7 @@ def status(directory: Path | None, as_json: bool) -> None:
     """Tell what runs, and how it fares."""
     from rededge_nb.status import server_status
 
-    instance = _running(directory)
-    facts = server_status(instance)
+    facts = server_status(*_server(directory))
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -106,8 +109,8 @@ def status(directory: Path | None, as_json: bool) -> None:
 @click.option("--tcp", is_flag=True, help="The address on 127.0.0.1 instead of the unix socket's.")
 def url(directory: Path | None, tcp: bool) -> None:
     """Print the server's address, password included, for REDIS_URL or `redis-cli -u`."""
-    instance = _running(directory)
-    click.echo(instance.tcp_url if tcp else instance.url)
+    address, instance = _server(directory)
+    click.echo(instance.tcp_url if tcp and instance else address)
 
 
 @main.command()
@@ -199,8 +202,6 @@ def lab(directory: Path | None, jupyter_options: tuple[str, ...]) -> None:
 
     Options after `--` go to JupyterLab: `rededge lab -- --no-browser`.
     """
-    from rededge_nb import settings
-
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
     with folder.use():
@@ -219,12 +220,16 @@ def module() -> None:
     click.echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))
 
 
-def _running(directory: Path | None) -> Instance:
+def _server(directory: Path | None) -> tuple[str, Instance | None]:
+    """The address to use, and the instance behind it unless it is a server that REDIS_URL names."""
+    existing = settings.redis_url()
+    if directory is None and existing:
+        return existing, None
     instance = server.find(directory)
     if instance is None:
         click.echo("not running: start it with `rededge up --detach`", err=True)
         sys.exit(EXIT_NOT_RUNNING)
-    return instance
+    return instance.url, instance
 
 
 def _say_where(instance: Instance) -> None:

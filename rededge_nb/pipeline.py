@@ -104,7 +104,6 @@ def _run(client: redis.Redis, folder: Path, shared: dict[str, Any]) -> PipelineR
         "outcome": "failed" if failure else "done",
         "error": str(failure) if failure else None,
         "camera": shared["camera"],
-        "camera": shared["camera"],
         "source": Path(shared["source"]).name,
         "notebooks": steps,
         **_figures(client, marker),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import redis
 
+from rededge_nb.connection import without_password
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server import disk_use
 from rededge_nb.edge.state import Instance
@@ -14,32 +13,39 @@ from rededge_nb.gears import list_registrations
 from rededge_nb.models import list_models
 
 
-def server_status(instance: Instance) -> dict[str, object]:
-    """Address, versions, memory, disk, workers, models and registrations of an instance; never its password.
+def server_status(url: str, instance: Instance | None) -> dict[str, object]:
+    """Versions, memory, workers, models and registrations of a server, and what is known of an embedded instance.
+
+    The password is not in it.
 
     Raises:
-        ServerUnavailableError: its server does not answer.
+        ServerUnavailableError: the server does not answer.
     """
-    client = client_from_url(instance.url)
+    client = client_from_url(url)
     try:
         info = client.info()
         workers = list(client.scan_iter("rededge:worker:*", count=1000))
         models = [model.key for model in list_models(client)]
         gears = list_registrations(client)
     except redis.RedisError as error:
-        raise ServerUnavailableError(f"the server in {instance.dir} does not answer as it should: {error}") from error
+        where = instance.dir if instance else without_password(url)
+        raise ServerUnavailableError(f"the server at {where} does not answer as it should: {error}") from error
     finally:
         client.close()
-    return {
-        "folder": str(instance.dir),
-        "port": instance.port,
-        "socket": str(instance.socket),
-        "supervisor_pid": instance.pid,
+    embedded: dict[str, object] = {}
+    if instance is not None:
+        embedded = {
+            "folder": str(instance.dir),
+            "port": instance.port,
+            "socket": str(instance.socket),
+            "supervisor_pid": instance.pid,
+            "disk_mb": round(disk_use(instance.dir) / 1e6, 1),
+        }
+    return embedded | {
         "redis_version": info["redis_version"],
         "redis_pid": info["process_id"],
-        "uptime_seconds": round(time.time() - instance.started),
+        "uptime_seconds": info["uptime_in_seconds"],
         "memory_mb": round(info["used_memory"] / 1e6, 1),
-        "disk_mb": round(disk_use(instance.dir) / 1e6, 1),
         "workers": len(workers),
         "models": ", ".join(models),
         "gears": ", ".join(f"{gear.session} on {gear.stream}: {gear.status}" for gear in gears),

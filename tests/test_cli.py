@@ -129,6 +129,19 @@ def test_wrong_use(edge: Instance, words: tuple[str, ...], code: int, message: s
     assert "Traceback" not in done.stderr
 
 
+def test_redis_url_is_used_instead_of_an_instance(edge: Instance, client: redis.Redis, folder: Path) -> None:
+    elsewhere = os.environ | {"REDEDGE_DIR": str(folder), "REDIS_URL": edge.tcp_url}
+    assert rededge("url", env=elsewhere).stdout.strip() == edge.tcp_url
+    facts = json.loads(rededge("status", "--json", env=elsewhere).stdout)
+    assert facts["redis_pid"] == edge.redis_pid
+    assert "folder" not in facts
+    refused = rededge("up", "--detach", env=elsewhere)
+    assert refused.returncode == 1
+    assert "REDIS_URL is set" in refused.stderr
+    assert "stored model" in rededge("init", env=elsewhere).stdout
+    assert server.find(folder) is None
+
+
 def test_help_has_examples() -> None:
     text = rededge("--help").stdout
     assert "rededge up --detach" in text

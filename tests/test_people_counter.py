@@ -120,9 +120,7 @@ def test_the_newest_frame_wins_when_there_is_no_time(counting: redis.Redis, vide
     wait_for(lambda: answered(counting, [ids[-1]]), what="the newest frame")
     processed = [detections.ref for detections in read_detections(counting, "0")]
     assert processed == [ids[-1].decode()]
-    wait_for(
-        lambda: sum(read_many(counting, "0", ["in_fps"])["in_fps"].values) == 100, what="all frames to be counted"
-    )
+    wait_for(lambda: sum(read_many(counting, "0", ["in_fps"])["in_fps"].values) == 100, what="all frames to be counted")
     assert sum(read_many(counting, "0", ["out_fps"])["out_fps"].values) == 1
 
 

@@ -60,7 +60,7 @@ def test_a_model_that_is_gone_is_stored_again(client: redis.Redis) -> None:
     remove_model(client, "model:nanodet-g-416")
     assert stored_model(client, "model:nanodet-g-416") is None
     assert provision(client) == ["stored model nanodet-g-416 as model:nanodet-g-416"]
-    with pytest.raises(ModelError, match="AI.MODELDEL nothing: model key is empty"):
+    with pytest.raises(ModelError, match=r"AI\.MODELDEL nothing: model key is empty"):
         remove_model(client, "nothing")
 
 
@@ -110,12 +110,12 @@ def test_a_model_that_the_server_refuses_is_named(client: redis.Redis, card_file
     (card_file.parent / "nanodet-g-416.onnx").write_bytes(b"no model")
     fields = yaml.safe_load(card_file.read_text()) | {"sha256": hashlib.sha256(b"no model").hexdigest()}
     card_file.write_text(yaml.safe_dump(fields))
-    with pytest.raises(ModelError, match="AI.MODELSTORE model:nanodet-g-416 ONNX"):
+    with pytest.raises(ModelError, match=r"AI\.MODELSTORE model:nanodet-g-416 ONNX"):
         provision(client, model=str(card_file))
 
 
 def test_a_gear_that_raises_shows_its_own_traceback(client: redis.Redis) -> None:
-    with pytest.raises(GearError, match='"<string>", line 2, in <module>\nZeroDivisionError: division by zero$'):
+    with pytest.raises(GearError, match=r'"<string>", line 2, in <module>\nZeroDivisionError: division by zero$'):
         register_gear(client, "x = 1\n1 / 0", session="broken")
     with pytest.raises(GearError, match="execution is not registered"):
         unregister_gear(client, "nothing")

@@ -5,6 +5,7 @@ Everything an instance owns is in its state folder: unix socket, port, password,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 from rededge_nb import errors, settings
 from rededge_nb.edge.redis_process import STOP_TIMEOUT
 from rededge_nb.edge.state import Instance, StateFolder
-from rededge_nb.edge.supervisor import WORKER_STOP_TIMEOUT, Supervisor
+from rededge_nb.edge.supervisor import WORKER_STOP_TIMEOUT, FolderHeldError, Supervisor
 from rededge_nb.errors import ServerError
 
 START_TIMEOUT = 90.0
@@ -42,9 +43,24 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
     """
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
-    running = folder.running()
-    if running:
-        return _checked_port(running, port)
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        running = folder.running()
+        if running:
+            return _checked_port(running, port)
+        if not folder.held():
+            failure = _spawn(folder, port=port, workers=workers, while_used=while_used)
+            # two that start at once: one comes too late, and takes what the other made
+            if failure and failure["error"] != FolderHeldError.__name__:
+                raise getattr(errors, failure["error"], ServerError)(failure["message"])
+        elif time.monotonic() > deadline:
+            raise ServerError(f"another supervisor holds {folder.path} and does not get ready; see {folder.logs}")
+        else:
+            time.sleep(0.02)
+
+
+def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) -> dict[str, str]:
+    """Start a supervisor and wait for its word: empty when it is ready, else `error` (a class) and `message`."""
     command = [sys.executable, "-m", "rededge_nb.edge.supervisor", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
@@ -62,14 +78,8 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
         message = answer.read()
     if not message:
         raise ServerError(f"the supervisor ended while starting; see {folder.logs / 'supervisor.log'}")
-    failure = json.loads(message)
-    instance = folder.running()
-    if failure and instance is None:
-        kind = getattr(errors, failure["error"], ServerError)
-        raise kind(failure["message"])
-    if instance is None:
-        raise ServerError(f"the instance in {folder.path} ended right after its start; see {folder.logs}")
-    return _checked_port(instance, port)
+    said: dict[str, str] = json.loads(message)
+    return said
 
 
 def run(directory: Path | None = None, *, port: int = 0, workers: int = 1) -> Supervisor:
@@ -93,19 +103,16 @@ def stop(directory: Path | None = None) -> bool:
         ServerError: it did not end in time.
     """
     folder = StateFolder(directory or settings.state_dir())
-    instance = folder.recorded()
-    if instance is None or not folder.held():
+    if not folder.held():
         return False
-    try:
-        os.kill(instance.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return True
+    instance = folder.recorded()
+    if instance is not None:  # else it is ending already
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(instance.pid, signal.SIGTERM)
     deadline = time.monotonic() + WORKER_STOP_TIMEOUT + STOP_TIMEOUT + 5
     while folder.held():
         if time.monotonic() > deadline:
-            raise ServerError(
-                f"the supervisor (process {instance.pid}) of {folder.path} does not end; see {folder.logs}"
-            )
+            raise ServerError(f"the supervisor of {folder.path} does not end; see {folder.logs}")
         time.sleep(0.02)
     return True
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,8 +42,14 @@ UNUSED_GRACE = 5.0
 """Seconds without a user after which an instance started `while_used` ends."""
 MAX_RESTARTS, RESTART_WINDOW = 8, 60.0
 """A child that dies more often than this many times in so many seconds is given up, and all ends."""
+MAX_LOG_BYTES = 8_000_000
+"""Size at which a log is begun anew."""
 HOLD_TIMEOUT = 2.0
 """Seconds to try for the folder's lock, which somebody may be looking at."""
+
+
+class FolderHeldError(ServerError):
+    """Another supervisor has the state folder."""
 
 
 class Supervisor:
@@ -72,7 +79,7 @@ class Supervisor:
                 if held:
                     return self._run_held(ready)
             if time.monotonic() > deadline:
-                raise ServerError(f"another supervisor holds {self._folder.path}: `rededge status` tells about it")
+                raise FolderHeldError(f"another supervisor holds {self._folder.path}: `rededge status` tells about it")
             self._stop.wait(0.02)
 
     def _run_held(self, ready: Callable[[Instance], None]) -> None:
@@ -104,15 +111,20 @@ class Supervisor:
                 if not self._while_used or self._folder.used():
                     unused_since = time.monotonic()
                 elif time.monotonic() - unused_since > UNUSED_GRACE:
-                    logger.info("nobody uses this instance any more: ending")
-                    return
+                    # in this order: who locks now either finds no instance and waits, or is seen here
+                    self._folder.instance_file.unlink()
+                    if not self._folder.used():
+                        logger.info("nobody uses this instance any more: ending")
+                        return
+                    self._folder.record(instance)
+                bound_logs(self._folder)
         finally:
+            self._folder.instance_file.unlink(missing_ok=True)
             for worker in workers:
                 worker.terminate()
             for worker in workers:
                 end_process(worker, WORKER_STOP_TIMEOUT)
             end_process(redis, STOP_TIMEOUT)
-            self._folder.instance_file.unlink(missing_ok=True)
             if socket_path.parent != self._folder.path:
                 with contextlib.suppress(OSError):
                     socket_path.parent.rmdir()
@@ -166,6 +178,15 @@ class Supervisor:
         self._stop.wait(0.05 * 2 ** (len(self._deaths) - 1))
 
 
+def bound_logs(folder: StateFolder) -> None:
+    """Keep each log below MAX_LOG_BYTES, and one of its size before it."""
+    for log in folder.logs.glob("*.log"):
+        if log.stat().st_size > MAX_LOG_BYTES:
+            # copied and cut, not renamed: the children go on writing to the file they have open
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
+
+
 def _end_orphan(folder: StateFolder) -> None:
     """End a redis-server that outlived its supervisor, so that its port, socket and files are free."""
     stale = folder.recorded()
@@ -186,7 +207,10 @@ def _end_orphan(folder: StateFolder) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run as a detached process, in a fork of its own: says on file descriptor `--ready-fd` when it is ready, or why it is not."""
+    """Run as a detached process, in a fork of its own.
+
+    Says on file descriptor `--ready-fd` when it is ready, or why it is not.
+    """
     parser = argparse.ArgumentParser(prog="python -m rededge_nb.edge.supervisor")
     parser.add_argument("dir", type=Path)
     parser.add_argument("--port", type=int, default=0)

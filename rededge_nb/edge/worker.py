@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 
 import redis
 
@@ -31,8 +32,8 @@ THREADS = {"ai": 2, "gears": 1, "executions": 3}
 """Threads that take calls, by queue: as many runs at once as RedisGears has execution threads."""
 RECONNECT_DELAY = 0.2
 """Seconds between tries to reach a server that is away."""
-HOUSEKEEPING_INTERVAL = 0.4
-"""Seconds between rounds of renewing leases, looking for changed registrations and writing statistics."""
+ROUND_INTERVAL = 0.4
+"""Seconds between rounds of renewing leases, and of looking for changed registrations and writing statistics."""
 LIFE_MS = 5_000
 """How long a worker counts as alive after its last sign of life."""
 
@@ -74,21 +75,34 @@ class Worker:
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
+        # apart from housekeeping, which may wait for a gear's batch to end: leases must not run out meanwhile
+        beating = threading.Thread(target=self._repeat, args=(self._show_life,), name="heartbeat", daemon=True)
+        beating.start()
+        self._repeat(self._keep_house)
+        self.engine.stop()
+
+    def _repeat(self, work: Callable[[], None]) -> None:
+        """Do something in rounds until stop(), through absences of the server."""
         server_away = False
-        while not self._stopping.wait(RECONNECT_DELAY if server_away else HOUSEKEEPING_INTERVAL):
+        while not self._stopping.wait(RECONNECT_DELAY if server_away else ROUND_INTERVAL):
             try:
-                self.client().set(_life_key(self.id), 1, px=LIFE_MS)
-                self.engine.housekeeping()
-                self.statistics.flush(self.client)
-                self.sessions.sweep(self.client)
+                work()
                 server_away = False
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
                 if not server_away:
                     logger.warning("Redis is away (%s): trying again until it is back", error)
                 server_away = True
             except redis.RedisError:
-                logger.exception("housekeeping failed")
-        self.engine.stop()
+                logger.exception("%s failed", work.__name__)
+
+    def _show_life(self) -> None:
+        self.client().set(_life_key(self.id), 1, px=LIFE_MS)
+        self.engine.leases.renew()
+
+    def _keep_house(self) -> None:
+        self.engine.follow_changes()
+        self.statistics.flush(self.client)
+        self.sessions.sweep(self.client)
 
     def _serve(self, queue: str) -> None:
         """Take calls of one queue and answer them, for as long as the process lives."""
@@ -112,12 +126,12 @@ class Worker:
             calls = connection.read_response()
             for request_id, _, client_id, resp, db, user, argv in calls or ():
                 call = Call(
-                    name=argv[0].decode(),
+                    name=argv[0].decode(errors="replace"),
                     args=argv[1:],
                     client_id=client_id,
                     resp=resp,
                     db=db,
-                    user=user.decode(),
+                    user=user.decode(errors="replace"),
                     redis=self.client(db),
                     worker=self,
                 )

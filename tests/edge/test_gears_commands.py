@@ -287,7 +287,7 @@ GB('StreamReader').map(wait).run('s')
     )
     with pytest.raises(redis.ResponseError, match="execution is still running"):
         client.execute_command("RG.GETRESULTS", execution)
-    with pytest.raises(redis.ResponseError, match="can not drop a not yet finished execution, abort it first."):
+    with pytest.raises(redis.ResponseError, match=r"can not drop a not yet finished execution, abort it first\."):
         client.execute_command("RG.DROPEXECUTION", execution)
     client.set("go", 1)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from rededge_nb.edge import server
 from rededge_nb.edge.binaries import find_binaries, openssl11_folder
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.supervisor import bound_logs
 from rededge_nb.errors import ConfigurationError, ServerError, UnsupportedPlatformError
 from tests.gear_scripts import execute, registrations
 from tests.waiting import wait_for
@@ -110,7 +112,9 @@ def test_own_binaries_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     own = folder / "own-redis-server"
     bundled = find_binaries()
     libraries = openssl11_folder(folder)
-    own.write_text(f'#!/bin/sh\necho started >{folder}/used\nLD_LIBRARY_PATH={libraries} exec {bundled.redis_server} "$@"\n')
+    own.write_text(
+        f'#!/bin/sh\necho started >{folder}/used\nLD_LIBRARY_PATH={libraries} exec {bundled.redis_server} "$@"\n'
+    )
     own.chmod(0o755)
     monkeypatch.setenv(settings.REDIS_SERVER, str(own))
     monkeypatch.setenv(settings.TIMESERIES_MODULE, str(bundled.timeseries))
@@ -178,9 +182,7 @@ def test_what_dies_again_and_again_is_given_up_loudly(folder: Path, monkeypatch:
     assert server.find(folder) is None
 
 
-def test_an_instance_started_while_used_ends_with_its_last_user(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_instance_started_while_used_ends_with_its_last_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = StateFolder(folder)
     state.create()
     with state.use():
@@ -191,6 +193,26 @@ def test_an_instance_started_while_used_ends_with_its_last_user(
         assert server.find(folder) == instance
     wait_for(lambda: not state.held(), what="the instance to end by itself", timeout=40)
     wait_for(lambda: not psutil.pid_exists(instance.redis_pid), what="the end of its Redis")
+
+
+def test_two_that_start_at_once_get_the_same_instance(folder: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: server.start(folder), range(4)))
+    assert len(set(found)) == 1
+
+
+def test_logs_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rededge_nb.edge.supervisor.MAX_LOG_BYTES", 1000)
+    state = StateFolder(folder)
+    state.create()
+    log = state.logs / "worker.log"
+    with log.open("ab") as child:
+        child.write(b"x" * 1001)
+        child.flush()
+        bound_logs(state)
+        child.write(b"next\n")
+    assert log.read_bytes() == b"next\n"
+    assert (state.logs / "worker.log.1").stat().st_size == 1001
 
 
 def test_disk_use_is_bounded_although_frames_pass_through(folder: Path) -> None:

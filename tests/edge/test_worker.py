@@ -21,11 +21,7 @@ from tests.waiting import wait_for
 
 
 def workers_of(supervisor_pid: int) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(supervisor_pid).children()
-        if "rededge_nb.edge.worker" in child.cmdline()
-    ]
+    return [child for child in psutil.Process(supervisor_pid).children() if "rededge_nb.edge.worker" in child.cmdline()]
 
 
 def test_every_command_names_a_queue_that_is_served() -> None:
@@ -104,7 +100,9 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     instance = server.start(folder, workers=2)
     client = client_from_url(instance.url)
     wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
-    execute(client, "import os\nGB('StreamReader').foreach(lambda r: execute('RPUSH', 'by', os.getpid())).register('s')")
+    execute(
+        client, "import os\nGB('StreamReader').foreach(lambda r: execute('RPUSH', 'by', os.getpid())).register('s')"
+    )
     for _ in range(5):
         client.xadd("s", {"n": 1})
     wait_for(lambda: client.llen("by") == 5, what="the entries")

@@ -48,9 +48,8 @@ class Engine:
         """A new registration's id."""
         return registrations.next_registration_id(self.raw_client)
 
-    def housekeeping(self) -> None:
-        """Renew the leases and follow changes of the registrations; called a few times a second."""
-        self.leases.renew()
+    def follow_changes(self) -> None:
+        """Run what other workers registered, and no longer what they unregistered; called a few times a second."""
         if self.raw_client.execute_command("GET", registrations.VERSION_KEY) != self._version:
             self.synchronize()
 

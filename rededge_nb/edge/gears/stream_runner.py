@@ -30,6 +30,8 @@ BLOCK_MS = 500
 """Longest wait in one read; a runner that is asked to stop notices within this."""
 SCAN_INTERVAL = 1.0
 """Seconds between looks for new streams under a prefix."""
+PENDING_INTERVAL = 2.0
+"""Seconds between looks for entries that were left pending by a worker that lost its lease after reading them."""
 RETRY_DELAY = 0.2
 """Seconds before another try at a stream that another worker owns, or a server that is away."""
 
@@ -52,6 +54,7 @@ class StreamRunner:
         self._prepared: set[str] = set()
         self._scanned: tuple[float, list[str]] = (float("-inf"), [])
         self._held: set[str] = set()
+        self._looked_for_pending = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -96,12 +99,22 @@ class StreamRunner:
         for stream in streams:
             if stream not in self._prepared and not self._prepare(stream):
                 return
+        self._look_for_pending()
         wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(streams)
         if wait_ms is None:
             return
         for stream, entries in self._read(streams, ">", wait_ms):
             if leases.owns(stream) and not self._execute(stream, entries):
                 return
+
+    def _look_for_pending(self) -> None:
+        """Prepare a stream anew if it has pending entries: between two rounds none of them is in hand here."""
+        if time.monotonic() - self._looked_for_pending < PENDING_INTERVAL:
+            return
+        self._looked_for_pending = time.monotonic()
+        for stream in tuple(self._prepared):
+            if self._client.execute_command("XPENDING", stream, GROUP)[0]:
+                self._prepared.discard(stream)
 
     def _streams(self) -> list[str]:
         """Keys that the registration is about: the exact one, or those under its prefix."""
