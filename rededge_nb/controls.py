@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
 from IPython.display import display
-from ipywidgets import HBox, IntProgress, Label
+from ipywidgets import IntProgress
 from matplotlib.axes import Axes
 
 from rededge_nb.capture import Progress
+
+UPDATE_INTERVAL = 0.25
+"""Seconds between two changes of a progress bar."""
 
 
 def explore(draw: Callable[[Any], Axes], control: Any) -> None:
@@ -28,18 +33,23 @@ def explore(draw: Callable[[Any], Axes], control: Any) -> None:
     control.observe(lambda change: picture.update(_drawn(draw, change["new"])), "value")
 
 
-def progress_bar(description: str = "frames") -> Progress:
+def progress_bar(what: str = "frames") -> Progress:
     """Show a progress bar; returns what a capture takes as `progress`."""
-    bar = IntProgress(description=description, min=0, max=1)
-    count = Label()
-    display(HBox([bar, count]))
+    bar = IntProgress(description=what, min=0, max=1, style={"description_width": "initial"})
+    display(bar)
+    shown_at = -math.inf
 
     def advance(done: int, total: int | None) -> None:
-        bar.max = total or max(done, 1)
-        bar.value = done
-        count.value = f"{done} of {total}" if total else str(done)
-        if done == total:
-            bar.bar_style = "success"
+        nonlocal shown_at
+        # each change is a message that may wait in the kernel until its cell has ended
+        if done != total and time.monotonic() - shown_at < UPDATE_INTERVAL:
+            return
+        shown_at = time.monotonic()
+        with bar.hold_sync():
+            bar.max = total or max(done, 1)
+            bar.value = done
+            bar.description = f"{what} {done} of {total}" if total else f"{what} {done}"
+            bar.bar_style = "success" if done == total else ""
 
     return advance
 

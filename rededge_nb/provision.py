@@ -49,7 +49,7 @@ def provision(
     if store_model(client, card):
         changes.append(f"stored model {card.name} as {card.key}")
     for camera in ids:
-        changes += create_series(client, camera)
+        changes += _in_short(create_series(client, camera), camera)
     changes += _write_settings(client, card)
     changes += _register(client, ids, assets.gear_file(gear))
     return changes
@@ -67,6 +67,15 @@ def known_cameras(client: redis.Redis) -> list[str]:
     return sorted(member.decode() for member in members)
 
 
+def _in_short(changes: list[str], camera: str) -> list[str]:
+    """The changes of a camera's series; one sentence where all of them were made."""
+    created = sum(change.startswith("created ") for change in changes)
+    rules = sum(change.startswith("added rule ") for change in changes)
+    if created + rules == len(changes) > 1:
+        return [f"made {created} series and {rules} compaction rules for camera {camera}"]
+    return changes
+
+
 def _write_settings(client: redis.Redis, card: ModelCard) -> list[str]:
     """Tell the gear about the model. Thresholds that a user has set stay while the model is the same."""
     there = read_settings(client)
@@ -78,7 +87,8 @@ def _write_settings(client: redis.Redis, card: ModelCard) -> list[str]:
     changed = {name: value for name, value in wanted.items() if there.get(name) != value}
     if changed:
         client.hset(schema.GEAR_SETTINGS_KEY, items=[word for pair in changed.items() for word in pair])
-    return [f"set {name} of the gear to {value}" for name, value in changed.items()]
+    told = ", ".join(f"{name}={value}" for name, value in changed.items())
+    return [f"told the gear {told}"] if changed else []
 
 
 def _register(client: redis.Redis, cameras: list[str], path: Path) -> list[str]:
