@@ -1,0 +1,123 @@
+"""The notebooks as they are committed; nbval and the pipeline run them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from rededge_nb import assets
+from rededge_nb.pipeline import NOTEBOOKS
+
+FOLDER = assets.folder("notebooks")
+SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str"}
+"""Parameters that the pipeline passes, and the type each must have."""
+MOST_LINES = 25
+MOST_BYTES = 250_000
+MOST_IMAGE_BYTES = 150_000
+PRIVATE = re.compile(
+    r"/home/|/root/|/tmp/|/Users/|/work/|redis://|unix://|127\.0\.0\.1|localhost|password\W*[:=]|site-packages",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(params=sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: Any) -> list[Any]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def tags(cell: Any) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def test_every_notebook_of_the_pipeline_is_there() -> None:
+    assert set(NOTEBOOKS) <= {path.stem for path in FOLDER.glob("*.ipynb")}
+
+
+def test_it_is_valid_and_asks_for_the_usual_kernel(notebook: Any) -> None:
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_it_begins_with_what_one_will_have_and_what_must_run(notebook: Any) -> None:
+    title = notebook.cells[0]
+    assert title.cell_type == "markdown"
+    assert title.source.startswith("# ")
+    assert "**At the end**" in title.source
+    assert "**Must be running:**" in title.source
+
+
+def test_its_second_cell_has_the_parameters_each_with_type_and_comment(notebook: Any) -> None:
+    assert ["parameters" in tags(cell) for cell in notebook.cells[:3]] == [False, True, False]
+    source = notebook.cells[1].source
+    for line, statement in zip(source.splitlines(), ast.parse(source).body, strict=True):
+        assert isinstance(statement, ast.AnnAssign), line
+        assert isinstance(statement.target, ast.Name), line
+        assert "  # " in line
+        kind = ast.unparse(statement.annotation)
+        assert kind.removesuffix(" | None") == SHARED.get(statement.target.id, kind.removesuffix(" | None"))
+
+
+def test_its_cells_are_short_and_prose_comes_before_code(notebook: Any) -> None:
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= MOST_LINES, cell.source
+    kinds = [cell.cell_type for cell in notebook.cells[3:]]
+    assert kinds.count("markdown") * 2 >= kinds.count("code")
+
+
+def test_it_ends_by_closing_the_workbench_and_with_a_summary(notebook: Any) -> None:
+    last = notebook.cells[-1]
+    assert last.cell_type == "code"
+    assert "wb.close()" in last.source
+    assert [output.output_type for output in last.outputs] == ["stream"]
+    assert len(last.outputs[0].text.splitlines()) == 1
+
+
+def test_it_was_run_from_top_to_bottom_without_errors(notebook: Any) -> None:
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+    assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
+
+
+def test_it_is_light(path: Path, notebook: Any) -> None:
+    assert path.stat().st_size <= MOST_BYTES
+    images = [
+        data
+        for output in outputs(notebook)
+        for kind, data in output.get("data", {}).items()
+        if kind.startswith("image/")
+    ]
+    assert sum(len(data) * 3 // 4 for data in images) <= MOST_IMAGE_BYTES
+
+
+def test_it_carries_no_state_of_widgets_or_papermill(notebook: Any) -> None:
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+    kinds = {kind for output in outputs(notebook) for kind in output.get("data", {})}
+    assert not {kind for kind in kinds if "widget" in kind}
+
+
+def test_it_tells_nothing_about_the_machine_it_ran_on(notebook: Any) -> None:
+    texts = [cell.source for cell in notebook.cells]
+    for output in outputs(notebook):
+        texts.append(output.get("text", ""))
+        texts += [data for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
+    assert [found[0] for text in texts if (found := PRIVATE.search(text))] == []
