@@ -3,12 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-STATE := .rededge
+STATE := $(abspath .rededge)
 
 # Without a C compiler the PyPI wheel `ziglang` is one.
 COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
 
-.PHONY: install demo test lab check bench asan clean
+# What runs here leaves nothing in the home folder.
+demo test asan: export IPYTHONDIR := $(STATE)/ipython
+demo test asan: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test asan: export MPLCONFIGDIR := $(STATE)/matplotlib
+
+.PHONY: install demo test lab check asan clean
 
 install: $(STAMP)
 
@@ -26,9 +33,12 @@ $(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/*.[
 demo: install  ## count the people in the sample video, with notebooks and a report to show for it
 	$(BIN)/rededge pipeline run --dir $(STATE)/demo -o runs
 
-test: install check  ## every test
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+test: install check  ## every test, and every notebook against its committed outputs
+	$(BIN)/python -m pytest --basetemp=$(STATE)/pytest
+	$(BIN)/rededge up --dir $(STATE)/test --detach
+	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
+	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks; \
+	  outcome=$$?; $(BIN)/rededge down --dir $(STATE)/test; rm -rf $(STATE)/test; exit $$outcome
 
 check: install  ## style and types
 	$(BIN)/ruff check .
@@ -48,4 +58,5 @@ asan: install  ## the switchboard's tests against a build with the address and u
 
 clean:  ## everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo
+	-$(BIN)/rededge down --dir $(STATE)/test
 	rm -rf $(VENV) $(STATE) build dist runs *.egg-info rededge_nb/edge/_switchboard*.so

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,14 @@ def build(into: Path, source: Path, **environment: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | environment,
+        env=os.environ | (environment or compiler()),
     )
+
+
+def compiler() -> dict[str, str]:
+    """What the installation took: the system's compiler, or the one that a wheel is."""
+    usual = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    return {} if shutil.which(usual) else {"CC": f"{sys.executable} -m ziglang cc"}
 
 
 @pytest.fixture
