@@ -16,6 +16,7 @@ from typing import Any
 import redis
 
 from rededge_nb import assets, settings
+from rededge_nb._version import __version__
 from rededge_nb.connection import connect
 from rededge_nb.edge import server
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 NOTEBOOKS = ("01_load_model", "02_register_gear", "03_produce_frames", "04_watch_streams", "05_time_series")
 CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
-VERSIONS_OF = ("rededge_nb", "redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
+VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ def _run_notebook(name: str, folder: Path, shared: dict[str, Any]) -> None:
             progress_bar={"desc": name},
             execution_timeout=CELL_TIMEOUT,
             kernel_name="python3",
+            # ipykernel warns at each start that its messages to this process, over loopback, are not encrypted
+            extra_arguments=["--log-level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
         raise PipelineError(
@@ -174,5 +177,6 @@ def _server(directory: Path | None) -> Iterator[None]:
 
 def _versions(client: redis.Redis) -> dict[str, str]:
     info: Any = client.info("server")
-    versions = {"python": platform.python_version(), "redis-server": str(info["redis_version"])}
+    versions = {"rededge_nb": __version__, "python": platform.python_version()}
+    versions |= {"redis-server": str(info["redis_version"])}
     return versions | {name: version(name) for name in VERSIONS_OF}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 
 from rededge_nb import assets
@@ -121,3 +122,11 @@ def test_it_tells_nothing_about_the_machine_it_ran_on(notebook: Any) -> None:
         texts.append(output.get("text", ""))
         texts += [data for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
     assert [found[0] for text in texts if (found := PRIVATE.search(text))] == []
+
+
+def test_papermill_sees_every_parameter(path: Path, notebook: Any) -> None:
+    (cell,) = [cell for cell in code_cells(notebook) if "parameters" in tags(cell)]
+    named = [node.target.id for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
+    seen = papermill.inspect_notebook(str(path))
+    assert list(seen) == named
+    assert all(parameter["inferred_type_name"] != "None" for parameter in seen.values())
