@@ -23,6 +23,14 @@ SWITCHBOARD_MODULE = "REDEDGE_SWITCHBOARD_MODULE"
 """A build of the edge module to load instead of the installed one (sanitizer builds)."""
 
 
+def disable_telemetry() -> None:
+    """Keep ONNX Runtime from reporting home about models and machine, which since 1.29 it does unless told not to.
+
+    It looks at its environment when it is imported, and keeps a database in the home folder even if it reaches nobody.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def redis_url() -> str | None:
     """Address of an existing server, if the environment names one."""
     return os.environ.get(REDIS_URL) or None

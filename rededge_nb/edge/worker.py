@@ -165,6 +165,7 @@ def main() -> int:
     if url is None:
         print("rededge worker: set REDIS_URL to the server to work for", file=sys.stderr)
         return 2
+    settings.disable_telemetry()  # for gears that import ONNX Runtime themselves
     worker = Worker(url)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,15 @@ def test_nesting_without_end_is_refused() -> None:
 def test_the_table_of_commands_loads_no_backend() -> None:
     code = "import sys, rededge_nb.edge.ai.commands; print('onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_onnxruntime_does_not_report_home(tmp_path: Path) -> None:
+    code = (
+        "import sys; from rededge_nb.edge.ai.backends import onnx; "
+        "onnx.load(bytes.fromhex(sys.argv[1]), device='CPU', threads=1)"
+    )
+    # in CI it would keep quiet by itself
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code, onnx_files.binary("Add").hex()], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []

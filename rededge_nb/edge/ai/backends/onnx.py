@@ -8,11 +8,14 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 
+from rededge_nb import settings
 from rededge_nb.edge.ai.backends.onnx_external import has_external_data
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.commands import CommandError
+
+settings.disable_telemetry()
+import onnxruntime  # noqa: E402 - after the line above, which it looks at
 
 MEMORY_SHARE = 0.5
 """The part of the machine's memory that all runs together may take for what they compute."""
