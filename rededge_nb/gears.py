@@ -72,10 +72,32 @@ def unregister_gear(client: redis.Redis, registration_id: str) -> None:
     Raises:
         GearError: there is none of that id.
     """
+    _on_registration(client, "RG.UNREGISTER", registration_id)
+
+
+def pause_gear(client: redis.Redis, registration_id: str) -> None:
+    """Let a registration finish the batch in hand and start nothing new; its stream goes on filling.
+
+    Raises:
+        GearError: there is none of that id.
+    """
+    _on_registration(client, "RG.PAUSEREGISTRATIONS", registration_id)
+
+
+def unpause_gear(client: redis.Redis, registration_id: str) -> None:
+    """Let a paused registration go on where it stopped.
+
+    Raises:
+        GearError: there is none of that id.
+    """
+    _on_registration(client, "RG.UNPAUSEREGISTRATIONS", registration_id)
+
+
+def _on_registration(client: redis.Redis, command: str, registration_id: str) -> None:
     try:
-        client.execute_command("RG.UNREGISTER", registration_id)
+        client.execute_command(command, registration_id)
     except redis.ResponseError as error:
-        raise GearError(f"RG.UNREGISTER {registration_id}: {error}") from error
+        raise GearError(f"{command} {registration_id}: {error}") from error
 
 
 def readable_error(text: str) -> str:

@@ -131,6 +131,14 @@ class Gears:
         """Forget a registration."""
         gears.unregister_gear(self._client, registration_id)
 
+    def pause(self, registration_id: str) -> None:
+        """Let a registration start nothing new."""
+        gears.pause_gear(self._client, registration_id)
+
+    def unpause(self, registration_id: str) -> None:
+        """Let a paused registration go on."""
+        gears.unpause_gear(self._client, registration_id)
+
 
 class Camera:
     """One camera."""

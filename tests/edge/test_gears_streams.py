@@ -194,6 +194,42 @@ def test_unregistering_ends_delivery(client: redis.Redis) -> None:
     assert seen(client) == entries
 
 
+def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> None:
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
+    registration = only_registration(client)["id"]
+    before = add(client, 1)
+    wait_for(lambda: seen(client) == before, what="the entry")
+    with pytest.raises(redis.ResponseError, match=r"^Execution nothing does not exists on shard 0{40}$"):
+        client.execute_command("RG.PAUSEREGISTRATIONS", registration, "nothing")
+    assert statistics(client)["status"] == b"OK", "all or none"
+    for _ in range(2):
+        assert client.execute_command("RG.PAUSEREGISTRATIONS", registration) == b"OK"
+    assert statistics(client)["status"] == b"PAUSED"
+    meanwhile = add(client, 2, 3)
+    assert not client.exists(lease_key("s")), "nobody reads the stream"
+    for _ in range(2):
+        assert client.execute_command("RG.UNPAUSEREGISTRATIONS", registration) == b"OK"
+    wait_for(lambda: seen(client) == before + meanwhile, what="what came while it was paused")
+    assert statistics(client)["status"] == b"OK"
+
+
+def test_an_aborted_registration_goes_on_after_a_pause(client: redis.Redis) -> None:
+    script = f"""
+def fail_unless_allowed(r):
+    if not execute('EXISTS', 'allowed'):
+        raise ValueError('not yet')
+GB('StreamReader').foreach(fail_unless_allowed).foreach({COLLECT}).register('s', onFailedPolicy='abort')
+"""
+    execute(client, script)
+    entries = add(client, 1, 2)
+    wait_for(lambda: statistics(client)["status"] == b"ABORTED", what="the abort")
+    client.set("allowed", 1)
+    registration = only_registration(client)["id"]
+    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    wait_for(lambda: seen(client) == entries, what="the batch that was left pending, and the rest")
+
+
 def test_a_deleted_stream_is_taken_up_again(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     first = add(client, 1)

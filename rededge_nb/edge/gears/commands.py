@@ -102,8 +102,9 @@ def dumpregistrations(call: Call) -> object:
     pipeline = client.pipeline(transaction=False)
     for _, registration in found:
         pipeline.execute_command("HGETALL", registrations.statistics_key(registration.id))
+    paused = registrations.load_paused(client)
     return [
-        _describe_registration(call, session, registration, statistics)
+        _describe_registration(call, session, registration, statistics, paused=registration.id in paused)
         for (session, registration), statistics in zip(found, pipeline.execute(), strict=True)
     ]
 
@@ -121,6 +122,16 @@ def unregister(call: Call) -> object:
                 engine.synchronize()
                 return OK
     raise CommandError("execution is not registered")
+
+
+def pauseregistrations(call: Call) -> object:
+    """RG.PAUSEREGISTRATIONS id …: finish the batches in hand and start nothing new; all or none."""
+    return _set_paused(call, paused=True)
+
+
+def unpauseregistrations(call: Call) -> object:
+    """RG.UNPAUSEREGISTRATIONS id …: go on where the registrations were paused; all or none."""
+    return _set_paused(call, paused=False)
 
 
 def dumpexecutions(call: Call) -> object:
@@ -189,6 +200,19 @@ def _checked_id(session_id: str) -> str:
     return session_id
 
 
+def _set_paused(call: Call, *, paused: bool) -> object:
+    engine = call.worker.engine
+    sessions = registrations.load_sessions(engine.raw_client).values()
+    known = {found.id for session in sessions for found in session.registrations}
+    ids = [word.decode(errors="replace") for word in call.args]
+    for registration_id in ids:
+        if registration_id not in known:
+            raise CommandError(f"Execution {registration_id} does not exists on shard {registrations.SHARD_ID}")
+    registrations.set_paused(engine.raw_client, ids, paused=paused)
+    engine.synchronize()
+    return OK
+
+
 def _session_to_replace(asked: PyExecute, sessions: dict[str, Session]) -> Session | None:
     existing = sessions.get(asked.session_id) if asked.session_id else None
     if asked.replace_with is not None:
@@ -217,7 +241,9 @@ def _check_requirements(requirements: list[str]) -> None:
             ) from None
 
 
-def _describe_registration(call: Call, session: Session, registration: Registration, flat: list[bytes]) -> list[object]:
+def _describe_registration(
+    call: Call, session: Session, registration: Registration, flat: list[bytes], *, paused: bool
+) -> list[object]:
     statistics = dict(zip(flat[::2], flat[1::2], strict=True))
 
     def number(name: bytes) -> int:
@@ -238,7 +264,7 @@ def _describe_registration(call: Call, session: Session, registration: Registrat
         "avgEstimatedLagMS", _average(number(b"total_lag_ms"), lags),
         "lastError", statistics.get(b"last_error") or None,
         "args", [word for pair in registration.arguments.items() for word in pair],
-        "status", statistics.get(b"status", b"OK"),
+        "status", b"PAUSED" if paused else statistics.get(b"status", b"OK"),
     ]  # fmt: skip
     listed = [other.id for other in session.registrations]
     private = (
@@ -284,6 +310,8 @@ COMMANDS: tuple[Command, ...] = (
     _row("RG.PYEXECUTE", pyexecute, -2, queue="executions", dangerous=True),
     _row("RG.DUMPREGISTRATIONS", dumpregistrations, 1),
     _row("RG.UNREGISTER", unregister, -2, dangerous=True),
+    _row("RG.PAUSEREGISTRATIONS", pauseregistrations, -2, dangerous=True),
+    _row("RG.UNPAUSEREGISTRATIONS", unpauseregistrations, -2, dangerous=True),
     _row("RG.DUMPEXECUTIONS", dumpexecutions, 1),
     _row("RG.GETEXECUTION", getexecution, -2),
     _row("RG.GETRESULTS", getresults, 2),

@@ -114,7 +114,13 @@ class Engine:
         with self._lock:
             version = self.raw_client.execute_command("GET", registrations.VERSION_KEY)
             sessions = registrations.load_sessions(self.raw_client)
-            wanted = {found.id: session for session in sessions.values() for found in session.registrations}
+            paused = registrations.load_paused(self.raw_client)
+            wanted = {
+                found.id: session
+                for session in sessions.values()
+                for found in session.registrations
+                if found.id not in paused
+            }
             self._stop_runners([registration_id for registration_id in self._runners if registration_id not in wanted])
             code: dict[str, Any] = {}
             for registration_id, session in wanted.items():

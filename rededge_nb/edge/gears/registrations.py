@@ -23,6 +23,8 @@ SESSIONS_KEY = "rededge:gears:sessions"
 """Hash of session id -> JSON description."""
 VERSION_KEY = "rededge:gears:version"
 """Counter that grows with every change of the sessions; workers look at it."""
+PAUSED_KEY = "rededge:gears:paused"
+"""Set of the ids of paused registrations."""
 NEXT_REGISTRATION_KEY = "rededge:gears:next_registration"
 SHARD_ID = "0" * 40
 """The shard id outside a cluster."""
@@ -165,6 +167,19 @@ def remove_registration(client: redis.Redis, session: Session, registration: Reg
     pipeline.execute()
 
 
+def load_paused(client: redis.Redis) -> set[str]:
+    """Ids of the paused registrations."""
+    return {registration_id.decode() for registration_id in client.execute_command("SMEMBERS", PAUSED_KEY)}
+
+
+def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: bool) -> None:
+    """Pause registrations, or let them go on, all in one step."""
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("SADD" if paused else "SREM", PAUSED_KEY, *registration_ids)
+    pipeline.execute_command("INCR", VERSION_KEY)
+    pipeline.execute()
+
+
 def _queue_removal(pipeline: Any, session: Session, registrations: Iterable[Registration]) -> None:
     pipeline.execute_command("HDEL", SESSIONS_KEY, session.id)
     pipeline.execute_command("DEL", code_key(session.id))
@@ -174,6 +189,7 @@ def _queue_removal(pipeline: Any, session: Session, registrations: Iterable[Regi
 
 def _queue_removal_of_one(pipeline: Any, registration: Registration) -> None:
     pipeline.execute_command("DEL", statistics_key(registration.id), executions_key(registration.id))
+    pipeline.execute_command("SREM", PAUSED_KEY, registration.id)
 
 
 def _session_from_json(text: bytes) -> Session:
