@@ -34,6 +34,7 @@ demo: install  ## count the people in the sample video, with notebooks and a rep
 	$(BIN)/rededge pipeline run --dir $(STATE)/demo -o runs
 
 test: install check  ## every test, and every notebook against its committed outputs
+	@mkdir -p $(STATE)
 	$(BIN)/python -m pytest --basetemp=$(STATE)/pytest
 	$(BIN)/rededge up --dir $(STATE)/test --detach
 	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
