@@ -15,7 +15,7 @@ demo test asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
 demo test asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
 demo test asan: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install demo test lab check asan clean
+.PHONY: install chromium demo test lab check asan clean
 
 install: $(STAMP)
 
@@ -33,7 +33,15 @@ $(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/*.[
 demo: install  ## count the people in the sample video, with notebooks and a report to show for it
 	$(BIN)/rededge pipeline run --dir $(STATE)/demo -o runs
 
-test: install check  ## every test, and every notebook against its committed outputs
+chromium:  ## what the browser tests drive; without it they are skipped, and say so
+	@command -v chromium >/dev/null 2>&1 || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	  else \
+	    echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"; \
+	  fi
+
+test: install chromium check  ## every test, and every notebook against its committed outputs
 	@mkdir -p $(STATE)
 	$(BIN)/python -m pytest --basetemp=$(STATE)/pytest
 	$(BIN)/rededge up --dir $(STATE)/test --detach
