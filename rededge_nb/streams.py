@@ -65,8 +65,10 @@ def own_connection(client: redis.Redis) -> Iterator[redis.Redis]:
     went away noticed late, so this one does not.
     """
     pool = client.connection_pool
+    # redis-py refuses its own maintenance notifications, on by default, under any protocol but 3
+    copied = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
     settings: dict[str, Any] = {
-        **pool.connection_kwargs,
+        **copied,
         "protocol": 2,
         "decode_responses": False,
         "socket_timeout": _SOCKET_TIMEOUT,

@@ -134,6 +134,12 @@ def test_frames_have_number_time_and_jpeg(bare_client: redis.Redis) -> None:
     assert str(WALKING) in repr(report)
 
 
+def test_a_client_with_redis_py_defaults_will_do(shared_bare_server: BareServer, pictures: Path) -> None:
+    plain = redis.Redis(unix_socket_path=str(shared_bare_server.socket))
+    assert capture(plain, pictures, camera="plain", frames=2).frames == 2
+    plain.close()
+
+
 def test_numbers_and_times_go_on_from_what_is_there(bare_client: redis.Redis, pictures: Path) -> None:
     ahead = time.time_ns() // 1_000_000 + 60_000
     bare_client.xadd(FRAMES, {"count": 41, "ts": ahead, "image": b"x"})
