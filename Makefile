@@ -9,13 +9,13 @@ STATE := $(abspath .rededge)
 COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
 
 # What runs here leaves nothing in the home folder.
-demo test asan: export IPYTHONDIR := $(STATE)/ipython
-demo test asan: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
-demo test asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
-demo test asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
-demo test asan: export MPLCONFIGDIR := $(STATE)/matplotlib
+demo test browser asan: export IPYTHONDIR := $(STATE)/ipython
+demo test browser asan: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test browser asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test browser asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test browser asan: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium demo test lab check asan clean
+.PHONY: install chromium browser demo test lab check asan clean
 
 install: $(STAMP)
 
@@ -33,6 +33,10 @@ $(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/*.[
 demo: install  ## count the people in the sample video, with notebooks and a report to show for it
 	$(BIN)/rededge pipeline run --dir $(STATE)/demo -o runs
 
+browser: install chromium  ## the tests that look at the workbench in JupyterLab, in a real browser
+	@mkdir -p $(STATE)
+	$(BIN)/python -m pytest tests/browser --basetemp=$(STATE)/pytest
+
 chromium:  ## what the browser tests drive; without it they are skipped, and say so
 	@command -v chromium >/dev/null 2>&1 || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
@@ -41,9 +45,9 @@ chromium:  ## what the browser tests drive; without it they are skipped, and say
 	    echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"; \
 	  fi
 
-test: install chromium check  ## every test, and every notebook against its committed outputs
+test: install check  ## every test, and every notebook against its committed outputs
 	@mkdir -p $(STATE)
-	$(BIN)/python -m pytest --basetemp=$(STATE)/pytest
+	$(BIN)/python -m pytest -m 'not browser' --basetemp=$(STATE)/pytest
 	$(BIN)/rededge up --dir $(STATE)/test --detach
 	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks; \

@@ -34,6 +34,7 @@ class Detections:
         people: Number of boxes, as the gear counted them.
         model: Key of the model, empty where none was given.
         ms: Milliseconds from taking up the frame to having its boxes; NaN where none was given.
+        tracks: Track ids, int64 of shape (n,); None where the gear does not track.
     """
 
     camera: str
@@ -45,6 +46,7 @@ class Detections:
     people: int
     model: str
     ms: float
+    tracks: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def latency_ms(self) -> int:
@@ -74,7 +76,7 @@ def read_detections(
         GearError: an entry is malformed.
     """
     found = streams.entries(client, schema.detections_key(camera), start=start, end=end, count=count)
-    return [_detections(schema.camera_id(camera), entry) for entry in found]
+    return [parse_detections(schema.camera_id(camera), entry) for entry in found]
 
 
 def latest_detections(client: redis.Redis, camera: object) -> Detections:
@@ -87,7 +89,7 @@ def latest_detections(client: redis.Redis, camera: object) -> Detections:
     found = streams.entries(client, schema.detections_key(camera), count=1, newest_first=True)
     if not found:
         raise _nothing_detected(camera)
-    return _detections(schema.camera_id(camera), found[0])
+    return parse_detections(schema.camera_id(camera), found[0])
 
 
 def detections_for(client: redis.Redis, camera: object, ref: str) -> Detections:
@@ -103,7 +105,7 @@ def detections_for(client: redis.Redis, camera: object, ref: str) -> Detections:
     while found := streams.entries(client, key, start=start, count=_PAGE):
         for entry in found:
             if entry[1].get(schema.REF.encode()) == ref.encode():
-                return _detections(schema.camera_id(camera), entry)
+                return parse_detections(schema.camera_id(camera), entry)
         start = f"({found[-1][0]}"
     raise NoDataError(
         f"{key} has nothing about frame {ref}: it waits to be processed, was dropped because newer ones had come, "
@@ -123,7 +125,7 @@ def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, D
     newest = streams.entries(client, key, count=_PAIR_CANDIDATES, newest_first=True)
     if not newest:
         raise _nothing_detected(camera)
-    candidates = [_detections(name, entry) for entry in newest]
+    candidates = [parse_detections(name, entry) for entry in newest]
     for detections in sorted(candidates, key=lambda each: streams.id_order(each.ref), reverse=True):
         try:
             return read_frame(client, camera, detections.ref), detections
@@ -163,10 +165,15 @@ def _follow(
                 if left <= 0:
                     return
                 left -= 1
-                yield _detections(camera, entry)
+                yield parse_detections(camera, entry)
 
 
-def _detections(camera: str, entry: Entry) -> Detections:
+def parse_detections(camera: str, entry: Entry) -> Detections:
+    """An entry of the camera's detection stream.
+
+    Raises:
+        GearError: it is malformed.
+    """
     entry_id, fields = entry
     ref = fields.get(schema.REF.encode(), b"").decode(errors="replace")
     if not streams.is_id(ref):
@@ -182,6 +189,9 @@ def _detections(camera: str, entry: Entry) -> Detections:
         confidence = np.full(len(xyxy), np.nan, np.float32)
     if len(confidence) != len(xyxy):
         raise _malformed(camera, entry_id, f"{schema.CONFIDENCE} has {len(confidence)} numbers for {len(xyxy)} boxes")
+    tracks = _floats(camera, entry_id, fields, schema.TRACKS)
+    if tracks is not None and len(tracks) != len(xyxy):
+        raise _malformed(camera, entry_id, f"{schema.TRACKS} has {len(tracks)} numbers for {len(xyxy)} boxes")
     return Detections(
         camera=camera,
         ref=ref,
@@ -192,6 +202,7 @@ def _detections(camera: str, entry: Entry) -> Detections:
         people=streams.number(fields, schema.PEOPLE, len(xyxy)),
         model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
         ms=_milliseconds(fields.get(schema.MS.encode())),
+        tracks=None if tracks is None else tracks.astype(np.int64),
     )
 
 

@@ -89,7 +89,7 @@ def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
         raise NoDataError(
             f"{key} has no frame {entry_id}: frames leave the stream after a while, take a newer one (latest_frame)"
         )
-    return _frame(schema.camera_id(camera), found[0])
+    return parse_frame(schema.camera_id(camera), found[0])
 
 
 def latest_frame(client: redis.Redis, camera: object) -> Frame:
@@ -103,7 +103,7 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
     found = streams.entries(client, key, count=1, newest_first=True)
     if not found:
         raise NoDataError(f"{key} has no frames: start a capture (`rededge capture SOURCE --camera {camera}`)")
-    return _frame(schema.camera_id(camera), found[0])
+    return parse_frame(schema.camera_id(camera), found[0])
 
 
 def read_errors(
@@ -123,7 +123,12 @@ def read_errors(
     ]
 
 
-def _frame(camera: str, entry: Entry) -> Frame:
+def parse_frame(camera: str, entry: Entry) -> Frame:
+    """An entry of the camera's frame stream.
+
+    Raises:
+        SourceError: it has no image.
+    """
     entry_id, fields = entry
     jpeg = fields.get(schema.IMAGE.encode())
     if jpeg is None:

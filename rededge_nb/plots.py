@@ -6,7 +6,7 @@ Each function draws into `ax`, or into a new figure as wide as a notebook, and r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from typing import Any
@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.inference import Timing
 from rededge_nb.series import Series
 from rededge_nb.sources import Image
 
 WIDTH_INCHES = 9.0
 HEIGHT_INCHES = 3.5
+_BAR_INCHES = 0.45
 
 BLUE = "#0072B2"
 SKY = "#56B4E9"
@@ -188,6 +190,33 @@ def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and o
         axes.set_ylim(0, max(1.0, float(came.max()), float(went.max())) * 1.15)
         axes.set_ylabel("frames per second")
         _finish(axes, title)
+    return axes
+
+
+def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the model", ax: Axes | None = None) -> Axes:
+    """Milliseconds of each backend as bars, the fastest in the strongest colour; what was not measured says why.
+
+    Raises:
+        NoDataError: there are no timings.
+    """
+    measured = [timing.median_ms for timing in timings if timing.median_ms is not None]
+    if not measured:
+        raise NoDataError("there are no timings to plot: `compare_backends` makes some")
+    widths = [timing.median_ms or 0.0 for timing in timings]
+    with _axes(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
+        colors = [BLUE if width == min(measured) else SKY for width in widths]
+        bars = axes.barh([timing.backend for timing in timings], widths, height=0.62, color=colors)
+        for timing, label in zip(timings, axes.bar_label(bars, padding=5), strict=True):
+            known = timing.median_ms is not None
+            label.set_text(f"{timing.median_ms:.1f} ms" if known else timing.note)
+            label.set_color(_INK if known else _MUTED)
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.set_xlim(0, max(measured) * 1.15)
+        axes.set_title(title)
     return axes
 
 

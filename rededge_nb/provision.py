@@ -45,14 +45,27 @@ def provision(
     """
     ids = [schema.camera_id(camera) for camera in cameras]
     card = load_card(assets.model_card_file(model))
-    changes: list[str] = []
-    if store_model(client, card):
-        changes.append(f"stored model {card.name} as {card.key}")
+    changes = _store(client, card)
     for camera in ids:
         changes += _in_short(create_series(client, camera), camera)
     changes += _write_settings(client, card)
     changes += _register(client, ids, assets.gear_file(gear))
     return changes
+
+
+def use_model(client: redis.Redis, model: str) -> list[str]:
+    """Load a model and let the gear use it; returns what was changed, a sentence each.
+
+    Args:
+        client: a connection to the server.
+        model: name of a bundled model, or the path of a card.
+
+    Raises:
+        ModelCardError: the card or its file is missing or wrong.
+        ModelError: the server refuses the model.
+    """
+    card = load_card(assets.model_card_file(model))
+    return _store(client, card) + _write_settings(client, card)
 
 
 def read_settings(client: redis.Redis) -> dict[str, str]:
@@ -74,6 +87,10 @@ def _in_short(changes: list[str], camera: str) -> list[str]:
     if created + rules == len(changes) > 1:
         return [f"made {created} series and {rules} compaction rules for camera {camera}"]
     return changes
+
+
+def _store(client: redis.Redis, card: ModelCard) -> list[str]:
+    return [f"stored model {card.name} as {card.key}"] if store_model(client, card) else []
 
 
 def _write_settings(client: redis.Redis, card: ModelCard) -> list[str]:

@@ -6,6 +6,8 @@ import html
 from pathlib import Path
 from typing import Any
 
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -66,7 +68,9 @@ def write_html(notebook: Path) -> Path | None:
 
     if not notebook.exists():
         return None
-    page, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    # the page would fetch these from elsewhere, for formulas and widgets, of which it has none
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
+    page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)))
     target = notebook.with_suffix(".html")
     target.write_text(page)
     return target
@@ -93,6 +97,22 @@ def write_index(folder: Path, summary: dict[str, Any]) -> Path:
         )
     )
     return index
+
+
+def _without_widgets(notebook: Any) -> Any:
+    """The notebook with the stills of its widgets in their place; a control, which has none, goes."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if not _only_a_widget(output)]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET_VIEW, None)
+    return notebook
+
+
+def _only_a_widget(output: Any) -> bool:
+    data = output.get("data", {})
+    return WIDGET_VIEW in data and set(data) <= {WIDGET_VIEW, "text/plain"}
 
 
 def _number(value: float | None, digits: int) -> str:

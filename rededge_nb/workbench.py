@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 import redis
 
@@ -20,6 +20,21 @@ from rededge_nb.connection import connect, without_password
 from rededge_nb.edge import server
 from rededge_nb.edge.state import StateFolder
 from rededge_nb.errors import NoDataError
+
+if TYPE_CHECKING:
+    from rededge_nb.widgets.capture_panel import CapturePanel
+    from rededge_nb.widgets.charts import Charts
+    from rededge_nb.widgets.dashboard import Dashboard
+    from rededge_nb.widgets.gear_panel import GearPanel
+    from rededge_nb.widgets.model_panel import ModelPanel
+    from rededge_nb.widgets.player import Player
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_W = TypeVar("_W", bound=_Closes)
 
 
 class Workbench:
@@ -41,6 +56,7 @@ class Workbench:
     def __init__(self, url: str | None = None, *, directory: Path | None = None) -> None:
         self._resources = contextlib.ExitStack()
         self._captures: list[captures.Capture] = []
+        self._widgets: list[_Closes] = []
         if url is None and (directory is not None or settings.redis_url() is None):
             folder = StateFolder(directory or settings.state_dir())
             folder.create()
@@ -65,7 +81,9 @@ class Workbench:
         self.close()
 
     def close(self) -> None:
-        """Stop the captures begun here and let the server go; may be called again."""
+        """End the widgets and captures begun here and let the server go; may be called again."""
+        while self._widgets:
+            self._widgets.pop().close()
         while self._captures:
             self._captures.pop().close()
         self._resources.close()
@@ -85,6 +103,49 @@ class Workbench:
     def settings(self) -> dict[str, str]:
         """What the running gear is told: model key, input size, thresholds."""
         return provisioning.read_settings(self.client)
+
+    def player(self, camera: object = "0", *, boxes: bool = True, labels: bool = True) -> Player:
+        """The camera's video with its detections drawn on it, live."""
+        from rededge_nb.widgets.player import Player
+
+        return self._keep(Player(self.client, camera, boxes=boxes, labels=labels))
+
+    def capture_panel(self, camera: object = "0") -> CapturePanel:
+        """Starts and stops a capture with the mouse."""
+        from rededge_nb.widgets.capture_panel import CapturePanel
+
+        return self._keep(CapturePanel(self, camera))
+
+    def model_panel(self) -> ModelPanel:
+        """Loads models, and sets the thresholds of the running gear."""
+        from rededge_nb.widgets.model_panel import ModelPanel
+
+        return self._keep(ModelPanel(self))
+
+    def gear_panel(self, camera: object = "0") -> GearPanel:
+        """Shows how the gears fare; registers the people counter for the camera, pauses and unregisters gears."""
+        from rededge_nb.widgets.gear_panel import GearPanel
+
+        return self._keep(GearPanel(self, camera))
+
+    def dashboard(self, camera: object = "0") -> Dashboard:
+        """All of it on one page; takes the place of an earlier dashboard of the same camera."""
+        from rededge_nb.widgets.dashboard import Dashboard
+
+        for widget in self._widgets:
+            if isinstance(widget, Dashboard) and widget.camera == schema.camera_id(camera):
+                widget.close()
+        return self._keep(Dashboard(self, camera))
+
+    def charts(self, camera: object = "0", *, minutes: float = 5.0) -> Charts:
+        """Live charts of the camera's last minutes: people, frames per second, milliseconds per step."""
+        from rededge_nb.widgets.charts import Charts
+
+        return self._keep(Charts(self.client, camera, minutes=minutes))
+
+    def _keep(self, widget: _W) -> _W:
+        self._widgets.append(widget)
+        return widget
 
 
 class Models:
@@ -162,6 +223,10 @@ class Camera:
         capture = captures.start_capture(self._client, source, **options)
         self._running.append(capture)
         return capture
+
+    def own_captures(self) -> list[captures.Capture]:
+        """The captures that this workbench began for the camera, oldest first; those that have ended as well."""
+        return [capture for capture in list(self._running) if capture.report.camera == self.id]
 
     def ensure_detections(self, source: Any, *, seconds: float) -> str:
         """Capture some of a source if nothing was detected here yet, so that there is something to look at.

@@ -10,11 +10,13 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, NoDataError
-from rededge_nb.plots import STEP_COLORS, plot_frame, plot_people, plot_rates, plot_steps
+from rededge_nb.inference import Timing
+from rededge_nb.plots import BLUE, SKY, STEP_COLORS, plot_frame, plot_people, plot_rates, plot_steps, plot_timings
 from rededge_nb.series import Series
 
 START_MS = 1_790_000_000_000
@@ -123,3 +125,16 @@ def test_rates_fill_gaps_with_zero() -> None:
     assert drawn(ax) > 1000
     with pytest.raises(NoDataError):
         plot_rates(series("in_fps", {}), came)
+
+
+def test_timings() -> None:
+    missing = Timing("OpenVINO", None, "not installed: pip install openvino")
+    ax = plot_timings([Timing("ONNX Runtime, 1 thread", 44.26), Timing("ONNX Runtime, 2 threads", 23.1), missing])
+    assert [text.get_text() for text in ax.texts] == ["44.3 ms", "23.1 ms", "not installed: pip install openvino"]
+    assert [bar.get_width() for bar in ax.patches] == [44.26, 23.1, 0]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in ax.patches] == [SKY, BLUE, SKY]
+    assert ax.yaxis_inverted()
+    assert drawn(ax) > 1000
+    for nothing in ([], [missing]):
+        with pytest.raises(NoDataError, match="no timings"):
+            plot_timings(nothing)

@@ -15,11 +15,14 @@ from rededge_nb import assets
 from rededge_nb.pipeline import NOTEBOOKS
 
 FOLDER = assets.folder("notebooks")
-SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str"}
+SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str", "live_minutes": "float"}
 """Parameters that the pipeline passes, and the type each must have."""
 MOST_LINES = 25
-MOST_BYTES = 250_000
-MOST_IMAGE_BYTES = 150_000
+MOST_BYTES = 300_000
+MOST_IMAGE_BYTES = 220_000
+WITH_A_STILL = {"03_produce_frames", "04_watch_streams", "05_time_series", "06_dashboard"}
+"""Notebooks that show a player or charts."""
+LINK = re.compile(r"\]\(([^)#]+)\)")
 PRIVATE = re.compile(
     r"/home/|/root/|/tmp/|/Users/|/work/|redis://|unix://|127\.0\.0\.1|localhost|password\W*[:=]|site-packages",
     re.IGNORECASE,
@@ -50,6 +53,19 @@ def tags(cell: Any) -> list[str]:
 
 def test_every_notebook_of_the_pipeline_is_there() -> None:
     assert set(NOTEBOOKS) <= {path.stem for path in FOLDER.glob("*.ipynb")}
+
+
+def test_the_first_notebook_leads_to_all_others() -> None:
+    start = nbformat.read(FOLDER / "00_start_here.ipynb", as_version=4)
+    linked = {link for cell in start.cells for link in LINK.findall(cell.source) if link.endswith(".ipynb")}
+    assert linked == {path.name for path in FOLDER.glob("*.ipynb")} - {"00_start_here.ipynb"}
+
+
+def test_what_it_links_to_is_there(notebook: Any) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for link in LINK.findall(cell.source):
+                assert (FOLDER / link).is_file(), link
 
 
 def test_it_is_valid_and_asks_for_the_usual_kernel(notebook: Any) -> None:
@@ -83,10 +99,15 @@ def test_its_cells_are_short_and_prose_comes_before_code(notebook: Any) -> None:
     assert kinds.count("markdown") * 2 >= kinds.count("code")
 
 
-def test_it_ends_by_closing_the_workbench_and_with_a_summary(notebook: Any) -> None:
-    last = notebook.cells[-1]
-    assert last.cell_type == "code"
-    assert "wb.close()" in last.source
+def test_it_ends_with_exercises_and_a_summary_and_says_how_to_close(notebook: Any) -> None:
+    exercises, *after = next(
+        notebook.cells[index:] for index, cell in enumerate(notebook.cells) if cell.source.startswith("## Exercises")
+    )
+    assert exercises.cell_type == "markdown"
+    assert 2 <= len(re.findall(r"^\d\. ", exercises.source, re.MULTILINE)) <= 5
+    assert [cell.cell_type for cell in after] in (["code"], ["markdown", "code"])
+    assert "wb.close()" in "".join(cell.source for cell in (exercises, *after))
+    last = after[-1]
     assert [output.output_type for output in last.outputs] == ["stream"]
     assert len(last.outputs[0].text.splitlines()) == 1
 
@@ -114,6 +135,16 @@ def test_it_carries_no_state_of_widgets_or_papermill(notebook: Any) -> None:
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
     kinds = {kind for output in outputs(notebook) for kind in output.get("data", {})}
     assert not {kind for kind in kinds if "widget" in kind}
+
+
+def test_what_was_alive_has_left_a_still(path: Path, notebook: Any) -> None:
+    pictured = [
+        any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
+        for cell in code_cells(notebook)
+        if re.search(r"\bwb\.(player|charts|dashboard)\(", cell.source)
+    ]
+    assert all(pictured)
+    assert bool(pictured) == (path.stem in WITH_A_STILL)
 
 
 def test_it_tells_nothing_about_the_machine_it_ran_on(notebook: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ipywidgets import IntSlider
 from matplotlib.axes import Axes
 
-from rededge_nb import controls
+from rededge_nb.widgets import explore
 
 
 class Shown:
@@ -29,7 +29,7 @@ class Shown:
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     mpl.use("agg")
     front_end = Shown()
-    monkeypatch.setattr(controls, "display", front_end.display)
+    monkeypatch.setattr(explore, "display", front_end.display)
     return front_end
 
 
@@ -45,7 +45,7 @@ def title(figure: Any) -> str:
 
 def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> None:
     slider = IntSlider(3)
-    controls.explore(draw, slider)
+    explore.explore(draw, slider)
     control, picture = shown.outputs
     assert control is slider
     assert title(picture) == "picture 3"
@@ -55,13 +55,13 @@ def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> Non
 
 
 def test_no_figure_is_left_to_be_shown_a_second_time(shown: Shown) -> None:
-    controls.explore(draw, IntSlider(3))
+    explore.explore(draw, IntSlider(3))
     assert plt.get_fignums() == []
 
 
 @pytest.mark.parametrize(("total", "text"), [(8, "frames 4 of 8"), (None, "frames 4")])
 def test_a_progress_bar_tells_how_far_it_is(shown: Shown, total: int | None, text: str) -> None:
-    advance = controls.progress_bar()
+    advance = explore.progress_bar()
     advance(4, total)
     [bar] = shown.outputs
     assert (bar.value, bar.max, bar.description, bar.bar_style) == (4, total or 4, text, "")
@@ -70,8 +70,8 @@ def test_a_progress_bar_tells_how_far_it_is(shown: Shown, total: int | None, tex
 def test_a_progress_bar_passes_over_what_comes_too_fast_but_not_the_end(
     shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls, "UPDATE_INTERVAL", 3600.0)
-    advance = controls.progress_bar("pictures")
+    monkeypatch.setattr(explore, "UPDATE_INTERVAL", 3600.0)
+    advance = explore.progress_bar("pictures")
     [bar] = shown.outputs
     seen: list[int] = []
     bar.observe(lambda change: seen.append(change["new"]), "value")

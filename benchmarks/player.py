@@ -1,0 +1,130 @@
+"""The player at 25 frames a second in JupyterLab: frames painted, capture to screen, CPU of the kernel.
+
+    python -m benchmarks.player [--seconds 10] [--fps 25] [--gear quick|people]
+
+Paints are counted in the page. Exits with 1 where a figure misses its bound, which is set for a machine of 2 cores.
+The quick gear puts boxes on every frame without a model, so that the player is measured. The people counter drops
+frames when the machine, which runs browser and camera as well, is too slow for its model; the bounds are not for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import sync_playwright
+
+from rededge_nb import Workbench, assets, settings
+from tests.browser import jupyter
+
+MIN_PAINTED_SHARE = 23 / 25
+MAX_LATENCY_MS = 150
+MIN_SHARE_IN_TIME = 0.95
+MAX_KERNEL_CPU = 10.0
+"""Percent of a core."""
+
+QUICK_GEAR = """
+import json
+
+def store(record):
+    left = record["value"]["count"]
+    left = 10 * (int(left) % 60)
+    boxes = [[left + 12 * step, 100 + 40 * step, left + 12 * step + 40, 190 + 40 * step] for step in range(8)]
+    execute(
+        "XADD", record["key"] + ":yolo", "MAXLEN", "~", 1000, "*", "ref", record["id"], "ts", record["value"]["ts"],
+        "boxes", json.dumps(sum(boxes, [])), "people", 8, "confidence", json.dumps([0.8] * 8),
+    )
+
+GearsBuilder("StreamReader").foreach(store).register(
+    "camera:0", convertToStr=False, collect=False, mode="async_local", trimStream=False
+)
+"""
+
+CELLS = ["from rededge_nb import Workbench\nwb = Workbench()\nplayer = wb.player('0')", "player"]
+RECORD_PAINTS = """
+window.paints = [];
+document.addEventListener("rededge-paint", event => {
+    const { ref, latency, detected } = event.detail;
+    window.paints.push({ ref, latency, detected, at: performance.now() });
+});
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--fps", type=float, default=25.0)
+    parser.add_argument("--gear", choices=("people", "quick"), default="quick")
+    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rededge-") as folder, settings.state_dir_set_to(Path(folder) / "state"):
+        figures = measure(Path(folder), options.seconds, options.fps, options.gear, options.chromium)
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    checks = {
+        "painted": figures["painted_fps"] >= MIN_PAINTED_SHARE * options.fps,
+        "in time": figures["share_within_150_ms"] >= MIN_SHARE_IN_TIME,
+        "kernel CPU": figures["kernel_cpu_percent"] < MAX_KERNEL_CPU,
+    }
+    for name, held in checks.items():
+        sys.stdout.write(f"{name}: {'held' if held else 'MISSED'}\n")
+    return 0 if all(checks.values()) else 1
+
+
+def measure(folder: Path, seconds: float, fps: float, gear: str, chromium: str) -> dict[str, float]:
+    """Play for so long, after a while to warm up; returns the figures."""
+    with (
+        Workbench() as wb,
+        jupyter.running_lab(folder / "lab", jupyter.environment()) as lab,
+        sync_playwright() as playwright,
+    ):
+        if gear == "people":
+            wb.provision("0")
+        else:
+            wb.gears.register(QUICK_GEAR, session="quick")
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(jupyter.CHROMIUM_FLAGS))
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.add_init_script(RECORD_PAINTS)
+        jupyter.open_notebook(page, lab, jupyter.write_notebook(lab, "player", CELLS).name)
+        jupyter.run_all_cells(page)
+        capture = wb.camera("0").start_capture(assets.sample_video(), fps=fps, loop=True)
+        page.wait_for_function("window.paints.length > 50", timeout=jupyter.TIMEOUT * 1000)
+        kernel = psutil.Process(int(jupyter.execute(page, "import os; print(os.getpid())")))
+        page.evaluate("window.paints = []")
+        before, before_browser, frames = _cpu([kernel]), _cpu(_browsers()), capture.report.frames
+        page.wait_for_timeout(seconds * 1000)
+        paints = page.evaluate("window.paints")
+        after, after_browser, frames = _cpu([kernel]), _cpu(_browsers()), capture.report.frames - frames
+        stats = jupyter.execute(page, "print(player.stats())").strip()
+        jupyter.shut_down_kernel(page)
+        browser.close()
+    sys.stdout.write(f"{stats}\n")
+    latencies = sorted(each["latency"] for each in paints)
+    return {
+        "captured_fps": round(frames / seconds, 1),
+        "painted_fps": round(len(paints) / seconds, 1),
+        "painted_with_detections": sum(each["detected"] for each in paints),
+        "latency_ms_median": latencies[len(latencies) // 2],
+        "latency_ms_p95": latencies[int(len(latencies) * 0.95)],
+        "latency_ms_worst": latencies[-1],
+        "share_within_150_ms": round(sum(each <= MAX_LATENCY_MS for each in latencies) / len(latencies), 3),
+        "kernel_cpu_percent": round(100 * (after - before) / seconds, 1),
+        "browser_cpu_percent": round(100 * (after_browser - before_browser) / seconds, 1),
+    }
+
+
+def _browsers() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children(recursive=True) if "chrom" in each.name()]
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    """Seconds of CPU that they have used."""
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Starting and stopping a capture with the mouse."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets
+import redis
+
+from rededge_nb import assets, schema, streams
+from rededge_nb.capture import Capture, CaptureOptions
+from rededge_nb.errors import SourceError
+from rededge_nb.sources import PICTURE_SUFFIXES
+from rededge_nb.tables import Table
+from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.widgets.upload import Upload
+from rededge_nb.widgets.words import Level, Words
+
+if TYPE_CHECKING:
+    from rededge_nb.workbench import Workbench
+
+SAMPLE = "sample video"
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpeg")
+RATES = (1, 2, 5, 10, 15, 20, 25, 30, 50, 60)
+"""Frames per second to choose from, besides the source's own rate."""
+SILENT_AFTER_MS = 2000
+"""Age of a camera's newest frame above which nobody feeds it."""
+STOP_TIMEOUT = 5.0
+"""Seconds that a capture is given to end before another takes its place."""
+
+_KINDS = {
+    "File": "a video, a picture or a folder of pictures on the machine of the kernel",
+    "Webcam": "a camera at the machine of the kernel",
+    "URL": "a camera in the network",
+    "Upload": "a file from the machine of the browser",
+}
+_OTHERS = "frames come from another capture"
+_MOST_FILES = 100
+
+
+class CapturePanel(Panel):
+    """Adds the frames of a file, webcam, URL or uploaded file to a camera's stream.
+
+    It shows the newest capture that this workbench began for the camera, here or in a cell; another one that is
+    started here takes its place.
+
+    Attributes:
+        kind, file, webcam, url, upload: The controls for the source.
+        rate, pace, loop: Those for how it is played.
+        start_button, stop_button: As `start` and `stop`.
+        progress: Bar of a capture whose length is known.
+        state: What the capture does, in words.
+    """
+
+    def __init__(self, workbench: Workbench, camera: object = "0") -> None:
+        self._camera = schema.camera_id(camera)
+        self._begun: dict[str, _Progress] = {}
+        self._opening = ""
+        self._cancelled = threading.Event()
+        self.kind = ipywidgets.ToggleButtons(
+            options=list(_KINDS), tooltips=list(_KINDS.values()), style={"button_width": "auto"}
+        )
+        self.file = ipywidgets.Combobox(
+            options=(SAMPLE, *_files_here()), value=SAMPLE, placeholder="path of a video or a folder of pictures"
+        )
+        self.webcam = ipywidgets.BoundedIntText(value=0, min=0, max=99, tooltip="number of the webcam")
+        self.url = ipywidgets.Text(placeholder="rtsp:// or http:// address")
+        self.upload = Upload([*VIDEO_SUFFIXES, *sorted(PICTURE_SUFFIXES)])
+        choices = ipywidgets.Stack([self.file, self.webcam, self.url, self.upload], selected_index=0)
+        choices.add_class("rededge-source")
+        # in the browser, so that it works while a cell runs
+        self._link = ipywidgets.jslink((self.kind, "index"), (choices, "selected_index"))
+        rates = [("own rate", 0.0), *((f"{rate} fps", float(rate)) for rate in RATES)]
+        self.rate = ipywidgets.Dropdown(options=rates, tooltip="frames per second")
+        self.pace = ipywidgets.Dropdown(
+            options=[("real time", "realtime"), ("every frame", "asap")],
+            tooltip="as fast as it was recorded, or as fast as the gear answers",
+        )
+        self.loop = ipywidgets.Checkbox(description="loop", indent=False, tooltip="begin again at the end")
+        self.start_button = button("Start", "add the frames of the source to the camera", self.start, "primary")
+        self.stop_button = button("Stop", "end the capture", self.stop)
+        self.progress = ipywidgets.IntProgress(min=0, max=1)
+        self.state = Words()
+        playing = row(self.rate, self.pace, self.loop)
+        buttons = row(self.start_button, self.stop_button, self.progress)
+        super().__init__(workbench, "Capture", [self.kind, choices, playing, buttons, self.state])
+        self.begin()
+
+    @property
+    def camera(self) -> str:
+        """The camera whose capture is shown, started and stopped; those of others go on."""
+        return self._camera
+
+    @camera.setter
+    def camera(self, camera: object) -> None:
+        self._camera = schema.camera_id(camera)
+        self.ask(lambda _: self.say(""))
+
+    @property
+    def capture(self) -> Capture | None:
+        """The capture that is shown."""
+        begun = self._workbench.camera(self._camera).own_captures()
+        return begun[-1] if begun else None
+
+    def start(
+        self, source: str | int | Path | None = None, *, loop: bool | None = None, only_if_silent: bool = False
+    ) -> None:
+        """Begin a capture as the controls say, in place of the one that runs; returns at once.
+
+        Args:
+            source: Set the controls to this file or webcam before.
+            loop: Set the control to this before.
+            only_if_silent: Do nothing if somebody feeds the camera already.
+        """
+        if isinstance(source, int):
+            self.kind.value, self.webcam.value = "Webcam", source
+        elif source is not None:
+            self.kind.value, self.file.value = "File", str(source)
+        if loop is not None:
+            self.loop.value = loop
+        chosen, camera = self._source(), self._camera
+        options: CaptureOptions = {"fps": self.rate.value or None, "loop": self.loop.value, "pace": self.pace.value}
+        self._cancelled.clear()
+        self._opening = f"opening {_short(str(chosen))}" if chosen is not None else ""
+        self.state.say(self._opening)
+        self.stop_button.disabled = False
+
+        def begin(client: redis.Redis) -> None:
+            try:
+                if not (only_if_silent and _next_frame_comes(client, camera)):
+                    self._begin(camera, chosen, options)
+            finally:
+                self._opening = ""
+
+        self.ask(begin)
+
+    def stop(self) -> None:
+        """End the capture, or the opening of its source; returns at once."""
+        self._cancelled.set()
+        self.ask(lambda _: self._stop(self._camera))
+
+    def refresh(self, client: redis.Redis) -> None:
+        """Show how far the capture is."""
+        capture = self.capture
+        running = capture is not None and capture.running
+        self.start_button.description = "Restart" if running else "Start"
+        self.stop_button.disabled = not (running or self._opening)
+        self.state.say(*self._state(client, capture))
+        begun = self._begun.get(self._camera)
+        done, total = (begun.done, begun.total) if begun is not None and begun.capture is capture else (0, None)
+        with self.progress.hold_sync():
+            self.progress.max = total or 1
+            self.progress.value = done if total else 0
+            self.progress.layout.display = "" if running and total else "none"
+
+    def table(self) -> Table:
+        """What the capture does."""
+        return Table(("camera", "capture"), [(self._camera, self.state.text)])
+
+    def close(self) -> None:
+        """Stop what was started here, end the thread and remove the views; may be called again."""
+        if self._ended:
+            return
+        self._cancelled.set()
+        super().close()
+        for begun in self._begun.values():
+            _close_soon(begun.capture)
+
+    def _source(self) -> str | int | Path | None:
+        match self.kind.value:
+            case "Webcam":
+                return int(self.webcam.value)
+            case "URL":
+                return str(self.url.value).strip() or None
+            case "Upload":
+                return self.upload.path
+        text = str(self.file.value).strip()
+        return assets.sample_video() if text == SAMPLE else text or None
+
+    def _begin(self, camera: str, source: str | int | Path | None, options: CaptureOptions) -> None:
+        if source is None:
+            raise SourceError("there is no source yet: name a file or an address, or drop a file")
+        self.say("")
+        self._stop(camera)
+        progress = _Progress()
+        options["progress"] = progress.advance
+        progress.capture = self._workbench.camera(camera).start_capture(source, **options)
+        self._begun[camera] = progress
+        if self._cancelled.is_set():
+            _close_soon(progress.capture)
+
+    def _stop(self, camera: str) -> None:
+        for capture in self._workbench.camera(camera).own_captures():
+            _close_soon(capture)
+
+    def _state(self, client: redis.Redis, capture: Capture | None) -> tuple[str, Level]:
+        if self._opening:
+            return self._opening, "info"
+        if capture is None:
+            return (
+                "frames come from another capture" if _is_fed(client, self._camera) else "nothing is captured"
+            ), "info"
+        report = capture.report
+        source = _short(report.source)
+        if capture.running:
+            skipped = f", {report.skipped:,} skipped" if report.skipped else ""
+            return f"{source}: {report.frames:,} frames at {report.fps:.1f} fps{skipped}", "good"
+        if capture.error is not None:
+            return f"{source}: ended after {report.frames:,} frames: {capture.error}", "error"
+        if _is_fed(client, self._camera, after=report.last_id):
+            return _OTHERS, "info"
+        return f"{source}: ended after {report.frames:,} frames in {report.seconds:.0f} s", "info"
+
+
+class _Progress:
+    """How far a capture is that was begun here."""
+
+    capture: Capture
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total: int | None = None
+
+    def advance(self, done: int, total: int | None) -> None:
+        self.done, self.total = done, total
+
+
+def _close_soon(capture: Capture) -> None:
+    """End a capture, but do not wait for ever for a source that hangs."""
+    if not capture.running:
+        return
+    closing = threading.Thread(target=capture.close, name="rededge capture ends", daemon=True)
+    closing.start()
+    closing.join(STOP_TIMEOUT)
+
+
+def _is_fed(client: redis.Redis, camera: str, after: str | None = None) -> bool:
+    """Whether frames arrive, apart from those up to `after`."""
+    newest = streams.last_id(client, schema.frames_key(camera))
+    if after is not None and streams.id_order(newest) <= streams.id_order(after):
+        return False
+    seconds, microseconds = client.time()
+    return seconds * 1000 + microseconds // 1000 - streams.time_ms(newest) < SILENT_AFTER_MS
+
+
+def _next_frame_comes(client: redis.Redis, camera: str) -> bool:
+    """Whether somebody feeds the camera still, and has not just ended."""
+    return bool(streams.new_entries(client, {schema.frames_key(camera): "$"}, block_ms=SILENT_AFTER_MS))
+
+
+def _files_here() -> list[str]:
+    """Videos in the notebook's folder and the folders in it, which are suggested."""
+    found: list[str] = []
+    for pattern in ("*", "*/*"):
+        found += sorted(str(path) for path in _visible(Path().glob(pattern)) if path.suffix.lower() in VIDEO_SUFFIXES)
+    return found[:_MOST_FILES]
+
+
+def _visible(paths: Iterator[Path]) -> Iterator[Path]:
+    return (path for path in paths if not any(part.startswith(".") for part in path.parts) and path.is_file())
+
+
+def _short(source: str) -> str:
+    """A source's name without the folders, or the credentials of an address."""
+    return source.rstrip("/").rpartition("/")[2]

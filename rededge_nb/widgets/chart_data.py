@@ -1,0 +1,295 @@
+"""What live charts show of a camera: read from its time series, packed as only what is new to a page."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import redis
+
+from rededge_nb import schema, series, streams
+from rededge_nb.errors import NoDataError
+
+MAX_SAMPLES = 1800
+"""Samples a line above which they are gathered in buckets: a minute of 30 frames a second is not."""
+BUCKETS_MS = (100, 200, 500, 1000, 2000, 5000)
+"""Lengths of such buckets."""
+RECHECK_INTERVAL = 2.0
+"""Seconds from one look at what may have come late, or been made or deleted meanwhile, to the next."""
+LATE = 15.0
+"""Seconds that a sample may come after younger ones and still be noticed."""
+RATES_DELAY = 1.0
+"""Seconds for which the frames of a second are waited for until they are told; those that come later correct it."""
+STALE = 30.0
+"""Seconds without an update after which a page is told everything once more."""
+
+_OVERLAP = 1.0
+_SECOND_MS = 1000
+_MINUTE_MS = 60 * _SECOND_MS
+
+FRAME_SERIES = (schema.PEOPLE, *(f"prf_{step}" for step in schema.STEPS), "prf_total")
+"""What there is for each frame."""
+
+Row = tuple[float | None, ...]
+"""The values of a table's columns at one time; None where a series has no sample."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Series that have their samples at the same times.
+
+    Attributes:
+        columns: Names of the series.
+        bucket_ms: Time that a row stands for; 0 for a moment.
+        aggregation: How the server gathers samples into buckets; none when they are read as they are.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    bucket_ms: int = 0
+    aggregation: str | None = None
+
+    @property
+    def row_type(self) -> np.dtype[np.void]:
+        """A packed row: milliseconds since the base, then the values, NaN for none; four bytes each, little-endian."""
+        return np.dtype([("at", "<i4"), ("values", "<f4", (len(self.columns),))])
+
+    def start_of_bucket(self, time_ms: int) -> int:
+        """When the bucket began that a time belongs to."""
+        return time_ms - time_ms % self.bucket_ms if self.bucket_ms else time_ms
+
+
+class Message(NamedTuple):
+    """What is sent to pages: a JSON object, and packed rows of each table in turn."""
+
+    content: dict[str, Any]
+    buffer: bytes
+
+
+def bucket_for(window_ms: int) -> int:
+    """Length of the buckets in which samples of a window are gathered, milliseconds."""
+    return next((each for each in BUCKETS_MS if each * MAX_SAMPLES >= window_ms), BUCKETS_MS[-1])
+
+
+def tables(window_ms: int, *, gather: bool) -> tuple[Table, ...]:
+    """The tables of a window; `gather` when there are too many frames to draw each."""
+    bucket_ms = bucket_for(window_ms)
+    second_ms = max(_SECOND_MS, bucket_ms)
+    return (
+        Table("frames", FRAME_SERIES, bucket_ms, "avg") if gather else Table("frames", FRAME_SERIES),
+        Table("rates", ("in_fps", "out_fps"), second_ms, "sum" if second_ms > _SECOND_MS else None),
+        *(
+            Table(
+                f"people_{minutes}m",
+                tuple(f"{schema.PEOPLE}_{each}_{minutes}m" for each in schema.COMPACTION_AGGREGATIONS),
+                minutes * _MINUTE_MS,
+            )
+            for minutes in schema.COMPACTION_MINUTES
+        ),
+    )
+
+
+class ChartData:
+    """What pages were told of one camera, to tell them next only what is new.
+
+    Args:
+        camera: Camera id.
+        minutes: Time that the charts show.
+    """
+
+    def __init__(self, camera: str, minutes: float) -> None:
+        self.camera = camera
+        self.minutes = minutes
+        self._tables = tables(self.window_ms, gather=False)
+        self._told: dict[str, dict[int, Row]] = {}
+        self._names: frozenset[str] = frozenset()
+        self._base_ms = 0
+        self._clock_ms = 0
+        self._frames = 0
+        self._updated = self._checked = -math.inf
+
+    @property
+    def window_ms(self) -> int:
+        """`minutes` in milliseconds."""
+        return round(self.minutes * _MINUTE_MS)
+
+    @property
+    def missing(self) -> list[str]:
+        """Series that the server did not have at the last look."""
+        return [name for name in series_names() if name not in self._names]
+
+    def history(self, client: redis.Redis) -> Message:
+        """Everything in the window, which ends now or, when nothing has come for long, soon after the last sample."""
+        newest_ms = max((at for at in self._look(client).values() if at), default=0)
+        now_ms = server_ms(client)
+        end_ms = end_of_window(now_ms, newest_ms, self.window_ms)
+        self._clock_ms = max(now_ms, newest_ms)
+        start_ms = end_ms - self.window_ms
+        frames = self._count_frames(client, start_ms)
+        self._base_ms, self._frames, self._told = end_ms, frames, {}
+        self._tables = tables(self.window_ms, gather=frames > MAX_SAMPLES)
+        rows = {table.name: self._read(client, table, start_ms) for table in self._tables}
+        for table in self._tables:
+            self._note(table, rows[table.name])
+        self._updated = time.monotonic()
+        described = [
+            {"name": table.name, "columns": table.columns, "bucket_ms": table.bucket_ms, "rows": len(rows[table.name])}
+            for table in self._tables
+        ]
+        return Message(
+            {
+                "kind": "history",
+                "camera": self.camera,
+                "now": now_ms,
+                "base": end_ms,
+                "minutes": self.minutes,
+                "tables": described,
+                "missing": self.missing,
+            },
+            self._packed(rows),
+        )
+
+    def update(self, client: redis.Redis) -> Message | None:
+        """What is new since the last message; None if nothing is, and the history if that would not do."""
+        if time.monotonic() - self._updated > STALE:
+            return self.history(client)
+        overlap = _OVERLAP
+        if time.monotonic() - self._checked > RECHECK_INTERVAL:
+            overlap, before = LATE, self._names
+            self._look(client)
+            if self._names != before:
+                return self.history(client)
+        now_ms = server_ms(client)
+        self._clock_ms = max(self._clock_ms, now_ms)
+        try:
+            changed = self._changes(client, overlap)
+        except NoDataError:
+            # a series was deleted since the last look
+            changed = None
+        if changed is None:
+            return self.history(client)
+        self._updated = time.monotonic()
+        self._frames += len(changed["frames"])
+        if self._too_many(client, now_ms):
+            return self.history(client)
+        if not any(changed.values()):
+            return None
+        return Message(
+            {"kind": "new", "now": now_ms, "rows": [len(changed[table.name]) for table in self._tables]},
+            self._packed(changed),
+        )
+
+    def _changes(self, client: redis.Redis, overlap: float) -> dict[str, dict[int, Row]] | None:
+        """By table the rows that are new or have changed, which it notes; None if some are gone."""
+        changes = {}
+        for table in self._tables:
+            told = self._told[table.name]
+            latest = max(told, default=self._base_ms - self.window_ms)
+            since = table.start_of_bucket(latest - round(overlap * 1000))
+            rows = self._read(client, table, since)
+            if any(at >= since and at not in rows for at in told):
+                return None
+            changes[table.name] = {at: row for at, row in rows.items() if told.get(at) != row}
+            self._note(table, changes[table.name])
+        return changes
+
+    def _look(self, client: redis.Redis) -> dict[str, int | None]:
+        newest = newest_samples(client, self.camera)
+        self._names = frozenset(newest)
+        self._checked = time.monotonic()
+        return newest
+
+    def _count_frames(self, client: redis.Redis, start_ms: int) -> int:
+        name = next((each for each in FRAME_SERIES if each in self._names), None)
+        if name is None:
+            return 0
+        counts = series.read_series(
+            client, self.camera, name, start_ms=start_ms, aggregation="count", bucket_ms=self.window_ms
+        )
+        return int(counts.values.sum())
+
+    def _too_many(self, client: redis.Redis, now_ms: int) -> bool:
+        """Whether frames that were sent one by one have become too many, those out of the window not counted."""
+        if self._tables[0].bucket_ms or self._frames < 2 * MAX_SAMPLES:
+            return False
+        self._frames = self._count_frames(client, now_ms - self.window_ms)
+        return self._frames > MAX_SAMPLES
+
+    def _read(self, client: redis.Redis, table: Table, start_ms: int) -> dict[int, Row]:
+        names = [name for name in table.columns if name in self._names]
+        if not names:
+            return {}
+        found = series.read_many(
+            client,
+            self.camera,
+            names,
+            start_ms=max(0, table.start_of_bucket(start_ms)),
+            aggregation=table.aggregation,
+            bucket_ms=table.bucket_ms if table.aggregation else None,
+        )
+        filled: dict[int, list[float | None]] = {}
+        per_second = table.bucket_ms / _SECOND_MS if table.aggregation == "sum" else 1.0
+        for column, name in enumerate(table.columns):
+            if name in found:
+                for at, value in zip(found[name].timestamps_ms.tolist(), found[name].values.tolist(), strict=True):
+                    filled.setdefault(at, [None] * len(table.columns))[column] = value / per_second
+        if table.name == "frames":
+            self._clock_ms = max([self._clock_ms, *filled])
+        if table.name == "rates":
+            # a second of which frames are still to come would look like a camera that slows down
+            complete_ms = self._clock_ms - round(RATES_DELAY * 1000)
+            filled = {at: row for at, row in filled.items() if at + table.bucket_ms <= complete_ms}
+        return {at: tuple(filled[at]) for at in sorted(filled)}
+
+    def _note(self, table: Table, rows: dict[int, Row]) -> None:
+        told = self._told.setdefault(table.name, {})
+        told.update(rows)
+        if told:
+            oldest = table.start_of_bucket(max(told) - round(LATE * 1000))
+            self._told[table.name] = {at: row for at, row in told.items() if at >= oldest}
+
+    def _packed(self, rows: dict[str, dict[int, Row]]) -> bytes:
+        packed = []
+        for table in self._tables:
+            chosen = rows[table.name]
+            array = np.empty(len(chosen), table.row_type)
+            array["at"] = np.fromiter(chosen, np.int64, len(chosen)) - self._base_ms
+            array["values"] = np.array(list(chosen.values()), np.float32).reshape(len(chosen), len(table.columns))
+            packed.append(array.tobytes())
+        return b"".join(packed)
+
+
+def series_names() -> tuple[str, ...]:
+    """Every series that charts show."""
+    return tuple(name for table in tables(_MINUTE_MS, gather=False) for name in table.columns)
+
+
+def newest_samples(client: redis.Redis, camera: str) -> dict[str, int | None]:
+    """By name the series of a camera that there are, with the time of the newest sample.
+
+    Args:
+        client: One from `streams.own_connection`.
+        camera: Camera id.
+    """
+    chosen = (f"camera={schema.camera_id(camera)}", f"__name__=({','.join(series_names())})")
+    with streams.server_errors(client):
+        reply: Any = client.execute_command("TS.MGET", "WITHLABELS", "FILTER", *chosen)
+    return {dict(labels)[b"__name__"].decode(): int(sample[0]) if sample else None for _, labels, sample in reply}
+
+
+def server_ms(client: redis.Redis) -> int:
+    """What time it is for the server, milliseconds since the epoch."""
+    with streams.server_errors(client):
+        seconds, microseconds = client.time()
+    return seconds * 1000 + microseconds // 1000
+
+
+def end_of_window(now_ms: int, newest_ms: int, window_ms: int) -> int:
+    """When the charts end: now, but silence fills a quarter of them at most."""
+    if not newest_ms:
+        return now_ms
+    # charts.js does the same
+    return newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4)

@@ -1,0 +1,85 @@
+"""A picture of the charts, for where no browser shows them live: a saved notebook, a report."""
+
+from __future__ import annotations
+
+import io
+from typing import cast
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import redis
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rededge_nb import plots, schema, streams
+from rededge_nb import series as time_series
+from rededge_nb.errors import NoDataError
+from rededge_nb.series import Series
+from rededge_nb.sources import Image
+from rededge_nb.widgets import chart_data
+
+_INCHES = (9.0, 2.6)
+_DPI = 90
+
+
+def draw_still(client: redis.Redis, camera: str, *, minutes: float, average: int) -> bytes:
+    """The charts of a camera as they are now, as PNG.
+
+    Args:
+        client: Tells where the server is.
+        camera: Camera id.
+        minutes: Time that the charts show.
+        average: Minutes over which people are averaged.
+
+    Raises:
+        NoDataError: there are no samples.
+        ServerUnavailableError: the server went away.
+    """
+    window_ms = round(minutes * schema.MINUTE_MS)
+    with streams.own_connection(client) as own:
+        newest = chart_data.newest_samples(own, camera)
+        newest_ms = max((at for at in newest.values() if at), default=0)
+        if not newest_ms:
+            raise NoDataError(f"camera {camera} has no samples yet: start a capture")
+        start_ms = chart_data.end_of_window(chart_data.server_ms(own), newest_ms, window_ms) - window_ms
+
+        def read(*names: str, bucket_ms: int | None = None, since_ms: int = start_ms) -> dict[str, Series]:
+            there = [name for name in names if name in newest]
+            if not there:
+                return {}
+            return time_series.read_many(
+                own, camera, there, start_ms=since_ms, aggregation="avg" if bucket_ms else None, bucket_ms=bucket_ms
+            )
+
+        frames = read(*chart_data.FRAME_SERIES)
+        if max((len(each) for each in frames.values()), default=0) > chart_data.MAX_SAMPLES:
+            frames = read(*chart_data.FRAME_SERIES, bucket_ms=chart_data.bucket_for(window_ms))
+        rates = read("in_fps", "out_fps")
+        bucket_ms = average * schema.MINUTE_MS
+        since_ms = max(0, start_ms - start_ms % bucket_ms)
+        averages = read(*(f"people_{each}_{average}m" for each in ("avg", "min", "max")), since_ms=since_ms)
+    pictures = []
+    people = frames.get(schema.PEOPLE)
+    if people is not None and len(people):
+        average_of, low, high = (averages.get(f"people_{each}_{average}m") for each in ("avg", "min", "max"))
+        pictures.append(_picture(plots.plot_people(people, average=average_of, low=low, high=high)))
+    if len(rates) == 2 and len(rates["in_fps"]):
+        pictures.append(_picture(plots.plot_rates(rates["in_fps"], rates["out_fps"])))
+    if any(len(each) for name, each in frames.items() if name != schema.PEOPLE):
+        pictures.append(_picture(plots.plot_steps(frames)))
+    if not pictures:
+        raise NoDataError(f"camera {camera} has no samples in the last {minutes:g} min: start a capture")
+    encoded = cv2.imencode(".png", np.vstack(pictures), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
+    return bytes(encoded.tobytes())
+
+
+def _picture(axes: Axes) -> Image:
+    figure = cast(Figure, axes.get_figure(root=True))
+    figure.set_size_inches(*_INCHES)
+    file = io.BytesIO()
+    # the whole figure, whatever rcParams say about the margins: the pictures are stacked
+    figure.savefig(file, format="png", dpi=_DPI, facecolor="white", bbox_inches=figure.bbox_inches)
+    # a figure left open is shown once more when its cell ends
+    plt.close(figure)
+    return cast(Image, cv2.imdecode(np.frombuffer(file.getbuffer(), np.uint8), cv2.IMREAD_COLOR))

@@ -1,0 +1,224 @@
+// The view of live charts: its controls, its state, and when it draws and what it tells the kernel.
+
+const ALIVE_MS = 20000;
+const SILENT_MS = 5000;
+const WAITING_MS = 4000;
+
+class View {
+  constructor(store, model, el) {
+    Object.assign(this, { store, model, el });
+    this.page = crypto.getRandomValues(new Uint32Array(2)).join("-");
+    this.fraction = null;
+    this.cursor = null;
+    this.seen = false;
+    this.pending = 0;
+    this.paints = 0;
+    this.build();
+    this.listen();
+    store.views.add(this);
+    this.follow();
+  }
+
+  get setup() {
+    return this.model.get("_setup");
+  }
+
+  get average() {
+    return this.model.get("average");
+  }
+
+  build() {
+    this.root = element("div", "rededge-charts");
+    this.root.setAttribute("role", "group");
+    this.root.tabIndex = -1;
+    const bar = element("div", "rededge-charts-bar");
+    this.name = element("span", "rededge-charts-name");
+    this.status = element("span", "rededge-charts-status");
+    const controls = element("div", "rededge-charts-controls");
+    const averages = element("div", "rededge-charts-averages");
+    averages.setAttribute("role", "group");
+    averages.setAttribute("aria-label", "Average over");
+    this.buttons = this.setup.averages.map((minutes) => {
+      const button = element("button", "", `${minutes} min`);
+      button.type = "button";
+      button.dataset.average = minutes;
+      button.addEventListener("click", () => this.change("average", minutes));
+      averages.append(button);
+      return button;
+    });
+    const window = element("label", "rededge-charts-window", "Window");
+    this.slider = element("input");
+    [this.slider.min, this.slider.max] = this.setup.minutes;
+    Object.assign(this.slider, { type: "range", step: 1 });
+    this.slider.addEventListener("input", () => this.preview(Number(this.slider.value)));
+    this.slider.addEventListener("change", () => this.change("minutes", Number(this.slider.value)));
+    // JupyterLab must not take the arrows for its own
+    this.slider.addEventListener("keydown", (event) => event.stopPropagation());
+    this.shownMinutes = element("output", "rededge-charts-minutes");
+    window.append(this.slider, this.shownMinutes);
+    controls.append(element("span", "rededge-charts-caption", "Average"), averages, window);
+    bar.append(this.name, this.status, controls);
+    this.notice = element("p", "rededge-charts-notice");
+    this.notice.setAttribute("role", "status");
+    this.panels = [people, rates, milliseconds].map((chart) => new Panel(this, chart));
+    this.root.append(bar, this.notice, ...this.panels.map((panel) => panel.root));
+    this.el.append(this.root);
+  }
+
+  listen() {
+    this.redraw = () => this.schedule();
+    this.retell = () => this.follow();
+    this.model.on("change:_notice change:_setup", this.redraw);
+    this.model.on("change:minutes change:average change:camera", this.retell);
+    this.resized = new ResizeObserver(this.redraw);
+    this.resized.observe(this.root);
+    this.crossing = new IntersectionObserver((entries) => {
+      this.crosses = entries.at(-1).isIntersecting;
+      this.tell();
+    });
+    this.crossing.observe(this.root);
+    this.turned = () => this.tell();
+    document.addEventListener("visibilitychange", this.turned);
+    this.ticking = setInterval(this.redraw, 1000);
+    this.living = setInterval(() => this.seen && this.say("visible"), ALIVE_MS);
+  }
+
+  close() {
+    if (this.seen) this.say("hidden");
+    this.store.views.delete(this);
+    this.model.off("change:_notice change:_setup", this.redraw);
+    this.model.off("change:minutes change:average change:camera", this.retell);
+    this.resized.disconnect();
+    this.crossing.disconnect();
+    document.removeEventListener("visibilitychange", this.turned);
+    clearInterval(this.ticking);
+    clearInterval(this.living);
+    cancelAnimationFrame(this.pending);
+    this.root.remove();
+  }
+
+  tell() {
+    const seen = Boolean(this.crosses) && document.visibilityState === "visible";
+    if (seen === this.seen) return;
+    this.seen = seen;
+    // without samples yet, everything is asked for; the store has them for a view that comes later
+    this.say(!seen ? "hidden" : this.store.tables ? "visible" : "ready");
+    this.schedule();
+  }
+
+  say(kind) {
+    this.attempt(() => this.model.send({ kind, page: this.page }));
+  }
+
+  change(name, value) {
+    this.model.set(name, value);
+    this.attempt(() => this.model.save_changes());
+    this.follow();
+  }
+
+  attempt(sending) {
+    try {
+      sending();
+    } catch {
+      // the kernel has ended: what is drawn stays
+    }
+  }
+
+  follow() {
+    this.preview(this.model.get("minutes"));
+    this.slider.value = this.minutes;
+    this.buttons.forEach((button) =>
+      button.setAttribute("aria-pressed", String(Number(button.dataset.average) === this.average)),
+    );
+  }
+
+  preview(minutes) {
+    this.minutes = minutes;
+    this.shownMinutes.textContent = `${+minutes.toFixed(1)} min`;
+    this.slider.setAttribute("aria-valuetext", `${+minutes.toFixed(1)} minutes`);
+    this.schedule();
+  }
+
+  point(fraction) {
+    this.fraction = fraction === null ? null : Math.min(1, Math.max(0, fraction));
+    this.schedule();
+  }
+
+  schedule() {
+    if (!this.pending && this.seen) this.pending = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.pending = 0;
+    const { store } = this;
+    const camera = this.model.get("camera");
+    this.name.textContent = `Camera ${camera}`;
+    this.root.setAttribute("aria-label", `Charts of camera ${camera}`);
+    this.tellState();
+    if (!store.tables) return;
+    this.theme = Theme.of(this.root, this.setup.colors, this.theme);
+    this.range = store.range(this.minutes);
+    this.cursor = this.fraction === null ? null : this.range.start + this.fraction * this.range.span;
+    this.panels.forEach((panel) => panel.draw());
+    this.paints += 1;
+    this.note();
+  }
+
+  tellState() {
+    const { store } = this;
+    const notice = this.model.get("_notice");
+    const newest = store.tables ? store.newest() : 0;
+    const silence = store.now() - newest;
+    let [state, text] = ["live", "live"];
+    if (!store.tables)
+      [state, text] = [
+        "idle",
+        Date.now() - store.born > WAITING_MS
+          ? "waiting for the kernel: is it busy, or gone?"
+          : "waiting for the kernel",
+      ];
+    else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
+    else if (silence > SILENT_MS) {
+      [state, text] = ["silent", `no samples for ${duration(silence)}: is the capture running?`];
+    }
+    this.status.dataset.state = state;
+    if (this.status.textContent !== text) this.status.textContent = text;
+    if (this.notice.textContent !== notice) this.notice.textContent = notice;
+    this.notice.hidden = !notice;
+  }
+
+  // For tests, and for whoever looks with the browser's tools.
+  note() {
+    const samples = {};
+    const latest = {};
+    for (const table of this.store.order) {
+      for (const name of table.names) {
+        samples[name] = inside(table, this.range);
+        latest[name] = table.latest(name) ?? null;
+      }
+    }
+    Object.assign(this.root.dataset, {
+      camera: this.store.camera,
+      minutes: this.minutes,
+      samples: JSON.stringify(samples),
+      latest: JSON.stringify(latest),
+      start: this.range.start,
+      end: this.range.end,
+      paints: this.paints,
+    });
+  }
+}
+
+export default () => {
+  let store = null;
+  return {
+    initialize({ model }) {
+      store = new Store(model);
+      return () => store.close();
+    },
+    render({ model, el }) {
+      const view = new View(store, model, el);
+      return () => view.close();
+    },
+  };
+};

@@ -1,0 +1,258 @@
+"""Live charts of a camera's time series in a notebook."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import redis
+import traitlets
+from IPython.display import display, update_display
+
+from rededge_nb import plots, schema
+from rededge_nb.errors import ConfigurationError, RedEdgeError
+from rededge_nb.widgets.chart_data import ChartData, Message, series_names
+from rededge_nb.widgets.chart_still import draw_still
+from rededge_nb.widgets.feed import Feed
+
+MINUTES = (1.0, 60.0)
+"""Shortest and longest time that the charts show."""
+UPDATE_INTERVAL = 0.2
+"""Seconds from one update to the next at least."""
+PAGE_TIMEOUT = 300.0
+"""Seconds without a word after which a page counts as gone: it speaks every 20 s, and is unheard while a cell runs."""
+UNHEARD_INTERVALS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each history that is sent to a page not heard yet; the last one stays."""
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js")
+"""Together they are one module."""
+
+
+@dataclass(frozen=True)
+class ChartsStats:
+    """What charts have sent.
+
+    Attributes:
+        messages: Messages of any kind.
+        histories: Those with everything in the window.
+        bytes: Size of all messages.
+        last_bytes: Size of the last one.
+    """
+
+    messages: int = 0
+    histories: int = 0
+    bytes: int = 0
+    last_bytes: int = 0
+
+
+class Charts(anywidget.AnyWidget):
+    """Charts that move: people with their average, minimum and maximum, frames per second, milliseconds per step.
+
+    A page gets the history once and then only samples that are new; nothing is read or sent while no page shows the
+    charts. Samples that are too many to draw are gathered by the server.
+
+    `minutes`, `average` and `camera` may be set at any time, the first two also in the page.
+
+    Args:
+        client: Tells where the server is; the charts make a connection of their own.
+        camera: Camera id.
+        minutes: Time that the charts show, 1 to 60.
+
+    Attributes:
+        average: Minutes over which people are averaged: 1, 5 or 15.
+
+    Raises:
+        ConfigurationError: the camera id is not usable, or `minutes` out of range.
+    """
+
+    _esm = "\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS)
+    _css = _HERE / "charts.css"
+
+    camera = traitlets.Unicode("0").tag(sync=True)
+    minutes = traitlets.Float(5.0).tag(sync=True)
+    average = traitlets.Int(schema.COMPACTION_MINUTES[0]).tag(sync=True)
+    _setup = traitlets.Dict().tag(sync=True)
+    _notice = traitlets.Unicode("").tag(sync=True)
+
+    _feed: Feed | None = None
+    _displayed = ""
+
+    def __init__(self, client: redis.Redis, camera: object = "0", *, minutes: float = 5.0) -> None:
+        self._redis = client
+        self._lock = threading.Lock()
+        self._pages: dict[str, float] = {}
+        self._unheard_since: float | None = None
+        self._unheard_sent = 0
+        self._unheard_due = 0.0
+        self._history_wanted = threading.Event()
+        self._stats = ChartsStats()
+        super().__init__(camera=schema.camera_id(camera), minutes=minutes, _setup=_setup_of_page())
+        self._data = ChartData(self.camera, self.minutes)
+        self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge charts {self.camera}")
+        self.on_msg(self._on_page)
+        self.observe(self._on_other_window, ["camera", "minutes"])
+
+    def stats(self) -> ChartsStats:
+        """How much was sent."""
+        return self._stats
+
+    def close(self) -> None:
+        """End the charts; where they were shown, a picture of them stays. May be called again."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.close()
+            if self._displayed:
+                update_display(self._still(), raw=True, display_id=self._displayed)
+        super().close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._feed is None else "seen" if self._pages else "unseen"
+        return (
+            f"<Charts camera {self.camera}, {self.minutes:g} min, {state}: "
+            f"{self._stats.messages} messages, {self._stats.bytes} bytes sent>"
+        )
+
+    @traitlets.validate("minutes")
+    def _valid_minutes(self, proposal: dict[str, Any]) -> float:
+        low, high = MINUTES
+        if not low <= proposal["value"] <= high:
+            raise ConfigurationError(f"minutes is {proposal['value']!r}: take {low:g} to {high:g}")
+        return float(proposal["value"])
+
+    @traitlets.validate("average")
+    def _valid_average(self, proposal: dict[str, Any]) -> int:
+        if proposal["value"] not in schema.COMPACTION_MINUTES:
+            choices = ", ".join(map(str, schema.COMPACTION_MINUTES))
+            raise ConfigurationError(f"average is {proposal['value']!r}: take one of {choices}")
+        return int(proposal["value"])
+
+    @traitlets.validate("camera")
+    def _valid_camera(self, proposal: dict[str, Any]) -> str:
+        return schema.camera_id(proposal["value"])
+
+    def _ipython_display_(self) -> None:
+        # with a display id, because `close` puts a picture in the charts' place
+        self._displayed = f"rededge-charts-{self.model_id}"
+        bundle, metadata = self._repr_mimebundle_()
+        display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        # While cells run, the page that shows the charts now is not heard.
+        with self._lock:
+            if self._feed is not None and not self._pages and self._unheard_since is None:
+                self._unheard_since = time.monotonic()
+                self._unheard_sent, self._unheard_due = 0, UNHEARD_INTERVALS[0]
+                self._feed.start()
+        return {**bundle, **self._still()}, metadata
+
+    def _still(self) -> dict[str, str]:
+        """What is seen where no browser shows the widget: a saved notebook, a report."""
+        try:
+            png = draw_still(self._redis, self.camera, minutes=self.minutes, average=self.average)
+        except RedEdgeError as error:
+            return {"text/plain": f"Camera {self.camera} has nothing to chart: {error}"}
+        return {"text/plain": repr(self), "image/png": base64.b64encode(png).decode()}
+
+    def _on_page(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        feed, page, kind = self._feed, str(content.get("page")), content.get("kind")
+        if feed is None:
+            return
+        with self._lock:
+            self._unheard_since = None
+            if kind == "hidden":
+                self._pages.pop(page, None)
+            elif kind in ("ready", "visible"):
+                self._pages[page] = time.monotonic()
+                if kind == "ready":
+                    self._history_wanted.set()
+                feed.start()
+
+    def _on_other_window(self, _change: object) -> None:
+        self._history_wanted.set()
+
+    def _on_feed_error(self, error: Exception | None) -> None:
+        self._notice = "" if error is None else str(error)
+        self._history_wanted.set()
+
+    def _step(self, client: redis.Redis) -> None:
+        feed = self._feed
+        if feed is None or not self._watched(feed):
+            return
+        message: Message | None
+        if self._history_wanted.is_set() or (self._data.camera, self._data.minutes) != (self.camera, self.minutes):
+            self._history_wanted.clear()
+            self._data = ChartData(self.camera, self.minutes)
+            message = self._data.history(client)
+        else:
+            message = self._data.update(client)
+        if message is not None:
+            self._notice = _about_missing(self._data)
+            content = {**message.content, "seq": self._stats.messages}
+            size = len(json.dumps(content, separators=(",", ":"))) + len(message.buffer)
+            before = self._stats
+            self._stats = ChartsStats(
+                before.messages + 1,
+                before.histories + (message.content["kind"] == "history"),
+                before.bytes + size,
+                size,
+            )
+            self.send(content, [message.buffer])
+        feed.wait(UPDATE_INTERVAL)
+
+    def _watched(self, feed: Feed) -> bool:
+        """Whether any page shows the charts, or may; pauses the feed if none does."""
+        now = time.monotonic()
+        with self._lock:
+            self._pages = {page: heard for page, heard in self._pages.items() if now - heard < PAGE_TIMEOUT}
+            if self._pages:
+                return True
+            since = self._unheard_since
+            if since is None or now - since > PAGE_TIMEOUT:
+                self._unheard_since = None
+                feed.pause()
+                return False
+            if now - since >= self._unheard_due:
+                last = len(UNHEARD_INTERVALS) - 1
+                self._unheard_sent += 1
+                self._unheard_due += UNHEARD_INTERVALS[min(self._unheard_sent, last)]
+                self._history_wanted.set()
+            sent = self._unheard_sent
+        if not sent:
+            feed.wait(UPDATE_INTERVAL)
+        return sent > 0
+
+
+def _setup_of_page() -> dict[str, Any]:
+    """What is spelled elsewhere and charts.js goes by."""
+    return {
+        "steps": list(schema.STEPS),
+        "averages": list(schema.COMPACTION_MINUTES),
+        "minutes": list(MINUTES),
+        "colors": {
+            "people": plots.BLUE,
+            "average": plots.VERMILION,
+            "band": plots.SKY,
+            "in_fps": plots.SKY,
+            "out_fps": plots.BLUE,
+            "dropped": plots.VERMILION,
+            **plots.STEP_COLORS,
+        },
+    }
+
+
+def _about_missing(data: ChartData) -> str:
+    missing = data.missing
+    if not missing:
+        return ""
+    remedy = f"wb.provision({data.camera!r}) makes them, or `rededge init --camera {data.camera}`"
+    if len(missing) == len(series_names()):
+        return f"Camera {data.camera} has no time series: {remedy}."
+    return f"Camera {data.camera} lacks the series {', '.join(missing)}: {remedy}."

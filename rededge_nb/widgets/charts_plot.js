@@ -1,0 +1,262 @@
+// Drawing of live charts: colours, axes, and the shapes that samples become.
+
+function parsed(color) {
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((value) => (value <= 10 ? value / 3295 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+// A line's colour, lightened on dark ground until it stands out.
+function onGround(color, ground) {
+  let rgb = parsed(color);
+  const dark = luminance(ground);
+  while (dark < 0.2 && (luminance(rgb) + 0.05) / (dark + 0.05) < 4.4)
+    rgb = rgb.map((value) => value + (255 - value) * 0.12);
+  return `rgb(${rgb.map(Math.round).join(",")})`;
+}
+
+class Theme {
+  // The theme of an element now: the one of before where nothing has changed.
+  static of(root, colors, before) {
+    const style = getComputedStyle(root);
+    const inks = ["ground", "ink", "muted", "grid", "axis"].map((name) =>
+      style.getPropertyValue(`--rededge-${name}`).trim(),
+    );
+    const key = [...inks, style.fontFamily].join();
+    return before?.key === key ? before : new Theme(key, inks, style.fontFamily, colors);
+  }
+
+  constructor(key, inks, font, colors) {
+    this.key = key;
+    this.font = font;
+    [this.ground, this.ink, this.muted, this.grid, this.axis] = inks;
+    const ground = parsed(this.ground);
+    this.fill = colors;
+    this.line = Object.fromEntries(Object.entries(colors).map(([name, color]) => [name, onGround(color, ground)]));
+  }
+}
+
+function niceStep(span, count) {
+  const rough = span / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough * 0.8);
+}
+
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800].map((seconds) => seconds * 1000);
+
+function clock(time, seconds = true) {
+  const date = new Date(time);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
+}
+
+function timeTicks({ start, end, span }, width) {
+  const step = TIME_STEPS.find((each) => (each / span) * width >= 72) ?? TIME_STEPS.at(-1);
+  const zone = new Date(end).getTimezoneOffset() * MINUTE_MS;
+  const ticks = [];
+  for (let at = Math.ceil((start - zone) / step) * step + zone; at <= end; at += step) ticks.push(at);
+  return ticks.map((at) => ({ at, text: clock(at, step < MINUTE_MS) }));
+}
+
+function number(value, digits = 1) {
+  if (value === undefined || Number.isNaN(value)) return "–";
+  const shown = Math.abs(value) >= 99.95 ? 0 : digits;
+  return value.toFixed(shown);
+}
+
+const count = (value) => (Number.isInteger(value) ? String(value) : number(value));
+
+function duration(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 48 * 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} days`;
+}
+
+// One plot area within a canvas: scales, grid, and the shapes that charts are made of.
+class Plot {
+  constructor(context, theme, box, range, top, { ticks = 4, whole = false, unit = "" } = {}) {
+    Object.assign(this, { context, theme, box, range });
+    this.top = top;
+    const step = Math.max(niceStep(top, ticks), whole ? 1 : 0);
+    context.font = `11px ${theme.font}`;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    for (let value = 0; value <= top * 1.0001; value += step) {
+      const y = Math.round(this.y(value)) + 0.5;
+      context.strokeStyle = value ? theme.grid : theme.axis;
+      context.lineWidth = 1;
+      context.beginPath();
+      context.moveTo(box.left, y);
+      context.lineTo(box.left + box.width, y);
+      context.stroke();
+      context.fillStyle = theme.muted;
+      context.fillText(`${+value.toPrecision(6)}${unit}`, box.left - 8, y);
+    }
+  }
+
+  x(time) {
+    return this.box.left + ((time - this.range.start) / this.range.span) * this.box.width;
+  }
+
+  y(value) {
+    return this.box.top + this.box.height * (1 - value / this.top);
+  }
+
+  timeAxis() {
+    const { context, theme, box } = this;
+    context.textBaseline = "top";
+    context.fillStyle = theme.muted;
+    for (const { at, text } of timeTicks(this.range, box.width)) {
+      const x = this.x(at);
+      const half = context.measureText(text).width / 2;
+      if (x - half < 2 || x + half > box.left + box.width + 12) continue;
+      context.textAlign = "center";
+      context.fillText(text, x, box.top + box.height + 7);
+      context.strokeStyle = theme.axis;
+      context.beginPath();
+      context.moveTo(Math.round(x) + 0.5, box.top + box.height);
+      context.lineTo(Math.round(x) + 0.5, box.top + box.height + 4);
+      context.stroke();
+    }
+  }
+
+  clipped(draw) {
+    const { context, box } = this;
+    context.save();
+    context.beginPath();
+    context.rect(box.left, box.top - 2, box.width, box.height + 3);
+    context.clip();
+    draw();
+    context.restore();
+  }
+
+  // Runs of points [[time, value], …]; a run of one is a dot.
+  lines(runs, color, width, alpha = 1) {
+    const { context } = this;
+    context.save();
+    context.globalAlpha = alpha;
+    context.strokeStyle = context.fillStyle = color;
+    context.lineWidth = width;
+    context.lineJoin = context.lineCap = "round";
+    for (const run of runs) {
+      context.beginPath();
+      if (run.length === 1) {
+        context.arc(this.x(run[0][0]), this.y(run[0][1]), width + 0.6, 0, 7);
+        context.fill();
+        continue;
+      }
+      run.forEach(([time, value], index) => context[index ? "lineTo" : "moveTo"](this.x(time), this.y(value)));
+      context.stroke();
+    }
+    context.restore();
+  }
+
+  // Runs of [time, low, high].
+  areas(runs, color, alpha = 1) {
+    const { context } = this;
+    context.save();
+    context.globalAlpha = alpha;
+    context.fillStyle = color;
+    for (let run of runs) {
+      if (run.length === 1)
+        run = [
+          [run[0][0] - this.range.span / 800, ...run[0].slice(1)],
+          [run[0][0] + this.range.span / 800, ...run[0].slice(1)],
+        ];
+      context.beginPath();
+      run.forEach(([time, , high], index) => context[index ? "lineTo" : "moveTo"](this.x(time), this.y(high)));
+      for (let index = run.length - 1; index >= 0; index -= 1)
+        context.lineTo(this.x(run[index][0]), this.y(run[index][1]));
+      context.fill();
+    }
+    context.restore();
+  }
+
+  dot(time, value, color) {
+    if (value === undefined || Number.isNaN(value) || value > this.top) return;
+    const { context } = this;
+    context.beginPath();
+    context.arc(this.x(time), this.y(value), 3.5, 0, 7);
+    context.fillStyle = color;
+    context.fill();
+    context.strokeStyle = this.theme.ground;
+    context.lineWidth = 1.5;
+    context.stroke();
+  }
+}
+
+// Rows that are seen, with one to either side so that lines reach the edges.
+function shown(table, { start, end }) {
+  const first = Math.max(0, table.after(start - (table.bucket || 0)) - 1);
+  return { first, last: Math.min(table.times.length, table.after(end) + 1) };
+}
+
+// How long the time between two rows may be for them to be joined.
+function reach(table, { first, last }) {
+  const steps = [];
+  for (let index = first + 1; index < last; index += 1) steps.push(table.times[index] - table.times[index - 1]);
+  if (!steps.length) return 2000;
+  steps.sort((a, b) => a - b);
+  return Math.max(2000, 4 * steps[steps.length >> 1], 3 * table.bucket);
+}
+
+// Runs of what `point(index)` makes of rows, broken at gaps and where it makes nothing.
+function runs(table, rows, gap, point) {
+  const found = [];
+  let run = null;
+  for (let index = rows.first; index < rows.last; index += 1) {
+    const made = point(index);
+    if (made === null) {
+      run = null;
+      continue;
+    }
+    if (!run || table.times[index] - table.times[index - 1] > gap) found.push((run = []));
+    run.push(made);
+  }
+  return found;
+}
+
+// The same for buckets: each value holds from its bucket's start to its end, cut to what there is.
+function steps(table, rows, until, values, zeroGap = 0) {
+  const found = [];
+  let run = null;
+  let previous = 0;
+  for (let index = rows.first; index < rows.last; index += 1) {
+    const value = values(index);
+    const from = table.times[index];
+    if (value === null || from >= until) {
+      run = null;
+      continue;
+    }
+    if (run && from > previous) {
+      if (from - previous <= zeroGap) {
+        const zero = value.map(() => 0);
+        run.push([previous, ...zero], [from, ...zero]);
+      } else run = null;
+    }
+    if (!run) found.push((run = []));
+    previous = from + table.bucket;
+    run.push([from, ...value], [Math.min(previous, until), ...value]);
+  }
+  return found;
+}
+
+function extreme(table, rows, names) {
+  let most = 0;
+  for (const name of names) {
+    const column = table.column(name);
+    for (let index = rows.first; index < rows.last; index += 1) if (column[index] > most) most = column[index];
+  }
+  return most;
+}
+
+function inside(table, { start, end }) {
+  return table.after(end) - table.after(start - Math.max(1, table.bucket));
+}

@@ -1,0 +1,133 @@
+// Samples of live charts: what charts.py sends, kept for every view of the page to draw from.
+// (charts.py makes one module of all charts*.js.)
+
+const SPARE = 1.6; // of the window is kept, so that it can be widened a little at once
+const MINUTE_MS = 60000;
+
+class Table {
+  constructor({ name, columns, bucket_ms }) {
+    this.name = name;
+    this.names = columns;
+    this.bucket = bucket_ms;
+    this.times = [];
+    this.columns = columns.map(() => []);
+  }
+
+  put(time, values) {
+    const { times, columns } = this;
+    let at = times.length;
+    if (at && time <= times[at - 1]) at = this.after(time - 1);
+    const known = times[at] === time;
+    times.splice(at, known ? 1 : 0, time);
+    columns.forEach((column, index) => column.splice(at, known ? 1 : 0, values[index]));
+  }
+
+  // Index of the first row later than a time.
+  after(time) {
+    let low = 0;
+    let high = this.times.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.times[middle] <= time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  forget(time) {
+    const count = Math.max(0, this.after(time) - 1);
+    if (count < 500) return;
+    this.times.splice(0, count);
+    this.columns.forEach((column) => column.splice(0, count));
+  }
+
+  column(name) {
+    return this.columns[this.names.indexOf(name)];
+  }
+
+  latest(name) {
+    return this.column(name).findLast((value) => !Number.isNaN(value));
+  }
+
+  // Index of the row that a time belongs to, -1 where there is none.
+  at(time, reach) {
+    const index = this.after(time) - 1;
+    if (this.bucket) return index >= 0 && time < this.times[index] + this.bucket ? index : -1;
+    const next = index + 1;
+    const near =
+      next < this.times.length && (index < 0 || this.times[next] - time < time - this.times[index]) ? next : index;
+    return near >= 0 && Math.abs(this.times[near] - time) <= reach ? near : -1;
+  }
+}
+
+class Store {
+  constructor(model) {
+    this.model = model;
+    this.views = new Set();
+    this.tables = null;
+    this.order = [];
+    this.clock = 0; // the server's less this page's
+    this.born = Date.now();
+    this.onMessage = (content, buffers) => this.receive(content, buffers);
+    model.on("msg:custom", this.onMessage);
+  }
+
+  close() {
+    this.model.off("msg:custom", this.onMessage);
+  }
+
+  receive(content, buffers) {
+    if (content.kind === "history") {
+      this.order = content.tables.map((table) => new Table(table));
+      this.tables = Object.fromEntries(this.order.map((table) => [table.name, table]));
+      this.base = content.base;
+      this.minutes = content.minutes;
+      this.camera = content.camera;
+      this.missing = content.missing;
+      this.unpack(
+        buffers[0],
+        content.tables.map((table) => table.rows),
+      );
+    } else if (content.kind === "new" && this.tables) {
+      // a message that was lost takes its samples along
+      if (content.seq !== this.seq + 1) this.views.forEach((view) => view.seen && view.say("ready"));
+      this.unpack(buffers[0], content.rows);
+    } else return;
+    this.seq = content.seq;
+    this.clock = content.now - Date.now();
+    this.views.forEach((view) => view.schedule());
+  }
+
+  // Rows are four bytes a field: milliseconds since the base as an integer, then the values.
+  unpack(buffer, counts) {
+    const data = new DataView(buffer.buffer ?? buffer, buffer.byteOffset ?? 0, buffer.byteLength);
+    let offset = 0;
+    this.order.forEach((table, index) => {
+      const width = table.names.length;
+      for (let row = 0; row < counts[index]; row += 1) {
+        const values = table.names.map((_, column) => data.getFloat32(offset + 4 + 4 * column, true));
+        table.put(this.base + data.getInt32(offset, true), values);
+        offset += 4 + 4 * width;
+      }
+      table.forget(this.newest() - this.minutes * MINUTE_MS * SPARE);
+    });
+  }
+
+  newest() {
+    const { frames, rates } = this.tables;
+    return Math.max(frames.times.at(-1) ?? 0, (rates.times.at(-1) ?? -rates.bucket) + rates.bucket);
+  }
+
+  now() {
+    return Date.now() + this.clock;
+  }
+
+  // The window ends now, but silence fills a quarter of it at most (chart_data.py does the same).
+  range(minutes) {
+    const span = minutes * MINUTE_MS;
+    const newest = this.newest();
+    const now = this.now();
+    const end = newest ? newest + Math.min(Math.max(0, now - newest), span / 4) : now;
+    return { start: end - span, end, span };
+  }
+}

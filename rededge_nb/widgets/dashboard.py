@@ -1,0 +1,133 @@
+"""All of a camera on one page."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import ipywidgets
+import numpy as np
+import redis
+from IPython.display import display, update_display
+
+from rededge_nb import provision, schema
+from rededge_nb.producer import encode_jpeg
+from rededge_nb.tables import Table
+from rededge_nb.widgets.capture_panel import CapturePanel
+from rededge_nb.widgets.gear_panel import GearPanel
+from rededge_nb.widgets.model_panel import ModelPanel
+from rededge_nb.widgets.panels import Panel
+
+if TYPE_CHECKING:
+    from rededge_nb.workbench import Workbench
+
+_STILL_HEIGHT = 360
+_STILL_QUALITY = 75
+
+
+class Dashboard(Panel):
+    """Player, charts and the panels for capture, model and gears, of a camera that can be chosen.
+
+    It takes the width that it is given: panels lie beside each other where there is room.
+
+    Attributes:
+        chooser: The cameras that the people counter knows, and the one that is shown.
+        player, charts, capture, model, gear: The parts.
+    """
+
+    _displayed = ""
+
+    def __init__(self, workbench: Workbench, camera: object = "0") -> None:
+        name = schema.camera_id(camera)
+        self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="camera")
+        self.player = workbench.player(name)
+        self.charts = workbench.charts(name)
+        self.capture = CapturePanel(workbench, name)
+        self.model = ModelPanel(workbench)
+        self.gear = GearPanel(workbench, name)
+        parts: dict[str, Any] = {
+            "player": self.player,
+            "charts": self.charts,
+            "capture": self.capture,
+            "model": self.model,
+            "gear": self.gear,
+        }
+        for area, part in parts.items():
+            part.add_class(f"rededge-area-{area}")
+        self.chooser.observe(self._on_camera, "value")
+        super().__init__(workbench, "People dashboard", [])
+        head = ipywidgets.Box([self.heading, self.chooser, self.trouble, self.words])
+        head.add_class("rededge-area-head")
+        grid = ipywidgets.Box([head, *parts.values()])
+        grid.add_class("rededge-grid")
+        self.children = [grid]
+        self.remove_class("rededge-panel")
+        self.add_class("rededge-dashboard")
+        self.begin()
+
+    @property
+    def camera(self) -> str:
+        """The camera that is shown."""
+        return str(self.chooser.value)
+
+    @camera.setter
+    def camera(self, camera: object) -> None:
+        name = schema.camera_id(camera)
+        if name not in self.chooser.options:
+            self.chooser.options = [*self.chooser.options, name]
+        self.chooser.value = name
+
+    def refresh(self, client: redis.Redis) -> None:
+        """Offer the cameras that there are now."""
+        names = sorted({*provision.known_cameras(client), self.camera})
+        if names != list(self.chooser.options):
+            self.chooser.options = names
+
+    def table(self) -> Table:
+        """What its parts do."""
+        parts = ((part, part.table()) for part in (self.capture, self.model, self.gear))
+        return Table(("part", "state"), [(type(part).__name__, repr(table)) for part, table in parts])
+
+    def close(self) -> None:
+        """End all of it; where it was shown, its last picture stays. May be called again."""
+        shown, self._displayed = self._displayed, ""
+        if shown and not self._ended:
+            update_display(self._still(), raw=True, display_id=shown)
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<Dashboard camera {self.camera}>"
+
+    def _ipython_display_(self) -> None:
+        # with a display id, because `close` puts the last picture in its place
+        self._displayed = f"rededge-dashboard-{self.model_id}"
+        bundle = {**ipywidgets.VBox._repr_mimebundle_(self), **self._still()}
+        display(bundle, raw=True, display_id=self._displayed)
+
+    def _still(self) -> dict[str, str]:
+        """What is seen where no browser shows the widget: the last frame beside the charts."""
+        pictures = [
+            picture
+            for part in (self.player, self.charts)
+            for kind, data in part._repr_mimebundle_()[0].items()
+            if kind.startswith("image/") and (picture := _picture(base64.b64decode(data))) is not None
+        ]
+        if not pictures:
+            return {"text/plain": f"{self!r}: nothing to show yet"}
+        jpeg = encode_jpeg(np.hstack(pictures), quality=_STILL_QUALITY)
+        return {"text/plain": repr(self), "image/jpeg": base64.b64encode(jpeg).decode()}
+
+    def _on_camera(self, change: Any) -> None:
+        for part in (self.player, self.charts, self.capture, self.gear):
+            part.camera = change["new"]
+
+
+def _picture(data: bytes) -> Any:
+    """A picture in the height that all of them have."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return None
+    height, width = image.shape[:2]
+    size_wh = (round(width * _STILL_HEIGHT / height), _STILL_HEIGHT)
+    return cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)

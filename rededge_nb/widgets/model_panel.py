@@ -1,0 +1,122 @@
+"""Loading models and setting the thresholds of the running gear."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import redis
+
+from rededge_nb import assets, models, provision, schema
+from rededge_nb.errors import ConfigurationError
+from rededge_nb.tables import Table
+from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.widgets.table_view import Pill, Row, TableView
+from rededge_nb.widgets.words import Words
+
+if TYPE_CHECKING:
+    from rededge_nb.workbench import Workbench
+
+_COLUMNS = ("model", "", "backend", "device", "tag")
+
+
+class ModelPanel(Panel):
+    """Shows which models are stored, loads others, and sets confidence and overlap for the running gear.
+
+    The sliders write to the hash `people_counter:settings` at once, and follow what others write there.
+
+    Attributes:
+        models: Table of the stored models.
+        card: Name of a bundled model's card, or path of one.
+        load_button: As `load`.
+        sliders: By setting: `confidence` and `iou`.
+        wrong: What is wrong with the settings in Redis.
+    """
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._seen: dict[str, float | None] = {}
+        self.models = TableView(_COLUMNS, empty="no model is stored yet: load one")
+        cards = sorted(path.stem for path in assets.folder("models").glob("*.yaml"))
+        self.card = ipywidgets.Combobox(
+            options=cards, value=assets.DEFAULT_MODEL, placeholder="name of a model, or path of its card"
+        )
+        self.load_button = button("Load", "store this model, and let the gear use it", self.load)
+        self.sliders = {
+            "confidence": _slider("confidence", "least confidence of a detection"),
+            "iou": _slider("overlap", "boxes that overlap more than this are one detection (IoU)"),
+        }
+        for name, slider in self.sliders.items():
+            slider.observe(lambda _, name=name: self.ask(lambda client: self._write(client, name)), "value")
+        self.wrong = Words()
+        parts = [self.models, row(self.card, self.load_button), *self.sliders.values(), self.wrong]
+        super().__init__(workbench, "Model", parts)
+        self.begin()
+
+    def load(self) -> None:
+        """Store the card's model, in place of one under the same key, and let the gear use it; returns at once."""
+        name = str(self.card.value).strip()
+        self.say(f"loading {name}")
+        self.ask(lambda client: self._load(client, name))
+
+    def refresh(self, client: redis.Redis) -> None:
+        """Show the models and the settings that the server has."""
+        settings = provision.read_settings(client)
+        self._show_models(models.list_models(client), used=settings.get("model"))
+        wrong = [self._follow(name, settings.get(name)) for name in self.sliders]
+        self.wrong.say("; ".join(filter(None, wrong)), "warning")
+
+    def table(self) -> Table:
+        """The models and the thresholds."""
+        rows = self.models.texts() + [[name, f"{slider.value:g}", "", "", ""] for name, slider in self.sliders.items()]
+        return Table(_COLUMNS, rows)
+
+    def _load(self, client: redis.Redis, name: str) -> None:
+        if not name:
+            raise ConfigurationError("no model is named: choose one, or give the path of its card (.yaml)")
+        changes = provision.use_model(client, name)
+        self.say("; ".join(changes) if changes else f"{name} is in use already", "good")
+
+    def _show_models(self, stored: list[models.StoredModel], used: str | None) -> None:
+        self.models.show(
+            [
+                Row(each.key, (each.key, _IN_USE if each.key == used else "", each.backend, each.device, each.tag))
+                for each in stored
+            ]
+        )
+
+    def _follow(self, name: str, text: str | None) -> str:
+        """Set a slider to what is in Redis, if that has changed; returns what is wrong with it."""
+        value = _number(text)
+        slider = self.sliders[name]
+        slider.disabled = text is None
+        if text is not None and value is None:
+            return f"{schema.GEAR_SETTINGS_KEY} has {name} = {text[:40]!r}: take a number from 0 to 1"
+        # only what is new: an older value, read while the slider moves, would move it back
+        if value is not None and value != self._seen.get(name):
+            self._seen[name] = value
+            slider.value = value
+        return ""
+
+    def _write(self, client: redis.Redis, name: str) -> None:
+        value = round(float(self.sliders[name].value), 4)
+        if value != self._seen.get(name):
+            self._seen[name] = value
+            client.hset(schema.GEAR_SETTINGS_KEY, name, f"{value:g}")
+
+
+_IN_USE = Pill("in use", "good")
+
+
+def _slider(text: str, hint: str) -> Any:
+    return ipywidgets.FloatSlider(
+        min=0, max=1, step=0.01, description=text, tooltip=hint, readout_format=".2f", disabled=True
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value <= 1 else None

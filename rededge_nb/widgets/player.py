@@ -1,0 +1,260 @@
+"""The video of a camera in a notebook, with its detections drawn over it in the browser."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import cv2
+import numpy as np
+import redis
+import traitlets
+from IPython.display import display, update_display
+
+from rededge_nb import render, schema
+from rededge_nb.detections import Detections, latest_detected_frame
+from rededge_nb.errors import NoDataError, RedEdgeError
+from rededge_nb.frames import Frame, latest_frame
+from rededge_nb.producer import encode_jpeg
+from rededge_nb.widgets.feed import Feed
+from rededge_nb.widgets.follow import Follower, Picture
+from rededge_nb.widgets.pages import Pages
+
+SILENT_AFTER = 3.0
+"""Seconds without frames or detections after which the player says so."""
+BUSY_AFTER = 2.0
+"""Seconds without confirmation after which it says that the kernel is busy."""
+HEARTBEAT = 2.0
+"""Seconds between two messages at most, while the player is seen."""
+
+_STATUS_INTERVAL = 0.5
+_STILL_WIDTH = 960
+_STILL_QUALITY = 80
+_LABEL = "person"
+
+
+@dataclass(frozen=True)
+class PlayerStats:
+    """What a player did so far.
+
+    Attributes:
+        sent: Frames sent to the browser.
+        confirmed: Frames that the browser has painted, or passed over for newer ones.
+        in_flight: Frames sent and not confirmed, 2 at most.
+        dropped: Frames with detections that were not sent, because newer ones came or nobody could take them.
+    """
+
+    sent: int
+    confirmed: int
+    in_flight: int
+    dropped: int
+
+
+class Player(anywidget.AnyWidget):
+    """The newest frames of a camera that have their detections, with boxes, labels and the number of people.
+
+    The kernel passes the JPEGs on as they are. Each frame is confirmed by the browser, two are under way at most, and
+    the newest wins; nothing is read or sent while no browser shows the player, or it is paused. Where no gear answers,
+    frames are shown without boxes, and marked so.
+
+    `boxes`, `labels`, `paused` and `camera` may be set at any time.
+
+    Args:
+        client: Tells where the server is; the player makes a connection of its own.
+        camera: Camera id.
+        boxes: Whether boxes are drawn.
+        labels: Whether boxes have labels: the track if there is one, and the confidence.
+
+    Raises:
+        ConfigurationError: the camera id is not usable.
+    """
+
+    _esm = Path(__file__).with_name("player.js")
+    _css = Path(__file__).with_name("player.css")
+
+    camera = traitlets.Unicode("0").tag(sync=True)
+    boxes = traitlets.Bool(True).tag(sync=True)
+    labels = traitlets.Bool(True).tag(sync=True)
+    paused = traitlets.Bool(False).tag(sync=True)
+
+    _feed: Feed | None = None
+    _displayed = ""
+
+    def __init__(self, client: redis.Redis, camera: object = "0", *, boxes: bool = True, labels: bool = True) -> None:
+        name = schema.camera_id(camera)
+        self._redis = client
+        self._pages = Pages()
+        self._follower = Follower(name)
+        self._error = ""
+        self._told = ""
+        self._told_at = 0.0
+        super().__init__(camera=name, boxes=boxes, labels=labels)
+        self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge player {name}")
+        self.on_msg(self._on_browser)
+        self.observe(self._on_camera, "camera")
+        self.observe(self._on_paused, "paused")
+
+    def stats(self) -> PlayerStats:
+        """How many frames were sent, confirmed, dropped, and are under way."""
+        pages = self._pages
+        return PlayerStats(pages.sent, pages.confirmed, pages.in_flight, self._follower.dropped)
+
+    def close(self) -> None:
+        """End the player; where it was shown, its last picture stays. May be called again."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.close()
+            if self._displayed:
+                update_display(self._still(), raw=True, display_id=self._displayed)
+        super().close()
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        shown = "seen" if self._pages.seen else "unseen"
+        state = "closed" if self._feed is None else "paused" if self.paused else shown
+        return f"<Player camera {self.camera}, {state}: {stats.sent} frames sent, {stats.dropped} dropped>"
+
+    def _ipython_display_(self) -> None:
+        if self._feed is None:
+            display(self._still(), raw=True)
+            return
+        # with a display id, because `close` puts the last picture in the player's place
+        self._displayed = f"rededge-player-{self.model_id}"
+        bundle, metadata = self._repr_mimebundle_()
+        display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        return {**bundle, **self._still()}, metadata
+
+    def _still(self) -> dict[str, str]:
+        """What is seen where no browser shows the widget: a saved notebook, a report."""
+        try:
+            jpeg = base64.b64encode(_still(self._redis, self.camera)).decode()
+        except (RedEdgeError, redis.RedisError) as error:
+            return {"text/plain": f"Camera {self.camera} has nothing to show: {error}"}
+        return {"text/plain": repr(self), "image/jpeg": jpeg}
+
+    def _on_browser(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        feed, page = self._feed, str(content.get("page"))
+        if feed is None:
+            return
+        kind = content.get("kind")
+        if kind == "painted":
+            self._pages.confirm(page, int(content["seq"]))
+        elif kind == "ready":
+            # a page that has just come wants the last picture, however old
+            self._pages.show(page)
+            self._follower.restart()
+            self._resume()
+        elif kind == "hidden":
+            self._pages.hide(page)
+            if not self._pages.seen:
+                feed.pause()
+
+    def _on_camera(self, change: Any) -> None:
+        self._follower = Follower(change["new"])
+
+    def _on_paused(self, change: Any) -> None:
+        if self._feed is not None and change["new"]:
+            self._feed.pause()
+        else:
+            self._follower.restart()
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._feed is not None and self._pages.seen and not self.paused:
+            self._told = ""
+            self._feed.start()
+
+    @traitlets.validate("camera")
+    def _camera_id(self, proposal: Any) -> str:
+        return schema.camera_id(proposal["value"])
+
+    def _step(self, client: redis.Redis) -> None:
+        follower = self._follower
+        room = self._pages.wait_for_room(0 if not follower.waiting else min(0.05 + self._pages.full_for, 0.5))
+        block_ms = 1 if follower.waiting else round(_STATUS_INTERVAL * 1000)
+        follower.read(client, block_ms=block_ms)
+        if room and not self.paused:
+            picture = follower.take(client)
+            sequence = self._pages.send() if picture is not None else None
+            if picture is not None and sequence is not None:
+                self._send_picture(sequence, picture)
+        self._tell(self._notice(follower))
+
+    def _send_picture(self, sequence: int, picture: Picture) -> None:
+        frame, found = picture.frame, picture.detections
+        content: dict[str, Any] = {
+            "kind": "frame",
+            "seq": sequence,
+            "camera": frame.camera,
+            "ref": frame.entry_id,
+            "number": frame.frame_index,
+            "ts": frame.ts_ms,
+            "live": picture.live,
+        }
+        if found is not None:
+            content |= {
+                "boxes": found.xyxy.tolist(),
+                "confidence": [None if np.isnan(value) else round(float(value), 3) for value in found.confidence],
+                "names": [_LABEL] * len(found) if found.tracks is None else [f"#{track}" for track in found.tracks],
+                "tracked": found.tracks is not None,
+                "people": found.people,
+            }
+        self.send(content, buffers=[frame.jpeg])
+
+    def _notice(self, follower: Follower) -> str:
+        """What is wrong, in a sentence; empty if nothing is."""
+        if self._pages.full_for > BUSY_AFTER:
+            return "the kernel is busy with a cell: the picture goes on when that has ended"
+        frame_age, detection_age = follower.frame_age, follower.detection_age
+        if frame_age is None:
+            return "no frame yet: is the capture running?"
+        if frame_age >= SILENT_AFTER:
+            return f"no frame for {_duration(frame_age)}: is the capture running?"
+        if detection_age is None:
+            return "frames come, but no detections yet: is the gear registered?"
+        if detection_age >= SILENT_AFTER:
+            return f"frames come, but no detections for {_duration(detection_age)}: is the gear registered?"
+        return follower.problem
+
+    def _on_feed_error(self, error: Exception | None) -> None:
+        if error is not None:
+            self._follower.restart()
+            self._tell(str(error) or repr(error))
+
+    def _tell(self, notice: str) -> None:
+        now = time.monotonic()
+        if notice == self._told and now - self._told_at < HEARTBEAT:
+            return
+        self._told, self._told_at = notice, now
+        self.send({"kind": "status", "notice": notice, "heartbeat": HEARTBEAT})
+
+
+def _still(client: redis.Redis, camera: str) -> bytes:
+    """The newest frame that has detections, with these drawn in, or else the newest frame; as JPEG."""
+    frame: Frame
+    found: Detections | None
+    try:
+        frame, found = latest_detected_frame(client, camera)
+    except NoDataError:
+        frame, found = latest_frame(client, camera), None
+    image = frame.image() if found is None else render.draw_detections(frame.image(), found)
+    height, width = image.shape[:2]
+    if width > _STILL_WIDTH:
+        size_wh = (_STILL_WIDTH, round(height * _STILL_WIDTH / width))
+        image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+    return encode_jpeg(image, quality=_STILL_QUALITY)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    return f"{int(seconds // 3600)} h" if seconds < 48 * 3600 else f"{int(seconds // 86400)} days"

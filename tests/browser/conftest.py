@@ -1,0 +1,104 @@
+"""Fixtures: a JupyterLab, a browser, pages that fail their test on errors and on requests that leave the machine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from rededge_nb.edge.state import Instance
+from tests.browser import jupyter
+from tests.browser.jupyter import Lab, Watch
+
+RunNotebook = Callable[[Sequence[str]], Page]
+
+HERE = Path(__file__).parent
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+_names = (f"notebook-{number}" for number in itertools.count(1))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "browser: drives JupyterLab in chromium")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the browser is; without one, tests are skipped, but fail in CI."""
+    for name in CHROMIUM_NAMES:
+        if found := shutil.which(name):
+            return found
+    message = f"no browser ({', '.join(CHROMIUM_NAMES)}): install it with `apt-get install chromium`"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def lab(chromium: str, edge: Instance, own_state_folder: Path) -> Iterator[Lab]:
+    """A JupyterLab whose kernels use the server that tests share."""
+    with jupyter.running_lab(own_state_folder / "lab", jupyter.environment()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(jupyter.CHROMIUM_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Opens pages, each with a profile of its own, that are watched until the test ends."""
+    contexts = []
+    watch = Watch()
+
+    def open_one() -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(jupyter.TIMEOUT * 1000)
+        watch.attach(page)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    watch.check()
+
+
+@pytest.fixture
+def page(open_page: Callable[[], Page]) -> Page:
+    """A watched page."""
+    return open_page()
+
+
+@pytest.fixture
+def run_notebook(lab: Lab, page: Page) -> Iterator[RunNotebook]:
+    """Opens a notebook of the given code cells in the page, and runs them all, not waiting for their end."""
+    opened = False
+
+    def run(cells: Sequence[str]) -> Page:
+        nonlocal opened
+        path = jupyter.write_notebook(lab, next(_names), cells)
+        jupyter.open_notebook(page, lab, path.name)
+        opened = True
+        jupyter.run_all_cells(page)
+        return page
+
+    yield run
+    if opened:
+        jupyter.shut_down_kernel(page)

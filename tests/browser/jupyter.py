@@ -1,0 +1,197 @@
+"""A JupyterLab of the tests' own, and notebooks run in it by a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+from playwright.sync_api import Page, Request
+
+from rededge_nb import settings
+from tests.waiting import wait_for
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TIMEOUT = 120.0
+"""Seconds that anything in the browser may take."""
+
+_PANEL = "(window.notebookPanel ?? window.jupyterapp?.shell?.currentWidget)"
+_KERNEL = f"{_PANEL}?.sessionContext?.session?.kernel"
+_HARMLESS = (
+    # JupyterLab asks its server for a workspace and a translation that a fresh folder does not have
+    "Failed to load resource",
+)
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab.
+
+    Attributes:
+        folder: Of its notebooks.
+    """
+
+    url: str
+    folder: Path
+    log: Path
+
+
+@dataclass
+class Watch:
+    """What a page did that it must not do."""
+
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    def attach(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
+        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on("request", self._request)
+
+    def check(self) -> None:
+        assert not self.outside, f"requests that leave the machine: {self.outside}"
+        assert not self.errors, f"errors in the page: {self.errors}"
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind == "error" and not any(known in text for known in _HARMLESS):
+            self.errors.append(f"console: {text}")
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            self.outside.append(request.url)
+
+
+@contextmanager
+def running_lab(folder: Path, environment: dict[str, str]) -> Iterator[Lab]:
+    """Start a JupyterLab that keeps everything in `folder`, and end it with its kernels."""
+    notebooks, log = folder / "notebooks", folder / "lab.log"
+    notebooks.mkdir(parents=True)
+    _ask_for_no_news(folder / "config")
+    port = _free_port()
+    places = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    places |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--IdentityProvider.token=", "--ServerApp.password=", "--expose-app-in-browser"]
+    command += ["--ServerApp.terminals_enabled=False", f"--ServerApp.root_dir={notebooks}"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env={**environment, **places}, stdout=output, stderr=output)
+    lab = Lab(f"http://127.0.0.1:{port}", notebooks, log)
+    try:
+        wait_for(lambda: _answers(lab.url, process, log), timeout=TIMEOUT, what="JupyterLab to answer")
+        yield lab
+    finally:
+        # on SIGTERM it ends its kernels first
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def write_notebook(lab: Lab, name: str, cells: Sequence[str]) -> Path:
+    """A notebook of these code cells in the lab's folder."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = lab.folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def open_notebook(page: Page, lab: Lab, path: str) -> None:
+    """Open a notebook, given by its path in the lab's folder, and wait for its kernel."""
+    page.goto(f"{lab.url}/lab/tree/{path}?reset", timeout=TIMEOUT * 1000)
+    wait_until_idle(page)
+    # whatever else comes to the front later, this stays the notebook that is meant
+    page.evaluate("window.notebookPanel = jupyterapp.shell.currentWidget")
+
+
+def wait_until_idle(page: Page) -> None:
+    """Wait until the kernel of the notebook does nothing."""
+    page.wait_for_function(f"{_KERNEL}?.status === 'idle'", timeout=TIMEOUT * 1000)
+
+
+def run_all_cells(page: Page) -> None:
+    """Begin running all cells of the notebook."""
+    command(page, "notebook:run-all-cells")
+
+
+def command(page: Page, name: str) -> None:
+    """Execute a command of JupyterLab, not waiting for its end."""
+    page.evaluate("name => { jupyterapp.commands.execute(name) }", name)
+
+
+def shut_down_kernel(page: Page) -> None:
+    """End the kernel of the notebook, saving nothing."""
+    page.evaluate(f"{_PANEL}?.sessionContext?.shutdown()")
+
+
+def execute(page: Page, code: str) -> str:
+    """Run code in the kernel of the notebook, besides its cells; returns what it prints.
+
+    An error in the code fails the test.
+    """
+    reply = page.evaluate(
+        f"""async code => {{
+            const future = {_KERNEL}.requestExecute({{ code, store_history: false }});
+            let printed = "";
+            future.onIOPub = message => {{
+                if (message.header.msg_type === "stream") printed += message.content.text;
+            }};
+            const reply = await future.done;
+            const error = (reply.content.traceback ?? []).join("\\n");
+            return {{ status: reply.content.status, printed, error }};
+        }}""",
+        code,
+    )
+    assert reply["status"] == "ok", reply["error"]
+    return str(reply["printed"])
+
+
+def environment() -> dict[str, str]:
+    """Environment for a lab whose kernels use the tests' server and import this checkout."""
+    root = Path(__file__).parents[2]
+    kept = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(root), *kept.get("PYTHONPATH", "").split(os.pathsep)])}
+
+
+def _ask_for_no_news(config: Path) -> None:
+    settings_folder = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    settings_folder.mkdir(parents=True)
+    wanted = {"fetchNews": "false", "checkForUpdates": False}
+    (settings_folder / "notification.jupyterlab-settings").write_text(json.dumps(wanted))
+
+
+def _answers(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
+    try:
+        with urllib.request.urlopen(f"{url}/api/status", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,199 @@
+"""The dashboard in JupyterLab, and as a page of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import redis
+from playwright.sync_api import Page, expect
+
+from rededge_nb import assets, gears, provision, schema, streams
+from tests.browser import jupyter
+from tests.browser.conftest import RunNotebook
+from tests.browser.jupyter import Lab
+from tests.waiting import wait_for
+
+CELLS = [
+    "from rededge_nb import Workbench\nwb = Workbench()\nchanges = wb.provision('0')",
+    "board = wb.dashboard('0')\nboard",
+]
+BOARD = ".rededge-dashboard"
+PARTS = ("player", "charts", "capture", "model", "gear")
+OUTSIDE = """
+board => [...board.querySelectorAll("*")]
+  .filter(each => each.checkVisibility() && !each.closest(".rededge-table"))
+  .filter(each => each.getBoundingClientRect().right > board.getBoundingClientRect().right + 1)
+  .map(each => each.outerHTML.slice(0, 200))
+"""
+
+
+@pytest.fixture
+def board(client: redis.Redis, run_notebook: RunNotebook) -> Page:
+    """A page with a dashboard that is ready, and the notebook's kernel idle."""
+    page = run_notebook(CELLS)
+    expect(page.locator(f"{BOARD} .rededge-area-gear td").first).to_be_visible(timeout=jupyter.TIMEOUT * 1000)
+    jupyter.wait_until_idle(page)
+    return page
+
+
+def part(page: Page, name: str) -> str:
+    return f"{BOARD} .rededge-area-{name}"
+
+
+def press(page: Page, where: str, name: str) -> None:
+    page.locator(part(page, where)).get_by_role("button", name=name, exact=True).click()
+
+
+def assert_nothing_sticks_out(page: Page) -> None:
+    board = page.locator(BOARD)
+    assert board.evaluate(OUTSIDE) == []
+    assert board.evaluate("board => board.scrollWidth <= board.clientWidth + 1")
+    for name in PARTS:
+        box = page.locator(part(page, name)).bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) > 60, name
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 768)])
+def test_it_fits_the_window(board: Page, width: int, height: int) -> None:
+    board.set_viewport_size({"width": width, "height": height})
+    board.wait_for_function(f"innerWidth === {width}")
+    wait_for(lambda: board.locator(BOARD).evaluate(OUTSIDE) == [], what="the layout to follow")
+    assert_nothing_sticks_out(board)
+
+
+def test_a_capture_is_started_and_stopped_by_clicking(board: Page, client: redis.Redis) -> None:
+    state = board.locator(f"{part(board, 'capture')} [role=status]")
+    press(board, "capture", "Start")
+    wait_for(lambda: client.xlen(schema.frames_key("0")) > 5, timeout=30, what="frames")
+    expect(state.filter(has_text=re.compile(r"walking.mp4: \d+ frames at"))).to_be_visible()
+    press(board, "capture", "Stop")
+    expect(state.filter(has_text="ended after")).to_be_visible()
+    frames = client.xlen(schema.frames_key("0"))
+    expect(board.locator(part(board, "capture")).get_by_role("button", name="Stop")).to_be_disabled()
+    assert client.xlen(schema.frames_key("0")) == frames
+
+
+def test_what_cannot_be_done_is_said_as_text(board: Page) -> None:
+    source = board.locator(f"{part(board, 'capture')} input[type=text]").first
+    source.fill("<img src=x onerror=alert(1)>.mp4")
+    source.press("Tab")
+    press(board, "capture", "Start")
+    expect(board.locator(f"{part(board, 'capture')} [data-level=error]")).to_contain_text(
+        "<img src=x onerror=alert(1)>"
+    )
+    assert board.locator(f"{BOARD} img[src=x]").count() == 0
+
+
+def test_a_file_that_is_dropped_arrives_and_is_captured(board: Page, client: redis.Redis) -> None:
+    press(board, "capture", "Upload")
+    zone = board.locator(f"{part(board, 'capture')} .rededge-upload")
+    expect(zone).to_contain_text("Drop a file here")
+    zone.locator("input").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no video"})
+    expect(zone).to_contain_text("notes.txt is not taken")
+    # larger than a single message of the Jupyter server may be
+    zone.locator("input").set_input_files(_padded(assets.sample_video()))
+    expect(zone).to_contain_text("MB", timeout=jupyter.TIMEOUT * 1000)
+    press(board, "capture", "Start")
+    wait_for(lambda: client.xlen(schema.frames_key("0")) > 5, timeout=30, what="frames")
+    expect(zone).to_contain_text("long.mp4")
+
+
+def _padded(video: Path) -> dict[str, object]:
+    """The video with a box of nothing at its end, which players pass over."""
+    free = 12 * 1024 * 1024
+    return {
+        "name": "long.mp4",
+        "mimeType": "video/mp4",
+        "buffer": video.read_bytes() + free.to_bytes(4, "big") + b"free" + bytes(free - 8),
+    }
+
+
+def test_a_file_is_dropped_with_the_mouse(board: Page) -> None:
+    press(board, "capture", "Upload")
+    zone = board.locator(f"{part(board, 'capture')} .rededge-upload")
+    expect(zone).to_be_visible()
+    board.evaluate(
+        """selector => {
+            const files = new DataTransfer();
+            files.items.add(new File([new Uint8Array(600_000)], "small.mp4"));
+            const drop = new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true });
+            document.querySelector(selector).dispatchEvent(drop);
+        }""",
+        f"{part(board, 'capture')} .rededge-upload",
+    )
+    expect(zone).to_contain_text("small.mp4, 0.6 MB")
+
+
+def test_moving_the_slider_changes_the_setting_at_once(board: Page, client: redis.Redis) -> None:
+    before = provision.read_settings(client)["confidence"]
+    handle = board.locator(f"{part(board, 'model')} [role=slider]").first
+    handle.focus()
+    for _ in range(5):
+        handle.press("ArrowRight")
+    wanted = f"{float(before) + 0.05:g}"
+    wait_for(lambda: provision.read_settings(client)["confidence"] == wanted, what=f"confidence {wanted}")
+    client.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.12")
+    expect(board.locator(f"{part(board, 'model')} .widget-readout").first).to_have_text("0.12")
+
+
+def test_pause_and_unpause_by_clicking(board: Page, client: redis.Redis) -> None:
+    status = board.locator(f"{part(board, 'gear')} .rededge-pill").first
+    expect(status).to_have_text("ok")
+    press(board, "gear", "Pause")
+    expect(status).to_have_text("paused")
+    assert [found.status for found in gears.list_registrations(client)] == ["PAUSED"]
+    press(board, "gear", "Unpause")
+    expect(status).to_have_text("ok")
+
+
+def test_closing_the_workbench_leaves_a_picture(board: Page, client: redis.Redis) -> None:
+    press(board, "capture", "Start")
+    wait_for(lambda: client.xlen(schema.detections_key("0")) > 5, timeout=60, what="detections")
+    jupyter.execute(board, "wb.close()")
+    expect(board.locator(BOARD)).to_have_count(0)
+    expect(board.locator(".jp-OutputArea-output img[src^='data:image/jpeg']")).to_be_visible()
+
+
+def test_the_notebook_goes_on_after_its_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:
+    shutil.copytree(assets.folder("notebooks"), lab.folder / "dashboard", dirs_exist_ok=True)
+    jupyter.open_notebook(page, lab, "dashboard/06_dashboard.ipynb")
+    jupyter.run_all_cells(page)
+    wait_for(lambda: client.exists(schema.detections_key("0")), timeout=120, what="detections")
+    jupyter.wait_until_idle(page)
+    # JupyterLab has only those cells in the page that are in sight
+    page.evaluate("notebookPanel.content.scrollToItem(4, 'start')")
+    expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
+    seen = client.xlen(schema.detections_key("0"))
+    wait_for(lambda: client.xlen(schema.detections_key("0")) > seen + 10, timeout=60, what="more detections")
+    assert_nothing_sticks_out(page)
+    page.locator(BOARD).evaluate("board => board.scrollIntoView()")
+    if folder := os.environ.get("CI_ARTIFACTS_DIR"):
+        page.screenshot(path=Path(folder) / "06_dashboard.png")
+    # the end of the kernel is the end of its capture
+    jupyter.shut_down_kernel(page)
+
+    def silent() -> bool:
+        newest = streams.last_id(client, schema.frames_key("0"))
+        page.wait_for_timeout(1000)
+        return streams.last_id(client, schema.frames_key("0")) == newest
+
+    wait_for(silent, timeout=30, what="the capture to end with its kernel")
+
+
+def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page, client: redis.Redis) -> None:
+    page.goto(f"{lab.url}/lab?reset")
+    expect(page.locator(".jp-LauncherCard", has_text="People dashboard")).to_be_visible(timeout=60_000)
+    page.goto(f"{lab.url}/rededge/", timeout=jupyter.TIMEOUT * 1000)
+    expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
+    expect(page.get_by_role("heading", name="Exercises")).to_be_hidden()
+    assert_nothing_sticks_out(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    lowest = max(page.locator(part(page, name)).bounding_box()["y"] for name in PARTS)  # type: ignore[index]
+    assert lowest < 800
+    press(page, "capture", "Stop")
+    expect(page.locator(f"{part(page, 'capture')} [role=status]").filter(has_text="ended after")).to_be_visible()

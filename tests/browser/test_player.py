@@ -1,0 +1,214 @@
+"""The player in JupyterLab: what is painted, counted in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from playwright.sync_api import Page
+
+from rededge_nb import detections, provision
+from rededge_nb.capture import Capture, start_capture
+from tests.browser import jupyter
+from tests.browser.conftest import RunNotebook
+from tests.waiting import wait_for
+
+RECORD_PAINTS = """
+window.paints = [];
+document.addEventListener("rededge-paint", event => window.paints.push(event.detail));
+"""
+SETUP = "from rededge_nb import Workbench\nwb = Workbench()\nplayer = wb.player('0')"
+STAGE = ".rededge-player-stage"
+NOTICE = ".rededge-player-notice"
+
+
+@pytest.fixture(autouse=True)
+def paints_recorded(page: Page) -> None:
+    page.add_init_script(RECORD_PAINTS)
+
+
+@pytest.fixture
+def captured(client: redis.Redis, video: Path) -> Iterator[Capture]:
+    """Camera 0 with the people counter, and the sample video on it for ever."""
+    provision.provision(client)
+    with start_capture(client, video, loop=True) as capture:
+        yield capture
+
+
+def paints(page: Page) -> list[dict[str, Any]]:
+    return list(page.evaluate("window.paints"))
+
+
+def wait_for_paints(page: Page, more: int) -> None:
+    """Wait until so many more frames with detections have been painted."""
+    page.evaluate("window.from = window.paints.length")
+    page.wait_for_function(f"window.paints.slice(window.from).filter(each => each.detected).length >= {more}")
+
+
+def test_frames_are_painted_with_their_own_boxes(
+    captured: Capture, client: redis.Redis, run_notebook: RunNotebook
+) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 30)
+    painted = [each for each in paints(page) if each["detected"]]
+    found = {each.ref: each for each in detections.read_detections(client, "0")}
+    for each in painted:
+        assert each["drawn"] == found[each["ref"]].xyxy.tolist()
+        assert each["people"] == found[each["ref"]].people
+    refs = [each["ref"] for each in painted]
+    assert sorted(set(refs)) == refs, "each frame once, in order"
+    assert any(each["drawn"] for each in painted)
+    assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
+
+
+def test_boxes_lie_where_they_were_found(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 1)
+    page.click(".rededge-player-toggle-labels")
+    page.click(".rededge-player-toggle-paused")
+    page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
+    # the middle of a box's left edge, unless another box covers it
+    yellow = page.evaluate(
+        """() => {
+            const overlay = document.querySelector(".rededge-player-overlay");
+            const picture = document.querySelector(".rededge-player-picture");
+            const { drawn } = window.paints.at(-1);
+            const scale = overlay.width / picture.width;
+            const context = overlay.getContext("2d");
+            return drawn.map(([left, top, right, bottom]) => {
+                const pixel = context.getImageData(Math.max(1, left * scale), ((top + bottom) / 2) * scale, 1, 1).data;
+                return pixel[0] > 200 && pixel[1] > 170 && pixel[2] < 120 && pixel[3] > 200;
+            });
+        }"""
+    )
+    assert yellow
+    assert all(yellow)
+
+
+def test_pause_stops_paints_and_resume_continues(captured: Capture, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 3)
+    page.focus(STAGE)
+    page.keyboard.press(" ")
+    wait_for(lambda: jupyter.execute(page, "print(player.paused)") == "True\n", what="the kernel to hear of the pause")
+    before = captured.report.frames
+    sent = jupyter.execute(page, "print(player.stats().sent)")
+    painted = len(paints(page))
+    wait_for(lambda: captured.report.frames > before + 15, timeout=60, what="the capture to go on")
+    assert jupyter.execute(page, "print(player.stats().sent)") == sent
+    assert len(paints(page)) == painted
+    page.keyboard.press(" ")
+    wait_for_paints(page, 3)
+
+
+def test_toggles_change_what_is_drawn(captured: Capture, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 1)
+    page.focus(STAGE)
+    page.keyboard.press("b")
+    page.wait_for_function("window.paints.at(-1).drawn.length === 0 && window.paints.at(-1).people > 0")
+    assert page.get_attribute(".rededge-player-toggle-boxes", "aria-pressed") == "false"
+    jupyter.execute(page, "player.boxes = True")
+    page.wait_for_function("window.paints.at(-1).drawn.length > 0")
+    assert page.locator(".jp-Cell").count() == 2, "b is not JupyterLab's key for a new cell here"
+
+
+def test_a_second_view_shows_the_same_and_a_hidden_player_is_sent_nothing(
+    captured: Capture, run_notebook: RunNotebook
+) -> None:
+    page = run_notebook([SETUP, "player", "player"])
+    page.wait_for_function(f"document.querySelectorAll('{STAGE}').length === 2")
+    page.evaluate("window.views = new Map()")
+    page.evaluate(
+        "document.addEventListener('rededge-paint', event => {"
+        "  const refs = window.views.get(event.target) ?? []; refs.push(event.detail.ref);"
+        "  window.views.set(event.target, refs); })"
+    )
+    page.wait_for_function("[...window.views.values()].filter(refs => refs.length >= 10).length === 2")
+    first, second = page.evaluate("[...window.views.values()]")
+    assert len(set(first) & set(second)) >= min(len(first), len(second)) - 1
+    jupyter.command(page, "launcher:create")
+    wait_for(
+        lambda: ", unseen:" in jupyter.execute(page, "print(player)"), timeout=60, what="the player to be out of sight"
+    )
+    before = captured.report.frames
+    sent = len(paints(page))
+    wait_for(lambda: captured.report.frames > before + 10, timeout=60, what="the capture to go on")
+    assert len(paints(page)) == sent
+
+
+def test_a_page_that_is_loaded_again_goes_on(captured: Capture, lab: jupyter.Lab, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 3)
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    path = str(page.evaluate("notebookPanel.context.path"))
+    jupyter.open_notebook(page, lab, path)
+    wait_for_paints(page, 3)
+    assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
+
+
+def test_close_leaves_the_last_picture_in_the_place_of_the_view(captured: Capture, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 3)
+    jupyter.execute(page, "wb.close()")
+    page.wait_for_selector(STAGE, state="detached")
+    page.wait_for_selector(".jp-OutputArea-output img[src^='data:image/jpeg']")
+    threads = jupyter.execute(page, "import threading; print([each.name for each in threading.enumerate()])")
+    assert "rededge player" not in threads
+
+
+def test_silence_is_told_and_forgotten(client: redis.Redis, video: Path, run_notebook: RunNotebook) -> None:
+    provision.provision(client)
+    page = run_notebook([SETUP, "player"])
+    page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
+    with start_capture(client, video, loop=True):
+        wait_for_paints(page, 3)
+        page.wait_for_selector(NOTICE, state="hidden")
+    page.wait_for_selector(f"{NOTICE}:text-matches('no frame for [0-9]+ s: is the capture running')")
+    for registration in client.execute_command("RG.DUMPREGISTRATIONS"):
+        client.execute_command("RG.UNREGISTER", registration[1])
+    with start_capture(client, video, loop=True):
+        page.wait_for_selector(f"{NOTICE}:text-matches('frames come, but no detections for [0-9]+ s: is the gear')")
+        page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('no detections')")
+        page.wait_for_function("window.paints.filter(each => !each.detected).length >= 3")
+        provision.provision(client)
+        wait_for_paints(page, 3)
+        page.wait_for_selector(NOTICE, state="hidden")
+
+
+def test_a_click_opens_a_full_size_still(captured: Capture, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    wait_for_paints(page, 1)
+    page.click(STAGE)
+    still = page.wait_for_selector(".rededge-player-still canvas")
+    assert (still.get_attribute("width"), still.get_attribute("height")) == ("768", "576")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".rededge-player-still", state="detached")
+    page.keyboard.press("Enter")
+    page.click(".rededge-player-still canvas")
+    page.wait_for_selector(".rededge-player-still", state="detached")
+    assert len(page.context.pages) == 1
+
+
+def test_hover_tells_a_box_s_confidence(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    page.wait_for_function("window.paints.length && window.paints.at(-1).drawn.length > 0")
+    page.click(".rededge-player-toggle-paused")
+    page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
+    last = paints(page)[-1]
+    [found] = [each for each in detections.read_detections(client, "0") if each.ref == last["ref"]]
+    smallest = min(range(len(found)), key=lambda index: _area(last["drawn"][index]))
+    left, top, right, bottom = last["drawn"][smallest]
+    stage = page.locator(STAGE)
+    width = page.locator(".rededge-player-picture").bounding_box()["width"]
+    scale = width / 768
+    stage.hover(position={"x": (left + right) / 2 * scale, "y": (top + bottom) / 2 * scale})
+    percent = round(float(found.confidence[smallest]) * 100)
+    page.wait_for_selector(f".rededge-player-tip:text('person {percent}%')")
+
+
+def _area(box: list[float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

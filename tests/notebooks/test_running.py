@@ -1,0 +1,97 @@
+"""The notebooks as papermill runs them: all at once against one server, and then all once more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import redis
+
+from rededge_nb import assets, settings
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.state import Instance
+from rededge_nb.gears import list_registrations
+from tests.waiting import wait_for
+
+NAMES = sorted(path.stem for path in assets.folder("notebooks").glob("*.ipynb"))
+PARAMETERS = {"seconds": 2, "timing": 0.1, "live_minutes": 0.1}
+MOST_WIDGET_STATE = 1_000_000
+TIMEOUT = 300.0
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory, own_state_folder: Path) -> Iterator[Instance]:
+    folder = own_state_folder / "notebooks"
+    yield server.start(folder)
+    server.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def executed(own_server: Instance, own_state_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all notebooks, executed at the same time, after they had been executed so before."""
+    environment = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
+    environment[settings.STATE_DIR] = str(own_state_folder / "notebooks")
+    folder = tmp_path_factory.mktemp("executed")
+    for _ in range(2):
+        processes = {name: papermill(name, folder, environment) for name in NAMES}
+        printed = {name: process.communicate(timeout=TIMEOUT)[0] for name, process in processes.items()}
+        assert {name: printed[name] for name, process in processes.items() if process.returncode} == {}
+    return folder
+
+
+def papermill(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    source = assets.folder("notebooks") / f"{name}.ipynb"
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--kernel", "python3", str(source)]
+    command += [str(folder / f"{name}.ipynb"), "--cwd", str(source.parent)]
+    for parameter, value in PARAMETERS.items():
+        command += ["-p", parameter, str(value)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+
+
+@pytest.fixture(params=NAMES)
+def notebook(request: pytest.FixtureRequest, executed: Path) -> Any:
+    return nbformat.read(executed / f"{request.param}.ipynb", as_version=4)
+
+
+def test_every_cell_was_run_without_complaint(notebook: Any) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+def test_little_state_of_widgets_is_saved(notebook: Any) -> None:
+    assert len(json.dumps(notebook.metadata.get("widgets", {}))) < MOST_WIDGET_STATE
+
+
+def test_views_have_a_still_for_readers_without_a_kernel(notebook: Any) -> None:
+    for cell in notebook.cells:
+        if any(f"wb.{view}(" in cell.source for view in ("player", "charts", "dashboard")):
+            kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+            assert any(kind.startswith("image/") for kind in kinds), cell.source
+
+
+def test_nothing_is_left_but_what_was_meant_to_stay(executed: Path, own_server: Instance) -> None:
+    client = client_from_url(own_server.url, name="this-test")
+    try:
+        assert {found.session for found in list_registrations(client)} == {"people_counter"}
+        assert client.keys("demo*") == []
+        assert client.keys("*inference*") == []
+        wait_for(lambda: others(client) == ["this-test"], what="the kernels' connections to be closed")
+    finally:
+        client.close()
+
+
+def others(client: redis.Redis) -> list[str]:
+    """Names of the connections that are not the workers'."""
+    return [each["name"] for each in client.client_list() if not each["name"].startswith("rededge-worker")]

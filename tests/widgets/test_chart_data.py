@@ -1,0 +1,227 @@
+"""What live charts are told: against real series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import pytest
+import redis
+
+from rededge_nb import schema, series, streams
+from rededge_nb.widgets import chart_data
+from rededge_nb.widgets.chart_data import ChartData, Message, tables
+
+Told = dict[str, dict[int, dict[str, float]]]
+"""Values by table, time and series."""
+
+
+@pytest.fixture
+def own(client: redis.Redis) -> Iterator[redis.Redis]:
+    """A client as a feed has it, on a server with the series of camera 0."""
+    series.create_series(client, "0")
+    with streams.own_connection(client) as own:
+        yield own
+
+
+def add(client: redis.Redis, name: str, samples: dict[int, float]) -> None:
+    words = [word for at, value in samples.items() for word in (schema.series_key("0", name), at, value)]
+    replies = client.execute_command("TS.MADD", *words)
+    assert [reply for reply in replies if not isinstance(reply, int)] == []
+
+
+def now_ms(client: redis.Redis) -> int:
+    return chart_data.server_ms(client)
+
+
+def told(history: Message, *messages: Message) -> Told:
+    """What a page knows after a history and what followed; it reads as charts.js does."""
+    described = history.content["tables"]
+    known: Told = {table["name"]: {} for table in described}
+    for message in (history, *messages):
+        counts = message.content.get("rows") or [table["rows"] for table in described]
+        offset = 0
+        for table, count in zip(described, counts, strict=True):
+            row_type = np.dtype([("at", "<i4"), ("values", "<f4", (len(table["columns"]),))])
+            rows = np.frombuffer(message.buffer, row_type, count, offset)
+            offset += rows.nbytes
+            for row in rows:
+                at = history.content["base"] + int(row["at"])
+                known[table["name"]][at] = dict(zip(table["columns"], row["values"].tolist(), strict=True))
+        assert offset == len(message.buffer)
+    return known
+
+
+def values(known: Told, table: str, name: str) -> dict[int, float]:
+    return {at: row[name] for at, row in known[table].items() if not np.isnan(row[name])}
+
+
+def update(data: ChartData, client: redis.Redis) -> Message:
+    message = data.update(client)
+    assert message is not None
+    assert message.content["kind"] == "new"
+    return message
+
+
+def test_a_history_has_the_samples_of_the_window(own: redis.Redis) -> None:
+    now = now_ms(own)
+    inside = {now - 50_000: 3.0, now - 20_000: 5.0, now - 1_000: 4.0}
+    add(own, "people", {now - 10 * schema.MINUTE_MS: 9.0, **inside})
+    add(own, "prf_model", {now - 20_000: 31.25})
+    second = (now - 20_000) // 1000 * 1000
+    add(own, "in_fps", {second: 25.0})
+    history = ChartData("0", 1.0).history(own)
+    known = told(history)
+    assert values(known, "frames", "people") == inside
+    assert values(known, "frames", "prf_model") == {now - 20_000: 31.25}
+    assert values(known, "rates", "in_fps") == {second: 25.0}
+    assert values(known, "rates", "out_fps") == {}
+    for minutes in schema.COMPACTION_MINUTES:
+        for each in schema.COMPACTION_AGGREGATIONS:
+            name = f"people_{each}_{minutes}m"
+            stored = series.read_series(own, "0", name)
+            newest = int(stored.timestamps_ms[-1])
+            assert values(known, f"people_{minutes}m", name)[newest] == pytest.approx(stored.latest)
+    assert now <= history.content["now"] <= now_ms(own)
+
+
+def test_an_update_has_only_what_is_new(own: redis.Redis) -> None:
+    now = now_ms(own)
+    add(own, "people", dict.fromkeys(range(now - 20_000, now - 1_000, 40), 4.0))
+    data = ChartData("0", 5.0)
+    history = data.history(own)
+    assert data.update(own) is None
+    for name in chart_data.FRAME_SERIES:
+        add(own, name, {now - 500: 7.0})
+    message = update(data, own)
+    assert message.content["rows"][0] == 1
+    assert told(history, message)["frames"][now - 500] == dict.fromkeys(chart_data.FRAME_SERIES, 7.0)
+    assert len(message.buffer) == 36 + 3 * 16, "a frame, and the averages that are filling"
+    assert data.update(own) is None
+
+
+def test_late_and_corrected_samples_are_told(own: redis.Redis) -> None:
+    now = now_ms(own)
+    second = (now - 8_000) // 1000 * 1000
+    add(own, "people", {now - 5_000: 4.0, now: 4.0})
+    add(own, "in_fps", {second: 9.0, second + 2000: 10.0})
+    data = ChartData("0", 1.0)
+    history = data.history(own)
+    data._checked = -np.inf
+    add(own, "people", {now - 3_000: 6.0})
+    add(own, "in_fps", {second: 1.0})
+    known = told(history, update(data, own))
+    assert values(known, "frames", "people") == {now - 5_000: 4.0, now - 3_000: 6.0, now: 4.0}
+    assert values(known, "rates", "in_fps") == {second: 10.0, second + 2000: 10.0}
+
+
+def test_a_second_is_told_when_it_is_over(own: redis.Redis) -> None:
+    second = now_ms(own) // 1000 * 1000
+    add(own, "in_fps", {second - 10_000: 8.0, second + 60_000: 3.0})
+    data = ChartData("0", 1.0)
+    assert values(told(data.history(own)), "rates", "in_fps") == {}, "the clock of the frames is ahead and goes by"
+    add(own, "people", {second + 63_000: 1.0})
+    known = told(data.history(own))
+    assert values(known, "rates", "in_fps") == {second + 60_000: 3.0}
+
+
+def test_many_samples_are_gathered_by_the_server(own: redis.Redis) -> None:
+    end = now_ms(own) // 1000 * 1000
+    samples = {at: float(at // 40 % 7) for at in range(end - 5 * schema.MINUTE_MS, end, 40)}
+    for name in ("people", "prf_model"):
+        add(own, name, samples)
+    history = ChartData("0", 5.0).history(own)
+    frames = history.content["tables"][0]
+    assert frames["bucket_ms"] == 200
+    assert 1_400 <= frames["rows"] <= 1_501
+    assert len(history.buffer) < 70_000
+    people = values(told(history), "frames", "people")
+    start = end - 10_000
+    assert people[start] == pytest.approx(np.mean([samples[at] for at in range(start, start + 200, 40)]))
+
+
+def test_an_hour_stays_light(own: redis.Redis) -> None:
+    end = now_ms(own) // 10_000 * 10_000
+    add(own, "people", dict.fromkeys(range(end - 60 * schema.MINUTE_MS, end, 500), 2.0))
+    add(own, "in_fps", dict.fromkeys(range(end - 60 * schema.MINUTE_MS, end, 1000), 12.0))
+    add(own, "in_fps", {end - 20_000: -6.0})
+    history = ChartData("0", 60.0).history(own)
+    assert [table["bucket_ms"] for table in history.content["tables"]] == [2000, 2000, 60_000, 300_000, 900_000]
+    rates = values(told(history), "rates", "in_fps")
+    assert len(rates) <= 1801
+    assert rates[end - 30_000] == 12.0, "per second, not per bucket"
+    assert rates[end - 20_000] == 9.0
+    assert len(history.buffer) < 100_000
+
+
+def test_frames_one_by_one_that_become_too_many_are_gathered(own: redis.Redis) -> None:
+    now = now_ms(own)
+    add(own, "people", {now - 30_000: 1.0})
+    data = ChartData("0", 1.0)
+    assert data.history(own).content["tables"][0]["bucket_ms"] == 0
+    add(own, "people", dict.fromkeys(range(now - 30_000, now, 8), 1.0))
+    message = data.update(own)
+    assert message is not None
+    assert message.content["kind"] == "history"
+    assert message.content["tables"][0]["bucket_ms"] == 100
+    assert message.content["tables"][0]["rows"] <= 302
+
+
+@pytest.mark.parametrize("minutes", [5.0, 30.0])
+def test_gaps_are_gaps(own: redis.Redis, minutes: float) -> None:
+    now = now_ms(own)
+    parts = [range(now - 200_000, now - 150_000, 25), range(now - 30_000, now, 25)]
+    for part in parts:
+        add(own, "people", dict.fromkeys(part, 5.0))
+    at = np.array(sorted(values(told(ChartData("0", minutes).history(own)), "frames", "people")))
+    assert len(at) <= chart_data.MAX_SAMPLES
+    assert np.count_nonzero(np.diff(at) > 100_000) == 1
+    assert not np.any((at > now - 149_000) & (at < now - 32_000))
+
+
+def test_after_a_long_silence_the_last_samples_stay_in_the_window(own: redis.Redis) -> None:
+    now = now_ms(own)
+    add(own, "people", {now - 3 * 60 * schema.MINUTE_MS: 6.0})
+    history = ChartData("0", 4.0).history(own)
+    assert values(told(history), "frames", "people") == {now - 3 * 60 * schema.MINUTE_MS: 6.0}
+    assert history.content["base"] == now - 3 * 60 * schema.MINUTE_MS + schema.MINUTE_MS
+
+
+def test_series_that_are_made_or_deleted_meanwhile(client: redis.Redis) -> None:
+    data = ChartData("0", 1.0)
+    with streams.own_connection(client) as own:
+        assert data.history(own).buffer == b""
+        assert data.missing == list(chart_data.series_names())
+        assert data.update(own) is None
+        series.create_series(client, "0")
+        at = now_ms(own) - 2_000
+        add(client, "people", {at: 2.0})
+        data._checked = -np.inf
+        history = data.update(own)
+        assert history is not None
+        assert values(told(history), "frames", "people") == {at: 2.0}
+        assert data.missing == []
+        client.delete(schema.series_key("0", "prf_model"))
+        gone = data.update(own)
+        assert gone is not None
+        assert gone.content["kind"] == "history"
+        assert data.missing == ["prf_model"]
+        client.execute_command("TS.DEL", schema.series_key("0", "people"), at, at)
+        emptied = data.update(own)
+        assert emptied is not None
+        assert values(told(emptied), "frames", "people") == {}
+
+
+def test_after_long_without_updates_everything_is_told_anew(own: redis.Redis) -> None:
+    data = ChartData("0", 1.0)
+    data.history(own)
+    data._updated -= chart_data.STALE
+    assert cast(Message, data.update(own)).content["kind"] == "history"
+
+
+def test_every_series_shown_is_one_of_the_camera_s() -> None:
+    known = {spec.name for spec in schema.series_specs("0")}
+    known |= {rule.name for spec in schema.series_specs("0") for rule in spec.rules}
+    assert set(chart_data.series_names()) <= known
+    assert all(len(set(table.columns)) == len(table.columns) for table in tables(60_000, gather=True))

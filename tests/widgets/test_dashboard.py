@@ -1,0 +1,96 @@
+"""The dashboard without a browser."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import redis
+
+from rededge_nb import Workbench
+from rededge_nb.edge.state import Instance
+from rededge_nb.widgets import dashboard as module
+from rededge_nb.widgets.dashboard import Dashboard
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def wb(client: redis.Redis, edge: Instance) -> Iterator[Workbench]:
+    with Workbench(edge.url) as workbench:
+        yield workbench
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What a front end would get."""
+    bundles: list[dict[str, Any]] = []
+    for name in ("display", "update_display"):
+        monkeypatch.setattr(module, name, lambda bundle, **options: bundles.append(bundle))
+    return bundles
+
+
+def test_choosing_a_camera_changes_every_part(wb: Workbench) -> None:
+    wb.provision("0", "7")
+    board = wb.dashboard("0")
+    assert board.chooser.options == ("0", "7")
+    board.chooser.value = "7"
+    assert board.camera == "7"
+    assert [part.camera for part in (board.player, board.charts, board.capture, board.gear)] == ["7"] * 4
+
+
+def test_cameras_that_come_later_are_offered(wb: Workbench) -> None:
+    wb.provision("0")
+    board = wb.dashboard("0")
+    wb.provision("8")
+    wait_for(lambda: board.chooser.options == ("0", "8"), what="the new camera")
+    assert board.camera == "0"
+    board.camera = "9"
+    assert board.camera == "9"
+
+
+def test_its_still_has_the_frame_beside_the_charts(wb: Workbench, video: Path, shown: list[dict[str, Any]]) -> None:
+    wb.provision("0")
+    wb.camera("0").capture(video, frames=5, pace="asap")
+    board = wb.dashboard("0")
+    board._ipython_display_()
+    board.close()
+    displayed, left_behind = shown
+    assert "application/vnd.jupyter.widget-view+json" in displayed
+    assert "application/vnd.jupyter.widget-view+json" not in left_behind
+    for bundle in shown:
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(bundle["image/jpeg"]), np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape[0] == 360
+        assert picture.shape[1] > 600
+        assert len(bundle["image/jpeg"]) < 200_000
+
+
+def test_without_any_frame_it_is_still_shown(wb: Workbench, shown: list[dict[str, Any]]) -> None:
+    wb.dashboard("nobody")._ipython_display_()
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+
+
+def test_one_that_is_made_again_takes_the_place_of_the_first(wb: Workbench) -> None:
+    first, other = wb.dashboard("0"), wb.dashboard("1")
+    second = wb.dashboard("0")
+    assert first.comm is None
+    assert None not in (other.comm, second.comm)
+
+
+def test_closing_leaves_no_thread_and_may_be_repeated(wb: Workbench) -> None:
+    before = set(threading.enumerate())
+    board = wb.dashboard("0")
+    board.capture.start(loop=True)
+    capture = wait_for(lambda: board.capture.capture, what="a capture")
+    board.close()
+    board.close()
+    assert not capture.running
+    assert set(threading.enumerate()) <= before
+    assert isinstance(board, Dashboard)
+    assert all(part.comm is None for part in (board.player, board.charts, board.capture, board.model, board.gear))

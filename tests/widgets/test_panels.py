@@ -1,0 +1,337 @@
+"""The panels against a real server: buttons are clicked and sliders moved as a browser would."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import ipywidgets
+import pytest
+import redis
+
+from rededge_nb import Workbench, capture, gears, provision, schema
+from rededge_nb.edge import server
+from rededge_nb.edge.state import Instance
+from rededge_nb.errors import ConfigurationError
+from rededge_nb.tables import Table
+from rededge_nb.widgets.capture_panel import SAMPLE, CapturePanel
+from rededge_nb.widgets.gear_panel import GearPanel
+from rededge_nb.widgets.model_panel import ModelPanel
+from rededge_nb.widgets.panels import Panel
+from tests.waiting import wait_for
+
+BROKEN_GEAR = """
+def fail(record):
+    raise ValueError("<b>no</b> such thing")
+
+GB("StreamReader").foreach(fail).register("broken")
+"""
+
+
+@pytest.fixture
+def wb(client: redis.Redis, edge: Instance) -> Iterator[Workbench]:
+    with Workbench(edge.url) as workbench:
+        yield workbench
+
+
+class Asking(Panel):
+    """A panel that shows how often it looked."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self.looks = 0
+        super().__init__(workbench, "Asking", [])
+        self.begin()
+
+    def refresh(self, client: redis.Redis) -> None:
+        client.ping()
+        self.looks += 1
+
+    def table(self) -> Table:
+        return Table(("looks",), [(self.looks,)])
+
+
+def threads_of(title: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if title in thread.name]
+
+
+# every panel
+
+
+def test_a_panel_says_what_was_raised_and_goes_on(wb: Workbench) -> None:
+    panel = Asking(wb)
+    panel.ask(lambda client: client.execute_command("NO.SUCH"))
+    wait_for(lambda: "unknown command" in panel.words.text, what="the error of Redis")
+    assert panel.words.level == "error"
+    panel.ask(lambda client: [][0])
+    wait_for(lambda: "IndexError" in panel.words.text, what="the error of Python")
+    looks = panel.looks
+    wait_for(lambda: panel.looks > looks, what="another look")
+    panel.close()
+
+
+def test_closing_ends_the_thread_and_may_be_repeated(wb: Workbench) -> None:
+    panel = Asking(wb)
+    assert threads_of("asking")
+    panel.close()
+    assert not threads_of("asking")
+    assert panel.comm is None
+    panel.close()
+
+
+def test_a_panel_says_that_the_server_is_away_and_recovers(folder: Path) -> None:
+    with Workbench(directory=folder / "state") as wb:
+        panel = Asking(wb)
+        server.stop(folder / "state")
+        wait_for(lambda: panel.trouble.text, what="words about the server")
+        assert "does not answer" in panel.trouble.text
+        assert panel.trouble.level == "error"
+        server.start(folder / "state")
+        wait_for(lambda: not panel.trouble.text, timeout=30, what="the panel to recover")
+        panel.close()
+
+
+def test_closing_the_workbench_closes_its_panels(client: redis.Redis, edge: Instance) -> None:
+    wb = Workbench(edge.url)
+    panels = [wb.capture_panel(), wb.model_panel(), wb.gear_panel()]
+    wb.close()
+    assert all(panel.comm is None for panel in panels)
+    assert not threads_of("panel")
+
+
+@pytest.mark.parametrize("make", ["capture_panel", "model_panel", "gear_panel"])
+def test_a_saved_notebook_shows_a_table(wb: Workbench, make: str) -> None:
+    panel = getattr(wb, make)()
+    shown = panel._repr_mimebundle_()
+    assert shown["text/markdown"].startswith("| ")
+    assert "application/vnd.jupyter.widget-view+json" in shown
+
+
+# capture
+
+
+def running(panel: CapturePanel) -> bool:
+    return panel.capture is not None and panel.capture.running
+
+
+def test_a_capture_is_started_and_stopped(wb: Workbench, client: redis.Redis) -> None:
+    panel = wb.capture_panel("7")
+    assert panel.file.value == SAMPLE
+    assert panel.state.text == "nothing is captured"
+    assert panel.stop_button.disabled
+    panel.start_button.click()
+    wait_for(lambda: client.xlen("camera:7") > 3, what="frames")
+    wait_for(lambda: re.fullmatch(r"walking.mp4: \d+ frames at .* fps.*", panel.state.text), what="words")
+    wait_for(lambda: panel.progress.value and panel.progress.max == 795, what="progress")
+    assert panel.start_button.description == "Restart"
+    panel.stop_button.click()
+    wait_for(lambda: not running(panel), what="the end")
+    wait_for(lambda: "ended after" in panel.state.text, what="words about the end")
+    assert panel.stop_button.disabled
+
+
+def test_what_cannot_be_opened_is_said(wb: Workbench) -> None:
+    panel = wb.capture_panel()
+    panel.file.value = "no/such.mp4"
+    panel.start_button.click()
+    wait_for(lambda: "no/such.mp4" in panel.words.text, what="words")
+    assert panel.words.level == "error"
+    assert panel.capture is None
+    panel.file.value = SAMPLE
+    panel.start_button.click()
+    wait_for(lambda: running(panel), what="a capture")
+    assert panel.words.text == ""
+
+
+@pytest.mark.parametrize(("kind", "words"), [("URL", "no source yet"), ("Upload", "no source yet"), ("Webcam", "99")])
+def test_every_kind_of_source_is_asked_for_what_it_lacks(wb: Workbench, kind: str, words: str) -> None:
+    panel = wb.capture_panel()
+    panel.webcam.value = 99
+    panel.kind.value = kind
+    panel.start_button.click()
+    wait_for(lambda: words in panel.words.text, what="words")
+
+
+def test_starting_again_replaces_the_capture(wb: Workbench, tmp_path: Path) -> None:
+    panel = wb.capture_panel()
+    panel.start(loop=True)
+    first = wait_for(lambda: panel.capture, what="the first capture")
+    panel.rate.value = 5.0
+    panel.start_button.click()
+    second = wait_for(lambda: panel.capture is not first and panel.capture, what="the second capture")
+    assert not first.running
+    wait_for(lambda: second.report.frames > 3, what="frames")
+    assert second.report.fps < 8
+
+
+def test_the_capture_that_a_cell_began_is_shown_and_stopped(wb: Workbench, video: Path) -> None:
+    panel = wb.capture_panel("3")
+    capture = wb.camera("3").start_capture(video, loop=True)
+    wait_for(lambda: "frames at" in panel.state.text, what="words")
+    panel.stop_button.click()
+    wait_for(lambda: not capture.running, what="the end")
+
+
+def test_it_is_not_started_where_another_one_feeds_the_camera(wb: Workbench, client: redis.Redis, video: Path) -> None:
+    panel = wb.capture_panel()
+    with capture.start_capture(client, video, loop=True) as other:
+        wait_for(lambda: other.report.frames, what="frames")
+        panel.start(only_if_silent=True)
+        wait_for(lambda: panel.state.text == "frames come from another capture", what="words")
+        assert panel.capture is None
+
+
+def test_each_camera_keeps_its_capture(wb: Workbench) -> None:
+    panel = wb.capture_panel("1")
+    panel.start(loop=True)
+    one = wait_for(lambda: panel.capture, what="a capture")
+    panel.camera = "2"
+    wait_for(lambda: panel.state.text == "nothing is captured", what="the other camera")
+    assert one.running
+    panel.camera = "1"
+    assert panel.capture is one
+    with pytest.raises(ConfigurationError):
+        panel.camera = "not a camera"
+
+
+def test_stop_works_while_the_source_is_being_opened(wb: Workbench, tmp_path: Path) -> None:
+    panel = wb.capture_panel()
+    held = threading.Event()
+    panel.ask(lambda _: held.wait(10) and None)
+    panel.start_button.click()
+    assert panel.state.text.startswith("opening")
+    assert not panel.stop_button.disabled
+    panel.stop_button.click()
+    held.set()
+    ended = wait_for(lambda: panel.capture, what="a capture")
+    wait_for(lambda: not ended.running, what="its end")
+    assert ended.report.frames <= 1
+
+
+def test_closing_does_not_wait_for_a_source_that_hangs(wb: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        panel = wb.capture_panel()
+        panel.kind.value = "URL"
+        panel.url.value = f"http://127.0.0.1:{silent.getsockname()[1]}/video"
+        panel.start_button.click()
+        panel.stop_button.click()
+        panel.close()
+        assert panel.comm is None
+
+
+# model
+
+
+def test_models_are_loaded_and_marked(wb: Workbench) -> None:
+    panel = wb.model_panel()
+    assert panel.models.rows == []
+    assert panel.sliders["confidence"].disabled
+    panel.load_button.click()
+    wait_for(lambda: panel.models.rows, timeout=30, what="the model")
+    wait_for(lambda: "stored model nanodet-g-416" in panel.words.text, what="words")
+    wait_for(lambda: not panel.sliders["confidence"].disabled, what="the sliders")
+    (row,) = panel.models.texts()
+    assert row[:4] == ["model:nanodet-g-416", "in use", "ONNX", "CPU"]
+    panel.load_button.click()
+    wait_for(lambda: "in use already" in panel.words.text, what="words")
+
+
+def test_a_card_that_is_not_there_is_said(wb: Workbench) -> None:
+    panel = wb.model_panel()
+    panel.card.value = "unheard-of"
+    panel.load_button.click()
+    wait_for(lambda: panel.words.level == "error", what="words")
+    assert "unheard-of" in panel.words.text
+
+
+@pytest.mark.parametrize("name", ["confidence", "iou"])
+def test_sliders_write_at_once_and_follow_what_others_write(wb: Workbench, client: redis.Redis, name: str) -> None:
+    provision.provision(client)
+    panel = wb.model_panel()
+    slider = panel.sliders[name]
+    assert slider.value == float(provision.read_settings(client)[name])
+    for value in (0.61, 0.62, 0.63):
+        slider.value = value
+    wait_for(lambda: provision.read_settings(client)[name] == "0.63", what="the setting")
+    client.hset(schema.GEAR_SETTINGS_KEY, name, "0.25")
+    wait_for(lambda: slider.value == 0.25, what="the slider")
+    assert provision.read_settings(client)[name] == "0.25"
+
+
+@pytest.mark.parametrize("value", ["much", "7", "nan"])
+def test_a_setting_that_is_no_threshold_is_said_and_left_alone(wb: Workbench, client: redis.Redis, value: str) -> None:
+    provision.provision(client)
+    panel = wb.model_panel()
+    client.hset(schema.GEAR_SETTINGS_KEY, "confidence", value)
+    wait_for(lambda: value in panel.wrong.text, what="words")
+    assert provision.read_settings(client)["confidence"] == value
+    panel.sliders["confidence"].value = 0.77
+    wait_for(lambda: not panel.wrong.text, what="the end of the words")
+    assert provision.read_settings(client)["confidence"] == "0.77"
+
+
+# gears
+
+
+def status(panel: GearPanel) -> list[str]:
+    return [row[2] for row in panel.registrations.texts()]
+
+
+def test_the_people_counter_is_registered_paused_unpaused_and_unregistered(wb: Workbench, client: redis.Redis) -> None:
+    panel = wb.gear_panel("5")
+    assert panel.registrations.rows == []
+    assert panel.pause_button.disabled
+    panel.register_button.click()
+    wait_for(lambda: status(panel) == ["ok"], timeout=30, what="the registration")
+    assert panel.registrations.texts()[0][:2] == ["camera:5", "people_counter"]
+    wait_for(lambda: not panel.pause_button.disabled, what="the pause button")
+    panel.pause_button.click()
+    wait_for(lambda: status(panel) == ["paused"], what="the pause")
+    assert gears.list_registrations(client)[0].status == "PAUSED"
+    wait_for(lambda: panel.pause_button.disabled and not panel.unpause_button.disabled, what="the buttons")
+    panel.unpause_button.click()
+    wait_for(lambda: status(panel) == ["ok"], what="its end")
+    panel.unregister_button.click()
+    wait_for(lambda: status(panel) == [], what="no registration")
+    assert gears.list_registrations(client) == []
+
+
+def test_the_table_counts_and_the_last_error_is_shown_in_full(wb: Workbench, client: redis.Redis) -> None:
+    panel = wb.gear_panel()
+    gears.register_gear(client, BROKEN_GEAR, session="broken")
+    client.xadd("broken", {"a": 1})
+    row = wait_for(lambda: [row for row in panel.registrations.texts() if row[5] != "0"], what="the failure")[0]
+    assert row[:2] == ["broken", "broken"]
+    assert panel.registrations.detail == ""
+    panel.errors.value = True
+    wait_for(lambda: "ValueError" in panel.registrations.detail, what="the error")
+    assert "<b>no</b> such thing" in panel.registrations.detail
+
+
+def test_an_action_that_comes_too_late_is_said(wb: Workbench, client: redis.Redis) -> None:
+    gears.register_gear(client, BROKEN_GEAR, session="broken")
+    panel = wb.gear_panel()
+    (found,) = gears.list_registrations(client)
+    gears.unregister_gear(client, found.id)
+    panel.pause()
+    wait_for(lambda: found.id in panel.words.text, what="words")
+    assert panel.words.level == "error"
+
+
+def test_with_several_gears_the_chosen_one_is_meant(wb: Workbench, client: redis.Redis) -> None:
+    for name in ("first", "second"):
+        gears.register_gear(client, BROKEN_GEAR.replace('"broken"', f'"{name}"'), session=name)
+    panel = wb.gear_panel()
+    second = gears.list_registrations(client)[1]
+    panel.registrations.chosen = second.id
+    panel.pause_button.click()
+    wait_for(lambda: status(panel) == ["ok", "paused"], what="the pause")
+
+
+def test_panels_are_boxes(wb: Workbench) -> None:
+    assert isinstance(wb.model_panel(), ModelPanel)
+    assert issubclass(Panel, ipywidgets.VBox)
