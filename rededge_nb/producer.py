@@ -33,6 +33,7 @@ class Producer:
         self._last_ts = 0
         self._sizes: deque[int] = deque()
         self._size = 0
+        self._full = False
         self._oldest_allowed: str | None = None
         self._resume()
 
@@ -50,8 +51,10 @@ class Producer:
         if self._keep:
             fields[schema.KEEP] = 1
         self._note_size(len(image))
+        # Only a full stream is cut by length: it may hold frames of other captures, which are not counted here.
+        longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.xadd(self._key, cast(Any, fields), maxlen=max(len(self._sizes), len(not_answered) + 1))
+        pipeline.xadd(self._key, cast(Any, fields), maxlen=longest, approximate=False)
         if self._oldest_allowed is not None:
             pipeline.xtrim(self._key, minid=min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order))
         entry_id = pipeline.execute()[0].decode()
@@ -76,6 +79,7 @@ class Producer:
         self._size += self._sizes[-1]
         while self._size > self._max_bytes and len(self._sizes) > 1:
             self._size -= self._sizes.popleft()
+            self._full = True
 
 
 class Answers:
@@ -84,6 +88,7 @@ class Answers:
     def __init__(self, client: redis.Redis, camera: str, *, stall_timeout: float) -> None:
         self._client = client
         self._camera = camera
+        self._frames = schema.frames_key(camera)
         self._stall_timeout = stall_timeout
         self._waiting: dict[str, None] = {}
         self._heard = time.monotonic()
@@ -117,6 +122,12 @@ class Answers:
             self._heard = time.monotonic()
             return True
         if time.monotonic() - self._heard >= self._stall_timeout:
+            oldest = next(iter(self._waiting))
+            if not self._client.xrange(self._frames, oldest, oldest):
+                raise WaitTimeoutError(
+                    f"frame {oldest} of camera {self._camera} left the stream before the gear answered it: another "
+                    "capture of this camera has filled it; end that one, or capture into a camera of your own"
+                )
             raise WaitTimeoutError(
                 f"no frame of camera {self._camera} was answered for {self._stall_timeout:g} s, {before} are waiting: "
                 "see whether the gear is registered (RG.DUMPREGISTRATIONS, `rededge init`) and the worker runs "

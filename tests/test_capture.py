@@ -15,6 +15,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.capture import CaptureReport, capture, start_capture
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError, SourceError, WaitTimeoutError
+from rededge_nb.producer import Producer
 from rededge_nb.sources import Picture, Source
 from tests.bare import BareServer, bare_server
 from tests.waiting import wait_for
@@ -228,7 +229,22 @@ def test_stream_is_bounded_by_age(bare_client: redis.Redis, pictures: Path) -> N
         bare_client.xadd(FRAMES, {"count": number, "image": bytes(5000)}, id=f"{old + number}-0")
     report = capture(bare_client, pictures, fps=500, max_age=60)
     assert bare_client.xrange(FRAMES)[0][0].decode() == report.first_id
-    assert bare_client.xlen(FRAMES) == 6
+    assert bare_client.xlen(FRAMES) == report.frames
+
+
+def test_captures_of_one_camera_leave_each_other_their_frames(bare_client: redis.Redis, pictures: Path) -> None:
+    first = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=True)
+    second = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=False)
+    sent = [producer.send(bytes(100), not_answered=[])[0] for _ in range(10) for producer in (first, second)]
+    assert [entry_id.decode() for entry_id, _ in bare_client.xrange(FRAMES)] == sent
+
+
+def test_a_frame_that_another_capture_pushed_out_is_said_to_be_gone(bare_client: redis.Redis, pictures: Path) -> None:
+    capturing = start_capture(bare_client, pictures, pace="asap", stall_timeout=1)
+    wait_for(lambda: bare_client.xlen(FRAMES) == 4, what="frames under way")
+    bare_client.xtrim(FRAMES, maxlen=0)
+    with pytest.raises(WaitTimeoutError, match="left the stream before the gear answered"):
+        capturing.wait()
 
 
 def test_asap_takes_every_frame_and_never_overruns(bare_client: redis.Redis, gear: StandInGear) -> None:
