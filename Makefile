@@ -35,19 +35,20 @@ demo: install  ## count the people in the sample video, with notebooks and a rep
 
 browser: install chromium  ## the tests that look at the workbench in JupyterLab, in a real browser
 	@mkdir -p $(STATE)
-	$(BIN)/python -m pytest tests/browser --basetemp=$(STATE)/pytest
+	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
 
 chromium:  ## what the browser tests drive; without it they are skipped, and say so
-	@command -v chromium >/dev/null 2>&1 || \
+	-@command -v chromium >/dev/null 2>&1 || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
-	  else \
-	    echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"; \
 	  fi
+	@command -v chromium >/dev/null 2>&1 || \
+	  echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"
 
-test: install check  ## every test, and every notebook against its committed outputs
+test: install check chromium  ## every test, and every notebook against its committed outputs
 	@mkdir -p $(STATE)
-	$(BIN)/python -m pytest -m 'not browser' --basetemp=$(STATE)/pytest
+	$(BIN)/python -m pytest -m 'not browser' -n 3 --dist loadfile --basetemp=$(STATE)/pytest
+	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
 	$(BIN)/rededge up --dir $(STATE)/test --detach
 	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks; \
