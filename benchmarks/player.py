@@ -14,12 +14,16 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from rededge_nb import Workbench, assets, settings
+from rededge_nb.capture import Capture
 from tests.browser import jupyter
 
 MIN_PAINTED_SHARE = 23 / 25
@@ -77,6 +81,42 @@ def main() -> int:
 
 def measure(folder: Path, seconds: float, fps: float, gear: str, chromium: str) -> dict[str, float]:
     """Play for so long, after a while to warm up; returns the figures."""
+    with playing(folder, fps, gear, chromium) as play:
+        page, capture = play.page, play.capture
+        page.evaluate("window.paints = []")
+        before, before_browser, frames = _cpu([play.kernel]), _cpu(browsers()), capture.report.frames
+        page.wait_for_timeout(seconds * 1000)
+        paints = page.evaluate("window.paints")
+        after, after_browser, frames = _cpu([play.kernel]), _cpu(browsers()), capture.report.frames - frames
+        stats = jupyter.execute(page, "print(player.stats())").strip()
+    sys.stdout.write(f"{stats}\n")
+    latencies = sorted(each["latency"] for each in paints)
+    return {
+        "captured_fps": round(frames / seconds, 1),
+        "painted_fps": round(len(paints) / seconds, 1),
+        "painted_with_detections": sum(each["detected"] for each in paints),
+        "latency_ms_median": latencies[len(latencies) // 2],
+        "latency_ms_p95": latencies[int(len(latencies) * 0.95)],
+        "latency_ms_worst": latencies[-1],
+        "share_within_150_ms": round(sum(each <= MAX_LATENCY_MS for each in latencies) / len(latencies), 3),
+        "kernel_cpu_percent": round(100 * (after - before) / seconds, 1),
+        "browser_cpu_percent": round(100 * (after_browser - before_browser) / seconds, 1),
+    }
+
+
+@dataclass(frozen=True)
+class Play:
+    """A player in a JupyterLab in a browser, and the capture that it shows."""
+
+    workbench: Workbench
+    page: Page
+    kernel: psutil.Process
+    capture: Capture
+
+
+@contextmanager
+def playing(folder: Path, fps: float, gear: str, chromium: str) -> Iterator[Play]:
+    """Begin to play the sample video, again and again; entered when pictures are seen."""
     with (
         Workbench() as wb,
         jupyter.running_lab(folder / "lab", jupyter.environment()) as lab,
@@ -94,30 +134,13 @@ def measure(folder: Path, seconds: float, fps: float, gear: str, chromium: str) 
         capture = wb.camera("0").start_capture(assets.sample_video(), fps=fps, loop=True)
         page.wait_for_function("window.paints.length > 50", timeout=jupyter.TIMEOUT * 1000)
         kernel = psutil.Process(int(jupyter.execute(page, "import os; print(os.getpid())")))
-        page.evaluate("window.paints = []")
-        before, before_browser, frames = _cpu([kernel]), _cpu(_browsers()), capture.report.frames
-        page.wait_for_timeout(seconds * 1000)
-        paints = page.evaluate("window.paints")
-        after, after_browser, frames = _cpu([kernel]), _cpu(_browsers()), capture.report.frames - frames
-        stats = jupyter.execute(page, "print(player.stats())").strip()
+        yield Play(wb, page, kernel, capture)
         jupyter.shut_down_kernel(page)
         browser.close()
-    sys.stdout.write(f"{stats}\n")
-    latencies = sorted(each["latency"] for each in paints)
-    return {
-        "captured_fps": round(frames / seconds, 1),
-        "painted_fps": round(len(paints) / seconds, 1),
-        "painted_with_detections": sum(each["detected"] for each in paints),
-        "latency_ms_median": latencies[len(latencies) // 2],
-        "latency_ms_p95": latencies[int(len(latencies) * 0.95)],
-        "latency_ms_worst": latencies[-1],
-        "share_within_150_ms": round(sum(each <= MAX_LATENCY_MS for each in latencies) / len(latencies), 3),
-        "kernel_cpu_percent": round(100 * (after - before) / seconds, 1),
-        "browser_cpu_percent": round(100 * (after_browser - before_browser) / seconds, 1),
-    }
 
 
-def _browsers() -> list[psutil.Process]:
+def browsers() -> list[psutil.Process]:
+    """The processes of the browser."""
     return [each for each in psutil.Process().children(recursive=True) if "chrom" in each.name()]
 
 

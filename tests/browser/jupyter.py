@@ -31,6 +31,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+LOADS = 5
 TIMEOUT = 120.0
 """Seconds that anything in the browser may take."""
 
@@ -39,6 +40,12 @@ _KERNEL = f"{_PANEL}?.sessionContext?.session?.kernel"
 _HARMLESS = (
     # JupyterLab asks its server for a workspace and a translation that a fresh folder does not have
     "Failed to load resource",
+    # JupyterLab's widget manager, asked for a model before the kernel of a page that was loaded again is connected,
+    # shows this in the widget's place (see `load_again`); tests wait for what a widget shows, so they see it missing
+    "widget model not found",
+)
+_WIDGET_MISSING = (
+    "[...document.querySelectorAll('.jupyter-widgets')].some(each => each.textContent.includes('model not found'))"
 )
 
 
@@ -124,6 +131,20 @@ def open_notebook(page: Page, lab: Lab, path: str) -> None:
     wait_until_idle(page)
     # whatever else comes to the front later, this stays the notebook that is meant
     page.evaluate("window.notebookPanel = jupyterapp.shell.currentWidget")
+
+
+def load_again(page: Page, lab: Lab, path: str, *, shown: str) -> None:
+    """Load the page of a notebook again until JupyterLab has its widgets back, which it has mostly at once.
+
+    Args:
+        shown: JavaScript that tells whether the widgets are there.
+    """
+    for _ in range(LOADS):
+        open_notebook(page, lab, path)
+        page.wait_for_function(f"{shown} || {_WIDGET_MISSING}")
+        if page.evaluate(shown):
+            return
+    raise AssertionError(f"JupyterLab did not find the widgets of {path} again, {LOADS} times")
 
 
 def wait_until_idle(page: Page) -> None:

@@ -11,7 +11,7 @@ import redis
 from playwright.sync_api import Page
 
 from rededge_nb import capture, provision, schema, series
-from rededge_nb.widgets import chart_data
+from rededge_nb.live import chart_data
 from tests.browser import jupyter
 from tests.browser.conftest import RunNotebook
 from tests.waiting import wait_for

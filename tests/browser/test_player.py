@@ -145,7 +145,7 @@ def test_a_page_that_is_loaded_again_goes_on(captured: Capture, lab: jupyter.Lab
     wait_for_paints(page, 3)
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     path = str(page.evaluate("notebookPanel.context.path"))
-    jupyter.open_notebook(page, lab, path)
+    jupyter.load_again(page, lab, path, shown="window.paints.length > 0")
     wait_for_paints(page, 3)
     assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
 
