@@ -42,7 +42,7 @@ class Dashboard(Panel):
         name = schema.camera_id(camera)
         self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="camera")
         self.player = workbench.player(name)
-        self.charts = workbench.charts(name)
+        self.charts = workbench.charts(name, minutes=2)
         self.capture = CapturePanel(workbench, name)
         self.model = ModelPanel(workbench)
         self.gear = GearPanel(workbench, name)
