@@ -24,6 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from rededge_nb import Workbench, assets, settings
 from rededge_nb.capture import Capture
+from rededge_nb.edge import server
 from tests.browser import jupyter
 
 MIN_PAINTED_SHARE = 23 / 25
@@ -137,6 +138,7 @@ def playing(folder: Path, fps: float, gear: str, chromium: str) -> Iterator[Play
         yield Play(wb, page, kernel, capture)
         jupyter.shut_down_kernel(page)
         browser.close()
+    server.stop(settings.state_dir())
 
 
 def browsers() -> list[psutil.Process]:
