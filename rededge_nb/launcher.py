@@ -39,7 +39,7 @@ def dashboard() -> dict[str, Any]:
 def page_command(*options: str) -> list[str]:
     """The command that serves the page on 127.0.0.1, with options for voila; it needs `page_environment` as well."""
     notebook = assets.folder("notebooks") / NOTEBOOK
-    return [sys.executable, "-m", "voila", str(notebook), "--Voila.auto_token=True", *options]
+    return [sys.executable, "-P", "-m", "voila", str(notebook), "--Voila.auto_token=True", *options]
 
 
 def page_environment(token: str) -> dict[str, str]:

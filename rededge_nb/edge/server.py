@@ -61,7 +61,8 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
 
 def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) -> dict[str, str]:
     """Start a supervisor and wait for its word: empty when it is ready, else `error` (a class) and `message`."""
-    command = [sys.executable, "-m", "rededge_nb.edge.supervisor", str(folder.path)]
+    # -P: a rededge_nb in the current folder, a checkout that was not built, must not be taken for the installed one
+    command = [sys.executable, "-P", "-m", "rededge_nb.edge.supervisor", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
     read_end, write_end = os.pipe()

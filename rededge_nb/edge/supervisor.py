@@ -154,7 +154,7 @@ class Supervisor:
     def _start_worker(self, instance: Instance) -> subprocess.Popen[bytes]:
         with (self._folder.logs / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "rededge_nb.edge.worker"],
+                [sys.executable, "-P", "-m", "rededge_nb.edge.worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
