@@ -15,7 +15,7 @@ demo test browser asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
 demo test browser asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
 demo test browser asan: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test lab check asan clean
+.PHONY: install chromium browser demo test lab check asan binder-check clean
 
 install: $(STAMP)
 
@@ -69,6 +69,9 @@ asan: install  ## the switchboard's tests against a build with the address and u
 	REDEDGE_SWITCHBOARD_MODULE=build/switchboard-asan.so ASAN_OPTIONS=detect_leaks=0 \
 	  REDEDGE_TEST_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  $(BIN)/python -m pytest tests/edge/test_switchboard.py
+
+binder-check: install  ## what Binder would do with the last commit, replayed in an empty home; prints its memory
+	$(BIN)/python -m tests.binder.replay
 
 clean:  ## everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo

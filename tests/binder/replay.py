@@ -81,25 +81,22 @@ def launch(home: Path, repository: Path, environment: dict[str, str]) -> int:
     command = ["./binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--IdentityProvider.token=", "--allow-root"]
     log = (home / "jupyter.log").open("wb")
-    before = {process.pid for process in psutil.process_iter()}
     session = subprocess.Popen(command, cwd=repository, env=environment, stdout=log, stderr=log)
     try:
         wait_for_page(f"http://127.0.0.1:{port}/api/status", session, home / "jupyter.log")
         executed = home / "00.ipynb"
-        run(
-            [str(home / "env" / "bin" / "python"), "-c", RUN_NOTEBOOK, "notebooks/00_start_here.ipynb", str(executed)],
-            repository,
-            environment,
-        )
-        cells = json.loads(executed.read_text())["cells"]
+        executing = [str(home / "env" / "bin" / "python"), "-c", RUN_NOTEBOOK, "notebooks/00_start_here.ipynb"]
+        notebook = subprocess.Popen([*executing, str(executed)], cwd=repository, env=environment)
+        most: dict[str, float] = {}
+        while notebook.poll() is None:
+            most = max(most, memory_of(home), key=lambda each: sum(each.values()))
+            time.sleep(0.2)
+        for what, size in most.items():
+            say(f"{size / 1e6:7.0f} MB  {what}")
+        say(f"{sum(most.values()) / 1e6:7.0f} MB  in total, at most")
+        cells = json.loads(executed.read_text())["cells"] if notebook.returncode == 0 else []
         errors = [out for cell in cells for out in cell.get("outputs", []) if out["output_type"] == "error"]
-        ours = [process for process in psutil.process_iter() if process.pid not in before]
-        memory = {process.pid: proportional(process) for process in ours}
-        for process in ours:
-            if memory[process.pid] > 5e6:
-                say(f"{memory[process.pid] / 1e6:7.0f} MB  {' '.join(process.cmdline()[:4])[:90]}")
-        say(f"{sum(memory.values()) / 1e6:7.0f} MB  in total")
-        return 1 if errors or sum(memory.values()) > MOST_MEMORY else 0
+        return 1 if not cells or errors or sum(most.values()) > MOST_MEMORY else 0
     finally:
         session.terminate()
         session.wait(30)
@@ -117,12 +114,17 @@ def wait_for_page(url: str, session: subprocess.Popen[bytes], log: Path) -> None
     sys.exit(f"JupyterLab did not start:\n{log.read_text()}")
 
 
-def proportional(process: psutil.Process) -> float:
-    """Bytes of a process, what it shares with others divided among them; 0 where it has ended."""
-    try:
-        return float(process.memory_full_info().pss)
-    except psutil.NoSuchProcess:
-        return 0.0
+def memory_of(home: Path) -> dict[str, float]:
+    """Bytes of each process with this home, what it shares with others divided among them."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == str(home):
+                words = " ".join(Path(word).name if "/" in word else word for word in process.cmdline()[:5])
+                found[f"{process.pid} {words[:70]}"] = float(process.memory_full_info().pss)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
