@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from rededge_nb import Workbench, assets, settings
 from rededge_nb.capture import Capture
 from rededge_nb.edge import server
 from tests.browser import jupyter
+from tests.waiting import wait_for
 
 MIN_PAINTED_SHARE = 23 / 25
 MAX_LATENCY_MS = 150
@@ -107,12 +109,17 @@ def measure(folder: Path, seconds: float, fps: float, gear: str, chromium: str) 
 
 @dataclass(frozen=True)
 class Play:
-    """A player in a JupyterLab in a browser, and the capture that it shows."""
+    """A player in a JupyterLab in a browser, and the capture that it shows.
+
+    Attributes:
+        let_go: Ends what steers the page, and leaves it playing: an attached debugger costs the page memory.
+    """
 
     workbench: Workbench
     page: Page
     kernel: psutil.Process
     capture: Capture
+    let_go: Callable[[], None]
 
 
 @contextmanager
@@ -121,24 +128,38 @@ def playing(folder: Path, fps: float, gear: str, chromium: str) -> Iterator[Play
     with (
         Workbench() as wb,
         jupyter.running_lab(folder / "lab", jupyter.environment()) as lab,
+        _running_browser(chromium, folder / "profile") as address,
         sync_playwright() as playwright,
     ):
         if gear == "people":
             wb.provision("0")
         else:
             wb.gears.register(QUICK_GEAR, session="quick")
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(jupyter.CHROMIUM_FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        browser = playwright.chromium.connect_over_cdp(address)
+        page = browser.contexts[0].new_page()
+        page.set_viewport_size({"width": 1280, "height": 800})
         page.add_init_script(RECORD_PAINTS)
         jupyter.open_notebook(page, lab, jupyter.write_notebook(lab, "player", CELLS).name)
         jupyter.run_all_cells(page)
         capture = wb.camera("0").start_capture(assets.sample_video(), fps=fps, loop=True)
         page.wait_for_function("window.paints.length > 50", timeout=jupyter.TIMEOUT * 1000)
         kernel = psutil.Process(int(jupyter.execute(page, "import os; print(os.getpid())")))
-        yield Play(wb, page, kernel, capture)
-        jupyter.shut_down_kernel(page)
-        browser.close()
+        yield Play(wb, page, kernel, capture, let_go=browser.close)
     server.stop(settings.state_dir())
+
+
+@contextmanager
+def _running_browser(chromium: str, profile: Path) -> Iterator[str]:
+    """A browser of its own, steered from outside; gives the address to connect to."""
+    command = [chromium, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen([*command, *jupyter.CHROMIUM_FLAGS, "about:blank"], stderr=subprocess.DEVNULL)
+    told = profile / "DevToolsActivePort"
+    try:
+        port = wait_for(lambda: told.exists() and told.read_text().split(), timeout=60, what="the browser")[0]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def browsers() -> list[psutil.Process]:
