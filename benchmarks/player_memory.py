@@ -3,7 +3,8 @@
     python -m benchmarks.player_memory [--minutes 10] [--fps 25] [--gear people|quick]
 
 Proportional set size, a sample every five seconds. The median of the last minute is compared to that of the second
-minute, so that what is only read in once does not count. Nothing is attached to the page meanwhile. Exits with 1 where one of the three grew by more than 10%.
+minute, so that what is only read in once does not count. Nothing is attached to the page meanwhile. Exits with 1 where
+one of them grew by more than 10%.
 """
 
 from __future__ import annotations

@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from rededge_nb.sources import Picture, Source
+from rededge_nb.sources import Source, Taken
+
+_POLL = 0.1
+"""Seconds after which a wait for a camera looks whether it shall end."""
 
 
 def in_time(
     source: Source, *, seconds: float | None, stop: threading.Event, on_skip: Callable[[int], None]
-) -> Iterator[Picture]:
+) -> Iterator[Taken]:
     """Pictures of a file or folder when they are due; those not wanted, or too late, are passed over.
 
     Args:
@@ -31,30 +34,46 @@ def in_time(
         slot += late
         unwanted = int(slot * step + 1e-6) - position
         passed = source.skip(unwanted)
-        picture = source.read() if passed == unwanted and slot < slots else None
+        taken = source.take() if passed == unwanted and slot < slots else None
         if late:
-            on_skip(late if picture is not None else min(late, passed))
-        if picture is None:
+            on_skip(late if taken is not None else min(late, passed))
+        if taken is None:
             return
-        yield picture
+        yield taken
         position += unwanted + 1
         slot += 1
 
 
-def as_they_come(source: Source, *, seconds: float | None, stop: threading.Event) -> Iterator[Picture]:
-    """Pictures of a camera, which sets the pace; fewer, where fewer are asked for than it delivers."""
+def as_they_come(
+    source: Source, *, seconds: float | None, stop: threading.Event, on_skip: Callable[[int], None]
+) -> Iterator[Taken]:
+    """Pictures of a camera, which sets the pace; fewer, where fewer are asked for than it delivers.
+
+    Args:
+        source: A camera.
+        seconds: For how long.
+        stop: Ends the waiting.
+        on_skip: Told how many frames came and were lost because nobody took them in time.
+    """
     slower = source.fps is not None and (source.native_fps is None or source.fps < source.native_fps)
     interval = 1 / source.fps if source.fps and slower else 0.0
     started = due = time.monotonic()
+    missed = 0
     while not stop.is_set() and (seconds is None or time.monotonic() - started < seconds):
+        if not source.ready(_POLL):
+            continue
         # A camera keeps the pictures that nobody takes: passing over them keeps the next one fresh.
         if time.monotonic() < due:
-            source.skip(1)
+            if not source.skip(1):
+                return
             continue
-        picture = source.read()
-        if picture is None:
+        taken = source.take()
+        if source.missed > missed:
+            on_skip(source.missed - missed)
+            missed = source.missed
+        if taken is None:
             return
-        yield picture
+        yield taken
         due = max(due + interval, time.monotonic())
 
 

@@ -11,7 +11,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.errors import SourceError, WaitTimeoutError
-from rededge_nb.sources import Picture
+from rededge_nb.sources import Picture, Taken
 
 _ENTRY_OVERHEAD = 160
 """Bytes that Redis holds for an entry besides its image."""
@@ -37,27 +37,31 @@ class Producer:
         self._oldest_allowed: str | None = None
         self._resume()
 
-    def send(self, picture: Picture, *, not_answered: list[str]) -> tuple[str, int]:
+    def send(self, taken: Taken, *, not_answered: list[str]) -> tuple[str, int]:
         """Append a picture and trim the stream; returns its entry id and its encoded size.
 
         Args:
-            picture: An image, or JPEG bytes.
+            taken: An image, or JPEG bytes, and when it was taken: no two frames get the same time.
             not_answered: Entry ids, oldest first, that must stay however old and large they are.
         """
-        self._last_ts = max(time.time_ns() // 1_000_000, self._last_ts + 1)
+        self._last_ts = max(taken.ts_ms, self._last_ts + 1)
         self._count += 1
+        picture: Picture = taken.picture
         image = picture if isinstance(picture, bytes) else encode_jpeg(picture, quality=self._quality)
         fields: dict[str, Any] = {schema.COUNT: self._count, schema.TS: self._last_ts, schema.IMAGE: image}
         if self._keep:
             fields[schema.KEEP] = 1
         self._note_size(len(image))
-        # Only a full stream is cut by length: it may hold frames of other captures, which are not counted here.
+        # Only a full stream is cut by length: it may hold frames of other captures that are not counted yet.
         longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
         pipeline = self._client.pipeline(transaction=False)
         pipeline.xadd(self._key, cast(Any, fields), maxlen=longest, approximate=False)
+        pipeline.xlen(self._key)
         if self._oldest_allowed is not None:
             pipeline.xtrim(self._key, minid=min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order))
-        entry_id = pipeline.execute()[0].decode()
+        entry_id, entries, *_ = pipeline.execute()
+        entry_id = entry_id.decode()
+        self._note_entries_of_others(entries, len(image))
         # The age is told by the server's clock, which entry ids carry.
         self._oldest_allowed = f"{max(0, streams.time_ms(entry_id) - self._max_age_ms)}-0"
         return entry_id, len(image)
@@ -69,9 +73,11 @@ class Producer:
         _, fields = newest[0]
         self._count = streams.number(fields, schema.COUNT, 0)
         self._last_ts = streams.number(fields, schema.TS, 0)
-        # What is there already counts as if every frame were as large as the newest.
-        size = len(fields.get(schema.IMAGE.encode(), b""))
-        for _ in range(min(self._client.xlen(self._key), self._max_bytes // (size + _ENTRY_OVERHEAD) + 1)):
+        self._note_entries_of_others(self._client.xlen(self._key), len(fields.get(schema.IMAGE.encode(), b"")))
+
+    def _note_entries_of_others(self, entries: int, size: int) -> None:
+        """Count what else is in the stream as if every frame were of this size."""
+        for _ in range(min(entries - len(self._sizes), self._max_bytes // (size + _ENTRY_OVERHEAD) + 1)):
             self._note_size(size)
 
     def _note_size(self, size: int) -> None:

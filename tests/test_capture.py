@@ -16,7 +16,7 @@ from rededge_nb import schema
 from rededge_nb.capture import CaptureReport, capture, start_capture
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError, SourceError, WaitTimeoutError
 from rededge_nb.producer import Producer
-from rededge_nb.sources import Picture, Source
+from rededge_nb.sources import Reader, Source, Taken
 from tests.bare import BareServer, bare_server
 from tests.waiting import wait_for
 
@@ -28,7 +28,7 @@ FOUND = "camera:0:yolo"
 ERRORS = "camera:0:errors"
 
 
-class Gray:
+class Gray(Reader):
     """A reader of gray pictures whose brightness is their number; notes which were read."""
 
     def __init__(self, count: int, *, before_read: Callable[[int], object] = lambda number: None) -> None:
@@ -36,14 +36,15 @@ class Gray:
         self._before_read = before_read
         self.next = 0
         self.numbers: list[int] = []
+        self.size_wh = (16, 16)
 
-    def read(self) -> Picture | None:
+    def read(self) -> Taken | None:
         if self.next >= self._count:
             return None
         self._before_read(self.next)
         self.numbers.append(self.next)
         self.next += 1
-        return np.full((16, 16, 3), self.numbers[-1] % 256, np.uint8)
+        return Taken(np.full((16, 16, 3), self.numbers[-1] % 256, np.uint8), 1000 * self.next)
 
     def skip(self) -> bool:
         self.next += 1
@@ -52,12 +53,10 @@ class Gray:
     def rewind(self) -> None:
         self.next = 0
 
-    def close(self) -> None: ...
-
 
 def gray(count: int, *, fps: float | None = None, native_fps: float = 1000.0, **more: object) -> Source:
     reader = Gray(count)
-    return Source(reader, describe="gray", size_wh=(16, 16), native_fps=native_fps, fps=fps, frame_count=count, **more)
+    return Source(reader, describe="gray", native_fps=native_fps, fps=fps, frame_count=count, **more)
 
 
 @pytest.fixture
@@ -161,9 +160,21 @@ def test_jpeg_files_pass_unchanged_and_quality_counts(bare_client: redis.Redis, 
     assert coarse.bytes * 2 < fine.bytes
 
 
+def test_frames_are_shrunk_and_mirrored_on_request(bare_client: redis.Redis, tmp_path: Path) -> None:
+    left = np.zeros((100, 200, 3), np.uint8)
+    left[:, :100] = 255
+    cv2.imwrite(str(tmp_path / "left.png"), left)
+    with start_capture(bare_client, tmp_path, size="100x100", flip=True) as running:
+        assert running.wait(30).frames == 1
+    image = cv2.imdecode(np.frombuffer(entries(bare_client)[0][b"image"], np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (50, 100, 3)
+    assert image[:, :40].max() < 20
+    assert image[:, 60:].min() > 235
+
+
 def test_lower_fps_leaves_frames_out_without_calling_them_skipped(bare_client: redis.Redis) -> None:
     reader = Gray(9)
-    source = Source(reader, describe="gray", size_wh=(16, 16), native_fps=30, fps=10, frame_count=9)
+    source = Source(reader, describe="gray", native_fps=30, fps=10, frame_count=9)
     told: list[tuple[int, int | None]] = []
     report = capture(bare_client, source, progress=lambda done, total: told.append((done, total)))
     # On a machine that is slow beyond measure a frame may be late, and then it is told.
@@ -174,7 +185,7 @@ def test_lower_fps_leaves_frames_out_without_calling_them_skipped(bare_client: r
 
 def test_late_capture_skips_instead_of_bursting(bare_client: redis.Redis) -> None:
     reader = Gray(40, before_read=lambda number: threading.Event().wait(0.3) if number == 0 else None)
-    source = Source(reader, describe="gray", size_wh=(16, 16), native_fps=50, frame_count=40)
+    source = Source(reader, describe="gray", native_fps=50, frame_count=40)
     report = capture(bare_client, source)
     # The first picture came 0.3 s late: those that were due meanwhile are gone.
     assert reader.numbers[1] >= 15
@@ -207,8 +218,8 @@ def test_stream_is_bounded_by_bytes_whatever_the_frame_size(bare_client: redis.R
     sizes = [50_000, 1_000, 200_000, 20_000]
     for number, size in enumerate(sizes):
         reader = Gray(30)
-        source = Source(reader, describe="gray", size_wh=(1, 1), native_fps=1000)
-        reader.read = lambda reader=reader, size=size: bytes(size) if reader.skip() else None  # type: ignore[method-assign]
+        source = Source(reader, describe="gray", native_fps=1000)
+        reader.read = lambda reader=reader, size=size: Taken(bytes(size), 0) if reader.skip() else None  # type: ignore[method-assign]
         capture(bare_client, source, max_bytes=400_000)
         held = sum(len(each[b"image"]) for each in entries(bare_client))
         assert held <= 400_000
@@ -235,7 +246,7 @@ def test_stream_is_bounded_by_age(bare_client: redis.Redis, pictures: Path) -> N
 def test_captures_of_one_camera_leave_each_other_their_frames(bare_client: redis.Redis, pictures: Path) -> None:
     first = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=True)
     second = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=False)
-    sent = [producer.send(bytes(100), not_answered=[])[0] for _ in range(10) for producer in (first, second)]
+    sent = [producer.send(Taken(bytes(100), 0), not_answered=[])[0] for _ in range(10) for producer in (first, second)]
     assert [entry_id.decode() for entry_id, _ in bare_client.xrange(FRAMES)] == sent
 
 
@@ -376,6 +387,8 @@ def test_any_client_will_do(
         ({"max_bytes": 0}, "max_bytes is 0"),
         ({"window": 0}, "window is 0"),
         ({"camera": "a:b"}, "camera id 'a:b'"),
+        ({"fps": 0}, "fps is 0"),
+        ({"size": "large"}, "size is 'large'"),
     ],
 )
 def test_options_out_of_range(bare_client: redis.Redis, options: dict[str, object], message: str) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.sources import Picture, Source, open_source
+from rededge_nb.sources import Picture, Reader, Source, Taken, open_source
+from rededge_nb.sources.video import as_picture
 
 WALKING = Path(__file__).parent.parent / "notebooks" / "data" / "walking.mp4"
 
@@ -100,18 +101,11 @@ def test_end_is_the_end(folder: Path) -> None:
 
 
 def test_a_source_that_never_yields_is_an_error_even_when_it_loops() -> None:
-    class Nothing:
-        def read(self) -> Picture | None:
+    class Nothing(Reader):
+        def read(self) -> Taken | None:
             return None
 
-        def skip(self) -> bool:
-            return False
-
-        def rewind(self) -> None: ...
-
-        def close(self) -> None: ...
-
-    source = Source(Nothing(), describe="nothing", size_wh=(1, 1), native_fps=1, loop=True)
+    source = Source(Nothing(), describe="nothing", native_fps=1, loop=True)
     with pytest.raises(SourceError, match="nothing has no picture"):
         source.read()
 
@@ -125,6 +119,20 @@ def test_not_a_video(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match=r"notes\.txt cannot be opened as a video"):
         open_source(folder / "notes.txt")
     assert capfd.readouterr().err == ""
+
+
+def test_a_row_of_bytes_from_a_webcam_is_its_jpeg_and_nothing_else() -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    assert as_picture(np.frombuffer(jpeg, np.uint8)[None]) == jpeg
+    assert as_picture(image) is image
+    with pytest.raises(SourceError, match="neither an image nor a JPEG"):
+        as_picture(np.zeros((1, 20), np.uint8))
+
+
+def test_a_device_file_that_is_no_webcam() -> None:
+    with pytest.raises(SourceError, match="there is no webcam /dev/null"):
+        open_source("/dev/null")
 
 
 @pytest.mark.parametrize("index", [63, "63"])

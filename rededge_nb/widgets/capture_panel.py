@@ -205,6 +205,8 @@ class CapturePanel(Panel):
             ), "info"
         report = capture.report
         source = _short(report.source)
+        if capture.running and capture.problem:
+            return f"{source}: {capture.problem}", "warning"
         if capture.running:
             skipped = f", {report.skipped:,} skipped" if report.skipped else ""
             return f"{source}: {report.frames:,} frames at {report.fps:.1f} fps{skipped}", "good"

@@ -1,0 +1,19 @@
+"""How long to wait before trying again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+FIRST_DELAY = 0.5
+"""Seconds before the second try."""
+LONGEST_DELAY = 30.0
+"""Seconds that the delays grow up to."""
+
+
+def delays() -> Iterator[float]:
+    """Delays in seconds, each about twice the last; varied, so that many who failed together do not return together."""
+    ceiling = FIRST_DELAY
+    while True:
+        yield ceiling * random.uniform(0.5, 1.0)
+        ceiling = min(LONGEST_DELAY, 2 * ceiling)

@@ -1,0 +1,118 @@
+"""What a picture is, and how large it may be, told before anything is decoded."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rededge_nb.errors import SourceError
+
+Image = NDArray[np.uint8]
+"""Pixels: shape (height, width, 3), blue first."""
+Picture = Image | bytes
+"""An image, or one that is already encoded as JPEG."""
+
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
+PICTURE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp"}
+
+MAX_PIXELS = 100_000_000
+"""Width times height above which a picture is refused: decoded, this one takes 300 MB."""
+MAX_PICTURE_BYTES = 64 * 1024 * 1024
+"""Size of an encoded picture above which it is refused."""
+
+_JPEG_START = b"\xff\xd8"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# Every start-of-frame marker; C4, C8 and CC are something else.
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MARKERS_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether the data begins as a JPEG does."""
+    return data.startswith(_JPEG_START)
+
+
+def picture_size_wh(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a JPEG, PNG, BMP or WebP picture tells; None where it tells none."""
+    try:
+        if data.startswith(_JPEG_START):
+            return _jpeg_size_wh(data)
+        if data.startswith(_PNG_START):
+            return struct.unpack_from(">II", data, 16)
+        if data.startswith(b"BM"):
+            return _bmp_size_wh(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp_size_wh(data)
+    except struct.error:
+        return None
+    return None
+
+
+def checked_size_wh(data: bytes, what: str) -> tuple[int, int]:
+    """The size of a picture that may be decoded.
+
+    Args:
+        data: The encoded picture.
+        what: Its name, for the message.
+
+    Raises:
+        SourceError: it is no picture, or too large.
+    """
+    size_wh = picture_size_wh(data)
+    if size_wh is None or not size_wh[0] or not size_wh[1]:
+        raise SourceError(f"{what} is not a picture that can be read, or is damaged: mend it or leave it out")
+    check_size(size_wh, what)
+    return size_wh
+
+
+def check_size(size_wh: tuple[int, int], what: str) -> None:
+    """Refuse what would take too much memory.
+
+    Raises:
+        SourceError: the size is above `MAX_PIXELS`.
+    """
+    width, height = size_wh
+    if width * height > MAX_PIXELS:
+        raise SourceError(
+            f"{what} has {width}x{height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are taken: "
+            "make it smaller"
+        )
+
+
+def _jpeg_size_wh(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _MARKERS_ALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return None
+
+
+def _bmp_size_wh(data: bytes) -> tuple[int, int]:
+    if struct.unpack_from("<I", data, 14)[0] == 12:
+        return struct.unpack_from("<HH", data, 18)
+    width, height = struct.unpack_from("<ii", data, 18)
+    # A negative height means rows from top to bottom.
+    return abs(width), abs(height)
+
+
+def _webp_size_wh(data: bytes) -> tuple[int, int] | None:
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    if kind == b"VP8X":
+        low, high = data[24:27], data[27:30]
+        if len(high) == 3:
+            return int.from_bytes(low, "little") + 1, int.from_bytes(high, "little") + 1
+    return None
