@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parent
 DEFAULT_MODEL = "nanodet-g-416"
 PEOPLE_COUNTER = "people_counter"
 SAMPLE_VIDEO = "data/walking.mp4"
+NOTEBOOKS = ("01_load_model", "02_register_gear", "03_produce_frames", "04_watch_streams", "05_time_series")
+"""The notebooks that the pipeline runs, in their order."""
 
 
 def folder(name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 
 from rededge_nb.connection import without_password
@@ -13,7 +15,7 @@ from rededge_nb.gears import list_registrations
 from rededge_nb.models import list_models
 
 
-def server_status(url: str, instance: Instance | None) -> dict[str, object]:
+def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     """Versions, memory, workers, models and registrations of a server, and what is known of an embedded instance.
 
     The password is not in it.
@@ -32,7 +34,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, object]:
         raise ServerUnavailableError(f"the server at {where} does not answer as it should: {error}") from error
     finally:
         client.close()
-    embedded: dict[str, object] = {}
+    embedded: dict[str, Any] = {}
     if instance is not None:
         embedded = {
             "folder": str(instance.dir),
@@ -47,6 +49,14 @@ def server_status(url: str, instance: Instance | None) -> dict[str, object]:
         "uptime_seconds": info["uptime_in_seconds"],
         "memory_mb": round(info["used_memory"] / 1e6, 1),
         "workers": len(workers),
-        "models": ", ".join(models),
-        "gears": ", ".join(f"{gear.session} on {gear.stream}: {gear.status}" for gear in gears),
+        "models": models,
+        "gears": [{"session": gear.session, "stream": gear.stream, "status": gear.status} for gear in gears],
     }
+
+
+def status_lines(facts: dict[str, Any]) -> list[str]:
+    """The facts as aligned text."""
+    gears = (f"{gear['session']} on {gear['stream']}: {gear['status']}" for gear in facts["gears"])
+    texts = facts | {"models": ", ".join(facts["models"]), "gears": ", ".join(gears)}
+    width = max(map(len, texts))
+    return [f"{name.replace('_', ' '):<{width}}  {value}".rstrip() for name, value in texts.items()]

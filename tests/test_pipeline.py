@@ -40,7 +40,7 @@ def test_a_short_run(folder: Path) -> None:
     assert summary["frames_per_second"] > 0
     assert {"python", "redis-server", "rededge_nb", "onnxruntime"} <= set(summary["versions"])
     index = report.index.read_text()
-    for name in pipeline.NOTEBOOKS:
+    for name in assets.NOTEBOOKS:
         notebook = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
         assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
         page = (report.folder / f"{name}.html").read_text()
@@ -58,30 +58,43 @@ def test_a_failing_notebook_stops_the_run_and_keeps_what_there_is(
 ) -> None:
     broken = folder / "notebooks"
     shutil.copytree(assets.folder("notebooks"), broken)
-    second = broken / f"{pipeline.NOTEBOOKS[1]}.ipynb"
+    second = broken / f"{assets.NOTEBOOKS[1]}.ipynb"
     notebook = nbformat.read(second, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     code[1].source = "raise RuntimeError('<broken> on purpose')"
     nbformat.write(notebook, second)
     monkeypatch.setattr(assets, "folder", lambda name: broken if name == "notebooks" else assets.PACKAGE.parent / name)
-    with pytest.raises(PipelineError, match=rf"{pipeline.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
+    with pytest.raises(PipelineError, match=rf"{assets.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
         pipeline.run_pipeline(directory=folder / "state", seconds=1, output=folder / "runs")
     (run,) = (folder / "runs").iterdir()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["outcome"] == "failed"
     assert [step["outcome"] for step in summary["notebooks"]] == ["done", "failed"]
-    assert (run / f"{pipeline.NOTEBOOKS[1]}.html").exists()
-    assert not (run / f"{pipeline.NOTEBOOKS[2]}.ipynb").exists()
+    assert (run / f"{assets.NOTEBOOKS[1]}.html").exists()
+    assert not (run / f"{assets.NOTEBOOKS[2]}.ipynb").exists()
     assert "&lt;broken&gt; on purpose" in (run / "index.html").read_text()
     assert server.find(folder / "state") is None
 
 
-def test_a_running_instance_is_used_and_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_instance_is_used_and_left_alone(folder: Path) -> None:
     instance = server.start(folder / "state")
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", pipeline.NOTEBOOKS[:1])
-    report = pipeline.run_pipeline(directory=folder / "state", output=folder / "runs")
+    report = pipeline.run_pipeline(
+        directory=folder / "state", output=folder / "runs", notebooks=assets.NOTEBOOKS[:1], progress=False
+    )
     assert [step["outcome"] for step in report.summary["notebooks"]] == ["done"]
     assert server.find(folder / "state") == instance
     client = client_from_url(instance.url)
     assert client.ping()
     client.close()
+
+
+def test_old_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    runs = ["20260101-000000", "20260101-000000+", "20260102-000000", "20260103-000000"]
+    others = ["20260101", "notes", "20260101-000000.zip", "x20260101-000000"]
+    for name in (*runs, *others):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text("{}")
+    (tmp_path / "20200101-000000").write_text("a file")
+    assert [path.name for path in pipeline.remove_old_runs(tmp_path, keep=2)] == runs[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*runs[2:], *others, "20200101-000000"])
+    assert pipeline.remove_old_runs(tmp_path, keep=2) == []

@@ -1,0 +1,139 @@
+"""What the commands share: options, exit codes, and errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rededge_nb.errors import RedEdgeError, ServerUnavailableError
+
+if TYPE_CHECKING:
+    import redis
+
+    from rededge_nb.edge.state import Instance
+
+EXIT_FAILED = 1
+"""What was asked for could not be done. (2, wrong use, is click's.)"""
+EXIT_NOT_RUNNING = 3
+"""No RedisEdge runs in the state folder, or the server does not answer."""
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C before it was done."""
+
+directory_option = click.option(
+    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="State folder of the instance."
+)
+camera_option = click.option("--camera", default="0", show_default=True, help="Camera id, as in the key camera:<id>.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Group(click.Group):
+    """Shows errors in one line and with the exit code that stands for them, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("rededge: interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            closed_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
+            if ctx.params["debug"] or closed_pipe:
+                raise
+            code, message = explained(error)
+            click.echo(f"rededge: {message}", err=True)
+            ctx.exit(code)
+
+
+def explained(error: Exception) -> tuple[int, str]:
+    """Exit code and line for an error that ended a command."""
+    import redis
+
+    if isinstance(error, ServerUnavailableError):
+        return EXIT_NOT_RUNNING, str(error)
+    if isinstance(error, RedEdgeError):
+        return EXIT_FAILED, str(error)
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return EXIT_NOT_RUNNING, f"the Redis server went away ({error}): see `rededge status`"
+    if isinstance(error, redis.RedisError):
+        return EXIT_FAILED, f"Redis answered with an error: {error}"
+    if isinstance(error, ModuleNotFoundError):
+        return EXIT_FAILED, f"the package {error.name} is not installed: pip install 'rededge_nb[lab]' brings all"
+    if isinstance(error, OSError):
+        return EXIT_FAILED, str(error)
+    return EXIT_FAILED, f"{type(error).__name__}: {error} (`rededge --debug …` shows where)"
+
+
+def examples(*lines: str, note: str = "") -> str:
+    """The epilog of a command's help."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines), *(["", note] if note else [])])
+
+
+@contextlib.contextmanager
+def connected(directory: Path | None) -> Iterator[redis.Redis]:
+    """A client of the server that the options and the environment name."""
+    from rededge_nb.connection import connect
+
+    client = connect(directory=directory)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def echo_json(value: object, *, one_line: bool = False) -> None:
+    """Print JSON that is good to read, or on one line, from a command that goes on."""
+    click.echo(json.dumps(value, indent=None if one_line else 2))
+
+
+def on_signals(action: Callable[[], object]) -> None:
+    """Call `action` when the process is asked to end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: action())
+
+
+def end_like_ctrl_c() -> None:
+    """Let SIGTERM end a command as Ctrl-C does, so that it leaves nothing behind; only the first signal counts."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+
+
+def server_address(directory: Path | None) -> tuple[str, Instance | None]:
+    """The address to use, and the instance behind it unless it is a server that REDIS_URL names.
+
+    Ends the command when none runs.
+    """
+    from rededge_nb import settings
+    from rededge_nb.edge import server
+
+    existing = settings.redis_url()
+    if directory is None and existing:
+        return existing, None
+    instance = server.find(directory)
+    if instance is None:
+        click.echo("not running: start it with `rededge up --detach`", err=True)
+        sys.exit(EXIT_NOT_RUNNING)
+    return instance.url, instance
+
+
+def say_where(instance: Instance) -> None:
+    """Tell where an instance is to be found."""
+    click.echo(
+        f"RedisEdge is ready on 127.0.0.1:{instance.port} and {instance.socket} (`rededge url` has the password)"
+    )

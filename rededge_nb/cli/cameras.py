@@ -1,0 +1,197 @@
+"""Cameras: init, capture, top."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rededge_nb import assets
+from rededge_nb.cli.base import (
+    camera_option,
+    connected,
+    directory_option,
+    echo_json,
+    end_like_ctrl_c,
+    examples,
+    json_option,
+    on_signals,
+)
+
+if TYPE_CHECKING:
+    import redis
+
+    from rededge_nb.capture_report import CaptureReport
+
+
+@click.command(
+    epilog=examples(
+        "rededge init",
+        "rededge init --camera door --camera yard",
+    ),
+)
+@directory_option
+@click.option("--camera", "cameras", multiple=True, default=("0",), show_default=True, help="May be given again.")
+@click.option("--model", default=assets.DEFAULT_MODEL, show_default=True, help="Bundled model, or a card's path.")
+@click.option("--gear", default=assets.PEOPLE_COUNTER, show_default=True, help="Bundled gear, or a script's path.")
+@json_option
+def init(directory: Path | None, cameras: tuple[str, ...], model: str, gear: str, as_json: bool) -> None:
+    """Load model, series, compaction rules and gear. Again: changes nothing, or upgrades what was edited."""
+    from rededge_nb.provision import provision
+
+    with connected(directory) as client:
+        changes = provision(client, cameras=cameras, model=model, gear=gear)
+    if as_json:
+        echo_json({"changes": changes})
+    else:
+        click.echo("\n".join(changes) if changes else "everything is there already")
+
+
+@click.command(
+    epilog=examples(
+        "rededge capture walking.mp4 --pace asap",
+        "rededge capture 0 --fps 10 --seconds 60 --camera desk --flip",
+        "rededge capture rtsp://192.168.1.20/stream1 --camera door --size 1280x720",
+        "rededge capture synthetic:people=5,fps=25",
+        "rededge capture cameras.yaml",
+    )
+)
+@click.argument("source")
+@directory_option
+@camera_option
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second; default: the source's own.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
+@click.option("--loop", is_flag=True, help="Begin again at the end of a file or folder.")
+@click.option("--flip", is_flag=True, help="Swap left and right, as a mirror does.")
+@click.option("--size", help="Shrink frames to fit in WIDTHxHEIGHT; a webcam is asked for it.")
+@click.option("--mjpeg", is_flag=True, help="Take a webcam's own JPEGs, if it has them.")
+@click.option("--wait", is_flag=True, help="Wait for a camera that does not answer yet.")
+@click.option("--pace", type=click.Choice(["realtime", "asap"]), default="realtime", show_default=True)
+@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds that a frame stays in the stream.",
+)
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=64 * 1024 * 1024,
+    show_default=True,
+    help="Size above which the stream loses its oldest frames.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and no progress.")
+@click.pass_context
+def capture(context: click.Context, /, source: str, directory: Path | None, as_json: bool, **options: Any) -> None:
+    """Add the frames of SOURCE to a camera's stream, until it ends or Ctrl-C.
+
+    SOURCE is a video file; the number of a webcam; an address (rtsp:, http:); a picture, a folder of pictures or a
+    quoted pattern; a drawn scene (synthetic:); or a YAML file with several cameras, each with options of its own.
+    `--pace asap` waits for the gear, so that every frame is processed; `realtime` plays at the source's speed, and the
+    gear drops what it has no time for.
+    """
+    stop = threading.Event()
+    on_signals(stop.set)
+    with connected(directory) as client:
+        if source.endswith((".yaml", ".yml")):
+            _only_seconds_given(context)
+            reports = _capture_file(client, source, seconds=options["seconds"], stop=stop)
+        else:
+            reports = [_capture_one(client, source, stop=stop, quiet=as_json, **options)]
+    told = [asdict(report) | {"fps": report.fps} for report in reports]
+    if as_json:
+        echo_json(told if source.endswith((".yaml", ".yml")) else told[0])
+    else:
+        click.echo("\n".join(map(repr, reports)))
+
+
+def _capture_one(
+    client: redis.Redis, source: str, *, camera: str, stop: threading.Event, quiet: bool, **options: Any
+) -> CaptureReport:
+    from tqdm import tqdm
+
+    from rededge_nb.capture import capture as run_capture
+    from rededge_nb.provision import provision
+    from rededge_nb.sources import open_source
+
+    opening = {name: options.pop(name) for name in ("fps", "loop", "flip", "size", "mjpeg", "wait")}
+    with (
+        open_source(source, stop=stop, **opening) as opened,
+        tqdm(unit=" frames", disable=quiet or not sys.stderr.isatty()) as bar,
+    ):
+        for change in provision(client, cameras=[camera]):
+            click.echo(change, err=True)
+
+        def advance(done: int, expected: int | None) -> None:
+            bar.total = expected
+            bar.update(done - bar.n)
+
+        return run_capture(client, opened, camera=camera, stop=stop, progress=advance, **options)
+
+
+def _capture_file(
+    client: redis.Redis, path: str, *, seconds: float | None, stop: threading.Event
+) -> list[CaptureReport]:
+    from rededge_nb.cameras import CameraState, capture_cameras, read_cameras
+    from rededge_nb.provision import provision
+
+    def tell(state: CameraState) -> None:
+        click.echo(f"camera {state.camera}: {state.state}{f', {state.problem}' if state.problem else ''}", err=True)
+
+    for change in provision(client, cameras=[each.camera for each in read_cameras(path)]):
+        click.echo(change, err=True)
+    return capture_cameras(client, path, seconds=seconds, stop=stop, on_change=tell)
+
+
+def _only_seconds_given(context: click.Context) -> None:
+    """See to it that no option was given that is each camera's own."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in ("source", "directory", "seconds", "as_json"):
+            raise click.UsageError(f"{parameter.opts[0]} is each camera's own: write it into the file, as `{name}:`")
+
+
+@click.command(
+    epilog=examples(
+        "rededge top",
+        "rededge top --camera door --window 60",
+        "rededge top --once --json | jq '.cameras[] | {camera, out_fps}'",
+    ),
+)
+@directory_option
+@click.option("--camera", "cameras", multiple=True, help="Only this one; may be given again.")
+@click.option("--window", type=click.IntRange(1, 3600), default=5, show_default=True, help="Seconds that rates cover.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two looks."
+)
+@click.option("--once", is_flag=True, help="Look once.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line a look.")
+def top(
+    directory: Path | None, cameras: tuple[str, ...], window: int, interval: float, once: bool, as_json: bool
+) -> None:
+    """A live table of the cameras: frames in and out, drops, people, milliseconds per step, latency; Ctrl-C ends it.
+
+    in/s are frames that the gear took up, out/s those it has counted people in; it drops frames that it has no time
+    for, and fails with those that it cannot read. In a pipe the table is printed anew at each look.
+    """
+    from rededge_nb.top import watch
+
+    end_like_ctrl_c()
+    with connected(directory) as client:
+        watch(
+            client,
+            cameras=list(cameras) or None,
+            window=window,
+            interval=interval,
+            looks=1 if once else None,
+            as_json=as_json,
+            stream=sys.stdout,
+        )

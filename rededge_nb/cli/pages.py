@@ -1,0 +1,151 @@
+"""Pages in the browser: web, lab, dashboard."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from rededge_nb import assets, settings
+from rededge_nb.cli.base import (
+    EXIT_FAILED,
+    directory_option,
+    echo_json,
+    examples,
+    on_signals,
+    say_where,
+    server_address,
+)
+from rededge_nb.errors import ConfigurationError
+
+
+@click.command(
+    epilog=examples(
+        "rededge web                            then http://127.0.0.1:5000/",
+        "rededge web --host 0.0.0.0 --port 8080",
+        'curl -o now.jpg "http://127.0.0.1:5000/snapshot.jpg?camera=0"',
+    ),
+)
+@directory_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; beyond this machine needs a token."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")
+@click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON.")
+def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
+    """Serve the cameras' video with its boxes, charts and figures to browsers, until Ctrl-C.
+
+    On the loopback interface nobody is asked for a token, unless REDEDGE_WEB_TOKEN is set. Elsewhere everybody is: for
+    that one, or for one that is made at the first time, shown once, and kept in the state folder.
+    """
+    from rededge_nb.web import Ready
+    from rededge_nb.web import run as run_web
+
+    def ready(served: Ready) -> None:
+        if as_json:
+            echo_json({"url": served.url, "token": served.token}, one_line=True)
+        elif served.token_is_new:
+            click.echo(f"the video is on {served.link} (the token is shown this once)")
+        else:
+            click.echo(f"the video is on {served.url}")
+
+    stop = threading.Event()
+    address, _ = server_address(directory)
+    on_signals(stop.set)
+    run_web(address, host=host, port=port, token=settings.web_token(), directory=directory, on_ready=ready, stop=stop)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        "rededge lab",
+        "rededge lab -- --no-browser --port 8889",
+    ),
+)
+@directory_option
+@click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
+def lab(directory: Path | None, jupyter_options: tuple[str, ...]) -> None:
+    """Start JupyterLab on the notebooks, with RedisEdge running for as long as it does.
+
+    Options after `--` go to JupyterLab.
+    """
+    _need("jupyterlab", "lab")
+    with _server_while_used(directory):
+        command = [sys.executable, "-P", "-m", "jupyterlab", str(assets.folder("notebooks")), *jupyter_options]
+        sys.exit(_run(command))
+
+
+@click.command(
+    epilog=examples(
+        "rededge dashboard",
+        "rededge dashboard --port 9000 --no-browser",
+    ),
+)
+@directory_option
+@click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--browser/--no-browser", default=True, help="Open it in a browser.")
+def dashboard(directory: Path | None, port: int, browser: bool) -> None:
+    """Serve the dashboard as a page of its own (voila), with RedisEdge running for as long as it does.
+
+    Whoever has the address that is printed may see it; it is new each time.
+    """
+    from rededge_nb import launcher
+    from rededge_nb.edge.redis_process import port_is_free
+
+    _need("voila", "voila")
+    if not port_is_free(port):
+        raise ConfigurationError(f"port {port} of 127.0.0.1 is taken: name another with --port")
+    token = secrets.token_hex(32)
+    with _server_while_used(directory):
+        click.echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
+        words = [f"--port={port}", "--Voila.base_url=/", f"--Voila.open_browser={browser}"]
+        sys.exit(_run(launcher.page_command(*words), **launcher.page_environment(token)))
+
+
+@contextlib.contextmanager
+def _server_while_used(directory: Path | None) -> Iterator[None]:
+    """A server that the processes started meanwhile find, and which ends after them unless it ran before."""
+    from rededge_nb.edge import server
+    from rededge_nb.edge.state import StateFolder
+
+    if directory is None and settings.redis_url():
+        yield
+        return
+    folder = StateFolder((directory or settings.state_dir()).resolve())
+    folder.create()
+    with folder.use(), settings.state_dir_set_to(folder.path):
+        say_where(server.start(folder.path, while_used=True))
+        yield
+
+
+def _run(command: list[str], **environment: str) -> int:
+    """Run a command until it ends or this process is asked to; returns an exit code."""
+    from rededge_nb.edge.redis_process import end_with_parent
+
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        asked.append(number)
+        if number == signal.SIGTERM:
+            process.terminate()
+
+    with subprocess.Popen(command, env=os.environ | environment, preexec_fn=end_with_parent()) as process:
+        # the terminal sends Ctrl-C to both; what it means is the command's to say, JupyterLab asks before it ends
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        return EXIT_FAILED if process.wait() and not asked else 0
+
+
+def _need(package: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise ConfigurationError(f"this needs {package}: pip install 'rededge_nb[{extra}]'")

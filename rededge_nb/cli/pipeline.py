@@ -1,0 +1,99 @@
+"""The notebooks as a pipeline: run, schedule."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rededge_nb.assets import NOTEBOOKS
+from rededge_nb.cli.base import camera_option, directory_option, echo_json, end_like_ctrl_c, examples, on_signals
+
+
+@click.group()
+def pipeline() -> None:
+    """The notebooks as a pipeline."""
+
+
+def run_options(command: Any) -> Any:
+    """The options of a run, whether it is made now or on a schedule."""
+    for option in reversed(
+        (
+            directory_option,
+            click.option(
+                "--video",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                help="Video to count in; default: the sample.",
+            ),
+            camera_option,
+            click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Use only this much of the video."),
+            click.option(
+                "-o",
+                "--output",
+                type=click.Path(path_type=Path, file_okay=False),
+                default=Path("runs"),
+                show_default=True,
+                help="Where each run gets a folder.",
+            ),
+            click.option(
+                "--notebook",
+                "notebooks",
+                type=click.Choice(NOTEBOOKS),
+                multiple=True,
+                default=NOTEBOOKS,
+                help="Run only this one; may be given again.",
+            ),
+            click.option("--keep", type=click.IntRange(1), help="Remove all but the newest KEEP runs there."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@pipeline.command(
+    "run",
+    epilog=examples(
+        "rededge pipeline run",
+        "rededge pipeline run --video door.mp4 --camera door -o runs --keep 30",
+        "rededge pipeline run --seconds 10 --json | jq .people",
+    ),
+)
+@run_options
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no progress.")
+def run(as_json: bool, **options: Any) -> None:
+    """Run the notebooks in order, each saved as .ipynb and HTML, with summary.json and index.html."""
+    from rededge_nb.pipeline import run_pipeline
+
+    end_like_ctrl_c()
+    report = run_pipeline(**options, progress=not as_json)
+    if as_json:
+        echo_json(report.summary | {"folder": str(report.folder)})
+        return
+    click.echo(report.table())
+    click.echo(f"\nreport: {report.index}")
+
+
+@pipeline.command(
+    epilog=examples(
+        'rededge pipeline schedule "*/15 * * * *" --video /srv/door.mp4 --keep 96',
+        'rededge pipeline schedule "0 6 * * mon-fri" --now -o /var/lib/rededge/runs',
+    ),
+)
+@click.argument("cron")
+@run_options
+@click.option("--now", is_flag=True, help="Make a first run at once.")
+def schedule(cron: str, now: bool, **options: Any) -> None:
+    """Run the pipeline at the times of a cron expression, until Ctrl-C or SIGTERM.
+
+    CRON is minute, hour, day of month, month, day of week, in local time, as in crontab(5). One run is made at a time;
+    times that pass meanwhile, or while the machine sleeps, are made up for by one run. Each run is a process of its
+    own; what it does is logged in a line.
+    """
+    from rededge_nb.schedule import RunCommand, Scheduler, cron_trigger
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    scheduler = Scheduler(cron_trigger(cron), RunCommand(**options), now=now)
+    on_signals(scheduler.stop)
+    scheduler.run()

@@ -1,0 +1,149 @@
+"""The embedded server: up, down, status, url, worker, module."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rededge_nb import settings
+from rededge_nb.cli.base import (
+    directory_option,
+    echo_json,
+    examples,
+    json_option,
+    on_signals,
+    say_where,
+    server_address,
+)
+from rededge_nb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rededge_nb.edge.state import Instance
+
+
+@click.command(
+    epilog=examples(
+        "rededge up --detach",
+        "rededge up --port 6379 --workers 2 --dir ./edge",
+    ),
+)
+@directory_option
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option("--detach", is_flag=True, help="Return when it is ready, and leave it running.")
+@json_option
+def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: bool) -> None:
+    """Start the embedded RedisEdge; Ctrl-C ends it, or `rededge down` when detached."""
+    from rededge_nb.edge import server
+
+    if directory is None and settings.redis_url():
+        raise ConfigurationError(
+            "REDIS_URL is set, so everything uses that server: unset it to start one here, or name a folder with --dir"
+        )
+
+    def ready(instance: Instance) -> None:
+        if as_json:
+            echo_json(
+                asdict(instance) | {"dir": str(instance.dir), "socket": str(instance.socket)}, one_line=not detach
+            )
+        else:
+            say_where(instance)
+
+    if detach:
+        ready(server.start(directory, port=port, workers=workers))
+        return
+    supervisor = server.run(directory, port=port, workers=workers)
+    on_signals(supervisor.stop)
+    supervisor.run(ready)
+
+
+@click.command(
+    epilog=examples(
+        "rededge down",
+        "rededge down --dir ./edge",
+    ),
+)
+@directory_option
+def down(directory: Path | None) -> None:
+    """Stop the embedded RedisEdge; its data stays."""
+    from rededge_nb.edge import server
+
+    click.echo("stopped" if server.stop(directory) else "not running")
+
+
+@click.command(
+    epilog=examples(
+        "rededge status",
+        "rededge status --json | jq .memory_mb",
+    ),
+)
+@directory_option
+@json_option
+def status(directory: Path | None, as_json: bool) -> None:
+    """Tell what runs, and how it fares. Exit code 3 says that nothing does."""
+    from rededge_nb.status import server_status, status_lines
+
+    facts = server_status(*server_address(directory))
+    if as_json:
+        echo_json(facts)
+    else:
+        click.echo("\n".join(status_lines(facts)))
+
+
+@click.command(
+    epilog=examples(
+        'redis-cli -u "$(rededge url --tcp)" XLEN camera:0',
+        'REDIS_URL="$(rededge url)" python my_script.py',
+    ),
+)
+@directory_option
+@click.option("--tcp", is_flag=True, help="The address on 127.0.0.1 instead of the unix socket's.")
+def url(directory: Path | None, tcp: bool) -> None:
+    """Print the server's address, password included, for REDIS_URL or `redis-cli -u`."""
+    address, instance = server_address(directory)
+    click.echo(instance.tcp_url if tcp and instance else address)
+
+
+@click.command(
+    epilog=examples(
+        "REDIS_URL=redis://:secret@edge.local:6379 rededge worker",
+        "rededge worker",
+    ),
+)
+@directory_option
+@click.option("--url", "address", help="Server to work for; better in REDIS_URL, as others see command lines.")
+def worker(directory: Path | None, address: str | None) -> None:
+    """Answer AI.* and RG.* and run gears for a server, until Ctrl-C or SIGTERM.
+
+    The embedded server has workers of its own. A server of yours that loads the edge module (`rededge module`) needs
+    at least one; more of them, also on other machines, share the work.
+    """
+    from rededge_nb.edge.client import client_from_url
+
+    chosen = address or server_address(directory)[0]
+    try:
+        client_from_url(chosen).close()
+    except ValueError as error:
+        raise ConfigurationError(f"the address is not one of a Redis server: {error}") from error
+    # in place of this process: the password is then on no command line, and signals reach the worker itself
+    command = [sys.executable, "-P", "-m", "rededge_nb.edge.worker"]
+    os.execve(sys.executable, command, os.environ | {settings.REDIS_URL: chosen})  # noqa: S606
+
+
+@click.command(
+    epilog=examples(
+        "rededge module >> redis.conf",
+    ),
+)
+def module() -> None:
+    """Print the redis.conf line that loads the edge module into a server of your own."""
+    from rededge_nb.edge.binaries import built_switchboard
+    from rededge_nb.edge.redis_process import quoted
+    from rededge_nb.edge.switchboard import module_arguments
+
+    click.echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))

@@ -1,0 +1,90 @@
+"""Cameras from the command line: capture, top."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge.state import Instance
+from tests.cli.running import rededge, started
+from tests.waiting import wait_for
+
+
+def test_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
+    done = rededge("capture", video, "--pace", "asap", "--seconds", "1", "--camera", "desk", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["frames"], report["camera"]) == (10, "desk")
+    assert "registered gear people_counter for camera:desk" in done.stderr
+    assert client.xlen("camera:desk:yolo") == 10
+
+    looked = rededge("top", "--once", "--json", "--window", 600)
+    (row,) = json.loads(looked.stdout)["cameras"]
+    assert row["camera"] == "desk"
+    assert (row["in_fps"], row["out_fps"], row["dropped_fps"]) == (10 / 600, 10 / 600, 0)
+    assert 1 <= row["people"] <= 15
+    assert 0 < row["ms"]["model"] < row["ms"]["total"]
+    assert row["latency_ms"] > 0
+
+
+def test_a_capture_ends_with_a_signal_and_reports(edge: Instance, client: redis.Redis, video: Path) -> None:
+    with started("capture", video, "--loop", "--json", stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: client.xlen("camera:0") > 3, what="some frames", timeout=30)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert json.loads(output)["frames"] > 3
+
+
+def test_several_cameras_of_a_file(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        "cameras:\n"
+        "  - {id: door, source: 'synthetic:size=320x240,fps=25', frames: 5, pace: asap}\n"
+        "  - {id: yard, source: 'synthetic:people=2,size=160x120,fps=25', frames: 3, pace: asap}\n"
+    )
+    done = rededge("capture", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(report["camera"], report["frames"]) for report in json.loads(done.stdout)] == [("door", 5), ("yard", 3)]
+    assert "camera door: ended\n" in done.stderr
+    assert client.smembers("cameras") == {b"door", b"yard"}
+    wrong = rededge("capture", file, "--fps", 5)
+    assert wrong.returncode == 2
+    assert "--fps is each camera's own: write it into the file, as `fps:`" in wrong.stderr
+
+
+def test_top_in_a_pipe_whose_reader_has_seen_enough(edge: Instance, client: redis.Redis) -> None:
+    with started("top", "--interval", 0.1) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().split()[:3] == ["camera", "in/s", "out/s"]
+        assert "no camera has series or a gear yet" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 1
+        assert process.stderr.read() == ""
+
+
+def test_top_on_a_terminal_leaves_it_as_it_was(edge: Instance, client: redis.Redis) -> None:
+    ours, its = pty.openpty()
+    with started("top", "--interval", 0.1, stdout=its) as process:
+        os.close(its)
+        shown = b""
+        while b"no camera has series" not in shown:
+            assert process.poll() is None
+            shown += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:
+            pass  # what Linux says at the end of a terminal
+        assert process.wait(30) == 0
+    os.close(ours)
+    assert shown.startswith(b"\x1b[?1049h\x1b[?25l")
+    assert shown.endswith(b"\x1b[?25h\x1b[?1049l")

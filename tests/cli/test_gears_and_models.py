@@ -1,0 +1,93 @@
+"""Gears and models from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge.state import Instance
+from tests.cli.running import rededge
+from tests.waiting import wait_for
+
+ECHO = "GearsBuilder('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', r['id'])).register('numbers')\n"
+BROKEN = "GearsBuilder('StreamReader').map(lambda r: 1 / 0).register('numbers', onFailedPolicy='continue')\n"
+
+
+def test_a_gears_life(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    nothing = rededge("gears", "list")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    script = tmp_path / "echo.py"
+    script.write_text(ECHO)
+    done = rededge("gears", "register", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("registered echo on numbers: ")
+    (listed,) = json.loads(rededge("gears", "list", "--json").stdout)
+    assert (listed["session"], listed["stream"], listed["status"]) == ("echo", "numbers", "OK")
+    table = rededge("gears", "list").stdout
+    assert listed["id"] in table
+
+    assert rededge("gears", "pause", "echo").stdout == f"paused echo on numbers: {listed['id']}\n"
+    assert json.loads(rededge("gears", "list", "--json").stdout)[0]["status"] == "PAUSED"
+    assert rededge("gears", "unpause", listed["id"]).stdout.startswith("unpaused echo")
+    client.xadd("numbers", {"n": 1})
+    wait_for(lambda: client.llen("seen") == 1, what="the gear, unpaused")
+    assert rededge("gears", "unregister", "echo").stdout.startswith("unregistered echo on numbers")
+    assert client.execute_command("RG.DUMPREGISTRATIONS") == []
+
+
+def test_errors_of_gears_and_of_frames(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    clean = rededge("gears", "errors")
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "no errors\n")
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    assert rededge("gears", "register", script, "--id", "divides").returncode == 0
+    client.xadd("numbers", {"n": 1})
+    client.sadd("cameras", "0")
+    for number in range(3):
+        client.xadd("camera:0:errors", {"ref": f"{number}-0", "reason": "no picture"})
+    found = wait_for(
+        lambda: (errors := json.loads(rededge("gears", "errors", "--json", "--count", 2).stdout))["gears"] and errors,
+        what="the gear's error",
+        timeout=30,
+    )
+    assert (found["gears"][0]["session"], [frame["ref"] for frame in found["frames"]]) == ("divides", ["1-0", "2-0"])
+    text = rededge("gears", "errors").stdout
+    assert "divides on numbers, failed 1 times, last:\n" in text
+    assert "ZeroDivisionError" in text
+    assert "camera 0, frame 2-0: no picture\n" in text
+
+
+def test_what_gears_refuse(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    script = tmp_path / "wrong.py"
+    script.write_text("GearsBuilder('NoSuchReader')\n")
+    refused = rededge("gears", "register", script)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("rededge: the gear 'wrong' was not registered:\n")
+    script.write_text("x = 1\n")
+    empty = rededge("gears", "register", script)
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "ran, and registered nothing" in empty.stderr
+    for verb in ("pause", "unpause", "unregister"):
+        missing = rededge("gears", verb, "nobody")
+        assert missing.returncode == 1
+        assert missing.stderr == (
+            "rededge: no gear 'nobody' is registered, neither as id nor as session; there are: none\n"
+        )
+
+
+def test_a_models_life(edge: Instance, client: redis.Redis) -> None:
+    nothing = rededge("models", "list")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert rededge("models", "load").stdout == "stored model nanodet-g-416 as model:nanodet-g-416\n"
+    assert rededge("models", "load", "nanodet-g-416").stdout == "model:nanodet-g-416 is there already\n"
+    (listed,) = json.loads(rededge("models", "list", "--json").stdout)
+    assert (listed["key"], listed["backend"], listed["used"]) == ("model:nanodet-g-416", "ONNX", False)
+    assert rededge("models", "load", "--use").stdout.startswith("told the gear model=model:nanodet-g-416, ")
+    assert json.loads(rededge("models", "list", "--json").stdout)[0]["used"]
+    assert rededge("models", "list").stdout.splitlines()[2].split()[0] == "model:nanodet-g-416"
+    assert rededge("models", "remove", "model:nanodet-g-416").stdout == "removed model:nanodet-g-416\n"
+    gone = rededge("models", "remove", "model:nanodet-g-416")
+    assert gone.returncode == 1
+    assert gone.stderr.startswith("rededge: AI.MODELDEL model:nanodet-g-416: ")

@@ -1,0 +1,56 @@
+"""Pages from the command line: dashboard, web. (test_lab.py is apart, because it takes its time.)"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge import server
+from rededge_nb.edge.redis_process import free_port
+from rededge_nb.edge.state import Instance
+from tests.cli.running import listens, rededge, started, status
+from tests.waiting import wait_for
+
+
+def test_the_dashboard_and_what_runs_beneath_it(folder: Path, jupyter: dict[str, str]) -> None:
+    words = ("dashboard", "--dir", folder, "--no-browser", "--port", free_port())
+    with started(*words, env=jupyter, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert "RedisEdge is ready" in process.stdout.readline()
+        link = process.stdout.readline().split()[-1]
+        base, _, _ = link.partition("?token=")
+        wait_for(lambda: listens(base), what="the page", timeout=60)
+        assert status(link) == 200
+        assert status(base) in (302, 403)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert not listens(base)
+    wait_for(lambda: server.find(folder) is None, what="the end of what was started for it", timeout=30)
+
+
+def test_the_dashboards_port_is_taken(edge: Instance) -> None:
+    done = rededge("dashboard", "--port", edge.port)
+    assert done.returncode == 1
+    assert done.stderr == f"rededge: port {edge.port} of 127.0.0.1 is taken: name another with --port\n"
+
+
+def test_web(edge: Instance, client: redis.Redis) -> None:
+    with started("web", "--port", 0, "--json", stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        served = json.loads(process.stdout.readline())
+        assert served["token"] is None
+        assert status(f"{served['url']}healthz") == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_web_without_a_server_or_a_host(edge: Instance, folder: Path) -> None:
+    assert rededge("web", "--dir", folder).returncode == 3
+    refused = rededge("web", "--host", "256.0.0.1", env=os.environ | {"REDEDGE_WEB_TOKEN": "t" * 40})
+    assert refused.returncode == 1
+    assert "256.0.0.1" in refused.stderr

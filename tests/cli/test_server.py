@@ -1,0 +1,122 @@
+"""The embedded server from the command line: up, down, status, url, worker, module."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge import server
+from rededge_nb.edge.binaries import redis_cli
+from rededge_nb.edge.state import Instance
+from tests.cli.running import rededge, started
+from tests.waiting import wait_for
+
+
+def test_a_life_from_up_to_down(folder: Path) -> None:
+    here = ("--dir", folder / "state")
+    assert (rededge("status", *here).returncode, rededge("url", *here).returncode) == (3, 3)
+    assert rededge("down", *here).stdout == "not running\n"
+    up = rededge("up", *here, "--detach")
+    assert (up.returncode, up.stderr) == (0, "")
+    assert "RedisEdge is ready on 127.0.0.1:" in up.stdout
+    again = json.loads(rededge("up", *here, "--detach", "--json").stdout)
+    assert f"127.0.0.1:{again['port']} and {again['socket']}" in up.stdout
+    refused = rededge("up", *here)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("rededge: RedisEdge runs already in ")
+
+    first = rededge("init", *here)
+    assert "stored model nanodet-g-416" in first.stdout
+    assert "registered gear people_counter for camera:0" in first.stdout
+    assert json.loads(rededge("init", *here, "--json").stdout) == {"changes": []}
+
+    facts = json.loads(rededge("status", *here, "--json").stdout)
+    assert facts["models"] == ["model:nanodet-g-416"]
+    assert facts["gears"] == [{"session": "people_counter", "stream": "camera:0", "status": "OK"}]
+    assert facts["workers"] == 1
+    url = rededge("url", *here, "--tcp").stdout.strip()
+    password = url.split(":")[2].split("@")[0]
+    shown = rededge("status", *here).stdout
+    assert password not in shown
+    assert f"supervisor pid  {again['pid']}\n" in shown
+    assert "gears           people_counter on camera:0: OK\n" in shown
+
+    client = redis.Redis.from_url(url)
+    assert client.execute_command("AI.MODELGET", "model:nanodet-g-416", "META")[1] == b"ONNX"
+    client.close()
+    with started("top", *here, "--interval", 0.1) as top:
+        assert top.stdout is not None
+        assert "out/s" in top.stdout.readline()
+        assert rededge("down", *here).stdout == "stopped\n"
+        _, errors = top.communicate(timeout=60)
+    assert top.returncode == 3
+    assert errors.startswith("rededge: the Redis server at ")
+    assert errors.count("\n") == 1
+    assert rededge("status", *here).returncode == 3
+
+
+def test_up_in_the_foreground_ends_with_a_signal(folder: Path) -> None:
+    with started("up", "--dir", folder) as process:
+        assert process.stdout is not None
+        assert "is ready" in process.stdout.readline()
+        assert server.find(folder) is not None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert server.find(folder) is None
+
+
+def test_a_worker_more(edge: Instance, client: redis.Redis) -> None:
+    def workers() -> int:
+        return len(list(client.scan_iter("rededge:worker:*")))
+
+    wait_for(lambda: workers() == 1, what="the instance's own worker")
+    with started("worker", "--url", edge.tcp_url, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: workers() == 2, what="the second worker", timeout=60)
+        # what others may see of a process has no password in it
+        assert edge.tcp_url.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_module_prints_what_a_server_of_ones_own_needs() -> None:
+    line = rededge("module").stdout
+    assert line.startswith('loadmodule "')
+    assert '"AI.MODELEXECUTE,ai,' in line
+    assert '"RG.PYEXECUTE,executions,' in line
+
+
+def test_redis_url_is_used_instead_of_an_instance(edge: Instance, client: redis.Redis, folder: Path) -> None:
+    elsewhere = os.environ | {"REDEDGE_DIR": str(folder), "REDIS_URL": edge.tcp_url}
+    assert rededge("url", env=elsewhere).stdout.strip() == edge.tcp_url
+    facts = json.loads(rededge("status", "--json", env=elsewhere).stdout)
+    assert facts["redis_pid"] == edge.redis_pid
+    assert "folder" not in facts
+    refused = rededge("up", "--detach", env=elsewhere)
+    assert refused.returncode == 1
+    assert "REDIS_URL is set" in refused.stderr
+    assert "stored model" in rededge("init", env=elsewhere).stdout
+    assert server.find(folder) is None
+
+
+def test_a_server_that_is_not_there_is_said_in_a_line(folder: Path) -> None:
+    nowhere = os.environ | {"REDIS_URL": "redis://:secret@127.0.0.1:1"}
+    done = rededge("gears", "list", env=nowhere)
+    assert done.returncode == 3
+    assert done.stderr.startswith("rededge: the server at redis://***@127.0.0.1:1 cannot be used: ")
+    assert "secret" not in done.stderr
+
+
+def test_the_bundled_redis_cli_is_answered(edge: Instance, client: redis.Redis) -> None:
+    cli = redis_cli()
+    assert cli is not None
+    words = ["-s", str(edge.socket), "RG.DUMPREGISTRATIONS"]
+    password = server.StateFolder(edge.dir).password()
+    libraries = str(edge.dir / "lib")
+    environment = os.environ | {"REDISCLI_AUTH": password, "LD_LIBRARY_PATH": libraries}
+    done = subprocess.run([str(cli), *words], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout.strip()) == (0, "")
