@@ -66,6 +66,20 @@ def list_registrations(client: redis.Redis) -> list[Registration]:
     return sorted(found, key=lambda registration: (registration.stream, registration.id))
 
 
+def find_registrations(client: redis.Redis, name: str) -> list[Registration]:
+    """The registration of that id, or all those of the session of that name.
+
+    Raises:
+        GearError: there is none.
+    """
+    registrations = list_registrations(client)
+    found = [each for each in registrations if name in (each.id, each.session)]
+    if not found:
+        known = ", ".join(sorted({each.session or each.id for each in registrations})) or "none"
+        raise GearError(f"no gear {name!r} is registered, neither as id nor as session; there are: {known}")
+    return found
+
+
 def unregister_gear(client: redis.Redis, registration_id: str) -> None:
     """Forget a registration; the batch in hand is finished.
 

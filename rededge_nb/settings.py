@@ -22,6 +22,18 @@ TIMESERIES_MODULE = "REDEDGE_TIMESERIES_MODULE"
 SWITCHBOARD_MODULE = "REDEDGE_SWITCHBOARD_MODULE"
 """A build of the edge module to load instead of the installed one (sanitizer builds)."""
 
+ONNX_BACKEND = "REDEDGE_ONNX_BACKEND"
+"""What runs ONNX models: one of ONNX_BACKENDS."""
+ONNX_BACKENDS = ("auto", "onnxruntime", "openvino")
+"""`auto` is the faster one of those that are installed, measured when a model is loaded."""
+MODEL_EXECUTION_TIMEOUT = "REDEDGE_MODEL_EXECUTION_TIMEOUT"
+"""Milliseconds after which a run of an ONNX model is ended, 1000 at least."""
+DEFAULT_MODEL_EXECUTION_TIMEOUT_MS = 5000
+LEAST_MODEL_EXECUTION_TIMEOUT_MS = 1000
+
+WEB_TOKEN = "REDEDGE_WEB_TOKEN"
+"""What requests to the web server must carry; also on the loopback interface, which needs none without it."""
+
 
 def disable_telemetry() -> None:
     """Keep ONNX Runtime from reporting home about models and machine, which since 1.29 it does unless told not to.
@@ -36,10 +48,42 @@ def redis_url() -> str | None:
     return os.environ.get(REDIS_URL) or None
 
 
+def web_token() -> str | None:
+    """Token of the web server, if the environment names one."""
+    return os.environ.get(WEB_TOKEN) or None
+
+
 def state_dir() -> Path:
     """Folder in which the embedded server keeps everything."""
     value = os.environ.get(STATE_DIR)
     return Path(value).expanduser().resolve() if value else Path(platformdirs.user_state_dir("rededge"))
+
+
+def onnx_backend() -> str:
+    """What runs ONNX models: one of ONNX_BACKENDS.
+
+    Raises:
+        ConfigurationError: the environment names another.
+    """
+    value = os.environ.get(ONNX_BACKEND) or ONNX_BACKENDS[0]
+    if value not in ONNX_BACKENDS:
+        raise ConfigurationError(f"{ONNX_BACKEND} is {value!r}, but it must be one of {', '.join(ONNX_BACKENDS)}")
+    return value
+
+
+def model_execution_timeout() -> float:
+    """Seconds after which a run of an ONNX model is ended.
+
+    Raises:
+        ConfigurationError: the environment has no number there, or one that is too small.
+    """
+    value = os.environ.get(MODEL_EXECUTION_TIMEOUT) or str(DEFAULT_MODEL_EXECUTION_TIMEOUT_MS)
+    if not value.isdecimal() or int(value) < LEAST_MODEL_EXECUTION_TIMEOUT_MS:
+        raise ConfigurationError(
+            f"{MODEL_EXECUTION_TIMEOUT} is {value!r}, but it must be a number of milliseconds, "
+            f"{LEAST_MODEL_EXECUTION_TIMEOUT_MS} at least"
+        )
+    return int(value) / 1000
 
 
 def file_named_by(variable: str) -> Path | None:
@@ -70,3 +114,13 @@ def state_dir_set_to(path: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def silence_ffmpeg() -> None:
+    """Keep the FFmpeg in OpenCV from printing what it thinks of a stream; it asks its environment when first used."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
+
+
+def environment_value(name: str) -> str | None:
+    """A variable that a file of the user's refers to."""
+    return os.environ.get(name)

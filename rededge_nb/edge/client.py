@@ -6,6 +6,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from rededge_nb.edge.packing import Packer
+
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
 
@@ -25,5 +27,6 @@ def client_from_url(url: str, *, db: int | None = None, name: str | None = None)
         socket_connect_timeout=CONNECT_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
+        command_packer=Packer(),
         **options,
     )

@@ -58,6 +58,7 @@ class Command:
 
     name: str
     handler: Callable[[Call], object]
+    """Returns the reply, or a Future of it: then the thread takes the next call meanwhile."""
     queue: str
     """One of QUEUES."""
     arity: int

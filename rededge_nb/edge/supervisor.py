@@ -159,7 +159,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # the password travels in the environment, which only the owner can read, never on a command line
-                env=os.environ | {settings.REDIS_URL: instance.url},
+                env=os.environ | {settings.REDIS_URL: instance.url, settings.STATE_DIR: str(self._folder.path)},
                 preexec_fn=end_with_parent(),
             )
 

@@ -6,6 +6,7 @@ outlive the process is in Redis keys, so any worker can die and another carries 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import redis
 
@@ -22,6 +24,7 @@ from rededge_nb.edge.ai.sessions import Sessions
 from rededge_nb.edge.ai.statistics import Statistics
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import Call, CommandError
+from rededge_nb.edge.gears import remote
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.switchboard import COMMANDS
@@ -32,9 +35,11 @@ THREADS = {"ai": 2, "gears": 1, "executions": 3}
 """Threads that take calls, by queue: as many runs at once as RedisGears has execution threads."""
 RECONNECT_DELAY = 0.2
 """Seconds between tries to reach a server that is away."""
+BEAT_INTERVAL = 0.3
+"""Seconds between signs of life, which renew leases too."""
 ROUND_INTERVAL = 0.4
-"""Seconds between rounds of renewing leases, and of looking for changed registrations and writing statistics."""
-LIFE_MS = 5_000
+"""Seconds between looks for changed registrations; statistics are written then too."""
+LIFE_MS = 3_000
 """How long a worker counts as alive after its last sign of life."""
 
 
@@ -52,6 +57,7 @@ class Worker:
         self.sessions = Sessions(self.statistics)
         self.engine = Engine(self)
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
 
@@ -76,15 +82,23 @@ class Worker:
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
         # apart from housekeeping, which may wait for a gear's batch to end: leases must not run out meanwhile
-        beating = threading.Thread(target=self._repeat, args=(self._show_life,), name="heartbeat", daemon=True)
-        beating.start()
-        self._repeat(self._keep_house)
-        self.engine.stop()
+        for work, name in ((self._beat, "heartbeat"), (self._hear_aborts, "aborts")):
+            threading.Thread(target=work, name=name, daemon=True).start()
+        self._repeat(self._keep_house, ROUND_INTERVAL, until=self._stopping)
+        self.engine.runners.stop()
+        self._ended.set()
 
-    def _repeat(self, work: Callable[[], None]) -> None:
-        """Do something in rounds until stop(), through absences of the server."""
+    def _beat(self) -> None:
+        # not until stop(): the leases must last until the batches in hand have ended
+        self._repeat(self._show_life, BEAT_INTERVAL, until=self._ended)
+
+    def _hear_aborts(self) -> None:
+        remote.listen(self, self._stopping)
+
+    def _repeat(self, work: Callable[[], None], interval: float, *, until: threading.Event) -> None:
+        """Do something in rounds, through absences of the server."""
         server_away = False
-        while not self._stopping.wait(RECONNECT_DELAY if server_away else ROUND_INTERVAL):
+        while not until.wait(RECONNECT_DELAY if server_away else interval):
             try:
                 work()
                 server_away = False
@@ -98,9 +112,10 @@ class Worker:
     def _show_life(self) -> None:
         self.client().set(_life_key(self.id), 1, px=LIFE_MS)
         self.engine.leases.renew()
+        remote.show_executions(self)
 
     def _keep_house(self) -> None:
-        self.engine.follow_changes()
+        self.engine.keep_house()
         self.statistics.flush(self.client)
         self.sessions.sweep(self.client)
 
@@ -135,7 +150,12 @@ class Worker:
                     redis=self.client(db),
                     worker=self,
                 )
-                answer = ("EDGE.REPLY", request_id, self._answer(call))
+                outcome = self._outcome(call)
+                if isinstance(outcome, Future):
+                    outcome.add_done_callback(functools.partial(self._reply_later, call, request_id))
+                    connection.send_command("EDGE.NEXT", 1, queue)
+                    continue
+                answer = ("EDGE.REPLY", request_id, self._encoded(call, outcome))
                 connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
                 try:
                     connection.read_response()
@@ -144,18 +164,35 @@ class Worker:
             if not calls:
                 connection.send_command("EDGE.NEXT", 1, queue)
 
-    def _answer(self, call: Call) -> bytes:
-        """The reply to a call; whatever goes wrong, the caller hears of it."""
+    def _outcome(self, call: Call) -> object:
+        """What the handler of a call returns or raises."""
         try:
-            return encode(COMMANDS[call.name.upper()].handler(call))
-        except CommandError as error:
-            return encode(error)
+            return COMMANDS[call.name.upper()].handler(call)
+        except Exception as error:  # noqa: BLE001 - it is told to the caller
+            return error
+
+    def _encoded(self, call: Call, outcome: object) -> bytes:
+        """The reply to a call; whatever went wrong, the caller hears of it."""
+        try:
+            if isinstance(outcome, Exception) and not isinstance(outcome, CommandError):
+                raise outcome
+            return encode(outcome)
         except redis.RedisError as error:
             logger.warning("%s met an error of Redis: %s", call.name, error)
             return encode(CommandError(f"ERR {error}"))
         except Exception as error:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
+
+    def _reply_later(self, call: Call, request_id: bytes, done: Future[object]) -> None:
+        """Answer a call whose handler returned a future, in the thread that completes it."""
+        payload = self._encoded(call, done.exception() or done.result())
+        try:
+            self.client().execute_command("EDGE.REPLY", request_id, payload)
+        except redis.ResponseError as error:
+            logger.error("the reply to %s was refused: %s", call.name, error)
+        except redis.ConnectionError as error:
+            logger.warning("the reply to %s could not be sent: %s", call.name, error)
 
 
 def main() -> int:

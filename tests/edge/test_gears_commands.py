@@ -121,6 +121,13 @@ def test_a_script_that_raises_answers_with_its_traceback_and_leaves_nothing(clie
         ("b = GB('StreamReader'); b.run('s'); b.run('s')", (), "Can not run more then 1 executions in a single script"),
         ("GB('StreamReader').register('s', onFailedPolicy='x')", (), "onFailedPolicy must be Continue/Abort/Retry"),
         ("GB('StreamReader').register('s', batch='x')", (), "batch argument must be a number"),
+        ("GB('StreamReader').register('s', trimStream=1)", (), "trimStream argument must be a boolean"),
+        ("GB('StreamReader').register('s', mode='sync')", (), "ExecutionMode sync is not possible here"),
+        (
+            "GB('StreamReader').register('s', mode='sync', onFailedPolicy='retry')",
+            (),
+            "ExecutionMode sync can only be combined with OnFailedPolicy Continue",
+        ),
         (
             "import threading; l = threading.Lock()\nGB('StreamReader').map(lambda r: l).register('s')",
             (),

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any
 
-import lazy_object_proxy
 import redis
 
+from rededge_nb.edge.gears.atomic import atomic as atomic
 from rededge_nb.edge.gears.builder import GearsBuilder
-from rededge_nb.edge.gears.context import Context, current
+from rededge_nb.edge.gears.context import current
 from rededge_nb.edge.gears.errors import GearsError, GearsFlatError
+from rededge_nb.edge.gears.futures import (
+    GearsFuture,
+    create_future,
+    run_coroutine,
+    set_future_exception,
+    set_future_results,
+)
 from rededge_nb.edge.gears.values import from_redis, to_argument
 
 logger = logging.getLogger("rededge_nb.gears")
@@ -24,68 +31,39 @@ LOG_LEVELS = {
     "notice": logging.INFO,
     "warning": logging.WARNING,
 }
+HASHTAG = "06S"
+"""A tag of slot 0, the first slot of the only shard."""
+BLOCKING = {
+    "RG.PYEXECUTE": "Can not run gears inside a multi exec, lua, or when blocking is not allowed",
+    "RG.TRIGGER": "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
+}
+BLOCKING["RG.TRIGGERONKEY"] = BLOCKING["RG.TRIGGER"]
+BLOCKING["RG.GETRESULTSBLOCKING"] = BLOCKING["RG.PYEXECUTE"]
 
 
-def execute(command: str, *args: object) -> Any:
+def execute(*words: object) -> Any:
     """Run a Redis command and return its reply: str, bytearray where it is not UTF-8, int, None or list.
 
-    Inside `with atomic():` the command is held back until the block ends; its reply can be used from then on.
+    Inside `with atomic():` the command is held back until the block ends, or until its reply is used.
 
     Raises:
         GearsError: Redis answered with an error.
     """
+    if not words:
+        return []
+    command = words[0]
     if not isinstance(command, str):
         raise GearsError("the given command must be a string")
-    words = (command, *(to_argument(value) for value in args))
+    if command[:3].upper() == "RG." and command.upper() in BLOCKING:
+        raise GearsError(BLOCKING[command.upper()])
+    sent = (command, *(to_argument(value) for value in words[1:]))
     context = current()
-    if context.queued is not None:
-        return _reply_after_block(context, context.queued, words)
+    if context.atomic is not None:
+        return context.atomic.queue(sent)
     try:
-        return from_redis(context.client.execute_command(*words))
+        return from_redis(context.command(*sent))
     except redis.ResponseError as error:
         raise GearsError(str(error)) from None
-
-
-def _reply_after_block(context: Context, queued: list[tuple[Any, ...]], words: tuple[Any, ...]) -> Any:
-    replies, position = context.replies, len(queued)
-    queued.append(words)
-
-    def reply() -> Any:
-        if position >= len(replies):
-            raise GearsError(f"the reply to {words[0]} is known only after its atomic block has ended")
-        return replies[position]
-
-    return lazy_object_proxy.Proxy(reply)
-
-
-class atomic:  # noqa: N801 - RedisGears' name
-    """`with atomic():` runs the block's commands as one unit, in one round trip (MULTI/EXEC).
-
-    RedisGears holds the server's lock meanwhile and answers each command at once. From outside the server nobody can
-    do that: so the commands are sent when the block ends, and their replies can be used only then.
-    """
-
-    def __enter__(self) -> None:
-        """Begin to hold commands back."""
-        context = current()
-        if context.queued is not None:
-            raise GearsError("Already inside an atomic block")
-        context.queued, context.replies = [], []
-
-    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        """Send the commands; after an exception inside the block, none."""
-        context = current()
-        commands, context.queued = context.queued, None
-        if kind is not None or not commands:
-            return
-        pipeline = context.client.pipeline(transaction=True)
-        for words in commands:
-            pipeline.execute_command(*words)
-        replies = pipeline.execute(raise_on_error=False)
-        context.replies.extend(from_redis(reply) for reply in replies)
-        for reply in replies:
-            if isinstance(reply, redis.ResponseError):
-                raise GearsError(str(reply))
 
 
 def log(message: str, level: str = "notice") -> None:
@@ -102,20 +80,89 @@ def flat_error(message: str) -> None:
     raise GearsFlatError(message)
 
 
+def config_get(key: str) -> str | None:
+    """An option of the user's own, set by RG.CONFIGSET."""
+    return current().worker.engine.options.users_own(key)
+
+
+def gears_config_get(key: str, default: Any = None) -> Any:
+    """An option of the user's own, or the default."""
+    value = config_get(key)
+    return default if value is None else value
+
+
+def hashtag() -> str:
+    """A tag that keeps a key on this shard."""
+    return HASHTAG
+
+
+def override_reply(value: object) -> None:  # noqa: ARG001
+    """Refused: a client's command is answered by Redis itself before a gear hears of it."""
+    raise GearsError("Can not get command ctx")
+
+
+def get_command() -> list[str]:
+    """Refused, as override_reply."""
+    raise GearsError("Can not get command ctx")
+
+
+def call_next(*arguments: object) -> None:  # noqa: ARG001
+    """Refused: there are no command hooks outside the server process."""
+    raise GearsError("Can not get CommandHook ctx")
+
+
+def is_async_allow() -> bool:
+    """Whether the running code may wait for a future."""
+    context = current()
+    return context.execution is not None and context.script is None
+
+
+def is_in_atomic_block() -> bool:
+    """Whether the running code is inside `with atomic():`."""
+    return current().atomic is not None
+
+
+def register_timer(seconds: float, function: Callable[[], Any], key: str | None = None) -> None:
+    """Call a function every so many seconds until it raises; with a key, for as long as the key exists."""
+    if not callable(function):
+        raise GearsError("callback argument must be a function")
+    current().worker.engine.timers.start(float(seconds), function, key)
+
+
+NAMES: dict[str, Any] = {
+    "ConfigGet": config_get,
+    "GB": GearsBuilder,
+    "GearsBuilder": GearsBuilder,
+    "GearsConfigGet": gears_config_get,
+    "GearsFuture": GearsFuture,
+    "Log": log,
+    "asyncio": asyncio,
+    "atomic": atomic,
+    "call_next": call_next,
+    "configGet": config_get,
+    "copy": copy,
+    "createFuture": create_future,
+    "execute": execute,
+    "flat_error": flat_error,
+    "gearsConfigGet": gears_config_get,
+    "gearsCtx": GearsBuilder,
+    "gearsFuture": GearsFuture,
+    "get_command": get_command,
+    "hashtag": hashtag,
+    "isAsyncAllow": is_async_allow,
+    "isInAtomicBlock": is_in_atomic_block,
+    "log": log,
+    "override_reply": override_reply,
+    "registerTE": register_timer,
+    "runCoroutine": run_coroutine,
+    "setFutureException": set_future_exception,
+    "setFutureResults": set_future_results,
+}
+"""What every script finds."""
+
+
 def script_globals() -> dict[str, Any]:
     """A fresh globals dict for a script."""
     import redisgears  # type: ignore[import-not-found]
 
-    return {
-        "__name__": "not_main",
-        "GearsBuilder": GearsBuilder,
-        "GB": GearsBuilder,
-        "asyncio": asyncio,
-        "atomic": atomic,
-        "copy": copy,
-        "execute": execute,
-        "flat_error": flat_error,
-        "log": log,
-        "redisgears": redisgears,
-        "rg": redisgears,
-    }
+    return {"__name__": "not_main", "redisgears": redisgears, "rg": redisgears, **NAMES}

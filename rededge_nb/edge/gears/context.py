@@ -1,19 +1,22 @@
-"""What gear code runs in: the worker, and the script or execution it belongs to, one for each thread."""
+"""What gear code runs in: the worker, and the script or execution it belongs to."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import redis
+
 from rededge_nb.edge.gears.errors import GearsError
 
 if TYPE_CHECKING:
-    import redis
-
     from rededge_nb.edge.gears.executions import Run
+    from rededge_nb.edge.gears.futures import GearsFuture
+    from rededge_nb.edge.gears.live import LiveExecution
     from rededge_nb.edge.gears.registrations import Draft
     from rededge_nb.edge.worker import Worker
 
@@ -25,6 +28,8 @@ class Script:
     session_id: str
     drafts: list[Draft] = field(default_factory=list)
     run: Run | None = None
+    ended: bool = False
+    """Whether the script is through: code that it left behind can no longer register."""
 
 
 @dataclass
@@ -34,30 +39,83 @@ class Context:
     worker: Worker
     script: Script | None = None
     """The script being executed; None inside an execution."""
-    queued: list[tuple[Any, ...]] | None = None
-    """Commands held back by an open atomic block."""
-    replies: list[Any] = field(default_factory=list)
-    """Replies to the commands of the last atomic block, empty until it has ended."""
-    client: redis.Redis = field(init=False)
-    """A client whose replies are left as they come."""
+    session_id: str | None = None
+    execution: LiveExecution | None = None
+    atomic: Any = None
+    """The open atomic block."""
+    future: GearsFuture | None = None
+    """The future that the running step has created."""
+    futures_allowed: bool = True
+    """Whether the running step can wait for a future."""
+    _connection: redis.Connection | None = field(default=None, init=False)
+    _closed: bool = field(default=False, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
-    def __post_init__(self) -> None:
-        self.client = self.worker.engine.raw_client
+    def command(self, *words: Any) -> Any:
+        """Send a command on the context's own connection and give the reply as it comes.
+
+        Raises:
+            redis.RedisError: Redis answered with an error, or is away.
+        """
+        if self.execution is not None:
+            return self.execution.shielded(self._command, words)
+        return self._command(words)
+
+    def pipeline(self) -> Any:
+        """A transaction over the worker's client."""
+        return self.worker.engine.raw_client.pipeline(transaction=True)
+
+    def close(self) -> None:
+        """Give the connection back. Code that goes on in threads of its own takes one for each command."""
+        with self._lock:
+            self._closed = True
+            self._release()
+
+    def _command(self, words: tuple[Any, ...]) -> Any:
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = self.worker.engine.connections.get_connection()
+            try:
+                connection.send_command(*words)
+                return connection.read_response()
+            except redis.ResponseError:
+                raise
+            except BaseException:
+                connection.disconnect()
+                self._release()
+                raise
+            finally:
+                if self._closed:
+                    self._release()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.worker.engine.connections.release(connection)
 
 
 _current: ContextVar[Context] = ContextVar("gears_context")
+_fallback: list[Context] = []
+
+
+def set_fallback(context: Context) -> None:
+    """The context of threads that gear code started by itself."""
+    _fallback[:] = [context]
 
 
 def current() -> Context:
     """The context of the running gear code.
 
     Raises:
-        GearsError: there is none, as in a thread that the gear started.
+        GearsError: there is none.
     """
-    try:
-        return _current.get()
-    except LookupError:
-        raise GearsError("this can be called only from gear code that RedisGears runs") from None
+    found = _current.get(None)
+    if found is not None:
+        return found
+    if _fallback:
+        return _fallback[0]
+    raise GearsError("this can be called only from gear code that RedisGears runs")
 
 
 @contextlib.contextmanager
@@ -68,3 +126,4 @@ def entered(context: Context) -> Iterator[Context]:
         yield context
     finally:
         _current.reset(token)
+        context.close()

@@ -3,161 +3,225 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears import modules, registrations
+from rededge_nb.edge.gears import modules, redisgears_module, registrations, statistics
 from rededge_nb.edge.gears.api import script_globals
-from rededge_nb.edge.gears.context import Context, Script, entered
-from rededge_nb.edge.gears.errors import SCRIPT_FILE_NAME, GearsError, error_text
-from rededge_nb.edge.gears.executions import ExecutionIds, Outcome, Run, fields_of, run_chain, save_unblocking
+from rededge_nb.edge.gears.context import Context, Script, current, entered, set_fallback
+from rededge_nb.edge.gears.errors import (
+    SCRIPT_FILE_NAME,
+    ExecutionAbortedError,
+    GearsError,
+    GearsForceStopped,
+    error_text,
+)
+from rededge_nb.edge.gears.executions import (
+    ExecutionIds,
+    Manner,
+    Outcome,
+    Run,
+    describe_steps,
+    fields_of,
+    run_chain,
+    save_unregistered,
+)
+from rededge_nb.edge.gears.futures import Slots
 from rededge_nb.edge.gears.leases import Leases
+from rededge_nb.edge.gears.live import LiveExecution, LiveExecutions
+from rededge_nb.edge.gears.options import DEFAULTS, Options
+from rededge_nb.edge.gears.profiles import Profiles
 from rededge_nb.edge.gears.readers import READERS
-from rededge_nb.edge.gears.registrations import Session
-from rededge_nb.edge.gears.stream_runner import StreamRunner
+from rededge_nb.edge.gears.registrations import Draft, Session
+from rededge_nb.edge.gears.runners import Runners
+from rededge_nb.edge.gears.timers import Timers
 
 if TYPE_CHECKING:
     from rededge_nb.edge.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-STOP_TIMEOUT = 8.0
-"""Seconds that a batch in hand may take to end when its registration goes or the worker stops."""
+Result = TypeVar("Result")
 
 
 class Engine:
-    """Executes scripts and keeps a runner for every registration."""
+    """Executes scripts and chains, and keeps what runs them."""
 
     def __init__(self, worker: Worker) -> None:
         modules.install()
+        redisgears_module.install()
         self._worker = worker
         self.raw_client = client_from_url(worker.url, name="rededge-worker-gears")
         self.raw_client.response_callbacks.clear()
+        self.connections = client_from_url(worker.url, name="rededge-worker-gears").connection_pool
+        """Where gear code has its connections from."""
         self.leases = Leases(self.raw_client, worker.id)
         self.execution_ids = ExecutionIds(self.raw_client)
-        self._runners: dict[str, StreamRunner] = {}
-        self._version: bytes | None = None
-        self._lock = threading.RLock()
+        self.options = Options(self.raw_client)
+        self.live = LiveExecutions()
+        self.slots = Slots(int(DEFAULTS["ExecutionThreads"]))
+        self.profiles = Profiles()
+        self.timers = Timers(worker)
+        self.runners = Runners(worker)
+        set_fallback(Context(worker))
 
     def next_registration_id(self) -> str:
         """A new registration's id."""
         return registrations.next_registration_id(self.raw_client)
 
-    def follow_changes(self) -> None:
-        """Run what other workers registered, and no longer what they unregistered; called a few times a second."""
-        if self.raw_client.execute_command("GET", registrations.VERSION_KEY) != self._version:
-            self.synchronize()
+    def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
+        """An execution that has not begun."""
+        return LiveExecution(self.execution_ids.next(), registration_id, steps)
 
-    def stop(self) -> None:
-        """Stop all runners after the batches they have in hand."""
-        with self._lock:
-            self._stop_runners(tuple(self._runners))
+    def keep_house(self) -> None:
+        """Follow what others changed; called a few times a second."""
+        self.runners.follow_changes()
+        self.timers.follow()
 
-    def busy(self, registration_id: str) -> bool:
-        """Whether this worker has a batch of the registration in hand."""
-        runner = self._runners.get(registration_id)
-        return runner is not None and runner.busy
+    def summary(self) -> dict[str, Any]:
+        """The executions that go on here, for other workers to see."""
+        return {
+            execution.id: {
+                "status": execution.status,
+                "registration": execution.registration_id,
+                "steps": describe_steps(execution.steps),
+            }
+            for execution in self.live.all()
+        }
 
-    def execute_script(self, source: str, session_id: str) -> Script:
+    def execute_script(self, source: str, session_id: str, execution: LiveExecution) -> Script:
         """Execute a gear script; what it asked for is returned, and nothing of it has begun.
 
         Raises:
             GearsError: the script raised; the text is what RedisGears answers.
         """
         script = Script(session_id)
-        with entered(Context(self._worker, script)):
-            try:
-                exec(compile(source, SCRIPT_FILE_NAME, "exec"), script_globals())  # noqa: S102 - the user's own gear
-            except (redis.ConnectionError, redis.BusyLoadingError):
-                raise
-            except (Exception, SystemExit) as error:
-                raise GearsError(error_text(error)) from error
-        return script
-
-    def register(self, script: Script, description: str | None, replaces: Session | None) -> None:
-        """Store a script's registrations, in place of a session if one is given, and start running them."""
-        registrations.save_session(self.raw_client, script.session_id, description, script.drafts, replaces=replaces)
-        self.synchronize()
-
-    def run(self, run: Run) -> Outcome:
-        """Carry out, in this thread, what a script asked for."""
-        with entered(Context(self._worker)):
-            return run_chain(self._records(run), run.steps)
-
-    def run_unblocking(self, run: Run) -> str:
-        """Run in a thread of its own; returns the execution's id at once."""
-        execution_id = self.execution_ids.next()
-        running = fields_of(execution_id, "running", self._worker.id, None, run.steps)
-        save_unblocking(self.raw_client, running, new=True)
+        context = Context(self._worker, script, session_id, execution)
 
         def work() -> None:
+            exec(compile(source, SCRIPT_FILE_NAME, "exec"), script_globals())  # noqa: S102 - the user's own gear
+
+        with entered(context):
             try:
-                outcome = self.run(run)
-            except redis.RedisError as error:
-                outcome = Outcome(errors=[str(error)])
-            try:
-                done = fields_of(execution_id, "done", self._worker.id, outcome, run.steps)
-                save_unblocking(self.raw_client, done, new=False)
-            except redis.RedisError:
-                logger.exception("the outcome of execution %s could not be stored", execution_id)
+                execution.perform(work)
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                raise
+            except ExecutionAbortedError:
+                raise GearsError("execution aborted") from None
+            except (Exception, SystemExit) as error:
+                raise GearsError(error_text(error, with_traceback=self._manner().tracebacks)) from error
+            finally:
+                script.ended = True
+        return script
 
-        threading.Thread(target=work, name=f"execution-{execution_id}", daemon=True).start()
-        return execution_id
+    def execute(
+        self,
+        context: Context,
+        draft: Draft,
+        records: Callable[[], Iterable[Any]],
+        execution: LiveExecution | None = None,
+    ) -> tuple[str, Outcome]:
+        """Carry out one execution of a registration in this thread; gives its id and how it went."""
+        execution = execution or self.new_execution(draft.id, draft.steps)
+        context.execution, context.future = execution, None
+        with self.live.hold(execution):
+            outcome = self._perform(context, execution, records, draft.steps)
+            execution.end(outcome.status)
+        return execution.id, outcome
 
-    def synchronize(self) -> None:
-        """Run exactly what is registered now."""
-        with self._lock:
-            version = self.raw_client.execute_command("GET", registrations.VERSION_KEY)
-            sessions = registrations.load_sessions(self.raw_client)
-            paused = registrations.load_paused(self.raw_client)
-            wanted = {
-                found.id: session
-                for session in sessions.values()
-                for found in session.registrations
-                if found.id not in paused
-            }
-            self._stop_runners([registration_id for registration_id in self._runners if registration_id not in wanted])
-            code: dict[str, Any] = {}
-            for registration_id, session in wanted.items():
-                if registration_id in self._runners:
-                    continue
+    def run(self, execution: LiveExecution, run: Run, session_id: str | None) -> Outcome:
+        """Carry out, in this thread, what a script asked for."""
+        context = Context(self._worker, session_id=session_id, execution=execution)
+        execution.steps = run.steps
+        reader = READERS[run.reader].run
+        if reader is None:
+            raise GearsError("Given reader do not support run or not exists")
+        with entered(context), self.live.hold(execution):
+            records = partial(reader, context.command, run.argument, run.keywords)
+            outcome = self._perform(context, execution, records, run.steps)
+            execution.end(outcome.status)
+        if not run.future.cancelled():
+            run.future.set_result([outcome.results, outcome.errors])
+        return outcome
+
+    def run_unblocking(self, run: Run, session_id: str | None) -> str:
+        """Run in a thread of its own, as soon as there is a place for it; returns the execution's id at once."""
+        execution = self.new_execution(steps=run.steps)
+        keep = self.options.number("MaxExecutions")
+        created = fields_of(execution.id, "created", self._worker.id, None, run.steps)
+        save_unregistered(self.raw_client, created, new=True, keep=keep)
+
+        def work() -> None:
+            with self.live.hold(execution):
                 try:
-                    if session.id not in code:
-                        code[session.id] = registrations.load_code(self.raw_client, session)
-                    self._start_runner(code[session.id][registration_id])
-                except redis.ConnectionError:
-                    raise
-                except Exception as error:
-                    # code that cannot be loaded here must not keep the other registrations from running
-                    logger.exception("registration %s of session %s cannot run", registration_id, session.id)
-                    self.raw_client.execute_command(
-                        "HSET", registrations.statistics_key(registration_id), "last_error", str(error)
-                    )
-            self._version = version
-
-    def _start_runner(self, draft: registrations.Draft) -> None:
-        if draft.on_registered is not None:
-            with entered(Context(self._worker)):
+                    with self.slots.taken(execution):
+                        outcome = self.run(execution, run, session_id)
+                except ExecutionAbortedError:
+                    outcome = Outcome(status="aborted")
+                    run.future.set_exception(GearsError("execution aborted"))
+                except redis.RedisError as error:
+                    outcome = Outcome(errors=[str(error)])
+                    run.future.set_exception(GearsError(str(error)))
                 try:
-                    draft.on_registered()
-                except (Exception, SystemExit):
-                    logger.exception("onRegistered of registration %s", draft.id)
-        self._runners[draft.id] = StreamRunner(self._worker, draft)
+                    ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
+                    save_unregistered(self.raw_client, ended, new=False, keep=keep)
+                except redis.RedisError:
+                    logger.exception("the outcome of execution %s could not be stored", execution.id)
 
-    def _stop_runners(self, registration_ids: Any) -> None:
-        for registration_id in registration_ids:
-            if not self._runners.pop(registration_id).stop(STOP_TIMEOUT):
-                logger.warning("registration %s: its batch has not ended in %.0f s", registration_id, STOP_TIMEOUT)
+        threading.Thread(target=work, name=f"execution-{execution.id}", daemon=True).start()
+        return execution.id
 
-    def _records(self, run: Run) -> Iterator[Any]:
-        return READERS[run.reader].run(self.raw_client, run.argument, run.keywords)
+    def run_nested(self, run: Run) -> None:
+        """Run what code inside an execution asked for; its future gets the outcome."""
+        self.run_unblocking(run, current().session_id)
 
+    def register(
+        self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]
+    ) -> None:
+        """Store a script's registrations, in place of a session if one is picked, and start running them."""
+        registrations.save_session(self.raw_client, session, drafts, replaced)
+        self.runners.synchronize(ready=True)
 
-def new_session_id() -> str:
-    """An id for a session that was given none."""
-    return secrets.token_hex(20)
+    def pause(self, registration_id: str, reason: str | None = None) -> None:
+        """Pause a registration from inside its own runner, which ends by itself."""
+        self.runners.forget(registration_id)
+        registrations.set_paused(self.raw_client, [registration_id], paused=True)
+        if reason is not None:
+            logger.error("registration %s: %s", registration_id, reason)
+            self.report(registration_id, reason)
+
+    def report(self, registration_id: str, reason: str) -> None:
+        """Show in lastError what keeps a registration from running."""
+        statistics.report(self.raw_client, registration_id, reason)
+
+    def _perform(
+        self,
+        context: Context,
+        execution: LiveExecution,
+        records: Callable[[], Iterable[Any]],
+        steps: tuple[Any, ...],
+    ) -> Outcome:
+        manner, session_id = self._manner(), context.session_id
+
+        def work() -> Outcome:
+            if manner.profile and session_id is not None:
+                return self.profiles.run(session_id, lambda: run_chain(records, steps, manner))
+            return run_chain(records, steps, manner)
+
+        try:
+            return execution.perform(work)
+        except ExecutionAbortedError:
+            return Outcome(status="aborted")
+        except GearsForceStopped as error:  # it struck before the first step, or after the last
+            return Outcome(errors=[error_text(error, with_traceback=manner.tracebacks)])
+
+    def _manner(self) -> Manner:
+        return Manner(
+            tracebacks=bool(self.options.number("PythonAttemptTraceback")),
+            profile=bool(self.options.number("ProfileExecutions")),
+        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from types import TracebackType
+from pathlib import Path
 
 SCRIPT_FILE_NAME = "<string>"
 """File name of gear code in tracebacks."""
+PACKAGE = str(Path(__file__).parents[2])
+"""Folder whose frames no script's author wants to see."""
 
 
 class GearsError(Exception):
@@ -17,17 +19,37 @@ class GearsFlatError(Exception):
     """What flat_error() raises: reported by its message alone, without a traceback."""
 
 
+class GearsForceStopped(Exception):  # noqa: N818 - RedisGears' name
+    """`gears.forcestopped`: raised inside gear code, again and again until it ends, by RG.ABORTEXECUTION."""
+
+
+class ExecutionAbortedError(BaseException):
+    """Ends an execution that waited for a future when it was aborted; gear code never sees it."""
+
+
 GearsError.__module__, GearsError.__qualname__, GearsError.__name__ = "gears", "error", "error"
+GearsForceStopped.__module__, GearsForceStopped.__qualname__ = "gears", "forcestopped"
+GearsForceStopped.__name__ = "forcestopped"
 
 
-def error_text(error: BaseException) -> str:
+def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
     """The error as it stands in replies and in lastError: the repr of the traceback's lines, on one line.
 
-    The frames of this package are left out: a script's author sees the script's own.
+    The frames of this package are left out: a script's author sees the script's own. Without a traceback (option
+    PythonAttemptTraceback 0) it is the error's type and value.
     """
     if isinstance(error, GearsFlatError):
         return str(error)
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != SCRIPT_FILE_NAME:
-        frames = frames.tb_next
-    return str(traceback.format_exception(type(error), error, frames))
+    if not with_traceback:
+        return f"Error type: {type(error)}, Value: {error}"
+    described = traceback.TracebackException.from_exception(error)
+    _hide_own_frames(described)
+    return str(list(described.format()))
+
+
+def _hide_own_frames(described: traceback.TracebackException | None) -> None:
+    while described is not None:
+        shown = [frame for frame in described.stack if not frame.filename.startswith(PACKAGE)]
+        described.stack = traceback.StackSummary.from_list(shown)
+        _hide_own_frames(described.__cause__)
+        described = described.__context__

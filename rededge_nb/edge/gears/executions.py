@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
 
-from rededge_nb.edge.gears.errors import error_text
+from rededge_nb.edge.gears.errors import ExecutionAbortedError, error_text
+from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
-from rededge_nb.edge.gears.registrations import KEPT_EXECUTIONS, SHARD_ID, executions_key
+from rededge_nb.edge.gears.registrations import SHARD_ID, registration_keys
 from rededge_nb.edge.gears.values import to_reply
 from rededge_nb.edge.resp import encode
 
 NEXT_EXECUTION_KEY = "rededge:gears:next_execution"
 EXECUTIONS_KEY = "rededge:gears:executions"
-"""List of the ids of executions that RG.PYEXECUTE … UNBLOCKING started, oldest first."""
-MAX_EXECUTIONS = 1_000
-"""Executions remembered in that list."""
+"""List of the ids of executions that no registration began, oldest first."""
 MAX_RESULTS_BYTES = 256 * 1024
-"""Results of a registered execution that are larger than this are not remembered, only counted."""
+"""Results of an execution that are larger than this are not remembered, only counted."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,34 @@ class Run:
     argument: Any
     keywords: dict[str, Any]
     steps: tuple[Step, ...]
+    future: Future[Any]
+    """Gets `[[results], [errors]]`."""
 
 
 @dataclass
 class Outcome:
     """How a chain ended: the results it gave and the texts of its errors."""
 
+    status: str = "done"
     results: list[Any] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     milliseconds: int = 0
+    step_milliseconds: list[int] | None = None
 
     def reply(self) -> list[Any]:
         """The outcome as RG.PYEXECUTE and RG.GETRESULTS give it."""
         return [[to_reply(result) for result in self.results], list(self.errors)]
 
 
-def run_chain(records: Iterable[Any], steps: Iterable[Step]) -> Outcome:
+@dataclass(frozen=True)
+class Manner:
+    """How chains are run: what the options say."""
+
+    tracebacks: bool = True
+    profile: bool = False
+
+
+def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], manner: Manner) -> Outcome:
     """Pull the records through the steps. The first error ends it; the results so far are kept.
 
     Raises:
@@ -57,14 +69,21 @@ def run_chain(records: Iterable[Any], steps: Iterable[Step]) -> Outcome:
     """
     outcome = Outcome()
     started = time.monotonic()
+    times = [0.0] * len(steps) if manner.profile else None
     try:
-        for record in chain(records, steps):
+        for record in chain(records(), steps, times):
             outcome.results.append(record)
     except (redis.ConnectionError, redis.BusyLoadingError):
         raise
+    except ExecutionAbortedError:
+        outcome.status = "aborted"
+    except FailedRecordError as error:
+        outcome.errors.append(str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a gear's error is its own; it is reported, not raised
-        outcome.errors.append(error_text(error))
+        outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)
+    if times is not None:
+        outcome.step_milliseconds = [round(seconds * 1000) for seconds in times]
     return outcome
 
 
@@ -82,7 +101,10 @@ class ExecutionIds:
         """A new execution's id."""
         with self._lock:
             if self._next == self._end:
-                self._end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self.BLOCK)
+                end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self.BLOCK)
+                if end <= self._end:  # FLUSHALL took the counter: ids keep growing all the same
+                    end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self._end - end + self.BLOCK)
+                self._end = end
                 self._next = self._end - self.BLOCK
             self._next += 1
             return f"{SHARD_ID}-{self._next - 1}"
@@ -93,8 +115,14 @@ def execution_key(execution_id: str) -> str:
     return f"rededge:gears:execution:{execution_id}"
 
 
+def describe_steps(steps: tuple[Step, ...], milliseconds: list[int] | None = None) -> list[Any]:
+    """The steps as RG.GETEXECUTION shows them: the last one first."""
+    durations = milliseconds or [0] * len(steps)
+    return [step.describe(duration) for step, duration in reversed(list(zip(steps, durations, strict=True)))]
+
+
 def fields_of(
-    execution_id: str, status: str, worker_id: str, outcome: Outcome | None, steps: Iterable[Step]
+    execution_id: str, status: str, worker_id: str, outcome: Outcome | None, steps: tuple[Step, ...]
 ) -> list[Any]:
     """An execution as flat fields, for a hash or a stream entry."""
     outcome_fields: list[Any] = []
@@ -108,24 +136,25 @@ def fields_of(
             "results", results, "result_count", len(outcome.results),
             "errors", json.dumps(errors), "milliseconds", outcome.milliseconds,
         ]  # fmt: skip
-    described = json.dumps([step.describe() for step in reversed(tuple(steps))])
+    described = json.dumps(describe_steps(steps, outcome.step_milliseconds if outcome else None))
     return ["id", execution_id, "status", status, "worker", worker_id, "steps", described, *outcome_fields]
 
 
-def queue_registered(pipeline: Any, registration_id: str, fields: list[Any]) -> None:
-    """Add to `pipeline` what remembers one execution of a registration."""
-    pipeline.execute_command("XADD", executions_key(registration_id), "MAXLEN", KEPT_EXECUTIONS, "*", *fields)
+def queue_registered(pipeline: Any, registration_id: str, fields: list[Any], *, keep: int) -> None:
+    """Add to `pipeline` what remembers one execution of a registration; the oldest beyond `keep` go."""
+    key = registration_keys(registration_id)["executions"]
+    pipeline.execute_command("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
-def save_unblocking(client: redis.Redis, fields: list[Any], *, new: bool) -> None:
-    """Remember an execution that was started UNBLOCKING; the oldest beyond MAX_EXECUTIONS go."""
+def save_unregistered(client: redis.Redis, fields: list[Any], *, new: bool, keep: int) -> None:
+    """Remember an execution that no registration began; the oldest beyond `keep` go."""
     execution_id = fields[1]
     pipeline = client.pipeline(transaction=True)
     pipeline.execute_command("HSET", execution_key(execution_id), *fields)
     if new:
         pipeline.execute_command("RPUSH", EXECUTIONS_KEY, execution_id)
     pipeline.execute()
-    while client.execute_command("LLEN", EXECUTIONS_KEY) > MAX_EXECUTIONS:
+    while client.execute_command("LLEN", EXECUTIONS_KEY) > keep:
         oldest = client.execute_command("LPOP", EXECUTIONS_KEY)
         if oldest is not None:
             client.execute_command("DEL", execution_key(oldest.decode()))
@@ -149,12 +178,18 @@ class Execution:
     errors: list[str]
     milliseconds: int
 
+    def with_status(self, status: str) -> Execution:
+        """The same in another status."""
+        return replace(self, status=status)
+
 
 def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dict[str, Execution]:
     """All remembered executions, by id."""
     found: dict[str, Execution] = {}
     for registration_id in registration_ids:
-        for entry_id, flat in client.execute_command("XRANGE", executions_key(registration_id), "-", "+"):
+        for entry_id, flat in client.execute_command(
+            "XRANGE", registration_keys(registration_id)["executions"], "-", "+"
+        ):
             execution = _from_fields(flat, registration_id, entry_id.decode())
             found[execution.id] = execution
     for execution_id in client.execute_command("LRANGE", EXECUTIONS_KEY, 0, -1):
@@ -168,7 +203,7 @@ def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dic
 def drop_execution(client: redis.Redis, execution: Execution) -> None:
     """Forget an execution."""
     if execution.registration_id is not None:
-        client.execute_command("XDEL", executions_key(execution.registration_id), execution.entry_id)
+        client.execute_command("XDEL", registration_keys(execution.registration_id)["executions"], execution.entry_id)
         return
     pipeline = client.pipeline(transaction=True)
     pipeline.execute_command("LREM", EXECUTIONS_KEY, 0, execution.id)

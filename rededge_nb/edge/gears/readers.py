@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from rededge_nb.edge.gears.errors import GearsError
-from rededge_nb.edge.gears.values import text_or_bytes
+from rededge_nb.edge.gears.register_arguments import RegisterRequest, commands, keys, stream
+from rededge_nb.edge.gears.values import from_redis, text_or_bytes
 
 PAGE = 100
 """Entries that a run over a stream reads at a time."""
-FAILURE_POLICIES = ("continue", "abort", "retry")
+SCAN_COUNT = 1_000
+"""Keys that a run over keys asks for at a time."""
+INTERNAL_PREFIX = "rededge:"
+"""Keys in which this package keeps what it knows: no reader shows them unless they are asked for by name."""
+READ_KEY = """
+-- TYPE of a key that is not there is an event, keymiss, which would raise the next execution; OBJECT is none
+if not redis.call('OBJECT', 'ENCODING', KEYS[1]) then return {'none'} end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if ARGV[1] == '1' then
+  if kind == 'string' then return {kind, redis.call('GET', KEYS[1])} end
+  if kind == 'hash' then return {kind, redis.call('HGETALL', KEYS[1])} end
+  if kind == 'list' then return {kind, redis.call('LRANGE', KEYS[1], 0, -1)} end
+end
+return {kind}
+"""
+"""A key's type in Redis' words, `none` where there is no such key, and with '1' its value, in one step."""
+PLAIN_TYPES = ("string", "hash", "list", "set", "zset")
+
+Command = Callable[..., Any]
+"""Sends one command and gives its reply as it comes."""
 
 
 class StreamRecord(dict[str, Any]):
@@ -34,11 +53,11 @@ def stream_record(key: str, entry_id: bytes, fields: dict[bytes, bytes] | list[b
     return StreamRecord(id=entry_id.decode(), key=key, value=value)
 
 
-def read_stream(client: redis.Redis, key: str, *, from_id: str = "0-0") -> Iterator[StreamRecord]:
+def read_stream(command: Command, key: str, *, from_id: str = "0-0") -> Iterator[StreamRecord]:
     """The entries of one stream after `from_id`, oldest first."""
     start = from_id
     while True:
-        entries = client.execute_command("XRANGE", key, f"({start}", "+", "COUNT", PAGE)
+        entries = command("XRANGE", key, f"({start}", "+", "COUNT", PAGE)
         for entry_id, fields in entries:
             yield stream_record(key, entry_id, fields)
             start = entry_id.decode()
@@ -46,44 +65,99 @@ def read_stream(client: redis.Redis, key: str, *, from_id: str = "0-0") -> Itera
             return
 
 
+def key_type(command: Command, key: bytes) -> str:
+    """A key's type as `keyTypes` names it."""
+    kind: str = command("EVAL", READ_KEY, 1, key, 0)[0].decode()
+    return "empty" if kind == "none" else kind if kind in (*PLAIN_TYPES, "stream") else "module"
+
+
+def key_record(command: Command, key: bytes, *, event: str | None, read_value: bool) -> dict[str, Any]:
+    """The record that the first step gets for a key."""
+    record: dict[str, Any] = {"key": text_or_bytes(key)}
+    if not read_value:
+        return record | {"event": event}
+    kind, *values = command("EVAL", READ_KEY, 1, key, 1)
+    value: Any = from_redis(values[0]) if values else None
+    if kind == b"hash":
+        value = dict(zip(value[::2], value[1::2], strict=True))
+    name = kind.decode()
+    shown = {"none": "empty", "stream": "unknown"}.get(name, name if name in PLAIN_TYPES else "module")
+    return record | {"value": value, "type": shown, "event": event}
+
+
+def scan_keys(command: Command, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
+    """The keys that fit a glob, each once."""
+    seen: set[bytes] = set()
+    cursor = b"0"
+    while True:
+        cursor, page = command("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+        for key in page:
+            if key not in seen and (not key.startswith(INTERNAL_PREFIX.encode()) or INTERNAL_PREFIX in pattern):
+                seen.add(key)
+                yield key
+        if cursor == b"0":
+            return
+
+
 @dataclass(frozen=True)
 class Reader:
     """What a builder may do with a reader."""
 
-    run: Callable[[redis.Redis, Any, dict[str, Any]], Iterator[Any]]
-    """Gives the records of a run: client, first argument, keyword arguments."""
-    register_arguments: Callable[[str, str, dict[str, Any]], dict[str, Any]]
-    """Checks a registration's arguments: prefix, mode, keyword arguments; gives them in full."""
+    run: Callable[[Command, Any, dict[str, Any]], Iterator[Any]] | None = None
+    """Gives the records of a run: how to send commands, first argument, keyword arguments."""
+    register: Callable[[RegisterRequest], dict[str, Any]] | None = None
+    """Checks a registration's arguments and gives them in full."""
+    check_argument: Callable[[Any], Any] = lambda argument: argument
+    """Checks the first argument of a run."""
 
 
-def _run_stream(client: redis.Redis, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
-    return read_stream(client, str(argument), from_id=str(keywords.get("fromId", "0-0")))
+def _run_keys(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    read_value, pattern = keywords.get("readValue", True), str(argument)
+    keys_found = [pattern.encode()] if keywords.get("noScan") else scan_keys(command, pattern)
+    for key in keys_found:
+        yield key_record(command, key, event=None, read_value=read_value)
 
 
-def _register_stream(prefix: str, mode: str, keywords: dict[str, Any]) -> dict[str, Any]:
-    policy = str(keywords.get("onFailedPolicy", "continue")).lower()
-    if policy not in FAILURE_POLICIES:
-        raise GearsError("onFailedPolicy must be Continue/Abort/Retry")
-    if mode == "sync":
-        raise GearsError("ExecutionMode sync is not possible here: gears run outside the Redis process, use async")
-    trim = keywords.get("trimStream", True)
-    if not isinstance(trim, bool):
-        raise GearsError("trimStream argument must be a boolean")
-    return {
-        "batchSize": _number(keywords, "batch", 1, minimum=1),
-        "durationMS": _number(keywords, "duration", 0),
-        "stream": prefix,
-        "trimStream": int(trim),
-        "onFailedPolicy": policy,
-        "retryInterval": _number(keywords, "onFailedRetryInterval", 1),
-    }
+def _run_keys_only(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    pattern, exact = str(argument), bool(keywords.get("noScan"))
+    generator = keywords.get("patternGenerator")
+    if generator is not None:
+        pattern, exact = generator()
+    if exact:
+        if command("EXISTS", pattern):
+            yield pattern
+        return
+    for key in scan_keys(command, pattern, int(keywords.get("count", SCAN_COUNT))):
+        yield text_or_bytes(key)
 
 
-def _number(keywords: dict[str, Any], name: str, default: int, *, minimum: int = 0) -> int:
-    value = keywords.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise GearsError(f"{name} argument must be a number of at least {minimum}")
-    return value
+def _run_stream(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    return read_stream(command, str(argument), from_id=str(keywords.get("fromId", "0-0")))
 
 
-READERS: dict[str, Reader] = {"StreamReader": Reader(_run_stream, _register_stream)}
+def _run_python(_: Command, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
+    if inspect.isgeneratorfunction(argument):
+        yield from argument()
+        return
+    while True:
+        yield argument()
+
+
+def _run_shards(_: Command, __: Any, ___: dict[str, Any]) -> Iterator[Any]:
+    yield "1"
+
+
+def _a_function(argument: Any) -> Any:
+    if not callable(argument):
+        raise GearsError("pyreader argument must be a function")
+    return argument
+
+
+READERS: dict[str, Reader] = {
+    "KeysReader": Reader(_run_keys, keys),
+    "KeysOnlyReader": Reader(_run_keys_only),
+    "StreamReader": Reader(_run_stream, stream),
+    "PythonReader": Reader(_run_python, check_argument=_a_function),
+    "ShardsIDReader": Reader(_run_shards),
+    "CommandReader": Reader(register=commands),
+}

@@ -1,4 +1,4 @@
-"""Registrations: what a gear waits for and how it fared, and how both are kept in Redis.
+"""Registrations: what a gear waits for, and how that is kept in Redis.
 
 A session is what one RG.PYEXECUTE created: one globals dict and its registrations. Its description is JSON; its code,
 callbacks with the globals they use, is pickled by cloudpickle, as RedisGears does. Whoever may write these keys can
@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import cloudpickle
 import redis
 
+from rededge_nb.edge.gears import vault
 from rededge_nb.edge.gears.errors import GearsError
 from rededge_nb.edge.gears.operations import Step
 
 SESSIONS_KEY = "rededge:gears:sessions"
 """Hash of session id -> JSON description."""
 VERSION_KEY = "rededge:gears:version"
-"""Counter that grows with every change of the sessions; workers look at it."""
-PAUSED_KEY = "rededge:gears:paused"
-"""Set of the ids of paused registrations."""
+"""Number that grows with every change of the sessions; workers look at it. Where it is gone, so are the sessions'
+keys, and they are written anew from the vault."""
 NEXT_REGISTRATION_KEY = "rededge:gears:next_registration"
 SHARD_ID = "0" * 40
 """The shard id outside a cluster."""
-KEPT_EXECUTIONS = 100
-"""Executions remembered per registration."""
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -45,6 +44,7 @@ class Draft:
     arguments: dict[str, Any]
     steps: tuple[Step, ...]
     on_registered: Callable[[], Any] | None
+    on_unregistered: Callable[[], Any] | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Registration:
     description: str | None
     mode: str
     arguments: dict[str, Any]
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,21 @@ class Session:
     id: str
     description: str | None
     python: str
-    """Version of the Python that pickled the code."""
+    """Version, as major.minor, of the Python that pickled the code."""
+    requirements: tuple[str, ...]
     registrations: tuple[Registration, ...]
+
+    def json(self) -> bytes:
+        """The session as it is kept."""
+        return json.dumps(asdict(self)).encode()
+
+
+Sessions = dict[str, Session]
+
+
+def python_version() -> str:
+    """This Python, as far as pickled code depends on it."""
+    return ".".join(platform.python_version_tuple()[:2])
 
 
 def checked_callback(callback: Callback) -> Callback:
@@ -94,32 +108,40 @@ def code_key(session_id: str) -> str:
     return f"rededge:gears:session:{session_id}:code"
 
 
-def statistics_key(registration_id: str) -> str:
-    """Key of a registration's counters."""
-    return f"rededge:gears:registration:{registration_id}:statistics"
+def registration_keys(registration_id: str) -> dict[str, str]:
+    """Everything that is kept of a registration under keys of its own."""
+    names = ("statistics", "executions", "attempts", "workers")
+    return {name: f"rededge:gears:registration:{registration_id}:{name}" for name in names}
 
 
-def executions_key(registration_id: str) -> str:
-    """Key of the stream of a registration's last executions."""
-    return f"rededge:gears:registration:{registration_id}:executions"
+def current_version(client: redis.Redis) -> bytes:
+    """The version of the sessions, after they were written anew if FLUSHALL took them."""
+    version: bytes | None = client.execute_command("GET", VERSION_KEY)
+    return version if version is not None else _restore(client)
 
 
-def load_sessions(client: redis.Redis) -> dict[str, Session]:
+def load_sessions(client: redis.Redis) -> Sessions:
     """All sessions, by id."""
+    current_version(client)
     flat = client.execute_command("HGETALL", SESSIONS_KEY)
     return {name.decode(): _session_from_json(text) for name, text in zip(flat[::2], flat[1::2], strict=True)}
 
 
+def all_registrations(sessions: Sessions) -> list[Registration]:
+    """The registrations of all sessions."""
+    return [registration for session in sessions.values() for registration in session.registrations]
+
+
 def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
-    """A session's registrations with their callbacks, by id.
+    """A session's registrations with their callbacks, by id; one globals dict for all of them.
 
     Raises:
         GearsError: they were stored by another version of Python, or are gone.
     """
-    if session.python != platform.python_version():
+    if session.python != python_version():
         raise GearsError(
             f"session {session.id} was registered under Python {session.python}, and this worker runs "
-            f"{platform.python_version()}: register it again"
+            f"{python_version()}: register it again"
         )
     pickled = client.execute_command("GET", code_key(session.id))
     if pickled is None:
@@ -128,71 +150,134 @@ def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
     return {draft.id: draft for draft in drafts}
 
 
-def save_session(
-    client: redis.Redis, session_id: str, description: str | None, drafts: Iterable[Draft], *, replaces: Session | None
+def new_session(
+    session_id: str, description: str | None, requirements: Iterable[str], drafts: Iterable[Draft]
 ) -> Session:
-    """Store a session and its code in one step, in place of the one it replaces."""
-    drafts = tuple(drafts)
-    session = Session(
+    """The session that a script made."""
+    return Session(
         id=session_id,
         description=description,
-        python=platform.python_version(),
+        python=python_version(),
+        requirements=tuple(requirements),
         registrations=tuple(
             Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
             for draft in drafts
         ),
     )
-    pickled = cloudpickle.dumps(drafts)
-    pipeline = client.pipeline(transaction=True)
-    if replaces is not None:
-        _queue_removal(pipeline, replaces, replaces.registrations)
-    pipeline.execute_command("SET", code_key(session_id), pickled)
-    pipeline.execute_command("HSET", SESSIONS_KEY, session_id, json.dumps(asdict(session)))
-    pipeline.execute_command("INCR", VERSION_KEY)
-    pipeline.execute()
-    return session
 
 
-def remove_registration(client: redis.Redis, session: Session, registration: Registration) -> None:
-    """Remove one registration, and with the last one its session."""
-    kept = tuple(other for other in session.registrations if other != registration)
-    pipeline = client.pipeline(transaction=True)
-    if kept:
-        _queue_removal_of_one(pipeline, registration)
-        shrunk = Session(session.id, session.description, session.python, kept)
-        pipeline.execute_command("HSET", SESSIONS_KEY, session.id, json.dumps(asdict(shrunk)))
-    else:
-        _queue_removal(pipeline, session, (registration,))
-    pipeline.execute_command("INCR", VERSION_KEY)
-    pipeline.execute()
+def save_session(
+    client: redis.Redis, session: Session, drafts: Iterable[Draft], replaced: Callable[[Sessions], Session | None]
+) -> None:
+    """Store a session and its code in one step, in place of the one that `replaced` picks, or refuses to pick."""
+    pickled = cloudpickle.dumps(tuple(drafts))
+
+    def edit(sessions: Sessions) -> Sessions:
+        gone = replaced(sessions)
+        kept = {name: other for name, other in sessions.items() if gone is None or name != gone.id}
+        return kept | {session.id: session}
+
+    _change(client, edit, {session.id: pickled})
 
 
-def load_paused(client: redis.Redis) -> set[str]:
-    """Ids of the paused registrations."""
-    return {registration_id.decode() for registration_id in client.execute_command("SMEMBERS", PAUSED_KEY)}
+def remove_registration(client: redis.Redis, registration_id: str) -> bool:
+    """Remove one registration, and with the last one its session; False if there is none of that id."""
+    found = False
+
+    def edit(sessions: Sessions) -> Sessions:
+        nonlocal found
+        edited = {}
+        for name, session in sessions.items():
+            kept = tuple(other for other in session.registrations if other.id != registration_id)
+            found = found or len(kept) < len(session.registrations)
+            if kept:
+                edited[name] = replace(session, registrations=kept)
+        return edited
+
+    _change(client, edit, {})
+    return found
 
 
 def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: bool) -> None:
     """Pause registrations, or let them go on, all in one step."""
-    pipeline = client.pipeline(transaction=True)
-    pipeline.execute_command("SADD" if paused else "SREM", PAUSED_KEY, *registration_ids)
-    pipeline.execute_command("INCR", VERSION_KEY)
-    pipeline.execute()
+    ids = set(registration_ids)
+
+    def edit(sessions: Sessions) -> Sessions:
+        return {
+            name: replace(
+                session,
+                registrations=tuple(
+                    replace(registration, paused=paused) if registration.id in ids else registration
+                    for registration in session.registrations
+                ),
+            )
+            for name, session in sessions.items()
+        }
+
+    _change(client, edit, {})
 
 
-def _queue_removal(pipeline: Any, session: Session, registrations: Iterable[Registration]) -> None:
-    pipeline.execute_command("HDEL", SESSIONS_KEY, session.id)
-    pipeline.execute_command("DEL", code_key(session.id))
-    for registration in registrations:
-        _queue_removal_of_one(pipeline, registration)
+def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dict[str, bytes]) -> None:
+    """Replace the sessions by what `edit` makes of them, in one step, whatever others do meanwhile."""
+    while True:
+        before = load_sessions(client)
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.watch(VERSION_KEY)
+            if load_sessions(client) != before:
+                continue
+            after = edit(before)
+            gone = {one.id for one in all_registrations(before)} - {one.id for one in all_registrations(after)}
+            changed = {name: one for name, one in after.items() if one != before.get(name) or name in code}
+            pickled = {name: code.get(name) or client.execute_command("GET", code_key(name)) for name in changed}
+            pipeline.multi()
+            for name in before.keys() - after.keys():
+                pipeline.execute_command("HDEL", SESSIONS_KEY, name)
+                pipeline.execute_command("DEL", code_key(name))
+                vault.queue_removal(pipeline, name)
+            for name, session in changed.items():
+                _queue_session(pipeline, session, pickled[name])
+                vault.queue_store(pipeline, name, session.json(), pickled[name])
+            for registration_id in gone:
+                pipeline.execute_command("DEL", *registration_keys(registration_id).values())
+            pipeline.execute_command("INCR", VERSION_KEY)
+            try:
+                pipeline.execute()
+            except redis.WatchError:
+                continue
+            return
 
 
-def _queue_removal_of_one(pipeline: Any, registration: Registration) -> None:
-    pipeline.execute_command("DEL", statistics_key(registration.id), executions_key(registration.id))
-    pipeline.execute_command("SREM", PAUSED_KEY, registration.id)
+def _restore(client: redis.Redis) -> bytes:
+    """Write the sessions' keys from the vault; whoever else does it at the same time does it alone."""
+    kept = [(_session_from_json(description), code) for description, code in vault.load_all(client)]
+    numbers = [int(one.id.rpartition("-")[2]) for session, _ in kept for one in session.registrations]
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.watch(VERSION_KEY)
+        version: bytes | None = client.execute_command("GET", VERSION_KEY)
+        if version is not None:
+            return version
+        # milliseconds, so that it never comes back to a number that was there before
+        version = str(int(time.time() * 1000)).encode()
+        pipeline.multi()
+        for session, code in kept:
+            _queue_session(pipeline, session, code)
+        if numbers:
+            pipeline.execute_command("SET", NEXT_REGISTRATION_KEY, max(numbers) + 1)
+        pipeline.execute_command("SET", VERSION_KEY, version)
+        try:
+            pipeline.execute()
+        except redis.WatchError:
+            return current_version(client)
+    return version
+
+
+def _queue_session(pipeline: Any, session: Session, code: bytes) -> None:
+    pipeline.execute_command("SET", code_key(session.id), code)
+    pipeline.execute_command("HSET", SESSIONS_KEY, session.id, session.json())
 
 
 def _session_from_json(text: bytes) -> Session:
     fields = json.loads(text)
     fields["registrations"] = tuple(Registration(**registration) for registration in fields["registrations"])
+    fields["requirements"] = tuple(fields.get("requirements", ()))
     return Session(**fields)

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
-from rededge_nb.edge.gears.executions import Outcome, fields_of, queue_registered, run_chain
+from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
+from rededge_nb.edge.gears.errors import GearsForceStopped
+from rededge_nb.edge.gears.executions import Outcome, fields_of, queue_registered
 from rededge_nb.edge.gears.readers import stream_record
-from rededge_nb.edge.gears.registrations import Draft, statistics_key
+from rededge_nb.edge.gears.registrations import Draft
 
 if TYPE_CHECKING:
     from rededge_nb.edge.worker import Worker
@@ -26,14 +29,30 @@ logger = logging.getLogger(__name__)
 
 GROUP = "__gears_consumer_group__"
 CONSUMER = "__gears_client__"
-BLOCK_MS = 500
-"""Longest wait in one read; a runner that is asked to stop notices within this."""
+BLOCK_MS = 250
+"""Longest wait in one read; a runner that is asked to stop, or to take over a stream, notices within this."""
 SCAN_INTERVAL = 1.0
 """Seconds between looks for new streams under a prefix."""
 PENDING_INTERVAL = 2.0
 """Seconds between looks for entries that were left pending by a worker that lost its lease after reading them."""
+PAUSE = "PAUSE"
+"""An error whose text begins so pauses the registration."""
 RETRY_DELAY = 0.2
 """Seconds before another try at a stream that another worker owns, or a server that is away."""
+
+UNREAD = """
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  if group[2] == ARGV[2] then
+    local last_delivered = group[8]
+    local entries = redis.call('XRANGE', KEYS[1], '(' .. last_delivered, '+', 'COUNT', ARGV[1])
+    local first, last = entries[1] or {''}, entries[#entries] or {''}
+    return {#entries, last_delivered, first[1], last[1]}
+  end
+end
+return redis.error_reply('NOGROUP no consumer group ' .. ARGV[2] .. ' on ' .. KEYS[1])
+"""
+"""How many entries the group has not read yet, at most so many; its last delivered id; the ids of the first and the
+last of them. Counted in the server: the entries, which may be pictures, need not travel for that."""
 
 Entries = list[tuple[bytes, list[bytes]]]
 
@@ -41,10 +60,11 @@ Entries = list[tuple[bytes, list[bytes]]]
 class StreamRunner:
     """A thread that runs one registration until stop()."""
 
-    def __init__(self, worker: Worker, draft: Draft) -> None:
+    def __init__(self, worker: Worker, draft: Draft, session_id: str) -> None:
         self.busy = False
         """Whether a batch is in hand."""
         self._worker = worker
+        self._leases = worker.engine.leases
         self._draft = draft
         self._arguments = draft.arguments
         self._client = client_from_url(worker.url, name="rededge-worker-streams")
@@ -55,6 +75,11 @@ class StreamRunner:
         self._scanned: tuple[float, list[str]] = (float("-inf"), [])
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
+        self._attempts = Attempts(self._client, worker, draft.id)
+        self._attempted: set[str] = set()
+        self._left_pending: set[bytes] = set()
+        self._leases.join(draft.id)
+        self._context = Context(worker, session_id=session_id)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -65,7 +90,7 @@ class StreamRunner:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        with entered(Context(self._worker)):
+        with entered(self._context):
             while not self._stopping.is_set() and not self._aborted:
                 try:
                     self._round()
@@ -78,34 +103,47 @@ class StreamRunner:
                         self._report(str(error))
                         self._stopping.wait(RETRY_DELAY)
                     self._prepared.clear()
+                except GearsForceStopped:  # it came too late for the execution that it was meant for
+                    self._prepared.clear()
                 except Exception:  # the thread must live on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
             try:
-                for stream in self._held:
-                    self._worker.engine.leases.release(stream)
+                for stream in tuple(self._held):
+                    self._release(stream)
+                self._leases.leave(self._draft.id)
             except redis.RedisError as error:
                 logger.info("leases of registration %s run out by themselves: %s", self._draft.id, error)
             self._client.close()
 
     def _round(self) -> None:
-        leases = self._worker.engine.leases
-        streams = [stream for stream in self._streams() if leases.acquire(stream)]
+        wanted = self._streams()
+        for stream in tuple(self._held):
+            if stream not in wanted or not self._leases.chosen(self._draft.id, stream):
+                self._release(stream)  # between two batches: nothing of it is in hand
+        streams = [stream for stream in wanted if self._leases.acquire(self._draft.id, stream)]
         self._held.update(streams)
         self._prepared.intersection_update(streams)
         if not streams:
             self._stopping.wait(RETRY_DELAY)
             return
-        for stream in streams:
-            if stream not in self._prepared and not self._prepare(stream):
-                return
+        ready = [stream for stream in streams if stream in self._prepared or self._prepare(stream)]
+        if not ready and len(streams) > 1:
+            self._stopping.wait(RETRY_DELAY)
+        if not ready or self._stopping.is_set() or self._aborted:
+            return
         self._look_for_pending()
-        wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(streams)
+        wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(ready)
         if wait_ms is None:
             return
-        for stream, entries in self._read(streams, ">", wait_ms):
-            if leases.owns(stream) and not self._execute(stream, entries):
+        for stream, entries in self._read(ready, ">", wait_ms):
+            if self._leases.owns(self._draft.id, stream) and not self._execute(stream, entries):
                 return
+
+    def _release(self, stream: str) -> None:
+        self._held.discard(stream)
+        self._prepared.discard(stream)
+        self._leases.release(self._draft.id, stream)
 
     def _look_for_pending(self) -> None:
         """Prepare a stream anew if it has pending entries: between two rounds none of them is in hand here."""
@@ -136,8 +174,9 @@ class StreamRunner:
     def _prepare(self, stream: str) -> bool:
         """Make the group and run over what is pending; False while there is no such stream, or after a failure."""
         if not self._client.execute_command("EXISTS", stream):
-            # wakes up with the first entry, and makes no key meanwhile
-            self._client.execute_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
+            if len(self._held) == 1:
+                # wakes up with the first entry, and makes no key meanwhile
+                self._client.execute_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
             return False
         try:
             self._client.execute_command("XGROUP", "CREATE", stream, GROUP, "0")
@@ -147,6 +186,8 @@ class StreamRunner:
         pending = self._read([stream], "0", None, count=self._arguments["batchSize"])
         entries = pending[0][1] if pending else []
         while True:
+            if entries and not self._may_try(stream, entries[0][0]):
+                return False
             # RedisGears runs, and counts, one execution at the first sight of a stream even when nothing is pending
             if not self._execute(stream, entries):
                 return False
@@ -156,6 +197,24 @@ class StreamRunner:
                 break
         self._prepared.add(stream)
         return True
+
+    def _may_try(self, stream: str, entry_id: bytes) -> bool:
+        """Whether a batch that was left pending, perhaps by a worker that it killed, is to be run again."""
+        crashes = 0 if entry_id in self._left_pending else 1
+        verdict = self._attempts.begin(stream, entry_id.decode(), crashes=crashes)
+        if verdict is Verdict.GO:
+            self._attempted.add(stream)
+            return True
+        if verdict is Verdict.WAIT:
+            self._stopping.wait(RETRY_DELAY)
+            return False
+        self._aborted = True
+        reason = (
+            f"{MAX_CRASHES} workers in a row died while they ran this over entry {entry_id.decode()} of {stream}: "
+            f"the registration is paused, and RG.UNPAUSEREGISTRATIONS {self._draft.id} tries it again"
+        )
+        self._worker.engine.pause(self._draft.id, reason)
+        return False
 
     def _read(self, streams: list[str], after: str, wait_ms: int | None, count: int | None = None) -> list[Any]:
         words: list[Any] = ["XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count or self._arguments["batchSize"]]
@@ -167,95 +226,86 @@ class StreamRunner:
     def _wait_for_batch(self, streams: list[str]) -> int | None:
         """Wait until a stream has a whole batch, or its oldest entry has waited `durationMS`; None if not yet."""
         batch, duration = self._arguments["batchSize"], self._arguments["durationMS"]
+        newest = []
         for stream in streams:
-            waiting = self._unread(stream, batch)
-            if len(waiting) >= batch:
+            count, last_delivered, first, last = self._client.execute_command("EVAL", UNREAD, 1, stream, batch, GROUP)
+            age = int(time.time() * 1000) - int(first.split(b"-")[0]) if count else 0
+            if count >= batch or (count and duration and age >= duration):
                 return 1
-            age = int(time.time() * 1000) - int(waiting[0].split(b"-")[0]) if waiting else 0
-            if waiting and duration and age >= duration:
-                return 1
-        last = [(self._last_delivered(stream), stream) for stream in streams]
-        newest = [entry_ids[-1] if (entry_ids := self._unread(stream, batch)) else after for after, stream in last]
+            newest.append(last if count else last_delivered)
         block = min(BLOCK_MS, duration) if duration else BLOCK_MS
         self._client.execute_command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
         return None
 
-    def _unread(self, stream: str, most: int) -> list[bytes]:
-        """Ids of the oldest entries that the group has not read, at most `most`."""
-        after = self._last_delivered(stream)
-        entries = self._client.execute_command("XRANGE", stream, b"(" + after, "+", "COUNT", most)
-        return [entry_id for entry_id, _ in entries]
-
-    def _last_delivered(self, stream: str) -> bytes:
-        for flat in self._client.execute_command("XINFO", "GROUPS", stream):
-            group = dict(zip(flat[::2], flat[1::2], strict=True))
-            if group[b"name"] == GROUP.encode():
-                last: bytes = group[b"last-delivered-id"]
-                return last
-        raise redis.ResponseError(f"NOGROUP no consumer group {GROUP} on {stream}")
-
     def _execute(self, stream: str, entries: Entries) -> bool:
         """Run the chain over one batch and settle it; False when nothing more may be read for now."""
         self.busy = True
+        if entries:
+            self._left_pending.add(entries[0][0])
         try:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
-            outcome = run_chain(records, self._draft.steps)
-            if outcome.errors and self._arguments["onFailedPolicy"] != "continue":
-                return self._settle_failed(outcome)
-            self._settle(stream, entries, outcome)
+            execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
+            pipeline = self._client.pipeline(transaction=True)
+            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
+            keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
+            queue_registered(pipeline, self._draft.id, fields, keep=keep)
+            if outcome.errors and outcome.errors[0].startswith(PAUSE):
+                return self._settle_paused(pipeline, stream, entries, outcome)
+            failed = outcome.errors or outcome.status == "aborted"
+            if failed and self._arguments["onFailedPolicy"] != "continue":
+                return self._settle_failed(pipeline, stream, entries, outcome)
+            self._settle(pipeline, stream, entries, outcome)
         finally:
             self.busy = False
+        if stream in self._attempted:
+            self._attempted.discard(stream)
+            self._attempts.end(stream)
+        self._left_pending.clear()
         return not self._stopping.is_set()
 
-    def _settle(self, stream: str, entries: Entries, outcome: Outcome) -> None:
+    def _settle(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> None:
         """Acknowledge and trim the batch, and count it, in one round trip."""
-        pipeline = self._client.pipeline(transaction=True)
         if entries:
             pipeline.execute_command("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries))
             if self._arguments["trimStream"]:
                 milliseconds, sequence = entries[-1][0].split(b"-")
                 # by id, not by length: an entry added in this moment must not push out an unread one
                 pipeline.execute_command("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1))
-        self._queue_statistics(pipeline, outcome, "OK", entries)
+        oldest = entries[0][0] if entries else None
+        statistics.queue_outcome(pipeline, self._draft.id, outcome, oldest_id=oldest)
         pipeline.execute()
 
-    def _settle_failed(self, outcome: Outcome) -> bool:
+    def _settle_failed(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Leave the batch pending: for ever under `abort`, for a while under `retry`."""
         retry = self._arguments["onFailedPolicy"] == "retry"
-        pipeline = self._client.pipeline(transaction=True)
-        self._queue_statistics(pipeline, outcome, "WAITING_FOR_RETRY_ON_FAILURE" if retry else "ABORTED", [])
-        pipeline.execute()
+        status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "ABORTED"
+        self._leave(pipeline, stream, entries, outcome, status=status)
         if retry:
             self._stopping.wait(self._arguments["retryInterval"])
         self._aborted = not retry
-        self._prepared.clear()
         return False
 
-    def _queue_statistics(self, pipeline: Any, outcome: Outcome, status: str, entries: Entries) -> None:
-        key = statistics_key(self._draft.id)
-        for name, amount in (
-            ("triggered", 1),
-            ("failures" if outcome.errors else "success", 1),
-            ("total_ms", outcome.milliseconds),
-        ):
-            pipeline.execute_command("HINCRBY", key, name, amount)
-        values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
-        values += ["last_error", outcome.errors[0] if outcome.errors else ""]
+    def _settle_paused(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:
+        """Pause the registration, as the gear has asked for by an error that begins with PAUSE."""
+        self._leave(pipeline, stream, entries, outcome, status="OK")
+        self._aborted = True
+        self._worker.engine.pause(self._draft.id)
+        return False
+
+    def _leave(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
+        """Count a batch, and leave it pending."""
+        statistics.queue_outcome(pipeline, self._draft.id, outcome, status=status)
+        pipeline.execute()
         if entries:
-            lag = max(0, int(time.time() * 1000) - int(entries[0][0].split(b"-")[0]))
-            values += ["last_lag_ms", lag]
-            pipeline.execute_command("HINCRBY", key, "total_lag_ms", lag)
-            pipeline.execute_command("HINCRBY", key, "lags", 1)
-        pipeline.execute_command("HSET", key, *values)
-        engine = self._worker.engine
-        fields = fields_of(engine.execution_ids.next(), "done", self._worker.id, outcome, self._draft.steps)
-        queue_registered(pipeline, self._draft.id, fields)
+            self._attempts.leave(stream, entries[0][0].decode())
+            self._attempted.add(stream)
+        self._prepared.clear()
 
     def _report(self, reason: str) -> None:
         """Show a reason that keeps the registration from reading in its lastError."""
         logger.warning("registration %s on %s: %s", self._draft.id, self._arguments["stream"], reason)
         try:
-            self._client.execute_command("HSET", statistics_key(self._draft.id), "last_error", reason)
+            statistics.report(self._client, self._draft.id, reason)
         except redis.RedisError as error:
             logger.warning("registration %s: %s", self._draft.id, error)

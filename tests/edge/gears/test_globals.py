@@ -1,0 +1,171 @@
+"""Every name that a gear script finds, against redisgears.md section 8."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import redis
+
+from tests.gear_scripts import execute
+
+
+def value_of(client: redis.Redis, expression: str, before: str = "") -> object:
+    """What an expression gives inside an execution."""
+    script = f"{before}\nGB('ShardsIDReader').map(lambda r: {expression}).run(convertToStr=False)"
+    (results, errors) = execute(client, script)
+    assert errors == []
+    (result,) = results
+    return result
+
+
+NAMES = """
+GearsBuilder GB execute atomic configGet gearsConfigGet hashtag log override_reply get_command call_next
+flat_error gearsFuture createFuture setFutureResults setFutureException runCoroutine isAsyncAllow isInAtomicBlock
+gearsCtx registerTE Log ConfigGet GearsConfigGet asyncio copy redisgears rg
+"""
+REDISGEARS_NAMES = """
+executeCommand callNext getCommand overrideReply atomicCtx getMyHashTag registerTimeEvent gearsCtx
+gearsFutureCtx log config_get setGearsSession getGearsSession registerGearsThread isInAtomicBlock isAsyncAllow flatError
+PyFlatExecution PyFuture PyAtomic PyExecutionSession GearsError GearsFlatError GearsForceStopped
+"""
+
+
+def test_all_names_are_there(client: redis.Redis) -> None:
+    execute(client, "\n".join(NAMES.split()) + "\nassert __name__ == 'not_main' and rg is redisgears")
+    execute(client, "import redisgears\n" + "\n".join(f"redisgears.{name}" for name in REDISGEARS_NAMES.split()))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("execute()", []),
+        ("execute('ECHO', 'text')", b"text"),
+        ("type(execute('ECHO', b'\\xff\\xd8')).__name__", b"bytearray"),
+        ("execute('ECHO', bytearray(b'\\xff\\xd8')) == bytearray(b'\\xff\\xd8')", 1),
+        ("execute('ECHO', [1, 'x'])", b"[1, 'x']"),
+        ("execute('RPUSH', 'l', 1.5)", 1),
+        ("execute('GET', 'nothing') is None", 1),
+        ("redisgears.executeCommand('PING')", b"PONG"),
+        ("hashtag()", b"06S"),
+        ("isAsyncAllow()", 1),
+        ("isInAtomicBlock()", 0),
+        ("configGet('nothing') is None", 1),
+        ("configGet('MaxExecutions') is None", 1),
+        ("gearsConfigGet('nothing', 'default')", b"default"),
+    ],
+)
+def test_values(client: redis.Redis, expression: str, expected: object) -> None:
+    assert value_of(client, expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "error"),
+    [
+        ("execute(3)", "the given command must be a string"),
+        ("execute('NOSUCH')", "gears.error: unknown command"),
+        ("execute('RG.PYEXECUTE', '1')", "Can not run gears inside a multi exec, lua, or when blocking is not allowed"),
+        ("override_reply('x')", "Can not get command ctx"),
+        ("get_command()", "Can not get command ctx"),
+        ("call_next('x')", "Can not get CommandHook ctx"),
+        ("log(3)", "log message must be a string"),
+        ("registerTE(1, 3)", "callback argument must be a function"),
+        ("GB().register('x')", "register can be called only while a script is executed"),
+    ],
+)
+def test_errors(client: redis.Redis, expression: str, error: str) -> None:
+    _, (text,) = execute(client, f"GB('ShardsIDReader').map(lambda r: {expression}).run()")
+    assert error in text.decode()
+    assert b"rededge_nb" not in text
+
+
+def test_an_error_reply_can_be_caught_by_its_class(client: redis.Redis) -> None:
+    script = """
+import redisgears
+def work(r):
+    try:
+        execute('NOSUCH')
+    except redisgears.GearsError as error:
+        return 'caught'
+GB('ShardsIDReader').map(work).run()
+"""
+    assert execute(client, script) == [[b"caught"], []]
+
+
+def test_options_of_the_users_own_reach_gears(client: redis.Redis) -> None:
+    assert client.execute_command("RG.CONFIGSET", "mine", "value") == [
+        b"OK - value was saved in extra config dictionary"
+    ]
+    assert value_of(client, "[configGet('mine'), gearsConfigGet('mine', 1), ConfigGet('mine')]") == [b"value"] * 3
+
+
+def test_flat_error_gives_the_message_alone(client: redis.Redis) -> None:
+    assert execute(client, "GB('ShardsIDReader').map(lambda r: flat_error('just this')).run()") == [[], [b"just this"]]
+
+
+def test_without_tracebacks_errors_are_short(client: redis.Redis) -> None:
+    assert client.execute_command("RG.CONFIGSET", "PythonAttemptTraceback", 0) == [b"OK"]
+    _, errors = execute(client, "GB('ShardsIDReader').map(lambda r: {}['x']).run()")
+    assert errors == [b"Error type: <class 'KeyError'>, Value: 'x'"]
+    with pytest.raises(redis.ResponseError, match=r"^Error type: <class 'ValueError'>, Value: no$"):
+        execute(client, "raise ValueError('no')")
+
+
+def test_atomic_knows_its_reads_and_keeps_others_out(client: redis.Redis) -> None:
+    script = """
+def add(r):
+    for _ in range(50):
+        while True:
+            try:
+                with atomic():
+                    value = int(execute('GET', 'n') or 0)
+                    execute('SET', 'n', value + 1)
+                break
+            except redisgears.GearsError as error:
+                assert 'nothing of this atomic block was done' in str(error), error
+                execute('INCR', 'conflicts')
+    return isInAtomicBlock()
+GB('ShardsIDReader').map(add).run(convertToStr=False)
+"""
+    threads = [threading.Thread(target=execute, args=(client, script)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.get("n") == b"150"
+
+
+def test_inside_atomic_the_block_is_seen(client: redis.Redis) -> None:
+    script = """
+def look(r):
+    with atomic():
+        inside = isInAtomicBlock()
+        n = execute('INCR', 'n')
+    return [inside, int(n)]
+GB('ShardsIDReader').map(look).run(convertToStr=False)
+"""
+    assert execute(client, script) == [[[1, 1]], []]
+
+
+def test_globals_are_a_sessions_own(client: redis.Redis) -> None:
+    script = "n = [0]\ndef f(r):\n    n[0] += 1\n    return n[0]\nGB('CommandReader').map(f).register(trigger='a')"
+    execute(client, script)
+    execute(client, "n = [5]\nGB('CommandReader').map(lambda r: n[0]).register(trigger='b')")
+    assert [client.execute_command("RG.TRIGGER", "a") for _ in range(3)] == [[b"1"], [b"2"], [b"3"]]
+    assert client.execute_command("RG.TRIGGER", "b") == [b"5"]
+
+
+def test_registrations_of_a_session_share_its_globals(client: redis.Redis) -> None:
+    script = """
+n = 0
+def add(r):
+    global n
+    n += 1
+    return n
+GB('CommandReader').map(add).register(trigger='add')
+GB('CommandReader').map(lambda r: n).register(trigger='show')
+"""
+    execute(client, script)
+    client.execute_command("RG.TRIGGER", "add")
+    client.execute_command("RG.TRIGGER", "add")
+    assert client.execute_command("RG.TRIGGER", "show") == [b"2"]

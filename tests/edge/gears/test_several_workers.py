@@ -1,0 +1,127 @@
+"""Several workers on one server: who runs what, and who takes over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from rededge_nb import settings
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.gears.leases import lease_key
+from rededge_nb.edge.state import Instance
+from tests.edge.test_worker import workers_of
+from tests.gear_scripts import execute, fields, registrations
+from tests.waiting import wait_for
+
+STREAMS = [f"p:{number}" for number in range(8)]
+
+
+@pytest.fixture
+def instance(folder: Path) -> Instance:
+    return server.start(folder, workers=2)
+
+
+@pytest.fixture
+def both(instance: Instance) -> Iterator[redis.Redis]:
+    client = client_from_url(instance.url)
+    wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
+    yield client
+    client.close()
+
+
+def owners(client: redis.Redis) -> list[bytes]:
+    return [(client.get(lease_key(stream)) or b"").split(b"/")[0] for stream in STREAMS]
+
+
+def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance) -> None:
+    script = (
+        "import os\nGB('StreamReader').foreach(lambda r: execute('HSET', 'by', r['key'], os.getpid())).register('p:*')"
+    )
+    for stream in STREAMS:
+        both.xadd(stream, {"x": 1})
+    execute(both, script)
+    shares = wait_for(lambda: len(set(owners(both)) - {b""}) == 2 and Counter(owners(both)), what="two owners")
+    assert sum(shares.values()) == len(STREAMS)
+    wait_for(lambda: both.hlen("by") == len(STREAMS), what="every stream's entry")
+    dying = workers_of(instance.pid)[0].pid
+    theirs = [stream for stream in STREAMS if (both.get(lease_key(stream)) or b"").find(b"-%d-" % dying) > 0]
+    os.kill(dying, signal.SIGKILL)
+    died = time.monotonic()
+    for stream in STREAMS:
+        both.xadd(stream, {"x": 2})
+    wait_for(
+        lambda: all(both.hget("by", stream) != str(dying).encode() for stream in theirs), what="others in its place"
+    )
+    # two seconds, as promised, and some patience with a busy machine
+    assert time.monotonic() - died < 5
+    wait_for(lambda: len(set(owners(both)) - {b""}) == 2, what="the new worker's share", timeout=30)
+
+
+def test_a_registration_of_one_worker_is_run_by_the_other_too(both: redis.Redis) -> None:
+    execute(both, "import os\nGB('CommandReader').map(lambda r: os.getpid()).register(trigger='pid')")
+    pids: set[bytes] = set()
+
+    def seen() -> bool:
+        pids.update(both.execute_command("RG.TRIGGER", "pid"))
+        return len(pids) == 2
+
+    wait_for(seen, what="an answer of each worker")
+    with pytest.raises(redis.ResponseError, match="trigger already registered"):
+        execute(both, "GB('CommandReader').register(trigger='pid')")
+
+
+def test_an_execution_is_seen_and_aborted_through_any_worker(both: redis.Redis) -> None:
+    script = "def loop(r):\n    execute('INCR', 'begun')\n    while True:\n        pass\n"
+    ids = [execute(both, script + "GB('ShardsIDReader').foreach(loop).run()", "UNBLOCKING") for _ in range(4)]
+    wait_for(lambda: both.get("begun") == b"4", what="all four")
+    for execution in ids:
+        assert both.execute_command("RG.ABORTEXECUTION", execution) == b"OK"
+    found = {one["executionId"]: one["status"] for one in map(fields, both.execute_command("RG.DUMPEXECUTIONS"))}
+    assert found == dict.fromkeys(ids, b"done")
+
+
+def test_an_event_of_a_key_runs_once(both: redis.Redis) -> None:
+    execute(both, "GB().foreach(lambda r: execute('RPUSH', 'seen', r['key'])).register('k*')")
+    for number in range(20):
+        both.set(f"k{number}", 1)
+    wait_for(lambda: both.llen("seen") >= 20, what="the events")
+    assert both.lrange("seen", 0, -1) == [b"k%d" % number for number in range(20)]
+
+
+def test_flushall_and_changes_through_different_workers(both: redis.Redis) -> None:
+    for number in range(6):
+        execute(both, f"GB('StreamReader').register('s{number}')", "ID", f"session{number}")
+        both.flushall()
+    known = registrations(both)
+    assert len(known) == 6
+    for registration in known:
+        both.flushall()
+        both.execute_command("RG.UNREGISTER", registration["id"])
+    both.flushall()
+    assert registrations(both) == []
+
+
+def test_a_worker_of_another_folder_joins(folder: Path) -> None:
+    alone = server.start(folder / "one")
+    client = client_from_url(alone.url)
+    execute(client, "import os\nGB('CommandReader').map(lambda r: os.getpid()).register(trigger='pid')")
+    environment = os.environ | {settings.REDIS_URL: alone.tcp_url, settings.STATE_DIR: str(folder / "two")}
+    other = subprocess.Popen([sys.executable, "-m", "rededge_nb.edge.worker"], env=environment)
+    try:
+        mine = str(other.pid).encode()
+        wait_for(lambda: client.execute_command("RG.TRIGGER", "pid") == [mine], what="its answer", timeout=30)
+        assert client.execute_command("RG.TRIGGER", "pid")
+    finally:
+        other.terminate()
+        assert other.wait(20) == 0
+    client.close()

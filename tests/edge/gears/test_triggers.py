@@ -1,0 +1,121 @@
+"""CommandReader registrations, RG.TRIGGER and RG.TRIGGERONKEY."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.gear_scripts import execute, only_registration
+from tests.waiting import wait_for
+
+
+def test_the_record_is_the_words_and_the_reply_the_results(client: redis.Redis) -> None:
+    assert execute(client, "GB('CommandReader').map(lambda r: r).register(trigger='echo', convertToStr=False)") == b"OK"
+    assert client.execute_command("RG.TRIGGER", "echo", "a", "b\0c", 3) == [[b"echo", b"a", b"b", b"3"]]
+    assert client.execute_command("RG.TRIGGERONKEY", "echo", "key", "a") == [[b"echo", b"a"]]
+    assert client.command_getkeys("RG.TRIGGERONKEY", "echo", "key", "a") == ["key"]
+
+
+def test_results_are_text_unless_told_otherwise(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').flatmap(lambda r: [1, 2.5, '-3']).register(trigger='t')")
+    (error, *rest) = client.execute_command("RG.TRIGGER", "t")
+    assert str(error) == "3"
+    assert rest == [b"2.5", b"1"]
+
+
+def test_an_error_is_the_reply(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').map(lambda r: flat_error('not so')).register(trigger='t')")
+    with pytest.raises(redis.ResponseError, match=r"^not so$"):
+        client.execute_command("RG.TRIGGER", "t")
+    data = only_registration(client)["data"]
+    assert (data["numTriggered"], data["numFailures"], data["lastError"]) == (1, 1, b"not so")
+    with pytest.raises(redis.ResponseError, match="subcommand not found"):
+        client.execute_command("RG.TRIGGER", "nothing")
+
+
+def test_executions_of_triggers_are_dropped_at_once(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').register(trigger='t')")
+    client.execute_command("RG.TRIGGER", "t")
+    assert client.execute_command("RG.DUMPEXECUTIONS") == []
+
+
+@pytest.mark.parametrize("arguments", ["mode='sync'", "mode='async_local', inorder=True", "mode='async'"])
+def test_modes_and_arguments_are_shown(client: redis.Redis, arguments: str) -> None:
+    execute(client, f"GB('CommandReader').map(lambda r: 1).register(trigger='t', convertToStr=False, {arguments})")
+    assert client.execute_command("RG.TRIGGER", "t") == [1]
+    registration = only_registration(client)
+    assert registration["args"] == {"trigger": b"t", "inorder": int("inorder" in arguments)}
+    assert registration["data"]["mode"].decode() in arguments
+    assert "status" not in registration["data"]
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("GB('CommandReader').register()", "no trigger or hook argument was given"),
+        ("GB('CommandReader').register(trigger=3)", "trigger argument is not string"),
+        ("GB('CommandReader').register(hook='set')", "a hook on set is not possible here"),
+        (
+            "GB('CommandReader').register(trigger='t')\nGB('CommandReader').register(trigger='t')",
+            "trigger already registered in this session",
+        ),
+    ],
+)
+def test_refusals(client: redis.Redis, script: str, error: str) -> None:
+    with pytest.raises(redis.ResponseError, match=error):
+        execute(client, script)
+
+
+def test_a_trigger_has_one_owner_and_an_upgrade_may_take_it_over(client: redis.Redis) -> None:
+    script = "GB('CommandReader').map(lambda r: {}).register(trigger='t', convertToStr=False)"
+    execute(client, script.format(1), "ID", "mine")
+    with pytest.raises(redis.ResponseError, match="trigger already registered"):
+        execute(client, script.format(2))
+    assert client.execute_command("RG.TRIGGER", "t") == [1]
+    execute(client, script.format(3), "ID", "mine", "UPGRADE")
+    assert client.execute_command("RG.TRIGGER", "t") == [3]
+    execute(client, script.format(4), "ID", "yours", "REPLACE_WITH", "mine")
+    assert client.execute_command("RG.TRIGGER", "t") == [4]
+
+
+def test_a_trigger_is_not_for_transactions_nor_for_gears(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').map(lambda r: execute('RG.TRIGGER', 'other')).register(trigger='t')")
+    with pytest.raises(redis.ResponseError, match="can not run a non-sync execution inside a MULTI/LUA"):
+        client.execute_command("RG.TRIGGER", "t")
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("RG.TRIGGER", "t")
+    with pytest.raises(redis.ResponseError, match="multi exec"):
+        pipeline.execute()
+
+
+def test_in_order_means_one_after_another(client: redis.Redis) -> None:
+    script = """
+import time
+def work(r):
+    execute('RPUSH', 'seen', 'begin ' + r[1])
+    while r[1] == 'a' and not execute('EXISTS', 'go'):
+        time.sleep(0.01)
+    execute('RPUSH', 'seen', 'end ' + r[1])
+GB('CommandReader').foreach(work).count().register(trigger='t', mode='async_local', inorder=True)
+"""
+    execute(client, script)
+    waiting = []
+    for name in ("a", "b", "c"):
+        waiting.append(client.client())
+        waiting[-1].connection.send_command("RG.TRIGGER", "t", name)
+        wait_for(lambda: client.llen("seen") >= 1, what="the first to begin")
+    assert client.lrange("seen", 0, -1) == [b"begin a"]
+    client.set("go", 1)
+    for one in waiting:
+        assert one.connection.read_response() == [b"1"]
+        one.close()
+    assert client.lrange("seen", 0, -1) == [
+        word + name for name in (b"a", b"b", b"c") for word in (b"begin ", b"end ")
+    ]  # fmt: skip
+
+
+def test_unregistering_ends_a_trigger(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').register(trigger='t')")
+    client.execute_command("RG.UNREGISTER", only_registration(client)["id"], "ABORTPENDING")
+    with pytest.raises(redis.ResponseError, match="subcommand not found"):
+        client.execute_command("RG.TRIGGER", "t")

@@ -1,0 +1,71 @@
+"""The documentation against the code: what exists is written down, and what is written down exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from rededge_nb import schema, settings
+from rededge_nb.camera_file import read_cameras
+from rededge_nb.cli import main
+
+TOP = Path(__file__).parent.parent
+PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")])
+REFERENCE = TOP / "docs" / "reference"
+
+
+def commands(command: click.Command, words: tuple[str, ...] = ("rededge",)) -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        yield " ".join(words)
+        return
+    for name, inner in command.commands.items():
+        yield from commands(inner, (*words, name))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
+    assert missing == []
+
+
+def test_every_command_of_the_command_line_is_listed() -> None:
+    listed = re.findall(r"^\| `(rededge [a-z ]+[a-z])", (REFERENCE / "cli.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(commands(main))
+
+
+def test_commands_that_pages_name_exist() -> None:
+    known = set(commands(main))
+    groups = {" ".join(name.split()[:2]) for name in known}
+    for page in PAGES:
+        for line in re.findall(r"`(rededge [^`]*)`|^(rededge .*)$", page.read_text(), re.MULTILINE):
+            words = next(filter(None, line)).split()
+            if len(words) > 1 and words[1].isalpha() and words[1].islower():
+                assert " ".join(words[:2]) in groups, (page.name, words)
+
+
+def test_the_cameras_file_that_is_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (TOP / "docs" / "how-to" / "own-camera.md").read_text()
+    [shown] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "cameras.yaml").write_text(shown)
+    monkeypatch.setenv("DOOR_PASSWORD", "secret")
+    assert [each.camera for each in read_cameras(tmp_path / "cameras.yaml")] == ["door", "desk", "street"]
+
+
+def test_every_setting_is_listed() -> None:
+    text = (REFERENCE / "configuration.md").read_text()
+    names = [value for value in vars(settings).values() if isinstance(value, str) and re.fullmatch(r"RED\w+", value)]
+    assert len(names) > 5
+    assert [name for name in names if f"`{name}`" not in text and name != settings.SWITCHBOARD_MODULE] == []
+
+
+def test_every_kind_of_key_is_listed() -> None:
+    text = (REFERENCE / "keys.md").read_text()
+    fields = [schema.COUNT, schema.IMAGE, schema.TS, schema.KEEP, schema.REF, schema.BOXES, schema.PEOPLE]
+    fields += [schema.CONFIDENCE, schema.TRACKS, schema.MODEL, schema.MS, schema.REASON]
+    assert [field for field in fields if f"`{field}`" not in text] == []
+    assert all(step in text for step in schema.STEPS)
