@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from rededge_nb.edge.ai import backends
+from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.errors import ModelError
 from rededge_nb.models import ModelCard
@@ -83,7 +82,7 @@ def compare_backends(card: ModelCard, image: Image, *, seconds: float = 1.0) -> 
         for threads in _thread_counts()
     ]
     try:
-        timings.append(Timing("OpenVINO", _median_ms(_openvino(blob, square), seconds)))
+        timings.append(Timing("OpenVINO", _median_ms(_openvino(card, blob, square), seconds)))
     except ModuleNotFoundError:
         timings.append(Timing("OpenVINO", None, INSTALL_OPENVINO))
     return timings
@@ -140,21 +139,20 @@ def _people(
 
 def _onnx(card: ModelCard, blob: bytes, square: Image, threads: int) -> Callable[[], object]:
     try:
-        model = backends.load(card.backend, blob, device="CPU", threads=threads)
+        model = onnx.load(blob, device="CPU", threads=threads)
     except CommandError as error:
         raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
     return lambda: model.run([square])
 
 
-def _openvino(blob: bytes, square: Image) -> Callable[[], object]:
-    # without this package, which it can do without, importing OpenVINO does not report home that it was imported
-    sys.modules.setdefault("openvino_telemetry", cast(Any, None))
-    import openvino
+def _openvino(card: ModelCard, blob: bytes, square: Image) -> Callable[[], object]:
+    from rededge_nb.edge.ai.backends import onnx_openvino
 
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(blob, b""), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-    return lambda: request.infer([square])
+    try:
+        model = onnx_openvino.load(blob, device="CPU", threads=_thread_counts()[-1])
+    except CommandError as error:
+        raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
+    return lambda: model.run([square])
 
 
 def _median_ms(run: Callable[[], object], seconds: float) -> float:

@@ -155,6 +155,20 @@ def list_models(client: redis.Redis) -> list[StoredModel]:
     return [model for key in keys if (model := stored_model(client, key)) is not None]
 
 
+def model_memory(client: redis.Redis) -> dict[str, int]:
+    """Bytes that each stored model takes in the worker that answers, by key; 0 for one that is not loaded there.
+
+    A server with the original RedisAI does not tell: there it is empty.
+    """
+    taken: dict[str, int] = {}
+    for key, _ in client.execute_command("AI._MODELSCAN"):
+        fields = client.execute_command("AI.INFO", key, "MEMORY")
+        told = dict(zip(fields[::2], fields[1::2], strict=True))
+        if b"memory" in told:
+            taken[key.decode()] = told[b"memory"]
+    return taken
+
+
 def remove_model(client: redis.Redis, key: str) -> None:
     """Delete a model.
 

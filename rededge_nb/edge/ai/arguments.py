@@ -20,7 +20,17 @@ def integer(word: bytes) -> int | None:
 
 def wrong_arity(call: Call) -> CommandError:
     """The error for too few or too many words."""
-    return CommandError(f"ERR wrong number of arguments for '{call.name}' command")
+    return CommandError(arity_text(call.name))
+
+
+def arity_text(command: str) -> str:
+    """What the caller hears about too few or too many words."""
+    return f"ERR wrong number of arguments for '{command}' command"
+
+
+def text(word: bytes) -> str:
+    """A word as it is told in an error."""
+    return word.decode("utf-8", "replace")
 
 
 class Words:
@@ -47,6 +57,10 @@ class Words:
         if number is None:
             raise CommandError(error)
         return number
+
+    def peek(self) -> bytes | None:
+        """The next word in upper case, which stays where it is."""
+        return self._words[self._position].upper() if len(self) else None
 
     def take_keyword(self, keyword: bytes) -> bool:
         """Whether the next word is this one, in any case; if so it is taken."""

@@ -1,72 +1,42 @@
-"""The table of AI commands, and the two that are about neither tensors nor one model's data: AI.INFO, AI.CONFIG."""
+"""The table of AI commands."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from rededge_nb.edge.ai import configuration, store
-from rededge_nb.edge.ai.arguments import integer, wrong_arity
-from rededge_nb.edge.ai.model_commands import modeldel, modelexecute, modelget, modelscan, modelstore
+from rededge_nb.edge.ai.dag_commands import dagexecute, dagexecute_ro, dagrun, dagrun_ro
+from rededge_nb.edge.ai.info_commands import config, info
+from rededge_nb.edge.ai.model_commands import modeldel, modelget, modelscan, modelset, modelstore
+from rededge_nb.edge.ai.run_commands import modelexecute, modelrun, scriptexecute, scriptrun
+from rededge_nb.edge.ai.script_commands import scriptdel, scriptget, scriptscan, scriptset, scriptstore
 from rededge_nb.edge.ai.tensor_commands import tensorget, tensorset
-from rededge_nb.edge.commands import OK, Call, Command, CommandError
-
-
-def info(call: Call) -> object:
-    """`AI.INFO key [RESETSTAT]`: what a model's runs took, gears' runs included."""
-    if not 1 <= len(call.args) <= 2:
-        raise wrong_arity(call)
-    key = call.args[0]
-    try:
-        model = store.get_model(call.redis, key)
-        if call.args[1:] and call.args[1].upper() == b"RESETSTAT":
-            call.worker.statistics.reset(call.redis, call.db, key)
-            return OK
-        runs = call.worker.statistics.read(call.redis, call.db, key)
-    except CommandError as error:
-        raise CommandError("ERR cannot find run info for key") from error
-    reply: list[object] = ["key", key, "type", "MODEL", "backend", model.backend, "device", model.device]
-    reply += ["tag", model.tag]
-    for name, count in asdict(runs).items():
-        reply += [name, count]
-    return reply
-
-
-def config(call: Call) -> object:
-    """`AI.CONFIG GET name` and `AI.CONFIG MODEL_CHUNK_SIZE n`."""
-    if not call.args:
-        raise wrong_arity(call)
-    subcommand = call.args[0].upper()
-    if subcommand == b"GET":
-        if len(call.args) < 2:
-            raise wrong_arity(call)
-        return _setting(call, call.args[1].upper())
-    if subcommand != b"MODEL_CHUNK_SIZE":
-        raise CommandError("ERR unsupported subcommand")
-    if len(call.args) < 2:
-        raise CommandError("ERR MODEL_CHUNK_SIZE: missing chunk size")
-    size = integer(call.args[1])
-    if size is None or size < 1:
-        raise CommandError("ERR MODEL_CHUNK_SIZE: invalid chunk size")
-    configuration.set_model_chunk_size(call.worker.client(0), size)
-    return OK
-
-
-def _setting(call: Call, name: bytes) -> int | str | None:
-    if name == b"MODEL_CHUNK_SIZE":
-        return configuration.model_chunk_size(call.worker.client(0))
-    return configuration.backends_path() if name == b"BACKENDSPATH" else None
-
+from rededge_nb.edge.commands import Command
 
 _WRITE, _READ = "write deny-oom", "readonly"
+# scripts run any Redis command, as the worker may
+_DANGEROUS = "write dangerous"
+# where no grammar finds the keys, every word that may be one counts as one
+_ANY = "rw*"
 
 COMMANDS: tuple[Command, ...] = (
     Command("AI.TENSORSET", tensorset, "ai", -1, _WRITE, "write", "w"),
     Command("AI.TENSORGET", tensorget, "ai", -1, _READ, "read", "r"),
     Command("AI.MODELSTORE", modelstore, "ai", -1, _WRITE, "write", "w"),
+    Command("AI.MODELSET", modelset, "ai", -1, _WRITE, "write", "w"),
     Command("AI.MODELGET", modelget, "ai", -1, _READ, "read", "r"),
     Command("AI.MODELDEL", modeldel, "ai", -1, "write", "write", "w"),
     Command("AI.MODELEXECUTE", modelexecute, "ai", -1, _WRITE, "write", "r INPUTS:r OUTPUTS:w"),
+    Command("AI.MODELRUN", modelrun, "ai", -1, _WRITE, "write", f"r {_ANY}"),
     Command("AI._MODELSCAN", modelscan, "ai", -1, _READ, "read"),
+    Command("AI.SCRIPTSTORE", scriptstore, "ai", -1, _WRITE, _DANGEROUS, "w"),
+    Command("AI.SCRIPTSET", scriptset, "ai", -1, _WRITE, _DANGEROUS, "w"),
+    Command("AI.SCRIPTGET", scriptget, "ai", -1, _READ, "read", "r"),
+    Command("AI.SCRIPTDEL", scriptdel, "ai", -1, "write", _DANGEROUS, "w"),
+    Command("AI.SCRIPTEXECUTE", scriptexecute, "ai", -1, _WRITE, _DANGEROUS, f"r . {_ANY}"),
+    Command("AI.SCRIPTRUN", scriptrun, "ai", -1, _WRITE, _DANGEROUS, f"r . {_ANY}"),
+    Command("AI._SCRIPTSCAN", scriptscan, "ai", -1, _READ, "read"),
+    Command("AI.DAGEXECUTE", dagexecute, "ai", -1, _WRITE, _DANGEROUS, _ANY),
+    Command("AI.DAGEXECUTE_RO", dagexecute_ro, "ai", -1, _READ, "read", _ANY),
+    Command("AI.DAGRUN", dagrun, "ai", -1, _WRITE, _DANGEROUS, _ANY),
+    Command("AI.DAGRUN_RO", dagrun_ro, "ai", -1, _READ, "read", _ANY),
     Command("AI.INFO", info, "ai", -1, _READ, "read", "r"),
     Command("AI.CONFIG", config, "ai", -1, "write", "write admin dangerous"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import redis
 
@@ -13,6 +14,7 @@ DEFAULT_MODEL_CHUNK_SIZE = 535_822_336
 
 _KEY = "rededge:ai:config"
 _MODEL_CHUNK_SIZE = "model_chunk_size"
+_BACKENDS_PATH = "backendspath"
 
 
 def model_chunk_size(client: redis.Redis) -> int:
@@ -26,6 +28,12 @@ def set_model_chunk_size(client: redis.Redis, size: int) -> None:
     client.hset(_KEY, _MODEL_CHUNK_SIZE, str(size))
 
 
-def backends_path() -> str:
-    """The folder of the backends' modules."""
-    return str(Path(backends.__file__).parent)
+def backends_path(client: redis.Redis) -> bytes:
+    """What was set, or the folder of the backends' modules; `client` is one of database 0."""
+    value = cast(bytes | None, client.hget(_KEY, _BACKENDS_PATH))
+    return value if value is not None else str(Path(backends.__file__).parent).encode()
+
+
+def set_backends_path(client: redis.Redis, path: bytes) -> None:
+    """Change what is told of the path. Backends are this package's own modules, wherever it points."""
+    client.hset(_KEY, _BACKENDS_PATH, path)

@@ -1,40 +1,32 @@
-"""Models made ready to run, shared by the AI commands and the gears of a process.
-
-A model is loaded once for each content, backend and device, however many keys and threads use it, and is freed when
-no key that was used holds it any more (sweep()), or when others were used more recently and the cache is full.
-"""
+"""Models and scripts made ready to run, shared by the AI commands and the gears of a process."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import redis
 
-from rededge_nb.edge.ai import backends, store
+from rededge_nb.edge.ai import backends, batches, records, store
+from rededge_nb.edge.ai.batches import Batching, Inputs, Outputs
+from rededge_nb.edge.ai.cache import Cache, Identity
+from rededge_nb.edge.ai.queues import Job, Queues
+from rededge_nb.edge.ai.scripts import SCRIPT_BACKEND, ScriptSession, load_script
 from rededge_nb.edge.ai.statistics import Statistics, Stored
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.commands import CommandError
+
+if TYPE_CHECKING:
+    from rededge_nb.edge.ai.backends.torch_scripts import CompiledScript
 
 MAX_THREADS = 4
 """The most threads that one run takes, unless told otherwise."""
 CACHE_BYTES = 1024**3
 """Size of the model files that are kept ready, unless told otherwise; the one in use is kept whatever its size."""
-
-_IDENTITY_FIELDS = ("backend", "device", "digest")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What makes two models the same session: backend and device in upper case, and the digest of the blob."""
-
-    backend: str
-    device: str
-    digest: str
+INPUTS_MISMATCH = "Number of keys given as INPUTS here does not match model definition"
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,11 @@ class Session:
 
     backend: str
     device: str
+    """As the client spelled it."""
     model: backends.LoadedModel
     stored: Stored
     statistics: Statistics
+    batching: Batching
 
     @property
     def inputs(self) -> list[str]:
@@ -71,29 +65,49 @@ class Session:
         Raises:
             CommandError: with the backend's message.
         """
-        if len(inputs) != len(self.model.inputs):
-            raise CommandError("Number of keys given as INPUTS here does not match model definition")
+        return self.run_joined([inputs])[0]
+
+    def run_joined(self, runs: Sequence[Inputs]) -> list[Outputs]:
+        """Do the work of several runs in one; each is counted.
+
+        Raises:
+            CommandError: with the backend's message, for all of them.
+        """
         start = time.perf_counter()
         try:
-            outputs = self.model.run(inputs)
+            if any(len(inputs) != len(self.model.inputs) for inputs in runs):
+                raise CommandError(INPUTS_MISMATCH)
+            outputs = self.model.run(batches.joined(runs))
+            counts = [len(inputs[0]) if inputs[0].ndim else 1 for inputs in runs] if len(runs) > 1 else [1]
+            results = batches.split(outputs, counts, self.backend)
         except CommandError:
-            self.statistics.record(self.stored, failed=True)
+            for _ in runs:
+                self.statistics.record(self.stored, failed=True)
             raise
         duration = time.perf_counter() - start
-        first = next((output for output in outputs if output is not None), None)
-        samples = 0 if first is None else first.shape[0] if first.shape else 1
-        self.statistics.record(self.stored, duration=duration, samples=samples)
-        return outputs
+        for result in results:
+            first = next((output for output in result if output is not None), None)
+            samples = 0 if first is None else first.shape[0] if first.shape else 1
+            self.statistics.record(self.stored, duration=duration, samples=samples)
+        return results
 
-
-@dataclass(frozen=True)
-class _Loaded:
-    model: backends.LoadedModel
-    size: int
+    def job(self, inputs: Sequence[Array], *, timeout: float | None = None) -> Job:
+        """A run for the queue of the model's device; `timeout` is in seconds."""
+        samples = batches.samples(inputs) if self.batching.size else None
+        group = None if samples is None else (self.stored, batches.kind(inputs))
+        return Job(
+            device=self.device.upper(),
+            run=self.run_joined,
+            inputs=inputs,
+            timeout=timeout,
+            group=group,
+            samples=samples or 0,
+            batching=self.batching,
+        )
 
 
 class Sessions:
-    """The models that this process has ready; safe to use from any thread.
+    """The models and scripts that this process has ready, and their queues; safe to use from any thread.
 
     Args:
         statistics: where runs are counted; without it nobody sees the counts.
@@ -106,12 +120,8 @@ class Sessions:
     ) -> None:
         self._statistics = statistics or Statistics()
         self._threads = threads or default_threads()
-        self._cache_bytes = cache_bytes
-        self._lock = threading.Lock()
-        # one load at a time: each takes all cores anyway, and no model is loaded twice
-        self._loading = threading.Lock()
-        self._loaded: OrderedDict[Identity, _Loaded] = OrderedDict()
-        self._holders: dict[tuple[int, bytes], Identity] = {}
+        self._cache = Cache(cache_bytes)
+        self.queues = Queues()
 
     def get(self, redis_client: redis.Redis, key: str | bytes) -> Session:
         """The model that a key holds now; costs one small round trip unless it has to be loaded.
@@ -120,23 +130,37 @@ class Sessions:
             CommandError: the key is missing or holds no model, or the backend refuses it.
         """
         name = key.encode() if isinstance(key, str) else key
-        backend, device, digest, generation = store.read(
-            redis_client, name, store.MODEL, [*_IDENTITY_FIELDS, "generation"]
-        )
-        identity = _identity(backend, device, digest)
-        model = self._find(identity)
+        fields = [*records.MODEL_FIELDS, "digest", "generation"]
+        *values, digest, generation = store.read(redis_client, name, store.MODEL, fields)
+        record = records.model_of(values)
+        identity = identity_of(record, digest.decode("latin-1"))
+        model = self._cache.find(identity)
         if model is None:
-            backend, device, digest, generation, blob = store.read(
-                redis_client, name, store.MODEL, [*_IDENTITY_FIELDS, "generation", "blob"]
-            )
-            identity = _identity(backend, device, digest)
+            *values, digest, generation, blob = store.read(redis_client, name, store.MODEL, [*fields, "blob"])
+            record = records.model_of(values)
+            identity = identity_of(record, digest.decode("latin-1"))
             # models of one digest share a session, so a digest that is not the blob's must not get that far
             if store.digest_of(blob) != identity.digest:
                 raise CommandError(store.WRONG_TYPE)
             model = self.load(identity, blob)
         self.hold(redis_client, name, identity)
         stored = Stored(database_of(redis_client), name, generation)
-        return Session(identity.backend, device.decode("latin-1"), model, stored, self._statistics)
+        batching = Batching(record.batchsize, record.minbatchsize, record.minbatchtimeout / 1000)
+        return Session(identity.backend, record.device, model, stored, self._statistics, batching)
+
+    def script(self, redis_client: redis.Redis, key: str | bytes) -> ScriptSession:
+        """The script that a key holds now.
+
+        Raises:
+            CommandError: the key is missing or holds no script, or it does not compile, or there is no torch.
+        """
+        name = key.encode() if isinstance(key, str) else key
+        *values, generation = store.read(redis_client, name, store.SCRIPT, [*records.SCRIPT_FIELDS, "generation"])
+        record = records.script_of(values)
+        stored = Stored(database_of(redis_client), name, generation)
+        compiled = self.compile(record)
+        self.hold(redis_client, name, script_identity(record))
+        return ScriptSession(record.device, record.entry_points, compiled, stored, self._statistics, self, redis_client)
 
     def load(self, identity: Identity, blob: bytes) -> backends.LoadedModel:
         """Make a model ready that may not be stored yet; the digest must be the blob's.
@@ -144,57 +168,55 @@ class Sessions:
         Raises:
             CommandError: the backend is not there, or refuses the model.
         """
-        with self._loading:
-            model = self._find(identity)
-            if model is not None:
-                return model
-            model = backends.load(identity.backend, blob, device=identity.device, threads=self._threads)
-            with self._lock:
-                self._loaded[identity] = _Loaded(model, len(blob))
-                self._make_room()
-            return model
+
+        def load() -> backends.LoadedModel:
+            return backends.load(
+                identity.backend,
+                blob,
+                device=identity.device,
+                threads=self._threads,
+                inputs=identity.inputs,
+                outputs=identity.outputs,
+            )
+
+        model: backends.LoadedModel = self._cache.load(identity, len(blob), load)
+        return model
+
+    def compile(self, record: records.Script) -> CompiledScript:
+        """Make a script ready that may not be stored yet.
+
+        Raises:
+            CommandError: it does not compile, or there is no torch, or an entry point is not what it must be.
+        """
+        identity = script_identity(record)
+        compiled: CompiledScript = self._cache.load(
+            identity, len(record.source), lambda: load_script(record.source, identity.device)
+        )
+        compiled.check_entry_points(record.entry_points)
+        return compiled
 
     def hold(self, redis_client: redis.Redis, key: bytes, identity: Identity) -> None:
-        """Keep a model ready for a key, instead of the one that the key held before."""
-        holder = (database_of(redis_client), key)
-        with self._lock:
-            before = self._holders.get(holder)
-            self._holders[holder] = identity
-            if before not in (None, identity):
-                self._free_unheld()
+        """Keep a model or script ready for a key, instead of what the key held before."""
+        self._cache.hold((database_of(redis_client), key), identity)
 
     def sweep(self, client_of: Callable[[int], redis.Redis]) -> None:
-        """Free the models whose keys are gone or hold another; `client_of` gives the client of a database.
+        """Free what the keys that are gone or hold another held; `client_of` gives the client of a database.
 
         Raises:
             redis.RedisError: Redis could not be asked; nothing is freed.
         """
-        with self._lock:
-            holders = dict(self._holders)
-        gone = [(db, key) for (db, key), identity in holders.items() if _identity_at(client_of(db), key) != identity]
-        with self._lock:
-            for holder in gone:
-                # unless it was used anew in the meantime
-                if self._holders.get(holder) == holders[holder]:
-                    del self._holders[holder]
-            self._free_unheld()
+        holders = self._cache.holders()
+        gone = {
+            (db, key): identity
+            for (db, key), identity in holders.items()
+            if _identity_at(client_of(db), key, identity) != identity
+        }
+        self._cache.release(gone)
 
-    def _find(self, identity: Identity) -> backends.LoadedModel | None:
-        with self._lock:
-            loaded = self._loaded.get(identity)
-            if loaded is None:
-                return None
-            self._loaded.move_to_end(identity)
-            return loaded.model
-
-    def _free_unheld(self) -> None:
-        held = set(self._holders.values())
-        for identity in [identity for identity in self._loaded if identity not in held]:
-            del self._loaded[identity]
-
-    def _make_room(self) -> None:
-        while len(self._loaded) > 1 and sum(loaded.size for loaded in self._loaded.values()) > self._cache_bytes:
-            self._loaded.popitem(last=False)
+    def memory(self, redis_client: redis.Redis, key: bytes) -> int:
+        """Bytes that what a key holds takes in this process; 0 if it is not loaded."""
+        identity = self._cache.holders().get((database_of(redis_client), key))
+        return self._cache.memory(identity) if identity is not None else 0
 
 
 def default_threads() -> int:
@@ -208,12 +230,28 @@ def database_of(client: redis.Redis) -> int:
     return int(client.connection_pool.connection_kwargs.get("db") or 0)
 
 
-def _identity(backend: bytes, device: bytes, digest: bytes) -> Identity:
-    return Identity(backend.decode("latin-1"), device.decode("latin-1").upper(), digest.decode("latin-1"))
+def identity_of(record: records.Model, digest: str) -> Identity:
+    """What a stored model is loaded as."""
+    names = (record.inputs, record.outputs) if record.backend == "TF" else ((), ())
+    return Identity(record.backend, _device(record.device), digest, *names)
 
 
-def _identity_at(client: redis.Redis, key: bytes) -> Identity | None:
+def script_identity(record: records.Script) -> Identity:
+    """What a script is compiled as."""
+    return Identity(SCRIPT_BACKEND, _device(record.device), store.digest_of(record.source))
+
+
+def _device(spelled: str) -> str:
+    upper = spelled.upper()
+    return "CPU" if upper.startswith("CPU") else upper
+
+
+def _identity_at(client: redis.Redis, key: bytes, held: Identity) -> Identity | None:
     try:
-        return _identity(*store.read(client, key, store.MODEL, _IDENTITY_FIELDS))
+        if held.backend == SCRIPT_BACKEND:
+            device, digest = store.read(client, key, store.SCRIPT, ["device", "digest"])
+            return Identity(SCRIPT_BACKEND, _device(device.decode("latin-1")), digest.decode("latin-1"))
+        *values, digest = store.read(client, key, store.MODEL, [*records.MODEL_FIELDS, "digest"])
+        return identity_of(records.model_of(values), digest.decode("latin-1"))
     except CommandError:
         return None

@@ -1,8 +1,8 @@
-"""Run statistics of models, for AI.INFO.
+"""Run statistics of models and scripts, for AI.INFO.
 
-They belong to the stored value: they are fields of the model's hash, so deleting or replacing the model removes
-them. Runs are counted in memory and added to the hash now and then, under WATCH, so that a key that was deleted in
-the meantime is never made anew and a model stored in its place does not inherit them.
+They belong to the stored value: they are fields of its hash, so deleting or replacing it removes them. Runs are
+counted in memory and added to the hash now and then, under WATCH, so that a key that was deleted in the meantime is
+never made anew and what is stored in its place does not inherit them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PREFIX = "stat:"
 
 @dataclass
 class Runs:
-    """Counters of a model, in AI.INFO's order."""
+    """Counters of a model or script, in AI.INFO's order."""
 
     duration: int = 0
     """Microseconds of the successful runs."""
@@ -36,7 +36,7 @@ _NAMES = tuple(field.name for field in fields(Runs))
 
 @dataclass(frozen=True)
 class Stored:
-    """One stored model: a key, and which of the values that it held over time."""
+    """One stored model or script: a key, and which of the values that it held over time."""
 
     db: int
     key: bytes
@@ -71,28 +71,28 @@ class Statistics:
             for stored, runs in pending.items():
                 self._add(stored, runs)
 
-    def read(self, client: redis.Redis, db: int, key: bytes) -> Runs:
-        """The counters of a model, those of other workers as of their last flush.
+    def read(self, client: redis.Redis, db: int, key: bytes, kind: str) -> Runs:
+        """The counters of a model or script (`kind`), those of other workers as of their last flush.
 
         Raises:
-            CommandError: the key is missing or holds no model.
+            CommandError: the key is missing or holds something else.
         """
-        generation = store.read(client, key, store.MODEL, ["generation"])[0]
+        generation = store.read(client, key, kind, ["generation"])[0]
         runs = self._take(Stored(db, key, generation))
         if runs is not None:
             _write(client, Stored(db, key, generation), runs)
         written = client.hmget(key, [_PREFIX + name for name in _NAMES])
         return Runs(*(int(value or 0) for value in written))
 
-    def reset(self, client: redis.Redis, db: int, key: bytes) -> None:
-        """Set the counters of a model to 0; what other workers have not flushed yet is added afterwards.
+    def reset(self, client: redis.Redis, db: int, key: bytes, kind: str) -> None:
+        """Set the counters of a model or script to 0; what other workers have not flushed yet is added afterwards.
 
         Raises:
-            CommandError: the key is missing or holds no model.
+            CommandError: the key is missing or holds something else.
         """
-        generation = store.read(client, key, store.MODEL, ["generation"])[0]
+        generation = store.read(client, key, kind, ["generation"])[0]
         self._take(Stored(db, key, generation))
-        written = self.read(client, db, key)
+        written = self.read(client, db, key, kind)
         _write(client, Stored(db, key, generation), Runs(*(-count for count in astuple(written))))
 
     def _add(self, stored: Stored, runs: Runs) -> None:

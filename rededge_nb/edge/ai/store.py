@@ -1,17 +1,16 @@
-"""Tensors and models as Redis hashes in the caller's database.
+"""Tensors, models and scripts as Redis hashes in the caller's database.
 
-A tensor has the fields `ai` (`tensor`), `dtype`, `shape` (JSON) and `blob`; a model has `ai` (`model`) and those of
-Model, and gathers the counters of its runs (see statistics.py). DEL, RENAME, EXPIRE, RDB, AOF and replication work
-on them as on any hash. A key of another type, or a hash without the right mark, is of the wrong type.
+A tensor has the fields `ai` (`tensor`), `dtype`, `shape` (JSON) and `blob`; models and scripts have `ai` (`model`,
+`script`) and the fields in records.py, and gather the counters of their runs (see statistics.py). DEL, RENAME,
+EXPIRE, RDB, AOF and replication work on them as on any hash. A key of another type, or a hash without the right mark,
+is of the wrong type.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
@@ -22,49 +21,18 @@ from rededge_nb.edge.commands import CommandError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
-TENSOR, MODEL = "tensor", "model"
-_MISSING = {TENSOR: "ERR tensor key is empty or in a different shard", MODEL: "ERR model key is empty"}
+TENSOR, MODEL, SCRIPT = "tensor", "model", "script"
+_MISSING = {
+    TENSOR: "ERR tensor key is empty or in a different shard",
+    MODEL: "ERR model key is empty",
+    SCRIPT: "ERR script key is empty",
+}
 _MARK = "ai"
 _TENSOR_FIELDS = ("dtype", "shape", "blob")
 _SCAN_COUNT = 1000
 
 Key = str | bytes
-Fields = Mapping[str, str | bytes | int]
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is stored of a model, apart from the counters of its runs."""
-
-    backend: str
-    """Upper case."""
-    device: str
-    """As the client spelled it."""
-    tag: bytes
-    batchsize: int
-    minbatchsize: int
-    minbatchtimeout: int
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-    def fields(self, blob: bytes, digest: str) -> dict[str, str | bytes | int]:
-        """The hash, with the blob and its digest; each store is a new generation, whose id begins with the time."""
-        return {
-            "backend": self.backend,
-            "device": self.device,
-            "tag": self.tag,
-            "batchsize": self.batchsize,
-            "minbatchsize": self.minbatchsize,
-            "minbatchtimeout": self.minbatchtimeout,
-            "inputs": json.dumps(self.inputs),
-            "outputs": json.dumps(self.outputs),
-            "digest": digest,
-            "generation": f"{time.time_ns():016x}-{secrets.token_hex(8)}",
-            "blob": blob,
-        }
-
-
-_MODEL_FIELDS = tuple(Model.__annotations__)
+Fields = Mapping[str, str | bytes | memoryview | int]
 
 
 def digest_of(blob: bytes) -> str:
@@ -87,10 +55,10 @@ def get_tensors(client: redis.Redis, keys: Sequence[Key]) -> list[Tensor]:
     Raises:
         CommandError: a key is missing or holds something else; the first such key decides.
     """
-    with client.pipeline(transaction=False) as pipeline:
-        for key in keys:
-            pipeline.hmget(key, [_MARK, *_TENSOR_FIELDS])
-        replies = pipeline.execute(raise_on_error=False)
+    if not keys:
+        return []
+    with _connection(client) as connection:
+        replies = _replies(connection, [("HMGET", key, _MARK, *_TENSOR_FIELDS) for key in keys])
     found = (_checked(client, key, TENSOR, reply) for key, reply in zip(keys, replies, strict=True))
     return [Tensor.from_blob(dtype.decode("latin-1"), shape_of(shape), blob) for dtype, shape, blob in found]
 
@@ -111,11 +79,13 @@ def set_tensors(client: redis.Redis, tensors: Sequence[tuple[Key, Tensor]]) -> N
         CommandError: a key holds something else, or a tensor is too large for Redis.
     """
     replace(
-        client, TENSOR, [(key, tensor_fields(tensor.dtype, tensor.shape, tensor.to_blob())) for key, tensor in tensors]
+        client,
+        TENSOR,
+        [(key, tensor_fields(tensor.dtype, tensor.shape, tensor.to_buffer())) for key, tensor in tensors],
     )
 
 
-def tensor_fields(dtype: str, shape: tuple[int, ...], blob: bytes) -> dict[str, str | bytes | int]:
+def tensor_fields(dtype: str, shape: tuple[int, ...], blob: bytes | memoryview) -> Fields:
     """The hash of a tensor whose blob was checked or built."""
     return {"dtype": dtype, "shape": json.dumps(shape), "blob": blob}
 
@@ -126,51 +96,11 @@ def shape_of(text: bytes) -> tuple[int, ...]:
     Raises:
         CommandError: other hands wrote something else there.
     """
-    return tuple(_json_list(text, int))
-
-
-def get_model(client: redis.Redis, key: Key) -> Model:
-    """What is stored of the model under a key, without its blob.
-
-    Raises:
-        CommandError: the key is missing or holds something else.
-    """
-    backend, device, tag, *sizes, inputs, outputs = read(client, key, MODEL, _MODEL_FIELDS)
-    if not all(size.isdigit() for size in sizes):
-        raise CommandError(WRONG_TYPE)
-    batchsize, minbatchsize, minbatchtimeout = (int(size) for size in sizes)
-    return Model(
-        backend=backend.decode("latin-1"),
-        device=device.decode("latin-1"),
-        tag=tag,
-        batchsize=batchsize,
-        minbatchsize=minbatchsize,
-        minbatchtimeout=minbatchtimeout,
-        inputs=tuple(_json_list(inputs, str)),
-        outputs=tuple(_json_list(outputs, str)),
-    )
-
-
-def scan_models(client: redis.Redis) -> list[tuple[bytes, bytes]]:
-    """Key and tag of every model of the database, by key.
-
-    The keyspace itself is asked, so that deleted, renamed, copied and expired keys are told as they are.
-    """
-    tags: dict[bytes, bytes] = {}
-    for keys in _hash_keys(client):
-        with client.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.hmget(key, [_MARK, "tag"])
-            replies = pipeline.execute(raise_on_error=False)
-        for key, reply in zip(keys, replies, strict=True):
-            # between SCAN and here a key may have become something else
-            if isinstance(reply, list) and reply[0] == MODEL.encode():
-                tags[key] = reply[1] or b""
-    return sorted(tags.items())
+    return tuple(json_list(text, int))
 
 
 def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str]) -> list[bytes]:
-    """Fields of a tensor or model.
+    """Fields of a tensor, model or script.
 
     Raises:
         CommandError: the key is missing or holds something else.
@@ -183,7 +113,7 @@ def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str]) -> lis
 
 
 def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
-    """Pass if a tensor or model may be written to the key: it is free, or holds one of the same kind.
+    """Pass if a tensor, model or script may be written to the key: it is free, or holds one of the same kind.
 
     Raises:
         CommandError: it holds something else.
@@ -196,35 +126,45 @@ def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
         raise CommandError(WRONG_TYPE)
 
 
+def kind_at(client: redis.Redis, key: Key) -> str | None:
+    """What a key holds: TENSOR, MODEL, SCRIPT, or None for anything else and nothing."""
+    try:
+        mark = client.hget(key, _MARK)
+    except redis.ResponseError:
+        return None
+    return next((kind for kind in _MISSING if mark == kind.encode()), None)
+
+
 def replace(client: redis.Redis, kind: str, values: Sequence[tuple[Key, Fields]]) -> None:
-    """Write tensors or models in place of what the keys hold, time to live included; all or none.
+    """Write tensors, models or scripts in place of what the keys hold, time to live included; all or none.
 
     Raises:
         CommandError: a key holds something of another kind, or a value is too large for Redis.
     """
     for _, fields in values:
         blob = fields["blob"]
-        if isinstance(blob, bytes) and len(blob) > MAX_BYTES:
+        if isinstance(blob, bytes | memoryview) and len(blob) > MAX_BYTES:
             raise CommandError(
                 f"ERR the {kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
             )
 
-    def write(pipeline: redis.client.Pipeline) -> None:
-        for key, _ in values:
-            check_replaceable(pipeline, key, kind)
-        pipeline.multi()
-        for key, fields in values:
-            pipeline.delete(key)
-            pipeline.hset(key, items=[_MARK, kind, *(item for field in fields.items() for item in field)])
-
+    keys = [key for key, _ in values]
+    writes: list[Any] = [("MULTI",)]
+    for key, fields in values:
+        items = (item for field in fields.items() for item in field)
+        writes += [("DEL", key), ("HSET", key, _MARK, kind, *items)]
+    # two round trips, each one write: what is there, and if it may go, what comes
+    looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
     try:
-        client.transaction(write, *(key for key, _ in values))
+        with _connection(client) as connection:
+            while not _replaced(connection, looks, [*writes, ("EXEC",)], kind):
+                pass
     except redis.exceptions.OutOfMemoryError as error:
         raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:
-    """Delete a tensor or model, and nothing that takes its place meanwhile.
+    """Delete a tensor, model or script, and nothing that takes its place meanwhile.
 
     Raises:
         CommandError: the key is missing or holds something else.
@@ -236,6 +176,52 @@ def delete(client: redis.Redis, key: Key, kind: str) -> None:
         pipeline.delete(key)
 
     client.transaction(remove, key)
+
+
+@contextlib.contextmanager
+def _connection(client: redis.Redis) -> Iterator[Any]:
+    """A connection of the client's, for which large values are sent and read without the client's detours."""
+    connection = client.connection_pool.get_connection()
+    try:
+        yield connection
+    except (CommandError, redis.ResponseError):
+        raise
+    except BaseException:
+        connection.disconnect()  # replies may still be on their way
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
+def _replaced(connection: Any, looks: list[Any], writes: list[Any], kind: str) -> bool:
+    """Whether the writes were done; not if a key was changed between the looks and them.
+
+    Raises:
+        CommandError: a key holds something of another kind.
+    """
+    _, *seen = _replies(connection, looks)
+    for exists, mark in zip(seen[::2], seen[1::2], strict=True):
+        if exists and mark != kind.encode():
+            _replies(connection, [("UNWATCH",)])
+            raise CommandError(WRONG_TYPE)
+    *queued, done = _replies(connection, writes)
+    refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
+    if refused is not None:
+        raise refused
+    return done is not None
+
+
+def _replies(connection: Any, commands: list[Any]) -> list[Any]:
+    """The replies to several commands, errors among them as they are."""
+    connection.send_packed_command(connection.pack_commands(commands))
+    return [_reply(connection) for _ in commands]
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def _checked(client: redis.Redis, key: Key, kind: str, reply: object) -> list[bytes]:
@@ -255,7 +241,12 @@ def _translated(error: redis.ResponseError) -> Exception:
     return CommandError(WRONG_TYPE) if str(error).startswith("WRONGTYPE") else error
 
 
-def _json_list(text: bytes, element: type) -> list[Any]:
+def json_list(text: bytes, element: type) -> list[Any]:
+    """A list in a field of JSON.
+
+    Raises:
+        CommandError: other hands wrote something else there.
+    """
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -265,8 +256,12 @@ def _json_list(text: bytes, element: type) -> list[Any]:
     return value
 
 
-def _hash_keys(client: redis.Redis) -> Iterator[list[bytes]]:
+def hash_keys(client: redis.Redis) -> Iterator[list[bytes]]:
+    """The keys of all hashes, some at a time, each once."""
+    seen: set[bytes] = set()
     cursor: Any = None
     while cursor != 0:
         cursor, keys = client.scan(cursor or 0, count=_SCAN_COUNT, _type="HASH")
-        yield cast(list[bytes], keys)
+        new = [key for key in cast(list[bytes], keys) if key not in seen]
+        seen.update(new)
+        yield new

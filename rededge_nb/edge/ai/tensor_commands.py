@@ -18,7 +18,7 @@ def tensorset(call: Call) -> object:
         raise wrong_arity(call)
     key, *words = call.args
     try:
-        fields = _parse(Words(words))
+        fields = store.tensor_fields(*parse_tensor(Words(words)))
     except CommandError:
         # a key of another type is told before any mistake in the words
         store.check_replaceable(call.redis, key, store.TENSOR)
@@ -32,26 +32,49 @@ def tensorget(call: Call) -> object:
     if not 1 <= len(call.args) <= 3:
         raise wrong_arity(call)
     key, *words = call.args
-    formats = {word.upper() for word in words} or {b"META", b"BLOB"}
-    mistake = None
-    if not formats.issubset(_FORMATS):
-        mistake = "ERR unsupported data format"
-    elif {b"BLOB", b"VALUES"} <= formats:
-        mistake = "ERR both BLOB and VALUES specified"
-    # a missing key or one of another type is told before any mistake in the words
-    wants_data = mistake is None and formats != {b"META"}
+    try:
+        formats = parse_formats(words)
+    except CommandError:
+        # a missing key or one of another type is told before any mistake in the words
+        store.read(call.redis, key, store.TENSOR, [])
+        raise
+    wants_data = formats != {b"META"}
     dtype, shape, *blob = store.read(call.redis, key, store.TENSOR, ["dtype", "shape", *["blob"] * wants_data])
-    if mistake is not None:
-        raise CommandError(mistake)
-    reply: list[object] = ["dtype", dtype, "shape", list(store.shape_of(shape))] if b"META" in formats else []
+    name, dims = dtype.decode("latin-1"), store.shape_of(shape)
+    meta: list[object] = ["dtype", name, "shape", list(dims)] if b"META" in formats else []
     if b"VALUES" in formats:
-        reply += ["values", Tensor.from_blob(dtype.decode("latin-1"), store.shape_of(shape), blob[0]).to_values()]
-    elif b"BLOB" in formats:
-        reply += ["blob", blob[0]]
-    return reply if b"META" in formats else reply[1]
+        return _told(meta, "values", Tensor.from_blob(name, dims, blob[0]).to_values())
+    return _told(meta, "blob", blob[0]) if b"BLOB" in formats else meta
 
 
-def _parse(words: Words) -> store.Fields:
+def parse_formats(words: list[bytes]) -> set[bytes]:
+    """What AI.TENSORGET shall tell: some of META, BLOB and VALUES.
+
+    Raises:
+        CommandError: a word is none of them, or there are both BLOB and VALUES.
+    """
+    formats = {word.upper() for word in words} or {b"META", b"BLOB"}
+    if not formats.issubset(_FORMATS):
+        raise CommandError("ERR unsupported data format")
+    if {b"BLOB", b"VALUES"} <= formats:
+        raise CommandError("ERR both BLOB and VALUES specified")
+    return formats
+
+
+def tensor_reply(tensor: Tensor, formats: set[bytes]) -> object:
+    """AI.TENSORGET's reply for a tensor that is in memory."""
+    meta: list[object] = ["dtype", tensor.dtype, "shape", list(tensor.shape)] if b"META" in formats else []
+    if b"VALUES" in formats:
+        return _told(meta, "values", tensor.to_values())
+    return _told(meta, "blob", tensor.to_blob()) if b"BLOB" in formats else meta
+
+
+def parse_tensor(words: Words) -> tuple[str, tuple[int, ...], bytes]:
+    """Dtype, shape and blob that AI.TENSORSET's words after the key describe.
+
+    Raises:
+        CommandError: they describe none.
+    """
     dtype = dtype_named(words.take(""))
     dims: list[int] = []
     while len(words):
@@ -62,14 +85,18 @@ def _parse(words: Words) -> store.Fields:
                 )
             blob = words.take("")
             check_blob(dtype, tuple(dims), blob)
-            return store.tensor_fields(dtype, tuple(dims), blob)
+            return dtype, tuple(dims), blob
         if words.take_keyword(b"VALUES"):
             if len(words) != math.prod(dims):
                 raise CommandError("ERR wrong number of values was given in 'AI.TENSORSET' command")
             tensor = Tensor.from_values(dtype, dims, parse_values(dtype, words.take_rest()))
-            return store.tensor_fields(dtype, tensor.shape, tensor.to_blob())
+            return dtype, tensor.shape, tensor.to_blob()
         dims.append(_dimension(words.take(""), len(dims)))
-    return store.tensor_fields(dtype, tuple(dims), zeros_blob(dtype, tuple(dims)))
+    return dtype, tuple(dims), zeros_blob(dtype, tuple(dims))
+
+
+def _told(meta: list[object], name: str, data: object) -> object:
+    return [*meta, name, data] if meta else data
 
 
 def _dimension(word: bytes, known: int) -> int:

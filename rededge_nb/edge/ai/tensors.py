@@ -120,6 +120,12 @@ class Tensor:
             return b"".join(element + b"\0" for element in self.array.ravel().tolist())
         return self.array.tobytes()
 
+    def to_buffer(self) -> bytes | memoryview:
+        """As to_blob(), without a copy where that is possible."""
+        if self.dtype == STRING or not self.array.flags.c_contiguous or not self.array.size:
+            return self.to_blob()
+        return self.array.reshape(-1).data.cast("B")
+
     def to_values(self) -> list[int | bytes]:
         """The elements in row-major order, as AI.TENSORGET's VALUES are: ints, or text with 17 digits.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from rededge_nb.edge.ai.statistics import Statistics
 from rededge_nb.edge.commands import Call, CommandError
 from tests.waiting import wait_for
 
+PATIENCE = 60.0
+"""Seconds until a run that does not end fails a test."""
 HANDLERS = {command.name: command.handler for command in COMMANDS}
 CallFunction = Callable[..., object]
 
@@ -80,10 +83,10 @@ def call(client_of: Callable[[int], redis.Redis], worker: SimpleNamespace) -> Ca
 
     def run(name: str, *args: str | bytes | int, db: int = 0) -> object:
         words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
-        handler = HANDLERS[name.upper()]
-        return handler(
+        outcome = HANDLERS[name.upper()](
             Call(name=name, args=words, client_id=1, resp=2, db=db, user="default", redis=client_of(db), worker=worker)  # type: ignore[arg-type]
         )
+        return outcome.result(PATIENCE) if isinstance(outcome, Future) else outcome
 
     return run
 

@@ -97,6 +97,25 @@ def huge(elements: int) -> bytes:
     return model(graph(nodes, [value("a", FLOAT, ["n", "m"])], [value("c", FLOAT, ["n", "m"])], [shape]))
 
 
+def endless() -> bytes:
+    """A model that goes round in a loop for longer than anybody waits."""
+    body = graph(
+        [node("Identity", ["going"], ["still_going"]), node("Add", ["x", "x"], ["y"])],
+        [value("round", INT64, []), value("going", BOOL, []), value("x", FLOAT, ["n", "m"])],
+        [value("still_going", BOOL, []), value("y", FLOAT, ["n", "m"])],
+    )
+    attribute = field(5, field(1, "body") + field(6, body) + field(20, 5))
+    rounds = field(2, INT64) + field(8, "rounds") + field(9, struct.pack("<q", 2**62))
+    return model(
+        graph(
+            [node("Loop", ["rounds", "", "a"], ["c"], attribute)],
+            [value("a", FLOAT, ["n", "m"])],
+            [value("c", FLOAT, ["n", "m"])],
+            [rounds],
+        )
+    )
+
+
 def external() -> bytes:
     """A model whose weight is in another file."""
     return model(

@@ -48,6 +48,17 @@ def test_info_counts_runs_and_failures(call: Callable[..., object]) -> None:
 
 
 @pytest.mark.usefixtures("stored")
+def test_memory_is_told_when_asked_for(call: Callable[..., object], client: redis.Redis) -> None:
+    told = call("AI.INFO", "m", "memory")
+    assert told[:18] == call("AI.INFO", "m")
+    name, memory = told[18:]
+    assert name == "memory"
+    assert memory >= len(ADD)
+    client.copy("m", "not loaded under this key")
+    assert call("AI.INFO", "not loaded under this key", "MEMORY")[18:] == ["memory", 0]
+
+
+@pytest.mark.usefixtures("stored")
 def test_mistakes_in_the_words_are_no_runs(call: Callable[..., object], error_of: Callable[..., str]) -> None:
     error_of("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "missing", "OUTPUTS", 1, "c")
     assert counters(call)["calls"] == 0
@@ -126,8 +137,11 @@ def test_settings(call: Callable[..., object]) -> None:
     assert call("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 535_822_336
     assert call("AI.CONFIG", "model_chunk_size", 100, db=2) is OK
     assert call("AI.CONFIG", "get", "model_chunk_size", db=1) == 100
-    assert str(call("AI.CONFIG", "GET", "BACKENDSPATH")).endswith("backends")
+    assert call("AI.CONFIG", "GET", "BACKENDSPATH").endswith(b"backends")
+    assert call("AI.CONFIG", "BACKENDSPATH", "/my/backends", db=1) is OK
+    assert call("AI.CONFIG", "get", "backendspath", db=2) == b"/my/backends"
     assert call("AI.CONFIG", "GET", "WHATEVER") is None
+    assert call("AI.CONFIG", "LOADBACKEND", "onnx", "redisai_onnxruntime/redisai_onnxruntime.so") is OK
 
 
 @pytest.mark.parametrize(
@@ -138,6 +152,10 @@ def test_settings(call: Callable[..., object]) -> None:
         (("PUT", 1), "ERR unsupported subcommand"),
         (("MODEL_CHUNK_SIZE",), "ERR MODEL_CHUNK_SIZE: missing chunk size"),
         (("MODEL_CHUNK_SIZE", 0), "ERR MODEL_CHUNK_SIZE: invalid chunk size"),
+        (("BACKENDSPATH",), "ERR BACKENDSPATH: missing path argument"),
+        (("LOADBACKEND",), "ERR wrong number of arguments for 'ai.config' command"),
+        (("LOADBACKEND", "ONNX"), "ERR wrong number of arguments for 'ai.config' command"),
+        (("LOADBACKEND", "PYTHON", "evil.py"), "ERR unsupported backend"),
         (("MODEL_CHUNK_SIZE", "x"), "ERR MODEL_CHUNK_SIZE: invalid chunk size"),
     ],
 )

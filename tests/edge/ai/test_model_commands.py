@@ -91,7 +91,6 @@ def test_a_long_model_travels_in_chunks(call: Callable[..., object], size: int) 
         (("ONNX", "CPU", "TAG", "t"), "ERR Insufficient arguments, missing model BLOB"),
         (("ONNX", "CPU", "TAG", "t", "BLOB"), "ERR Insufficient arguments, missing model BLOB"),
         (("ONNX", "CPU", "BATCHSIZE", 2, "TAG", "t", "BLOB", ADD), "ERR Invalid argument, expected BLOB"),
-        (("TORCH", "CPU", "BLOB", ADD), "ERR Could not load backend"),
         (("ONNX", "GPU", "BLOB", ADD), "ERR GPU requested but ONNX couldn't find CUDA"),
         (("ONNX", "CPU", "BLOB", ""), "No graph was found in the protobuf."),
         (("ONNX", "CPU", "BLOB", ADD[:-9]), "Failed to load model because protobuf parsing failed."),
@@ -131,7 +130,7 @@ def test_a_model_runs(call: Callable[..., object]) -> None:
     execute: Words = ("m", "inputs", 2, "a", "b", "outputs", 1)
     assert call("AI.MODELEXECUTE", *execute, "c") is OK
     assert call("AI.TENSORGET", "c", "META", "VALUES") == [
-        *("dtype", b"FLOAT", "shape", [1, 2], "values", [b"11", b"22"])
+        *("dtype", "FLOAT", "shape", [1, 2], "values", [b"11", b"22"])
     ]
     assert call("AI.MODELEXECUTE", *execute, "a", "TIMEOUT", 1000) is OK
     assert call("AI.TENSORGET", "a", "VALUES") == [b"11", b"22"]
@@ -152,9 +151,7 @@ def test_models_take_and_give_other_dtypes(
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.identity(element_type))
     call("AI.TENSORSET", "a", dtype, len(values), "VALUES", *values)
     call("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "c")
-    assert call("AI.TENSORGET", "c", "META", "VALUES") == [
-        *("dtype", dtype.encode(), "shape", [len(values)], "values", values)
-    ]
+    assert call("AI.TENSORGET", "c", "META", "VALUES") == [*("dtype", dtype, "shape", [len(values)], "values", values)]
 
 
 def test_an_output_that_is_no_tensor_is_not_written(call: Callable[..., object], client: redis.Redis) -> None:
@@ -282,7 +279,7 @@ def test_scanning_finds_models_wherever_they_went(call: Callable[..., object], c
     client.rename("renamed", "renamed:2")
     client.set("replaced", "x")
     client.hset("kept", "tag", "")
-    assert call("AI._MODELSCAN") == [[b"kept", b""], [b"renamed:2", b"tag of renamed"]]
+    assert sorted(call("AI._MODELSCAN")) == [[b"kept", b""], [b"renamed:2", b"tag of renamed"]]
     assert call("AI._MODELSCAN", db=1) == [[b"elsewhere", b""]]
 
 
@@ -302,5 +299,5 @@ def test_the_people_model(call: Callable[..., object]) -> None:
     image = np.zeros((1, 416, 416, 3), np.uint8)
     call("AI.TENSORSET", "image", "UINT8", *image.shape, "BLOB", image.tobytes())
     call("AI.MODELEXECUTE", "people", "INPUTS", 1, "image", "OUTPUTS", 2, "boxes", "scores")
-    assert call("AI.TENSORGET", "boxes", "META") == ["dtype", b"FLOAT", "shape", [1, 3549, 4]]
-    assert call("AI.TENSORGET", "scores", "META") == ["dtype", b"FLOAT", "shape", [1, 3549, 80]]
+    assert call("AI.TENSORGET", "boxes", "META") == ["dtype", "FLOAT", "shape", [1, 3549, 4]]
+    assert call("AI.TENSORGET", "scores", "META") == ["dtype", "FLOAT", "shape", [1, 3549, 80]]

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     loaded: list[bytes] = []
     load = backends.load
 
-    def recording(backend: str, blob: bytes, *, device: str, threads: int) -> backends.LoadedModel:
+    def recording(backend: str, blob: bytes, **options: Any) -> backends.LoadedModel:
         loaded.append(blob)
-        return load(backend, blob, device=device, threads=threads)
+        return load(backend, blob, **options)
 
     monkeypatch.setattr(backends, "load", recording)
     return loaded

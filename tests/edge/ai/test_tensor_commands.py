@@ -20,7 +20,7 @@ def test_a_tensor_comes_back_in_every_form(call: Callable[..., object], dtype: s
     blob = np.array([0, 1, 1, 0], DTYPES[dtype]).tobytes()
     values = [b"0", b"1", b"1", b"0"] if dtype in ("FLOAT", "DOUBLE") else [0, 1, 1, 0]
     assert call("AI.TENSORSET", "k", dtype.lower(), 2, 2, "BLOB", blob) is OK
-    meta = ["dtype", dtype.encode(), "shape", [2, 2]]
+    meta = ["dtype", dtype, "shape", [2, 2]]
     assert call("AI.TENSORGET", "k", "META") == meta
     assert call("AI.TENSORGET", "k") == [*meta, "blob", blob]
     assert call("AI.TENSORGET", "k", "META", "blob") == [*meta, "blob", blob]
@@ -35,7 +35,7 @@ def test_strings(call: Callable[..., object]) -> None:
     call("AI.TENSORSET", "k", "STRING", 2, "VALUES", "one", b"two\0")
     assert call("AI.TENSORGET", "k", "BLOB") == b"one\0two\0"
     call("AI.TENSORSET", "k", "STRING", 2, 1, "BLOB", b"\0x\0")
-    assert call("AI.TENSORGET", "k", "META", "VALUES") == ["dtype", b"STRING", "shape", [2, 1], "values", [b"", b"x"]]
+    assert call("AI.TENSORGET", "k", "META", "VALUES") == ["dtype", "STRING", "shape", [2, 1], "values", [b"", b"x"]]
 
 
 def test_no_data_means_zeros_and_no_dims_a_scalar(call: Callable[..., object]) -> None:
@@ -44,7 +44,7 @@ def test_no_data_means_zeros_and_no_dims_a_scalar(call: Callable[..., object]) -
     call("AI.TENSORSET", "z", "STRING", 2)
     assert call("AI.TENSORGET", "z", "VALUES") == [b"", b""]
     call("AI.TENSORSET", "s", "FLOAT", "VALUES", 5)
-    assert call("AI.TENSORGET", "s", "META", "VALUES") == ["dtype", b"FLOAT", "shape", [], "values", [b"5"]]
+    assert call("AI.TENSORGET", "s", "META", "VALUES") == ["dtype", "FLOAT", "shape", [], "values", [b"5"]]
 
 
 @pytest.mark.parametrize(
@@ -171,4 +171,4 @@ def test_a_full_redis_says_so_and_keeps_what_it_has(
     finally:
         client.config_set("maxmemory", 0)
     assert error == "OOM command not allowed when used memory > 'maxmemory'."
-    assert call("AI.TENSORGET", "k", "META") == ["dtype", b"INT8", "shape", [3]]
+    assert call("AI.TENSORGET", "k", "META") == ["dtype", "INT8", "shape", [3]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Protocol, cast
 
 from rededge_nb.edge.ai.tensors import Array
@@ -15,7 +16,8 @@ from rededge_nb.edge.commands import CommandError
 NAMES = ("TF", "TFLITE", "TORCH", "ONNX")
 """The backends that RedisAI knows."""
 
-_MODULES = {"ONNX": "rededge_nb.edge.ai.backends.onnx"}
+_MODULES = {"TF": "tf", "TFLITE": "tflite", "TORCH": "torch_models", "ONNX": "onnx_choice"}
+_EXTRAS = {"TF": "tf", "TFLITE": "tflite", "TORCH": "torch"}
 
 
 class LoadedModel(Protocol):
@@ -40,24 +42,53 @@ class LoadedModel(Protocol):
 class Loader(Protocol):
     """The interface of a backend's module."""
 
-    def load(self, blob: bytes, *, device: str, threads: int) -> LoadedModel:
-        """Make a model ready on a device (`CPU`, `CPU:1`, `GPU:0` …), with `threads` for each run.
+    def load(
+        self, blob: bytes, *, device: str, threads: int, inputs: Sequence[str] = (), outputs: Sequence[str] = ()
+    ) -> LoadedModel:
+        """Make a model ready on a device (`CPU`, `GPU:0` …), with `threads` for each run.
+
+        The names of inputs and outputs are given for TF alone; other models bring theirs.
 
         Raises:
             CommandError: with the backend's message.
         """
 
 
-def load(backend: str, blob: bytes, *, device: str, threads: int) -> LoadedModel:
+def load(
+    backend: str,
+    blob: bytes,
+    *,
+    device: str,
+    threads: int,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+) -> LoadedModel:
     """Make a model ready to run.
 
     Raises:
         CommandError: the backend is not there, or refuses the model.
     """
-    if backend not in _MODULES:
-        raise CommandError("ERR Could not load backend")
+    loader = cast(Loader, module_of(backend))
+    return loader.load(blob, device=device, threads=threads, inputs=inputs, outputs=outputs)
+
+
+def module_of(backend: str) -> ModuleType:
+    """The module of one of NAMES, imported if it was not.
+
+    Raises:
+        CommandError: what it needs is not installed; the text says what to do.
+    """
     try:
-        module = cast(Loader, importlib.import_module(_MODULES[backend]))
+        return importlib.import_module(f"{__name__}.{_MODULES[backend]}")
     except ImportError as error:
-        raise CommandError("ERR Could not load backend") from error
-    return module.load(blob, device=device, threads=threads)
+        raise CommandError(could_not_load(backend, error)) from error
+
+
+def could_not_load(backend: str, error: ImportError) -> str:
+    """RedisAI's error for a backend that is not there, and what brings it."""
+    if not isinstance(error, ModuleNotFoundError):
+        return f"ERR Could not load backend: {backend} is installed, but broken: {error}"
+    return (
+        f"ERR Could not load backend: {backend} is not installed beside the worker; "
+        f"pip install 'rededge_nb[{_EXTRAS.get(backend, '')}]', and store again"
+    )

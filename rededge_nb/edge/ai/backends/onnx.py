@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rededge_nb import settings
-from rededge_nb.edge.ai.backends.onnx_external import has_external_data
+from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
+from rededge_nb.edge.ai.backends.time_limit import TimeLimit
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.commands import CommandError
 
@@ -20,8 +22,14 @@ import onnxruntime  # noqa: E402 - after the line above, which it looks at
 MEMORY_SHARE = 0.5
 """The part of the machine's memory that all runs together may take for what they compute."""
 
+MOST_ZEROS = 1 << 26
+"""The most elements of the inputs that a model is tried with."""
+
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : -?\d+ : \w+ : ")
 _FATAL_ONLY = 4
+_NUMPY = {
+    f"tensor({name})": np.dtype(dtype) for name, dtype in {"float": "f4", "double": "f8", "bool": "?"}.items()
+} | {f"tensor({name})": np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16")}
 
 
 class OnnxModel:
@@ -44,10 +52,24 @@ class OnnxModel:
                 name: _text(array) if is_text else array
                 for name, is_text, array in zip(self.inputs, self._text_inputs, inputs, strict=True)
             }
-            outputs = self._session.run(None, feed)
+            options = onnxruntime.RunOptions()
+            with _time_limit().over(lambda: setattr(options, "terminate", True)):
+                outputs = self._session.run(None, feed, options)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
             raise _command_error(error) from error
         return [output if isinstance(output, np.ndarray) else None for output in outputs]
+
+    def zeros(self) -> list[Array] | None:
+        """Inputs to try the model with: one of each, of zeros; None if other dimensions than the first are open."""
+        inputs = self._session.get_inputs()
+        if any(
+            value.type not in _NUMPY or not all(isinstance(dim, int) for dim in value.shape[1:]) for value in inputs
+        ):
+            return None
+        shapes = [[dim if isinstance(dim, int) else 1 for dim in value.shape] for value in inputs]
+        if sum(math.prod(shape) for shape in shapes) > MOST_ZEROS:
+            return None
+        return [np.zeros(shape, _NUMPY[value.type]) for shape, value in zip(shapes, inputs, strict=True)]
 
 
 def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
@@ -60,12 +82,7 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
         CommandError: with onnxruntime's message, or because the model refers to other files.
     """
     providers = _providers(device)
-    try:
-        external = has_external_data(blob)
-    except ValueError as error:
-        raise CommandError("Failed to load model because protobuf parsing failed.") from error
-    if external:
-        raise CommandError("Initializer tensors with external data is not allowed.")
+    refuse_external_data(blob)
     _bound_memory()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY  # what matters is raised, and so reaches the caller
@@ -91,6 +108,11 @@ def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise CommandError("ERR GPU requested but ONNX couldn't find CUDA")
     return [("CUDAExecutionProvider", {"device_id": number or "0"}), "CPUExecutionProvider"]
+
+
+@functools.cache
+def _time_limit() -> TimeLimit:
+    return TimeLimit(settings.model_execution_timeout())
 
 
 @functools.cache

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rededge_nb.edge.commands import CommandError
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 100
 """Protobuf's own limit for nested messages."""
@@ -47,6 +49,20 @@ def has_external_data(blob: bytes) -> bool:
             if inner is not None and isinstance(value, memoryview):
                 pending.append((inner, value, depth + 1))
     return False
+
+
+def refuse_external_data(blob: bytes) -> None:
+    """Pass if all data of the model is in its file.
+
+    Raises:
+        CommandError: it is not, or the file is no protobuf.
+    """
+    try:
+        external = has_external_data(blob)
+    except ValueError as error:
+        raise CommandError("Failed to load model because protobuf parsing failed.") from error
+    if external:
+        raise CommandError("Initializer tensors with external data is not allowed.")
 
 
 def _walk(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -1,0 +1,218 @@
+"""TorchScript source: compiling it, calling its functions, and what they may call.
+
+The source is TorchScript, not Python: torch compiles it, and nothing of it reaches the interpreter. Inside, `redis`
+and `redisAI` are the operators below, which find their clients through the call that runs in the same thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import redis as redis_client
+import torch
+
+from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
+from rededge_nb.edge.ai.tensors import Array
+from rededge_nb.edge.commands import CommandError
+
+if TYPE_CHECKING:
+    from rededge_nb.edge.ai.scripts import Invocation
+    from rededge_nb.edge.ai.sessions import Sessions
+
+ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
+SIGNATURE = "def {}(tensors: List[Tensor], keys: List[str], args: List[str])"
+RUN_COMMANDS = frozenset(
+    f"AI.{name}"
+    for name in (
+        *("MODELEXECUTE", "MODELRUN", "SCRIPTEXECUTE", "SCRIPTRUN"),
+        *("DAGEXECUTE", "DAGEXECUTE_RO", "DAGRUN", "DAGRUN_RO"),
+    )
+)
+"""Commands that would wait for the device that the script itself keeps busy."""
+
+EXCEPTIONS = {error.__name__: error for error in (Exception, RuntimeError, ValueError, TypeError, AssertionError)}
+"""What a script may raise."""
+
+
+@dataclass
+class _Running:
+    redis: redis_client.Redis
+    sessions: Sessions
+    device: torch.device
+
+
+_running = threading.local()
+
+
+class CompiledScript:
+    """The functions of a script."""
+
+    def __init__(self, unit: Any, device: torch.device) -> None:
+        self._unit = unit
+        self._device = device
+
+    def check_entry_points(self, names: Sequence[str]) -> None:
+        """Pass if all of these functions exist and take (tensors, keys, args).
+
+        Raises:
+            CommandError: one does not.
+        """
+        for name in names:
+            function = self._unit.find_function(name)
+            if function is None:
+                raise CommandError(f"Function {name} does not exist in the given script.")
+            kinds = tuple(str(argument.type) for argument in function.schema.arguments)
+            if len(kinds) != len(ENTRY_POINT):
+                raise CommandError(
+                    f"Wrong number of inputs in function {name}. Expected {len(ENTRY_POINT)} but was {len(kinds)}"
+                )
+            if kinds != ENTRY_POINT:
+                raise CommandError(
+                    f"Wrong inputs type in function {name}. Expected signature similar to: {SIGNATURE.format(name)}"
+                )
+
+    def run(
+        self,
+        invocation: Invocation,
+        arrays: Sequence[Array],
+        entry_points: Sequence[str],
+        *,
+        redis: redis_client.Redis,
+        sessions: Sessions,
+    ) -> list[Array]:
+        """Call a function; `redis` and `sessions` are for what it calls itself.
+
+        Raises:
+            CommandError: the function does not exist or take this, or raised, or returned something else.
+        """
+        name = invocation.function
+        function = self._unit.find_function(name)
+        if function is None:
+            raise CommandError(f"Function does not exist: {name}")
+        tensors: list[Any] = from_arrays(arrays, self._device)
+        if name in entry_points:
+            arguments = [tensors, list(invocation.keys), list(invocation.args)]
+        else:
+            arguments = _by_position(function, name, tensors)
+        _running.call = _Running(redis, sessions, self._device)
+        try:
+            with torch.inference_mode():
+                returned = function(*arguments)
+        except Exception as error:  # whatever torch raises is the caller's to know
+            raise command_error(error) from error
+        finally:
+            del _running.call
+        return _results(returned, invocation) if invocation.outputs else []
+
+
+def compile_script(source: bytes, device: str) -> CompiledScript:
+    """Compile a script for a device (`CPU`, `GPU:0` …).
+
+    Raises:
+        CommandError: with torch's message.
+    """
+    target = device_of(device)
+    _define_operators()
+    known = {"redis": torch.ops.redis, "redisAI": torch.ops.redisAI, "torch": torch, **EXCEPTIONS}
+    unit = torch._C.CompilationUnit()
+    try:
+        unit.define(source.decode() + "\n", known.get)  # torch wants its last line ended
+        for function in unit.get_functions():
+            check_graph(function.inlined_graph)
+    except CommandError:
+        raise
+    except Exception as error:  # whatever torch raises is the caller's to know
+        raise command_error(error) from error
+    return CompiledScript(unit, target)
+
+
+def _by_position(function: Any, name: str, tensors: list[Any]) -> list[Any]:
+    """Arguments of a function of the old kind: tensors, and one list that takes all that are left."""
+    arguments: list[Any] = []
+    left = list(tensors)
+    for argument in function.schema.arguments:
+        kind = str(argument.type)
+        if kind == "List[Tensor]":
+            arguments.append(left)
+            left = []
+        elif kind == "Tensor":
+            if not left:
+                raise CommandError(f"Wrong number of inputs provided to function: {name}")
+            arguments.append(left.pop(0))
+        else:
+            raise CommandError(f"Unsupported input type in function definition: {name}")
+    if left:
+        raise CommandError(f"Wrong number of inputs provided to function: {name}")
+    return arguments
+
+
+def _results(returned: Any, invocation: Invocation) -> list[Array]:
+    outputs = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    if not all(isinstance(output, torch.Tensor) for output in outputs):
+        raise CommandError(f"Function returned non-tensor values{invocation.function}")
+    if len(outputs) != invocation.outputs:
+        raise CommandError(f"Function returned unexpected number of outputs - {invocation.function}")
+    return [to_array(output) for output in outputs]
+
+
+@functools.cache
+def _define_operators() -> tuple[torch.library.Library, ...]:
+    """Make `redis` and `redisAI` known to torch, once in a process; they live as long as what is returned."""
+    redis_library = torch.library.Library("redis", "DEF")
+    ai_library = torch.library.Library("redisAI", "DEF")
+    operators: tuple[tuple[torch.library.Library, str, Callable[..., Any]], ...] = (
+        (redis_library, "execute.alone(str command) -> Any", _execute_alone),
+        (redis_library, "execute(str command, str[] args) -> Any", _execute),
+        (redis_library, "asList(Any value) -> Any[]", _as_list),
+        (ai_library, "model_execute(str key, Tensor[] inputs, int num_outputs) -> Tensor[]", _model_execute),
+    )
+    for library, schema, function in operators:
+        # conservative: else torch leaves out calls whose result nobody uses, such as SET
+        library.define(schema, alias_analysis="CONSERVATIVE")
+        library.impl(schema.partition("(")[0], function, "CompositeExplicitAutograd")
+    return redis_library, ai_library
+
+
+def _execute_alone(command: str) -> Any:
+    return _execute(command, [])
+
+
+def _execute(command: str, args: list[str]) -> Any:
+    if command.upper() in RUN_COMMANDS:
+        raise RuntimeError(
+            "Redis command returned an error: ERR Cannot run RedisAI command within a transaction or a LUA script"
+        )
+    client = _running.call.redis
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_command(command, *args)
+        return _readable(connection.read_response())
+    except redis_client.ResponseError as error:
+        raise RuntimeError(f"Redis command returned an error: {error}") from error
+    finally:
+        client.connection_pool.release(connection)
+
+
+def _readable(reply: Any) -> Any:
+    if isinstance(reply, bytes):
+        return reply.decode(errors="replace")
+    return [_readable(element) for element in reply] if isinstance(reply, list) else reply
+
+
+def _as_list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"redis.asList takes the reply of a command that is a list, not a {type(value).__name__}")
+    return value
+
+
+def _model_execute(key: str, inputs: list[torch.Tensor], num_outputs: int) -> list[torch.Tensor]:
+    call = _running.call
+    session = call.sessions.get(call.redis, key)
+    outputs = session.run([to_array(tensor) for tensor in inputs])
+    if len(outputs) != num_outputs:
+        raise RuntimeError(f"the model {key} has {len(outputs)} outputs, and {num_outputs} were asked for")
+    return from_arrays(outputs, call.device)

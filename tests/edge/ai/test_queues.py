@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from rededge_nb.edge.ai import batches, queues
+from rededge_nb.edge.ai.batches import Batching, Inputs, Outputs
+from rededge_nb.edge.ai.queues import Job, Queues, TimedOutError, next_batch, then
+from rededge_nb.edge.commands import CommandError
+from tests.waiting import wait_for
+
+PATIENCE = 20.0
+
+
+def echo(runs: Sequence[Inputs]) -> list[Outputs]:
+    return [list(inputs) for inputs in runs]
+
+
+def job(samples: int = 1, *, group: str | None = "m", at: float = 0.0, **batching: float) -> Job:
+    return Job("CPU", echo, [], group=group, samples=samples, batching=Batching(**batching), queued_at=at)  # type: ignore[arg-type]
+
+
+def taken(waiting: list[Job], now: float = 0.0) -> list[int]:
+    return [waiting.index(each) for each in next_batch(waiting, now)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "size", "expected"),
+    [([1, 1, 1], 2, [0, 1]), ([1, 2, 1], 2, [0, 1]), ([1, 1], 9, [0, 1]), ([5, 1], 4, [0]), ([4, 1], 4, [0])],
+)
+def test_runs_are_joined_until_there_are_enough_samples(samples: list[int], size: int, expected: list[int]) -> None:
+    assert taken([job(count, size=size) for count in samples]) == expected
+
+
+def test_only_runs_of_one_group_are_joined() -> None:
+    waiting = [job(group="a", size=4), job(group="b", size=4), job(group=None), job(group="a", size=4)]
+    assert taken(waiting) == [0, 3]
+    assert taken(waiting[1:]) == [0]
+    assert taken(waiting[2:]) == [0]
+
+
+def test_too_few_samples_are_held_back_and_let_others_pass() -> None:
+    held = job(size=4, least=3)
+    assert taken([held]) == []
+    assert taken([held, job(group="b", size=4)]) == [1]
+    assert taken([held, job(2, size=4, least=3)]) == [0, 1]
+
+
+def test_patience_ends() -> None:
+    waiting = [job(size=4, least=3, patience=1.0, at=10.0), job(size=4, least=3, patience=1.0, at=10.9)]
+    assert taken(waiting, 10.9) == []
+    assert taken(waiting, 11.0) == [0, 1]
+
+
+def test_jobs_are_done_in_order_and_devices_side_by_side() -> None:
+    at_work, go, done = threading.Event(), threading.Event(), []
+
+    def wait(runs: Sequence[Inputs]) -> list[Outputs]:
+        at_work.set()
+        assert go.wait(PATIENCE)
+        done.append("waited")
+        return echo(runs)
+
+    def note(runs: Sequence[Inputs]) -> list[Outputs]:
+        done.append("noted")
+        return echo(runs)
+
+    queues_ = Queues()
+    first = queues_.submit(Job("CPU", wait, []))
+    assert at_work.wait(PATIENCE)
+    second = queues_.submit(Job("CPU", note, []))
+    assert queues_.submit(Job("CPU:1", echo, [np.ones(1)])).result(PATIENCE) == [1]
+    assert not second.done()
+    go.set()
+    assert [first.result(PATIENCE), second.result(PATIENCE)] == [[], []]
+    assert done == ["waited", "noted"]
+
+
+def test_a_job_that_waits_too_long_is_not_done() -> None:
+    at_work, go = threading.Event(), threading.Event()
+
+    def wait(runs: Sequence[Inputs]) -> list[Outputs]:
+        at_work.set()
+        assert go.wait(PATIENCE)
+        return echo(runs)
+
+    queues_ = Queues()
+    queues_.submit(Job("CPU", wait, []))
+    assert at_work.wait(PATIENCE)
+    late = queues_.submit(Job("CPU", echo, [], timeout=0.0))
+    go.set()
+    with pytest.raises(TimedOutError):
+        late.result(PATIENCE)
+
+
+def test_a_job_that_is_held_back_times_out_by_itself() -> None:
+    held = Job("CPU", echo, [], timeout=0.05, group="m", batching=Batching(size=4, least=3))
+    with pytest.raises(TimedOutError):
+        Queues().submit(held).result(PATIENCE)
+
+
+def test_a_failure_is_told_to_all_that_were_joined_and_the_device_goes_on() -> None:
+    def fail(runs: Sequence[Inputs]) -> list[Outputs]:
+        raise CommandError("no")
+
+    queues_ = Queues()
+    options = {"group": "m", "batching": Batching(size=2, least=2)}
+    futures = [queues_.submit(Job("CPU", fail, [], **options)) for _ in range(2)]
+    for future in futures:
+        with pytest.raises(CommandError, match=r"^no$"):
+            future.result(PATIENCE)
+    assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
+
+
+def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MAX_WAITING", 2)
+    queues_ = Queues()
+    for _ in range(2):
+        queues_.submit(Job("CPU", echo, [], timeout=0.2, group="m", batching=Batching(size=9, least=9)))
+    with pytest.raises(CommandError, match=r"^BUSYWORKER 2 runs wait for CPU already$"):
+        queues_.submit(Job("CPU", echo, []))
+
+
+def test_an_idle_thread_ends_and_the_next_job_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "IDLE", 0.0)
+    queues_ = Queues()
+    for _ in range(3):
+        assert queues_.submit(Job("CPU:77", echo, [])).result(PATIENCE) == []
+        wait_for(lambda: not [each for each in threading.enumerate() if each.name == "ai-CPU:77"], what="its end")
+
+
+def test_what_follows_a_future_passes_errors_on() -> None:
+    future: Future[int] = Future()
+    following = then(future, lambda value: 1 // value)
+    future.set_result(0)
+    with pytest.raises(ZeroDivisionError):
+        following.result(PATIENCE)
+
+
+def test_inputs_are_joined_and_outputs_split() -> None:
+    runs = [[np.full((count, 2), count), np.zeros((count, 1))] for count in (1, 2)]
+    left, right = batches.joined(runs)
+    assert left.tolist() == [[1, 1], [2, 2], [2, 2]]
+    assert right.shape == (3, 1)
+    first, second = batches.split([left, None], [1, 2], "ONNX")
+    assert [first[0].tolist(), first[1], second[0].tolist()] == [[[1, 1]], None, [[2, 2], [2, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("backend", "error"),
+    [
+        ("ONNX", "ERR Model did not generate the expected batch size"),
+        ("TF", "ERR Tensorflow batching error: model did not generate the expected batch size"),
+    ],
+)
+@pytest.mark.parametrize("output", [np.zeros((2, 3)), np.zeros(())])
+def test_an_output_of_another_size_cannot_be_split(backend: str, error: str, output: np.ndarray) -> None:
+    with pytest.raises(CommandError) as caught:
+        batches.split([output], [1, 2], backend)
+    assert str(caught.value) == error
+
+
+def test_what_can_be_joined() -> None:
+    assert batches.samples([np.zeros((3, 1)), np.zeros((3, 2))]) == 3
+    assert batches.samples([np.zeros((3, 1)), np.zeros((2, 1))]) is None
+    assert batches.samples([np.zeros(())]) is None
+    assert batches.kind([np.zeros((3, 2))]) == batches.kind([np.zeros((9, 2))])
+    assert batches.kind([np.zeros((3, 2))]) != batches.kind([np.zeros((3, 1))])
+    assert batches.kind([np.zeros((3, 2))]) != batches.kind([np.zeros((3, 2), np.float32)])
