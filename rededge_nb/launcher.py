@@ -1,7 +1,7 @@
-"""The dashboard as a page of its own: served by voila, and started from JupyterLab's launcher.
+"""Pages of their own, started from JupyterLab's launcher: the dashboard, served by voila, and the live video.
 
-`jupyter-server-proxy` finds `dashboard` by its entry point, and starts the page when it is asked for. In the folder
-`page` lie voila's settings, which let the page ask its own server and nobody else, and its template.
+`jupyter-server-proxy` finds `dashboard` and `video` by their entry points, and starts each when it is asked for. In the
+folder `page` lie voila's settings, which let the page ask its own server and nobody else, and its template.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import secrets
 import sys
 from typing import Any
 
-from rededge_nb import assets
+from rededge_nb import assets, settings
 
 NOTEBOOK = "06_dashboard.ipynb"
 START_TIMEOUT = 60.0
-"""Seconds that voila is given to begin."""
+"""Seconds that a page is given to begin."""
 
 _PAGE = assets.PACKAGE / "page"
+_VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
 
 def dashboard() -> dict[str, Any]:
@@ -33,6 +34,18 @@ def dashboard() -> dict[str, Any]:
         "request_headers_override": {"Authorization": f"token {token}"},
         "timeout": START_TIMEOUT,
         "launcher_entry": {"title": "People dashboard", "icon_path": str(_PAGE / "icon.svg"), "category": "Other"},
+    }
+
+
+def video() -> dict[str, Any]:
+    """What jupyter-server-proxy is told about the live video; it is guarded as the dashboard is."""
+    token = secrets.token_urlsafe(32)
+    return {
+        "command": [sys.executable, "-P", "-m", "rededge_nb.web", "{port}"],
+        "environment": {settings.WEB_TOKEN: token},
+        "request_headers_override": {"Authorization": f"Bearer {token}"},
+        "timeout": START_TIMEOUT,
+        "launcher_entry": {"title": "Live video", "icon_path": str(_VIDEO_ICON), "category": "Other"},
     }
 
 

@@ -1,7 +1,7 @@
 """Pictures for notebooks, with matplotlib (`pip install rededge_nb[notebooks]`).
 
 Each function draws into `ax`, or into a new figure as wide as a notebook, and returns the axes: their figure is
-`ax.figure`. Colours are Okabe and Ito's, which colour-blind readers tell apart; times are local.
+`ax.figure`. Times are local.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.inference import Timing
+from rededge_nb.palette import BLUE, SKY, STEP_COLORS, VERMILION
 from rededge_nb.series import Series
 from rededge_nb.sources import Image
 
@@ -30,19 +31,11 @@ WIDTH_INCHES = 9.0
 HEIGHT_INCHES = 3.5
 _BAR_INCHES = 0.45
 
-BLUE = "#0072B2"
-SKY = "#56B4E9"
-GREEN = "#009E73"
-YELLOW = "#F0E442"
-ORANGE = "#E69F00"
-VERMILION = "#D55E00"
-PURPLE = "#CC79A7"
 _INK = "#2B2F36"
 _MUTED = "#7A808A"
 
 _STEP_COLUMNS = 160
 """Columns of `plot_steps`: more could not be told apart."""
-STEP_COLORS: dict[str, str] = dict(zip(schema.STEPS, (SKY, BLUE, ORANGE, YELLOW, GREEN, PURPLE), strict=True))
 
 _STYLE: dict[Any, Any] = {
     "figure.dpi": 110,

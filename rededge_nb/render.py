@@ -72,6 +72,24 @@ def draw_boxes(
     return drawn
 
 
+def draw_notice(image: Image, text: str) -> Image:
+    """Return a copy of the image with a line of text at its lower edge, as large as fits.
+
+    Args:
+        image: uint8 of shape (height, width, 3), blue first.
+        text: ASCII.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
+    margin = round(12 * scale)
+    room = drawn.shape[1] - 4 * margin
+    letters = 0.6 * scale
+    wide = cv2.getTextSize(text, _FONT, letters, 1)[0][0]
+    letters *= min(1.0, max(1, room) / max(1, wide))
+    _chip(drawn, text, (margin, drawn.shape[0] - margin), scale=letters, back=_DARK, ink=(255, 255, 255))
+    return drawn
+
+
 def _chip(
     image: Image, text: str, corner: tuple[int, int], *, scale: float, back: Color, ink: Color, below: bool = False
 ) -> None:

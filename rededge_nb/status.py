@@ -12,7 +12,7 @@ from rededge_nb.edge.server import disk_use
 from rededge_nb.edge.state import Instance
 from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.gears import list_registrations
-from rededge_nb.models import list_models
+from rededge_nb.models import model_memory
 
 
 def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     try:
         info = client.info()
         workers = list(client.scan_iter("rededge:worker:*", count=1000))
-        models = [model.key for model in list_models(client)]
+        models = model_memory(client)
         gears = list_registrations(client)
     except redis.RedisError as error:
         where = instance.dir if instance else without_password(url)
@@ -49,7 +49,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         "uptime_seconds": info["uptime_in_seconds"],
         "memory_mb": round(info["used_memory"] / 1e6, 1),
         "workers": len(workers),
-        "models": models,
+        "models": [{"key": key, "memory_mb": round(size / 1e6, 1)} for key, size in models.items()],
         "gears": [{"session": gear.session, "stream": gear.stream, "status": gear.status} for gear in gears],
     }
 
@@ -57,6 +57,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
 def status_lines(facts: dict[str, Any]) -> list[str]:
     """The facts as aligned text."""
     gears = (f"{gear['session']} on {gear['stream']}: {gear['status']}" for gear in facts["gears"])
-    texts = facts | {"models": ", ".join(facts["models"]), "gears": ", ".join(gears)}
+    models = (f"{model['key']} ({model['memory_mb']} MB)" for model in facts["models"])
+    texts = facts | {"models": ", ".join(models), "gears": ", ".join(gears)}
     width = max(map(len, texts))
     return [f"{name.replace('_', ' '):<{width}}  {value}".rstrip() for name, value in texts.items()]

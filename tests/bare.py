@@ -32,10 +32,14 @@ class BareServer:
         environment = dict(os.environ)
         if binaries.needs_openssl11:
             environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder))
-        with (folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self._command, self._environment, self._log = command, environment, folder / "log"
+        self.start_again()
+
+    def start_again(self) -> None:
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
         client = self.client()
-        wait_for(lambda: self._answers(client), what=f"the server; its log: {(folder / 'log').read_text()[-500:]}")
+        wait_for(lambda: self._answers(client), what=f"the server; its log: {self._log.read_text()[-500:]}")
         client.close()
 
     def client(self, protocol: int = 2) -> redis.Redis:

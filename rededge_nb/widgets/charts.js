@@ -174,8 +174,8 @@ class View {
       [state, text] = [
         "idle",
         Date.now() - store.born > WAITING_MS
-          ? "waiting for the kernel: is it busy, or gone?"
-          : "waiting for the kernel",
+          ? `waiting for ${this.setup.sender}: is it busy, or gone?`
+          : `waiting for ${this.setup.sender}`,
       ];
     else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
     else if (silence > SILENT_MS) {

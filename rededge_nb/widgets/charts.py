@@ -15,16 +15,14 @@ import redis
 import traitlets
 from IPython.display import display, update_display
 
-from rededge_nb import plots, schema
+from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, RedEdgeError
-from rededge_nb.widgets.chart_data import ChartData, Message, series_names
+from rededge_nb.live import chart_page
+from rededge_nb.live.chart_data import ChartData, Message
+from rededge_nb.live.chart_page import MINUTES, UPDATE_INTERVAL
+from rededge_nb.live.feed import Feed
 from rededge_nb.widgets.chart_still import draw_still
-from rededge_nb.widgets.feed import Feed
 
-MINUTES = (1.0, 60.0)
-"""Shortest and longest time that the charts show."""
-UPDATE_INTERVAL = 0.2
-"""Seconds from one update to the next at least."""
 PAGE_TIMEOUT = 300.0
 """Seconds without a word after which a page counts as gone: it speaks every 20 s, and is unheard while a cell runs."""
 UNHEARD_INTERVALS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -93,7 +91,7 @@ class Charts(anywidget.AnyWidget):
         self._unheard_due = 0.0
         self._history_wanted = threading.Event()
         self._stats = ChartsStats()
-        super().__init__(camera=schema.camera_id(camera), minutes=minutes, _setup=_setup_of_page())
+        super().__init__(camera=schema.camera_id(camera), minutes=minutes, _setup=chart_page.setup("the kernel"))
         self._data = ChartData(self.camera, self.minutes)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge charts {self.camera}")
         self.on_msg(self._on_page)
@@ -230,29 +228,6 @@ class Charts(anywidget.AnyWidget):
         return sent > 0
 
 
-def _setup_of_page() -> dict[str, Any]:
-    """What is spelled elsewhere and charts.js goes by."""
-    return {
-        "steps": list(schema.STEPS),
-        "averages": list(schema.COMPACTION_MINUTES),
-        "minutes": list(MINUTES),
-        "colors": {
-            "people": plots.BLUE,
-            "average": plots.VERMILION,
-            "band": plots.SKY,
-            "in_fps": plots.SKY,
-            "out_fps": plots.BLUE,
-            "dropped": plots.VERMILION,
-            **plots.STEP_COLORS,
-        },
-    }
-
-
 def _about_missing(data: ChartData) -> str:
-    missing = data.missing
-    if not missing:
-        return ""
     remedy = f"wb.provision({data.camera!r}) makes them, or `rededge init --camera {data.camera}`"
-    if len(missing) == len(series_names()):
-        return f"Camera {data.camera} has no time series: {remedy}."
-    return f"Camera {data.camera} lacks the series {', '.join(missing)}: {remedy}."
+    return chart_page.about_missing(data, remedy=remedy)

@@ -1,4 +1,4 @@
-// The browser's side of Player: paints the JPEGs that the kernel sends, draws their boxes over them, confirms them.
+// The browser's side of Player and of the web page: paints the JPEGs that are sent, draws their boxes over them, confirms them.
 // Nothing from Redis is ever parsed as HTML.
 
 const YELLOW = "rgb(255, 220, 60)";
@@ -34,6 +34,7 @@ class Page {
     this.notice = "";
     this.heardAt = performance.now();
     this.patience = Infinity;
+    this.sender = "the kernel";
     this.receive = (content, buffers) => this.onMessage(content, buffers);
     this.onVisibility = () => this.update();
     model.on("msg:custom", this.receive);
@@ -81,6 +82,7 @@ class Page {
     this.heardAt = performance.now();
     if (content.kind === "status") {
       this.patience = content.heartbeat * 3000;
+      this.sender = content.sender ?? this.sender;
       this.tell(content.notice);
     } else if (content.kind === "frame" && this.seen) {
       this.next = { ...content, jpeg: buffers[0] };
@@ -123,7 +125,7 @@ class Page {
   listen() {
     const silent = performance.now() - this.heardAt;
     if (this.seen && !this.model.get("paused") && silent > this.patience) {
-      this.tell(`nothing from the kernel for ${Math.floor(silent / 1000)} s: does it still run?`);
+      this.tell(`nothing from ${this.sender} for ${Math.floor(silent / 1000)} s: does it still run?`);
     }
   }
 }

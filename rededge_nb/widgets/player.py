@@ -10,7 +10,6 @@ from typing import Any
 
 import anywidget
 import cv2
-import numpy as np
 import redis
 import traitlets
 from IPython.display import display, update_display
@@ -19,13 +18,11 @@ from rededge_nb import render, schema
 from rededge_nb.detections import Detections, latest_detected_frame
 from rededge_nb.errors import NoDataError, RedEdgeError
 from rededge_nb.frames import Frame, latest_frame
+from rededge_nb.live.feed import Feed
+from rededge_nb.live.follow import Follower, Picture
 from rededge_nb.producer import encode_jpeg
-from rededge_nb.widgets.feed import Feed
-from rededge_nb.widgets.follow import Follower, Picture
 from rededge_nb.widgets.pages import Pages
 
-SILENT_AFTER = 3.0
-"""Seconds without frames or detections after which the player says so."""
 BUSY_AFTER = 2.0
 """Seconds without confirmation after which it says that the kernel is busy."""
 HEARTBEAT = 2.0
@@ -34,7 +31,6 @@ HEARTBEAT = 2.0
 _STATUS_INTERVAL = 0.5
 _STILL_WIDTH = 960
 _STILL_QUALITY = 80
-_LABEL = "person"
 
 
 @dataclass(frozen=True)
@@ -188,40 +184,13 @@ class Player(anywidget.AnyWidget):
         self._tell(self._notice(follower))
 
     def _send_picture(self, sequence: int, picture: Picture) -> None:
-        frame, found = picture.frame, picture.detections
-        content: dict[str, Any] = {
-            "kind": "frame",
-            "seq": sequence,
-            "camera": frame.camera,
-            "ref": frame.entry_id,
-            "number": frame.frame_index,
-            "ts": frame.ts_ms,
-            "live": picture.live,
-        }
-        if found is not None:
-            content |= {
-                "boxes": found.xyxy.tolist(),
-                "confidence": [None if np.isnan(value) else round(float(value), 3) for value in found.confidence],
-                "names": [_LABEL] * len(found) if found.tracks is None else [f"#{track}" for track in found.tracks],
-                "tracked": found.tracks is not None,
-                "people": found.people,
-            }
-        self.send(content, buffers=[frame.jpeg])
+        self.send({**picture.described(), "seq": sequence}, buffers=[picture.frame.jpeg])
 
     def _notice(self, follower: Follower) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
         if self._pages.full_for > BUSY_AFTER:
             return "the kernel is busy with a cell: the picture goes on when that has ended"
-        frame_age, detection_age = follower.frame_age, follower.detection_age
-        if frame_age is None:
-            return "no frame yet: is the capture running?"
-        if frame_age >= SILENT_AFTER:
-            return f"no frame for {_duration(frame_age)}: is the capture running?"
-        if detection_age is None:
-            return "frames come, but no detections yet: is the gear registered?"
-        if detection_age >= SILENT_AFTER:
-            return f"frames come, but no detections for {_duration(detection_age)}: is the gear registered?"
-        return follower.problem
+        return follower.notice
 
     def _on_feed_error(self, error: Exception | None) -> None:
         if error is not None:
@@ -250,11 +219,3 @@ def _still(client: redis.Redis, camera: str) -> bytes:
         size_wh = (_STILL_WIDTH, round(height * _STILL_WIDTH / width))
         image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
     return encode_jpeg(image, quality=_STILL_QUALITY)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min"
-    return f"{int(seconds // 3600)} h" if seconds < 48 * 3600 else f"{int(seconds // 86400)} days"

@@ -16,8 +16,7 @@ import redis
 from rededge_nb import Workbench, schema
 from rededge_nb.edge.state import Instance
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.widgets import follow
-from rededge_nb.widgets import player as players
+from rededge_nb.live import follow
 from rededge_nb.widgets.pages import Pages
 from rededge_nb.widgets.player import Player, PlayerStats
 from tests.waiting import wait_for
@@ -75,7 +74,7 @@ class Camera:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, what was found counts as recent, and frames are not shown without it."""
-    monkeypatch.setattr(players, "SILENT_AFTER", 3600.0)
+    monkeypatch.setattr(follow, "SILENT_AFTER", 3600.0)
     monkeypatch.setattr(follow, "RAW_AFTER", 3600.0)
 
 
@@ -176,35 +175,6 @@ def test_frames_are_shown_without_boxes_when_no_gear_answers(camera: Camera, pla
     ref = camera.detected()
     wait_for(lambda: player.frames[-1]["ref"] == ref and "boxes" in player.frames[-1], what="boxes")
     wait_for(lambda: player.notice == "", what="the end of the notice")
-
-
-@pytest.mark.parametrize(
-    ("frames", "detections", "notice"),
-    [
-        (None, None, "no frame yet: is the capture running?"),
-        (1.0, 1.0, ""),
-        (3.2, 3.1, "no frame for 3 s: is the capture running?"),
-        (200.0, 300.0, "no frame for 3 min: is the capture running?"),
-        (8000.0, None, "no frame for 2 h: is the capture running?"),
-        (0.1, 3.5, "frames come, but no detections for 3 s: is the gear registered?"),
-        (0.1, None, "frames come, but no detections yet: is the gear registered?"),
-    ],
-)
-def test_silence_is_told(
-    player: Recorded,
-    frames: float | None,
-    detections: float | None,
-    notice: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(players, "SILENT_AFTER", 3.0)
-
-    class Ages:
-        frame_age = frames
-        detection_age = detections
-        problem = ""
-
-    assert player._notice(Ages()) == notice  # type: ignore[arg-type]
 
 
 def test_malformed_detections_are_told_and_passed_over(camera: Camera, player: Recorded) -> None:

@@ -12,8 +12,8 @@ import redis
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.errors import ServerUnavailableError
-from rededge_nb.widgets import feed as feeds
-from rededge_nb.widgets.feed import Feed
+from rededge_nb.live import feed as feeds
+from rededge_nb.live.feed import Feed
 from tests.waiting import wait_for
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import redis
 
 from rededge_nb import frames, schema, streams
@@ -15,6 +17,10 @@ from rededge_nb.frames import Frame
 RAW_AFTER = 2.0
 """Seconds without detections after which frames are shown without."""
 
+SILENT_AFTER = 3.0
+"""Seconds without frames or detections after which that is said."""
+
+_LABEL = "person"
 _RAW_INTERVAL_MS = 33
 _RAW_IDLE_INTERVAL_MS = 200
 _NONE = "0-0"
@@ -31,6 +37,27 @@ class Picture:
     frame: Frame
     detections: Detections | None
     live: bool
+
+    def described(self) -> dict[str, Any]:
+        """What player.js is told about it, besides the JPEG; fit for JSON."""
+        frame, found = self.frame, self.detections
+        content: dict[str, Any] = {
+            "kind": "frame",
+            "camera": frame.camera,
+            "ref": frame.entry_id,
+            "number": frame.frame_index,
+            "ts": frame.ts_ms,
+            "live": self.live,
+        }
+        if found is not None:
+            content |= {
+                "boxes": np.nan_to_num(found.xyxy).tolist(),
+                "confidence": [round(float(value), 3) if np.isfinite(value) else None for value in found.confidence],
+                "names": [_LABEL] * len(found) if found.tracks is None else [f"#{track}" for track in found.tracks],
+                "tracked": found.tracks is not None,
+                "people": found.people,
+            }
+        return content
 
 
 class Follower:
@@ -64,6 +91,11 @@ class Follower:
     def detection_age(self) -> float | None:
         """Seconds since the newest detections came; None if there never were any."""
         return None if self._detection_at is None else time.monotonic() - self._detection_at
+
+    @property
+    def notice(self) -> str:
+        """What is wrong, in a sentence; empty if nothing is."""
+        return about_silence(self.frame_age, self.detection_age) or self.problem
 
     @property
     def waiting(self) -> bool:
@@ -149,3 +181,29 @@ class Follower:
         if live:
             self._frame_at = time.monotonic()
         return Picture(frames.parse_frame(self.camera, found[0]), None, live)
+
+
+def about_silence(frame_age: float | None, detection_age: float | None) -> str:
+    """That frames or detections do not come, in a sentence; empty if they do.
+
+    Args:
+        frame_age: Seconds since the newest frame came; None if there never was one.
+        detection_age: The same for detections.
+    """
+    if frame_age is None:
+        return "no frame yet: is the capture running?"
+    if frame_age >= SILENT_AFTER:
+        return f"no frame for {_duration(frame_age)}: is the capture running?"
+    if detection_age is None:
+        return "frames come, but no detections yet: is the gear registered?"
+    if detection_age >= SILENT_AFTER:
+        return f"frames come, but no detections for {_duration(detection_age)}: is the gear registered?"
+    return ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    return f"{int(seconds // 3600)} h" if seconds < 48 * 3600 else f"{int(seconds // 86400)} days"

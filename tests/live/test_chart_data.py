@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from rededge_nb import schema, series, streams
-from rededge_nb.widgets import chart_data
-from rededge_nb.widgets.chart_data import ChartData, Message, tables
+from rededge_nb.live import chart_data
+from rededge_nb.live.chart_data import ChartData, Message, tables
 
 Told = dict[str, dict[int, dict[str, float]]]
 """Values by table, time and series."""

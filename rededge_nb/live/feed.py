@@ -1,4 +1,4 @@
-"""What widgets that show live data share: a thread that reads Redis for them."""
+"""A thread that reads Redis for those who show live data."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Feed:
                         if failed:
                             failed = False
                             self._tell(None)
-            except Exception as error:  # noqa: BLE001  told to the widget, which shows it
+            except Exception as error:  # noqa: BLE001  told to the owner, who shows it
                 _log.debug("%s: a step failed", self._name, exc_info=error)
                 failed = True
                 self._tell(error)
@@ -109,5 +109,5 @@ class Feed:
     def _tell(self, error: Exception | None) -> None:
         try:
             self._on_error(error)
-        except Exception:  # noqa: BLE001  a widget that cannot be told must not end its feed
+        except Exception:  # noqa: BLE001  an owner that cannot be told must not end its feed
             _log.exception("%s: cannot tell %r", self._name, error)

@@ -1,0 +1,16 @@
+"""The video web server: a page, MJPEG for an `<img>`, snapshots, detections, health and metrics.
+
+GET /                   the page: video with boxes drawn in the browser, people, charts; ?camera=0
+GET /video              MJPEG with boxes burnt in; ?camera=0
+GET /snapshot.jpg       one picture with boxes; ?camera=0
+GET /api/cameras        what cameras there are, JSON
+GET /api/detections     what was found lately, JSON; ?camera=0&count=10
+GET /metrics            newest values of the time series, Prometheus text
+GET /healthz            200 if Redis answers and a worker serves it, 503 if not; the only one without a token
+"""
+
+from __future__ import annotations
+
+from rededge_nb.web.server import Ready, WebServer, run
+
+__all__ = ["Ready", "WebServer", "run"]

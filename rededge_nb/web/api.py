@@ -1,0 +1,138 @@
+"""Cameras, detections and health as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+import numpy as np
+import redis
+
+from rededge_nb import provision, schema, series, streams
+from rededge_nb.detections import Detections, parse_detections
+from rededge_nb.errors import ConfigurationError, GearError, MissingModuleError
+from rededge_nb.web.handlers import Handler
+
+MAX_DETECTIONS = 1000
+
+_MODULE = b"rededge"
+
+
+class CamerasHandler(Handler):
+    """`/api/cameras`: every camera that is registered, has series or has frames."""
+
+    async def get(self) -> None:
+        """Answer with all of them."""
+        self.answer({"cameras": await self.from_redis(read_cameras)})
+
+
+class DetectionsHandler(Handler):
+    """`/api/detections`: what was found in a camera's newest frames, newest first."""
+
+    async def get(self) -> None:
+        """Answer with so many."""
+        camera = self.camera()
+        count = self.checked(_count, self.argument("count", "10"))
+        self.answer(await self.from_redis(lambda client: read_detections(client, camera, count)))
+
+
+class HealthHandler(Handler):
+    """`/healthz`: whether Redis answers and a worker serves it."""
+
+    open_to_all = True
+
+    async def get(self) -> None:
+        """Answer 200 if all is well, 503 if not."""
+        workers = await self.from_redis(count_workers)
+        well = workers is None or workers > 0
+        self.set_status(200 if well else 503)
+        self.answer({"status": "ok" if well else "no worker", "redis": True, "workers": workers})
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer in the same form when Redis does not; who asks may be anybody, so without particulars."""
+        if status not in (502, 503):
+            super().refuse(status, reason)
+            return
+        self.set_status(503)
+        self.answer({"status": "Redis does not answer", "redis": False, "workers": None})
+
+
+def read_cameras(client: redis.Redis) -> list[dict[str, Any]]:
+    """Every camera, ids that are numbers first."""
+    registered = set(provision.known_cameras(client))
+    found = registered | _with_frames(client)
+    with contextlib.suppress(MissingModuleError):
+        found |= set(series.camera_ids(client))
+    ids = sorted(filter(_usable, found), key=lambda name: (not name.isdigit(), name.zfill(64)))
+    seconds, _ = client.time()
+    return [_camera(client, each, registered=each in registered, now=seconds) for each in ids]
+
+
+def read_detections(client: redis.Redis, camera: str, count: int) -> dict[str, Any]:
+    """A camera's newest detections, and how many of these entries are malformed."""
+    found, malformed = [], 0
+    for entry in streams.entries(client, schema.detections_key(camera), count=count, newest_first=True):
+        try:
+            found.append(_described(parse_detections(camera, entry)))
+        except GearError:
+            malformed += 1
+    return {"camera": camera, "detections": found, "malformed": malformed}
+
+
+def count_workers(client: redis.Redis) -> int | None:
+    """How many workers are alive; None where the server has other modules than ours, which need none."""
+    client.ping()
+    modules: Any = client.execute_command("MODULE LIST")
+    if not any(_MODULE in module.values() for module in modules):
+        return None
+    return sum(1 for _ in client.scan_iter("rededge:worker:*", count=1000))
+
+
+def _with_frames(client: redis.Redis) -> set[str]:
+    keys = (key.decode(errors="replace") for key in client.scan_iter("camera:*", count=1000, _type="stream"))
+    return {key.partition(":")[2] for key in keys if re.fullmatch(r"camera:[^:]+", key)}
+
+
+def _usable(name: str) -> bool:
+    try:
+        return bool(schema.camera_id(name))
+    except ConfigurationError:
+        return False
+
+
+def _camera(client: redis.Redis, camera: str, *, registered: bool, now: int) -> dict[str, Any]:
+    key = schema.frames_key(camera)
+    newest = streams.last_id(client, key)
+    return {
+        "id": camera,
+        "registered": registered,
+        "frames": client.xlen(key),
+        "newest_frame": None if newest == "0-0" else newest,
+        "seconds_since_frame": None if newest == "0-0" else max(0, now - streams.time_ms(newest) // 1000),
+    }
+
+
+def _described(found: Detections) -> dict[str, Any]:
+    return {
+        "id": found.entry_id,
+        "ref": found.ref,
+        "ts": found.ts_ms,
+        "people": found.people,
+        "boxes": np.nan_to_num(found.xyxy).tolist(),
+        "confidence": [_finite(value) for value in found.confidence.tolist()],
+        "tracks": None if found.tracks is None else found.tracks.tolist(),
+        "model": found.model,
+        "ms": _finite(found.ms),
+        "latency_ms": found.latency_ms,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if np.isfinite(value) else None
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MAX_DETECTIONS:
+        raise ConfigurationError(f"count is {text[:20]!r}: take a whole number from 1 to {MAX_DETECTIONS}")
+    return int(text)

@@ -1,0 +1,188 @@
+"""What all answers have in common: who gets one, its headers, errors in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import redis
+from tornado.web import HTTPError, RequestHandler
+
+from rededge_nb import schema
+from rededge_nb.errors import ConfigurationError, RedEdgeError, ServerUnavailableError
+from rededge_nb.web.access import SECURITY_HEADERS, Access
+from rededge_nb.web.hub import Hub
+
+ANSWER_TIMEOUT = 8.0
+"""Seconds that Redis is given for an answer."""
+MAX_WAITING = 64
+"""Requests that wait for Redis, at most."""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Services:
+    """What handlers work with.
+
+    Attributes:
+        client: For commands that answer at once; to be used in a thread of `pool`.
+        waiting: Requests that wait for Redis now.
+    """
+
+    access: Access
+    hub: Hub
+    client: redis.Redis
+    pool: ThreadPoolExecutor
+    waiting: int = 0
+
+
+class Handler(RequestHandler):
+    """Answers GET and HEAD to those who have access."""
+
+    open_to_all = False
+
+    def initialize(self, services: Services) -> None:
+        """Called by Tornado."""
+        self.services = services
+
+    def set_default_headers(self) -> None:
+        """Called by Tornado."""
+        self.clear_header("Server")
+        for name, value in SECURITY_HEADERS.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> None:
+        """Refuse those who have no access, before anything is looked at."""
+        if self.open_to_all:
+            return
+        refusal = self.services.access.refusal(self.request)
+        if refusal is not None:
+            if refusal.status == HTTPStatus.UNAUTHORIZED:
+                self.set_header("WWW-Authenticate", "Bearer")
+            self.refuse(refusal.status, refusal.reason)
+
+    def compute_etag(self) -> None:
+        """Called by Tornado: nothing is to be kept."""
+
+    async def head(self) -> None:
+        """The same as GET; Tornado leaves the body out."""
+        await self.get()
+
+    async def get(self) -> None:
+        """Answer."""
+        raise HTTPError(405)
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer with an error, in one line of JSON."""
+        self.set_status(status)
+        self.answer({"error": reason})
+
+    def answer(self, content: Any) -> None:
+        """Answer with JSON."""
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(json.dumps(content, allow_nan=False) + "\n")
+
+    def camera(self) -> str:
+        """The camera that is asked for, 0 where none is named.
+
+        Raises:
+            HTTPError: it is not usable.
+        """
+        return self.checked(schema.camera_id, self.argument("camera", "0"))
+
+    def argument(self, name: str, otherwise: str) -> str:
+        """The last value of a query argument.
+
+        Raises:
+            HTTPError: it is no text.
+        """
+        return str(self.get_query_argument(name, otherwise))
+
+    def checked(self, check: Callable[[str], _T], value: str) -> _T:
+        """`check(value)`; what it finds wrong becomes an answer."""
+        try:
+            return check(value)
+        except ConfigurationError as error:
+            raise HTTPError(400, "%s", str(error)) from error
+
+    async def from_redis(self, read: Callable[[redis.Redis], _T]) -> _T:
+        """What a function reads with a client, in a thread.
+
+        Raises:
+            HTTPError: Redis does not answer.
+        """
+        services = self.services
+        if services.waiting >= MAX_WAITING:
+            raise HTTPError(503, "too many requests wait for Redis: try again later")
+        services.waiting += 1
+        reading = asyncio.get_running_loop().run_in_executor(services.pool, read, services.client)
+        reading.add_done_callback(lambda _: setattr(services, "waiting", services.waiting - 1))
+        try:
+            return await asyncio.wait_for(reading, ANSWER_TIMEOUT)
+        except (TimeoutError, redis.ConnectionError, redis.TimeoutError, ServerUnavailableError) as error:
+            raise HTTPError(503, "the Redis server does not answer: see whether it runs") from error
+        except (RedEdgeError, redis.RedisError) as error:
+            raise HTTPError(502, "%s", f"the Redis server answers with an error: {error}") from error
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Called by Tornado, for every error: nothing of the program is told."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        reason = HTTPStatus(status_code).phrase
+        if isinstance(error, HTTPError) and error.log_message and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+            reason = error.get_message() or reason
+        self.refuse(status_code, reason)
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Called by Tornado. The address is left out: the token may be in it."""
+        if not isinstance(value, HTTPError):
+            _log.error("%s %s failed", self.request.method, self.request.path, exc_info=(kind, value, trace))
+
+
+class Unknown(Handler):
+    """Answers for every path that nothing is served at."""
+
+    def prepare(self) -> None:
+        """Refuse."""
+        super().prepare()
+        if not self._finished:
+            self.refuse(404, "nothing is served here: see /")
+
+
+class File(Handler):
+    """One of the files that make the page."""
+
+    def initialize(self, services: Services, content: bytes = b"", kind: str = "") -> None:
+        """Called by Tornado."""
+        super().initialize(services)
+        self._content = content
+        self._kind = kind
+
+    async def get(self) -> None:
+        """Answer with the file."""
+        self.set_header("Content-Type", self._kind)
+        self.finish(self._content)
+
+
+class Page(File):
+    """The page. A token in its address becomes a cookie, and the address is left without it."""
+
+    async def get(self) -> None:
+        """Answer with the page, or lead to it."""
+        access = self.services.access
+        camera = self.camera()
+        if not access.has_query(self.request):
+            await super().get()
+            return
+        secure = self.request.headers.get("X-Forwarded-Proto", self.request.protocol) == "https"
+        self.set_cookie(access.cookie_name, access.token or "", httponly=True, samesite="Strict", secure=secure)
+        self.set_status(303)
+        self.set_header("Location", f"./?camera={camera}" if "camera" in self.request.query_arguments else "./")
+        self.finish()

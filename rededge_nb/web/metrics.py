@@ -1,0 +1,150 @@
+"""The newest values of all cameras' time series as Prometheus text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import redis
+from tornado.web import HTTPError
+
+from rededge_nb import schema, streams
+from rededge_nb.web.handlers import Handler
+from rededge_nb.web.hub import Hub
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+STALE_MS = 5 * schema.MINUTE_MS
+"""Age from which a sample is no longer told: Prometheus itself looks back so far."""
+RATE_WINDOW_MS = 10_000
+"""Frames per second are means of so much time: the second that runs is not over, and one alone is uneven."""
+
+_RATES = ("in_fps", "out_fps")
+_SECOND_MS = 1000
+
+
+@dataclass
+class Metric:
+    """A metric with its samples: labels and value.
+
+    Attributes:
+        kind: `gauge` or `counter`.
+    """
+
+    name: str
+    text: str
+    kind: str = "gauge"
+    samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
+
+
+class MetricsHandler(Handler):
+    """`/metrics`: for Prometheus to scrape. Without Redis it tells that, and the server's own figures."""
+
+    async def get(self) -> None:
+        """Answer with all metrics."""
+        found: list[Metric] = []
+        answers = True
+        try:
+            found = await self.from_redis(read_metrics)
+        except HTTPError as error:
+            # any other error is an answer, such as that it has no time series
+            answers = error.status_code != HTTPStatus.SERVICE_UNAVAILABLE
+        up = Metric("rededge_redis_up", "Whether Redis answers.", samples=[({}, float(answers))])
+        self.set_header("Content-Type", CONTENT_TYPE)
+        metrics = [up, *found, *_own(self.services.hub)]
+        self.finish(exposition(metric for metric in metrics if metric.samples))
+
+
+def read_metrics(client: redis.Redis) -> list[Metric]:
+    """One metric for each name of a series, with a sample for each camera that has a recent one."""
+    seconds, microseconds = client.time()
+    now_ms = seconds * _SECOND_MS + microseconds // 1000
+    texts = _texts()
+    metrics = {name: Metric(f"rededge_{name}", text) for name, text in texts.items()}
+    newest = ("TS.MGET", "LATEST", "WITHLABELS", "FILTER", _named(name for name in texts if name not in _RATES))
+    for _, labels, sample in _call(client, *newest):
+        if sample and now_ms - int(sample[0]) <= STALE_MS:
+            _put(metrics, labels, float(sample[1]))
+    end_ms = now_ms - now_ms % _SECOND_MS - 1
+    window = (end_ms + 1 - RATE_WINDOW_MS, end_ms)
+    counted = ("WITHLABELS", "AGGREGATION", "sum", RATE_WINDOW_MS, "FILTER", _named(_RATES))
+    for _, labels, samples in _call(client, "TS.MRANGE", *window, *counted):
+        frames = sum(float(value) for _, value in samples)
+        _put(metrics, labels, frames / (RATE_WINDOW_MS / _SECOND_MS))
+    return list(metrics.values())
+
+
+def exposition(metrics: Iterable[Metric]) -> str:
+    """Metrics in Prometheus' text format."""
+    return "".join(f"{line}\n" for metric in metrics for line in _lines(metric))
+
+
+def _lines(metric: Metric) -> Iterator[str]:
+    yield f"# HELP {metric.name} {_escaped(metric.text, quoted=False)}"
+    yield f"# TYPE {metric.name} {metric.kind}"
+    for labels, value in metric.samples:
+        pairs = ",".join(f'{name}="{_escaped(text, quoted=True)}"' for name, text in labels.items())
+        yield f"{metric.name}{{{pairs}}} {value!r}" if pairs else f"{metric.name} {value!r}"
+
+
+def _escaped(text: str, *, quoted: bool) -> str:
+    escaped = text.replace("\\", r"\\").replace("\n", r"\n")
+    return escaped.replace('"', r"\"") if quoted else escaped
+
+
+def _texts() -> dict[str, str]:
+    """What each series is, by name."""
+    steps = {f"prf_{step}": f"Milliseconds that the newest frame took in the step {step}." for step in schema.STEPS}
+    compactions = {
+        rule.name: f"People, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, the running one included."
+        for spec in schema.series_specs("0")
+        for rule in spec.rules
+    }
+    known = {
+        schema.PEOPLE: "People in the newest frame that was processed.",
+        **compactions,
+        "in_fps": "Frames per second that came, mean of the last 10 s.",
+        "out_fps": "Frames per second that were processed, mean of the last 10 s.",
+        **steps,
+        "prf_total": "Milliseconds that the newest frame took in all steps.",
+        "latency": "Milliseconds from the capture of the newest frame to its detections.",
+    }
+    return known | {name: f"Series {name}." for name in schema.raw_series_names() if name not in known}
+
+
+def _own(hub: Hub) -> list[Metric]:
+    viewers = [({"camera": camera}, float(count)) for camera, count in hub.viewers().items()]
+    return [
+        Metric("rededge_web_viewers", "Viewers of a camera's video now.", samples=viewers),
+        Metric("rededge_web_pictures_sent_total", "Pictures sent to viewers.", "counter", _by_kind(hub.sent)),
+        Metric(
+            "rededge_web_pictures_skipped_total",
+            "Pictures that a viewer was too slow for.",
+            "counter",
+            _by_kind(hub.skipped),
+        ),
+    ]
+
+
+def _by_kind(counts: dict[str, int]) -> list[tuple[dict[str, str], float]]:
+    return [({"kind": kind}, float(count)) for kind, count in counts.items()]
+
+
+def _named(names: Iterable[str]) -> str:
+    return f"__name__=({','.join(names)})"
+
+
+def _put(metrics: dict[str, Metric], labels: Any, value: float) -> None:
+    texts = {name.decode(errors="replace"): text.decode(errors="replace") for name, text in labels if text is not None}
+    samples = metrics[texts["__name__"]].samples
+    camera = {"camera": texts.get("camera", "")}
+    # Prometheus refuses everything if one sample comes twice
+    if not any(known == camera for known, _ in samples):
+        samples.append((camera, value))
+
+
+def _call(client: redis.Redis, *words: Any) -> list[Any]:
+    with streams.server_errors(client):
+        reply: list[Any] = client.execute_command(*words)
+    return reply

@@ -1,0 +1,263 @@
+"""Starting and ending the web server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from rededge_nb import settings, streams
+from rededge_nb.connection import without_password
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.state import StateFolder
+from rededge_nb.errors import ConfigurationError, ServerError
+from rededge_nb.web import pages
+from rededge_nb.web.access import Access, token_for
+from rededge_nb.web.api import CamerasHandler, DetectionsHandler, HealthHandler
+from rededge_nb.web.handlers import File, Page, Services, Unknown
+from rededge_nb.web.hub import Hub
+from rededge_nb.web.metrics import MetricsHandler
+from rededge_nb.web.sockets import LiveHandler
+from rededge_nb.web.video import SnapshotHandler, VideoHandler
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 5000
+
+_THREADS = 4
+_LOOK_INTERVAL = 10.0
+_IDLE_TIMEOUT = 60.0
+_PING_INTERVAL = 20.0
+_MAX_INPUT = 65_536
+"""Bytes: nobody has much to say to this server."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A web server that answers.
+
+    Attributes:
+        url: Of its page, without the token.
+        token: What a request must carry, None where it needs none.
+        token_is_new: Whether the token was made just now: the moment to show it, since it will not be shown again.
+    """
+
+    url: str
+    token: str | None
+    token_is_new: bool
+
+    @property
+    def link(self) -> str:
+        """The page's address with the token in it, for a browser to open."""
+        return self.url if self.token is None else f"{self.url}?token={self.token}"
+
+
+class WebServer:
+    """A web server with a thread of its own; a context manager.
+
+    Args:
+        url: Address of the Redis server, which need not answer yet.
+        host: Address or name to listen at. One that others than this machine can reach demands a token.
+        port: TCP port; 0 takes a free one.
+        token: What every request but `/healthz` must carry. None: REDEDGE_WEB_TOKEN, else none on the loopback
+            interface, and elsewhere the one in the state folder, which is made at the first time.
+        directory: State folder, instead of REDEDGE_DIR or the user's own.
+
+    Attributes:
+        port: TCP port that it listens at.
+
+    Raises:
+        ConfigurationError: `url` is no address, `host` cannot be listened at, `port` is in use, or `token` too weak.
+        ServerError: the token cannot be kept in the state folder.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        token: str | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        self._resources = contextlib.ExitStack()
+        self._client = _client(url)
+        self._resources.callback(self._client.close)
+        self._socket = self._resources.enter_context(_bind(host, port))
+        folder = StateFolder(directory or settings.state_dir())
+        try:
+            self._token = token_for(self._socket, token or settings.web_token(), folder)
+        except BaseException:
+            self._resources.close()
+            raise
+        self.port = int(self._socket.getsockname()[1])
+        self._failure: Exception | None = None
+        self._address = str(self._socket.getsockname()[0])
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="rededge web", daemon=True)
+
+    @property
+    def ready(self) -> Ready:
+        """Where it listens, and with which token."""
+        everywhere = self._address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        name = socket.gethostname() if everywhere else self._address
+        shown = f"[{name}]" if ":" in name else name
+        token = self._token
+        return Ready(f"http://{shown}:{self.port}/", token.value if token else None, bool(token and token.is_new))
+
+    def start(self) -> Ready:
+        """Begin to answer, and return when it does."""
+        self._thread.start()
+        self._listening.wait()
+        if self._failure is not None:
+            raise ServerError(f"the web server ended at once: {self._failure!r}") from self._failure
+        return self.ready
+
+    def close(self) -> None:
+        """End all connections and the thread; may be called again."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # noqa: BLE001  told to who waits in `start`
+            self._failure = error
+            _log.exception("the web server has ended")
+        finally:
+            self._listening.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        hub = Hub(self._client)
+        access = Access(self._token.value if self._token else None, self.port)
+        with ThreadPoolExecutor(_THREADS, "rededge web redis") as pool, streams.own_connection(self._client) as client:
+            application = _application(Services(access, hub, client, pool))
+            server = HTTPServer(
+                application,
+                idle_connection_timeout=_IDLE_TIMEOUT,
+                body_timeout=_IDLE_TIMEOUT,
+                max_body_size=_MAX_INPUT,
+                max_header_size=_MAX_INPUT,
+                max_buffer_size=2 * _MAX_INPUT,
+            )
+            server.add_socket(self._socket)
+            self._listening.set()
+            while not self._stop.is_set():
+                hub.drop_stalled()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _LOOK_INTERVAL)
+            server.stop()
+            await hub.close()
+            await server.close_all_connections()
+
+
+def run(
+    url: str,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    token: str | None = None,
+    directory: Path | None = None,
+    on_ready: Callable[[Ready], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the video of all cameras until `stop` is set.
+
+    Redis need not answer yet: the pictures say so, and come by themselves when it does.
+
+    Args:
+        url: Address of the Redis server.
+        host: Address or name to listen at. One that others than this machine can reach demands a token.
+        port: TCP port; 0 takes a free one.
+        token: What every request but `/healthz` must carry. None: REDEDGE_WEB_TOKEN, else none on the loopback
+            interface, and elsewhere the one in the state folder, which is made at the first time.
+        directory: State folder, instead of REDEDGE_DIR or the user's own.
+        on_ready: Called once when it listens.
+        stop: Ends it when set. None: it runs for ever.
+
+    Raises:
+        ConfigurationError: `url` is no address, `host` cannot be listened at, `port` is in use, or `token` too weak.
+        ServerError: the token cannot be kept in the state folder.
+    """
+    with WebServer(url, host=host, port=port, token=token, directory=directory) as server:
+        if on_ready is not None:
+            on_ready(server.ready)
+        (stop or threading.Event()).wait()
+
+
+def _application(services: Services) -> Application:
+    routes: dict[str, tuple[type[RequestHandler], dict[str, Any]]] = {
+        "": (Page, pages.page().arguments(services)),
+        "live": (LiveHandler, {"services": services}),
+        "video": (VideoHandler, {"services": services}),
+        "snapshot.jpg": (SnapshotHandler, {"services": services}),
+        "api/cameras": (CamerasHandler, {"services": services}),
+        "api/detections": (DetectionsHandler, {"services": services}),
+        "metrics": (MetricsHandler, {"services": services}),
+        "healthz": (HealthHandler, {"services": services}),
+        **{path: (File, served.arguments(services)) for path, served in pages.files().items()},
+    }
+    return Application(
+        [(f"/{re.escape(path)}", handler, arguments) for path, (handler, arguments) in routes.items()],
+        default_handler_class=Unknown,
+        default_handler_args={"services": services},
+        log_function=_log_request,
+        websocket_max_message_size=_MAX_INPUT,
+        websocket_ping_interval=_PING_INTERVAL,
+        websocket_ping_timeout=_PING_INTERVAL,
+    )
+
+
+def _log_request(handler: RequestHandler) -> None:
+    """Without the query, in which the token may be."""
+    request = handler.request
+    _log.debug("%d %s %s %s", handler.get_status(), request.method, request.path, request.remote_ip)
+
+
+def _client(url: str) -> redis.Redis:
+    try:
+        return client_from_url(url, name="rededge-web")
+    except ValueError as error:
+        raise ConfigurationError(f"{without_password(url)!r} is not a Redis address: {error}") from error
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        bound = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"the web server cannot listen at {host} port {port} ({error}): take another port (0 for any free one) "
+            "or host"
+        ) from error
+    bound.setblocking(False)
+    return bound

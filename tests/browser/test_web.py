@@ -1,0 +1,233 @@
+"""The page of the web server: what is painted, counted in the page."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import redis
+from playwright.sync_api import Browser, Page
+
+from rededge_nb.edge.state import Instance
+from rededge_nb.live import follow
+from rededge_nb.series import create_series
+from rededge_nb.web import WebServer
+from tests.browser import jupyter
+from tests.waiting import wait_for
+from tests.web.site import Camera
+
+pytest_plugins = ("tests.bare_fixtures",)
+
+RECORD_PAINTS = """
+window.paints = [];
+document.addEventListener("rededge-paint", event => {
+    const picture = event.target.querySelector(".rededge-player-picture");
+    const [level] = picture.getContext("2d").getImageData(4, picture.height - 4, 1, 1).data;
+    window.paints.push({ ...event.detail, level });
+});
+"""
+STAGE = ".rededge-player-stage"
+NOTICE = ".rededge-player-notice"
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what was found counts as recent, and frames are not shown without it."""
+    monkeypatch.setattr(follow, "SILENT_AFTER", 3600.0)
+    monkeypatch.setattr(follow, "RAW_AFTER", 3600.0)
+
+
+@pytest.fixture
+def page(server: WebServer, page: Page) -> Page:
+    """A watched page, which is closed before the server that it speaks with."""
+    page.add_init_script(RECORD_PAINTS)
+    return page
+
+
+@pytest.fixture
+def camera(bare_client: redis.Redis) -> Camera:
+    return Camera(bare_client)
+
+
+@pytest.fixture
+def url(bare_client: redis.Redis) -> str:
+    return f"unix://{bare_client.connection_pool.connection_kwargs['path']}"
+
+
+@pytest.fixture
+def server(url: str) -> Iterator[WebServer]:
+    with WebServer(url, port=0) as server:
+        yield server
+
+
+def until(page: Page, condition: str, what: str) -> Any:
+    """Wait for a condition in the page, whose policy does not let Playwright do that by itself."""
+    return wait_for(lambda: page.evaluate(condition), timeout=jupyter.TIMEOUT, what=what)
+
+
+def wait_for_paint(page: Page, ref: str) -> dict[str, Any]:
+    return dict(until(page, f"window.paints.find(each => each.ref === '{ref}')", f"frame {ref}"))
+
+
+def test_frames_are_painted_with_their_own_boxes(page: Page, server: WebServer, camera: Camera) -> None:
+    page.goto(server.ready.url)
+    page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
+    for number in range(1, 9):
+        level, boxes = 25 * number, [10 * number, 20, 10 * number + 60, 150]
+        ref = camera.frame(level)
+        # a frame that waits for its detections must not get those of another
+        camera.frame(255)
+        camera.detect(ref, boxes=str(boxes * 2), people=2, confidence="[0.5, 0.75]")
+        painted = wait_for_paint(page, ref)
+        assert painted["drawn"] == [boxes, boxes]
+        assert painted["people"] == 2
+        assert abs(painted["level"] - level) <= 3
+    refs = page.evaluate("window.paints.map(each => each.ref)")
+    assert sorted(set(refs)) == refs, "each frame once, in order"
+    assert page.text_content(".rededge-player-count") == "2 people"
+    assert page.title() == "(2) camera 0 · RedisEdge"
+
+
+def test_another_camera_may_be_chosen(page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis) -> None:
+    other = Camera(bare_client, "garden")
+    ref = camera.detected()
+    bare_client.sadd("cameras", "empty")
+    other_ref = other.detected()
+    page.goto(server.ready.url)
+    wait_for_paint(page, ref)
+    page.wait_for_selector("#camera option:text-is('garden')", state="attached")
+    page.select_option("#camera", "garden")
+    wait_for_paint(page, other_ref)
+    assert page.url.endswith("/?camera=garden")
+    assert page.get_attribute("#mjpeg", "href") == "video?camera=garden"
+    assert page.locator(STAGE).count() == 1
+    page.select_option("#camera", "empty")
+    page.wait_for_selector(f"{NOTICE}:text('no frame yet')")
+    assert not page.locator(".rededge-player-has-frame").count(), "nothing of the camera before"
+    page.reload()
+    page.wait_for_selector(f"{NOTICE}:text('no frame yet')")
+    assert page.input_value("#camera") == "empty"
+
+
+def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) -> None:
+    create_series(bare_client, "0")
+    client: Any = bare_client
+    page.goto(server.ready.url)
+    charts = "JSON.parse(document.querySelector('.rededge-charts')?.dataset.latest ?? '{}').people"
+    for people in (3, 8):
+        client.execute_command("TS.ADD", "camera:0:people", time.time_ns() // 1_000_000, people)
+        until(page, f"{charts} === {people}", f"{people} people in the charts")
+    page.fill(".rededge-charts-window input", "2")
+    until(page, "document.querySelector('.rededge-charts').dataset.minutes === '2'", "a window of 2 minutes")
+    until(page, f"{charts} === 8", "the same samples")
+
+
+def test_pause_and_the_switches_are_the_page_s_own(page: Page, server: WebServer, camera: Camera) -> None:
+    page.goto(server.ready.url)
+    wait_for_paint(page, camera.detected())
+    page.click(".rededge-player-toggle-paused")
+    page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
+    passed_over = camera.detected()
+    page.click(".rededge-player-toggle-boxes")
+    page.click(".rededge-player-toggle-paused")
+    ref = camera.detected()
+    assert wait_for_paint(page, ref)["drawn"] == []
+    assert page.evaluate(f"window.paints.filter(each => each.ref === '{passed_over}').length") <= 1
+
+
+def test_the_page_goes_on_after_the_server_has_been_restarted(browser: Browser, url: str, camera: Camera) -> None:
+    with looking(browser, expected="WebSocket connection to") as page:
+        with WebServer(url, port=0) as server:
+            page.goto(server.ready.url)
+            wait_for_paint(page, camera.detected())
+            assert page.text_content("#state") == "connected"
+        page.wait_for_selector("#state:text('connection lost')")
+        page.wait_for_selector(f"{NOTICE}:text('the connection to the server is lost: trying again')")
+        with WebServer(url, port=server.port):
+            wait_for_paint(page, camera.detected())
+            page.wait_for_selector("#state:text-is('connected')")
+            page.wait_for_selector(NOTICE, state="hidden")
+
+
+def test_the_token_leaves_the_address(page: Page, url: str, camera: Camera) -> None:
+    with WebServer(url, port=0, token=TOKEN) as server:
+        page.goto(f"{server.ready.link}&camera=0")
+        wait_for_paint(page, camera.detected())
+        assert page.url == f"{server.ready.url}?camera=0"
+        page.goto(server.ready.url)
+        wait_for_paint(page, camera.detected())
+        assert page.evaluate("document.cookie") == ""
+        page.goto("about:blank")
+
+
+def test_mjpeg_moves_in_an_image_of_another_site(page: Page, server: WebServer, camera: Camera, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(f"<img src='{server.ready.url}video?camera=0'>")
+    camera.detected()
+    with plain_site(tmp_path) as site:
+        # such an image never ends, so neither does the loading of its page
+        page.goto(site, wait_until="commit")
+        until(page, "document.images[0]?.naturalWidth === 640", "the picture, with none after it")
+        small = cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1].tobytes()
+        fields: Any = {"count": 9, "image": small}
+        camera.detect(camera.client.xadd("camera:0", fields).decode(), boxes="[]", people=0, confidence="[]")
+        until(page, "document.images[0].naturalWidth === 320", "the next picture")
+
+
+def test_jupyterlab_has_it_in_its_launcher_and_passes_it_on(
+    page: Page, lab: jupyter.Lab, edge: Instance, client: redis.Redis
+) -> None:
+    camera = Camera(client)
+    # without what other tests have opened, it begins with the launcher
+    page.goto(f"{lab.url}/lab?reset")
+    page.wait_for_selector(".jp-LauncherCard:has-text('Live video')")
+    page.goto(f"{lab.url}/rededge-video/?camera=0")
+    wait_for_paint(page, camera.detected())
+    assert page.evaluate("fetch('healthz').then(answer => answer.json()).then(({ redis }) => redis)")
+    assert page.evaluate("fetch('snapshot.jpg').then(answer => answer.status)") == 200
+    assert page.evaluate("fetch('video').then(answer => answer.status)") == 501
+
+
+@contextmanager
+def plain_site(folder: Path) -> Iterator[str]:
+    """A folder served at a port of its own, as Grafana beside the video is."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        thread = threading.Thread(target=site.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{site.server_port}/"
+        finally:
+            site.shutdown()
+            thread.join()
+
+
+@contextmanager
+def looking(browser: Browser, *, expected: str) -> Iterator[Page]:
+    """A page that may complain of one thing in its console."""
+    watch = jupyter.Watch()
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(jupyter.TIMEOUT * 1000)
+        page.add_init_script(RECORD_PAINTS)
+        watch.attach(page)
+        yield page
+    finally:
+        context.close()
+    watch.errors = [error for error in watch.errors if expected not in error]
+    watch.check()
