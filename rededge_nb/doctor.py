@@ -27,8 +27,10 @@ DISK_WARN, DISK_FAIL = 2 * GIGABYTE, 0.2 * GIGABYTE
 MEMORY_WARN, MEMORY_FAIL = 1 * GIGABYTE, 0.3 * GIGABYTE
 """Free bytes of memory; the server with a worker and its model takes about 300 MB."""
 OPTIONAL = {
-    "openvino": ("models run by OpenVINO", "pip install openvino"),
-    "torch": ("TORCH models and scripts", "pip install torch"),
+    "openvino": ("running ONNX models with OpenVINO", "pip install 'rededge_nb[openvino]'"),
+    "torch": ("TORCH models and scripts", "pip install 'rededge_nb[torch]'"),
+    "tensorflow-cpu": ("TF models", "pip install 'rededge_nb[tf]'"),
+    "ai-edge-litert": ("TFLITE models", "pip install 'rededge_nb[tflite]'"),
     "papermill": ("the pipeline", "pip install 'rededge_nb[notebooks]'"),
     "voila": ("the dashboard as a page", "pip install 'rededge_nb[voila]'"),
     "jupyterlab": ("`rededge lab`", "pip install 'rededge_nb[lab]'"),
@@ -78,7 +80,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
 
 def as_lines(finding: Finding) -> list[str]:
     """A finding as text."""
-    lines = [f"{finding.state:<4}  {finding.name:<13} {finding.found}"]
+    lines = [f"{finding.state:<4}  {finding.name:<14} {finding.found}"]
     return [*lines, f"{'':<20}-> {finding.advice}"] if finding.advice else lines
 
 
@@ -177,7 +179,7 @@ def _optional(package: str, purpose: str, advice: str) -> Finding:
     try:
         return Finding(package, "ok", version(package))
     except PackageNotFoundError:
-        return Finding(package, "warn", f"not installed: {purpose} needs it", advice)
+        return Finding(package, "ok", f"not installed; for {purpose}: {advice}")
 
 
 def _webcams() -> Finding:

@@ -80,8 +80,8 @@ def test_webcams_that_do_not_answer(tmp_path: Path) -> None:
 
 
 def test_lines() -> None:
-    assert as_lines(Finding("disk", "ok", "9 GB free")) == ["ok    disk          9 GB free"]
+    assert as_lines(Finding("disk", "ok", "9 GB free")) == ["ok    disk           9 GB free"]
     assert as_lines(Finding("disk", "warn", "1 GB free", "free some")) == [
-        "warn  disk          1 GB free",
-        "                    -> free some",
+        "warn  disk           1 GB free",
+        "                     -> free some",
     ]

@@ -36,7 +36,7 @@ def test_a_life_from_up_to_down(folder: Path) -> None:
     assert json.loads(rededge("init", *here, "--json").stdout) == {"changes": []}
 
     facts = json.loads(rededge("status", *here, "--json").stdout)
-    assert facts["models"] == ["model:nanodet-g-416"]
+    assert [model["key"] for model in facts["models"]] == ["model:nanodet-g-416"]
     assert facts["gears"] == [{"session": "people_counter", "stream": "camera:0", "status": "OK"}]
     assert facts["workers"] == 1
     url = rededge("url", *here, "--tcp").stdout.strip()

@@ -318,8 +318,8 @@ def test_an_action_that_comes_too_late_is_said(wb: Workbench, client: redis.Redi
     (found,) = gears.list_registrations(client)
     gears.unregister_gear(client, found.id)
     panel.pause()
-    wait_for(lambda: found.id in panel.words.text, what="words")
-    assert panel.words.level == "error"
+    wait_for(lambda: panel.words.level == "error", what="words")
+    assert found.id in panel.words.text
 
 
 def test_with_several_gears_the_chosen_one_is_meant(wb: Workbench, client: redis.Redis) -> None:
