@@ -15,7 +15,7 @@ demo test browser asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
 demo test browser asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
 demo test browser asan: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test lab check asan binder-check clean
+.PHONY: install chromium browser demo test lab check asan binder-check env docker-check clean
 
 install: $(STAMP)
 
@@ -72,6 +72,12 @@ asan: install  ## the switchboard's tests against a build with the address and u
 
 binder-check: install  ## what Binder would do with the last commit, replayed in an empty home; prints its memory
 	$(BIN)/python -m tests.binder.replay
+
+env:  ## passwords for docker compose, in .env
+	@$(PYTHON) docker/env.py .env
+
+docker-check: install  ## build every image and run every service without Docker, as root (Debian: apt install buildah debootstrap)
+	$(BIN)/python docker/check.py $(STATE)/docker-check
 
 clean:  ## everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo

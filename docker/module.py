@@ -1,0 +1,25 @@
+"""Puts the edge module, and the line of redis.conf that loads it, into a folder for Redis' image."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from rededge_nb.edge.binaries import built_switchboard
+from rededge_nb.edge.redis_process import quoted
+from rededge_nb.edge.switchboard import module_arguments
+
+
+def main(folder: Path) -> None:
+    """Write `rededge.so` and `rededge.conf`."""
+    folder.mkdir(parents=True)
+    module = folder / "rededge.so"
+    shutil.copy(built_switchboard(), module)
+    module.chmod(0o755)
+    words = " ".join(quoted(word) for word in (module, *module_arguments()))
+    (folder / "rededge.conf").write_text(f"loadmodule {words}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,121 @@
+"""The tables of "Video Stream Analytics": gears and models as RG.* and AI.* tell of them, and the newest results."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import stat, table
+
+from grafana import queries
+from grafana.panels import Panel, at, called, column, hide, number, quotient, rows, transformation, unit
+from grafana.queries import CAMERA, cli
+
+EXECUTION_STATUS = "created|running|done|aborted|pending_cluster|pending_run|pending_receive|pending_termination"
+
+
+def gears_and_models() -> tuple[Panel, ...]:
+    """What is registered, what has run, and on which model."""
+    return gears(), executions(), gears_memory(), model()
+
+
+def latest_results() -> tuple[Panel, ...]:
+    """The newest entries of the two streams that the gear writes."""
+    return detections(), errors()
+
+
+def gears() -> table.Panel:
+    """What is registered, and how it fares."""
+    return (
+        rows(
+            "Gear registrations", at(0, 25, 14, 8), queries.registrations(), empty="No gear is registered: rededge init"
+        )
+        .transformations([hide("id", "PD", "args", "mode")])
+        .override_by_name("desc", called("gear"))
+        .override_by_name("numTriggered", called("triggered"))
+        .override_by_name("numSuccess", called("done"))
+        .override_by_name("numFailures", called("failed"))
+        .override_by_name("numAborted", called("aborted"))
+        .override_by_name("lastError", called("last error"))
+    )
+
+
+def executions() -> table.Panel:
+    """RG.DUMPEXECUTIONS, counted by status: its words come in one column, of which the statuses are kept."""
+    status = {"id": "regex", "options": {"value": f"^({EXECUTION_STATUS})$"}}
+    return rows(
+        "Gear executions", at(14, 25, 4, 5), cli("rg.dumpexecutions"), empty="No gear has run yet"
+    ).transformations(
+        [
+            transformation(
+                "filterByValue",
+                {"type": "include", "match": "any", "filters": [{"fieldName": "Value", "config": status}]},
+            ),
+            column({"mode": "index", "index": {"asPercentile": False}}, "Row"),
+            transformation(
+                "groupBy",
+                {
+                    "fields": {
+                        "Value": {"operation": "groupby", "aggregations": []},
+                        "Row": {"operation": "aggregate", "aggregations": ["count"]},
+                    }
+                },
+            ),
+            transformation("organize", {"renameByName": {"Value": "status", "Row (count)": "executions"}}),
+        ]
+    )
+
+
+def gears_memory() -> stat.Panel:
+    """Memory of the process that runs gears."""
+    return number("Worker's memory", at(14, 30, 4, 3), queries.python_memory(), columns="/^CurrAllocated$/").unit(
+        "bytes"
+    )
+
+
+def model() -> table.Panel:
+    """AI.INFO of the model: its words come in one column, which is folded into names and values."""
+    return rows(
+        "Model ${model}", at(18, 25, 6, 8), cli("ai.info ${model}"), empty="No model is loaded"
+    ).transformations(
+        [
+            column({"mode": "index", "index": {"asPercentile": False}}, "Row"),
+            column(quotient("Row", "/", "2"), "Half"),
+            column({"mode": "unary", "unary": {"operator": "floor", "fieldName": "Half"}}, "Pair"),
+            transformation(
+                "groupBy",
+                {
+                    "fields": {
+                        "Pair": {"operation": "groupby", "aggregations": []},
+                        "Value": {"operation": "aggregate", "aggregations": ["first", "last"]},
+                    }
+                },
+            ),
+            transformation(
+                "organize",
+                {
+                    "excludeByName": {"Pair": True},
+                    "renameByName": {"Value (first)": "property", "Value (last)": "value"},
+                },
+            ),
+        ]
+    )
+
+
+def detections() -> table.Panel:
+    """The newest results, as the gear wrote them."""
+    return (
+        rows("Detections", at(0, 34, 14, 8), queries.stream_tail(f"{CAMERA}:yolo", 20), empty="No result yet")
+        .transformations([hide("$streamId", "ts")])
+        .override_by_name("$time", called("written"))
+        .override_by_name("ref", called("frame"))
+        .override_by_name("ms", unit("ms"))
+    )
+
+
+def errors() -> table.Panel:
+    """The newest frames that could not be processed, and why."""
+    tail = queries.stream_tail(f"{CAMERA}:errors", 20)
+    return (
+        rows("Frames that could not be processed", at(14, 34, 10, 8), tail, empty="No frame was refused")
+        .transformations([hide("$streamId", "ts")])
+        .override_by_name("$time", called("refused"))
+        .override_by_name("ref", called("frame"))
+    )

@@ -1,0 +1,124 @@
+"""What runs inside the containers, run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import redis
+
+from rededge_nb import schema
+from rededge_nb.edge.state import Instance
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+def healthy(url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "docker/healthy.py"), *words]
+    return subprocess.run(command, env=os.environ | {"REDIS_URL": url}, capture_output=True, text=True, check=False)
+
+
+def test_a_worker_is_healthy_while_it_lives(edge: Instance, client: redis.Redis) -> None:
+    wait_for(
+        lambda: list(client.scan_iter(f"rededge:worker:{socket.gethostname()}-*")), what="the worker's sign of life"
+    )
+    assert healthy(edge.url, "worker").returncode == 0
+
+
+def test_no_worker_is_unhealthy(edge: Instance) -> None:
+    done = healthy(f"{edge.url}{'&' if '?' in edge.url else '?'}db=9", "worker")
+    assert done.returncode == 1
+    assert "no key matches" in done.stderr
+
+
+def test_a_camera_is_healthy_while_frames_come(edge: Instance, client: redis.Redis) -> None:
+    silent = healthy(edge.url, "camera", "0")
+    assert (silent.returncode, silent.stderr) == (1, "camera 0 has sent no frame yet\n")
+    client.xadd(schema.frames_key("0"), {schema.COUNT: 1}, id="1-1")
+    assert "s old" in healthy(edge.url, "camera", "0").stderr
+    client.xadd(schema.frames_key("0"), {schema.COUNT: 2})
+    assert healthy(edge.url, "camera", "0").returncode == 0
+
+
+def test_a_page_is_healthy_when_it_answers() -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 500)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        try:
+            assert healthy("", "page", f"{address}/healthz").returncode == 0
+            assert "500" in healthy("", "page", address).stderr
+        finally:
+            server.shutdown()
+            thread.join()
+    assert healthy("", "page", address).returncode == 1
+
+
+def test_grafana_gets_the_videos_address_with_its_token(tmp_path: Path) -> None:
+    dashboards = ROOT / "grafana/dashboards"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "VIDEO_URL": "http://edge.local:5000/video",
+        "REDEDGE_WEB_TOKEN": "abc-_1",
+    }
+    command = ["sh", str(ROOT / "docker/grafana.sh"), str(dashboards), str(tmp_path / "to"), "echo", "started"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "started\n"
+    made = {path.name: json.loads(path.read_text()) for path in (tmp_path / "to").iterdir()}
+    assert set(made) == {path.name for path in dashboards.iterdir()}
+    (video,) = (
+        variable
+        for variable in made["video-stream-analytics.json"]["templating"]["list"]
+        if variable["name"] == "video"
+    )
+    address = "http://edge.local:5000/video?token=abc-_1&"
+    assert (video["query"], video["current"]["value"]) == (address, address)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Path:
+    """A redis-server that shows the configuration that it is started with."""
+    path = tmp_path / "redis-server"
+    path.write_text('#!/bin/sh\necho "$@"\ncat "$1"\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_the_password_of_redis_stands_in_no_command_line(server: Path, tmp_path: Path) -> None:
+    script = (ROOT / "docker/redisedge.sh").read_text()
+    assert "/run/redis" in script
+    shutil.copy(ROOT / "docker/redis.conf", tmp_path)
+    here = tmp_path / "redisedge.sh"
+    here.write_text(script.replace("/etc/rededge", str(tmp_path)).replace("/run/redis", str(tmp_path / "run")))
+    (tmp_path / "run").mkdir()
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "abc-_1"}
+    done = subprocess.run(["sh", str(here)], env=environment, capture_output=True, text=True, check=True)
+    arguments, *configuration = done.stdout.splitlines()
+    assert arguments == str(tmp_path / "run/redis.conf")
+    assert "requirepass abc-_1" in configuration
+    assert (tmp_path / "run/redis.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_edge_module_is_loaded_with_its_arguments(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(ROOT / "docker/module.py"), str(tmp_path / "module")], check=True)
+    line = (tmp_path / "module/rededge.conf").read_text()
+    assert line.startswith(f'loadmodule "{tmp_path / "module/rededge.so"}" "CLASS" "')
+    assert "AI.MODELEXECUTE" in line
+    assert os.access(tmp_path / "module/rededge.so", os.X_OK)
