@@ -81,7 +81,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
 def as_lines(finding: Finding) -> list[str]:
     """A finding as text."""
     lines = [f"{finding.state:<4}  {finding.name:<14} {finding.found}"]
-    return [*lines, f"{'':<20}-> {finding.advice}"] if finding.advice else lines
+    return [*lines, f"{'':<21}-> {finding.advice}"] if finding.advice else lines
 
 
 def _trying(name: str, examination: Callable[[], Finding]) -> Finding:

@@ -31,7 +31,7 @@ MODEL_EXECUTION_TIMEOUT = "REDEDGE_MODEL_EXECUTION_TIMEOUT"
 DEFAULT_MODEL_EXECUTION_TIMEOUT_MS = 5000
 LEAST_MODEL_EXECUTION_TIMEOUT_MS = 1000
 
-WEB_TOKEN = "REDEDGE_WEB_TOKEN"
+WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """What requests to the web server must carry; also on the loopback interface, which needs none without it."""
 
 

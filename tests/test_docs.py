@@ -12,6 +12,8 @@ import pytest
 from rededge_nb import schema, settings
 from rededge_nb.camera_file import read_cameras
 from rededge_nb.cli import main
+from rededge_nb.edge.ai import commands as ai
+from rededge_nb.edge.gears import commands as gears
 
 TOP = Path(__file__).parent.parent
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")])
@@ -61,6 +63,11 @@ def test_every_setting_is_listed() -> None:
     names = [value for value in vars(settings).values() if isinstance(value, str) and re.fullmatch(r"RED\w+", value)]
     assert len(names) > 5
     assert [name for name in names if f"`{name}`" not in text and name != settings.SWITCHBOARD_MODULE] == []
+
+
+def test_every_answered_command_is_listed() -> None:
+    text = (REFERENCE / "commands.md").read_text()
+    assert [each.name for each in (*ai.COMMANDS, *gears.COMMANDS) if f"`{each.name}`" not in text] == []
 
 
 def test_every_kind_of_key_is_listed() -> None:
