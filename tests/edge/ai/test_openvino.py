@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,10 +87,9 @@ class TestInstalled:
 
 
 def test_without_it_the_setting_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setenv(settings.ONNX_BACKEND, "openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "rededge_nb.edge.ai.backends.onnx_openvino", raising=False)
+    monkeypatch.delattr(backends, "onnx_openvino", raising=False)
     with pytest.raises(CommandError, match=r"^ERR Could not load backend: .*pip install 'rededge_nb\[openvino\]'"):
         onnx_choice.load(ADD, device="CPU", threads=1)
