@@ -72,7 +72,8 @@ def abortexecution(call: Call) -> object:
 
     def work() -> object:
         deadline = time.monotonic() + ABORT_TIMEOUT
-        while execution_id in live_executions(call.worker):
+        # what another worker began is stored at once, but shown as live only with that worker's next sign of life
+        while (execution := _executions(call).get(execution_id)) is not None and execution.status in NOT_ENDED:
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"ERR execution {execution_id} has not ended in {ABORT_TIMEOUT:.0f} s: it is inside a call that "
