@@ -15,9 +15,16 @@ import cv2
 import numpy as np
 import redisAI
 
-SETTINGS_KEY = "people_counter:settings"
+
+def key_here(name):
+    """The key; in a Redis Cluster with a tag that puts it on the shard that this gear runs on."""
+    return f"{name}:{{{hashtag()}}}" if "cluster_enabled:1" in execute("INFO", "cluster") else name
+
+
+CAMERAS_KEY = key_here("cameras")
+SETTINGS_KEY = key_here("people_counter:settings")
 DEFAULTS = {
-    "model": "model:nanodet-g-416",
+    "model": key_here("model:nanodet-g-416"),
     "width": "416",
     "height": "416",
     "class_id": "0",
@@ -27,6 +34,7 @@ DEFAULTS = {
 SETTINGS_AGE = 1.0
 DETECTIONS_KEPT = 100000
 ERRORS_KEPT = 1000
+IMAGE_BYTES_MOST = 64 * 1024 * 1024
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 settings = {"at": 0.0, "values": DEFAULTS}
@@ -106,11 +114,18 @@ def detect(record):
 def decode(image):
     if image is None:
         raise ValueError("the entry has no field 'image'")
+    if len(image) > IMAGE_BYTES_MOST:
+        raise ValueError(f"the picture is too large: {len(image)} bytes, more than {IMAGE_BYTES_MOST}")
     image = bytes(image, "utf-8") if isinstance(image, str) else bytes(image)
     # OpenCV fills the rest of a truncated JPEG with grey, and says nothing
     if image.startswith(JPEG_START) and JPEG_END not in image[-4096:]:
         raise ValueError(f"the JPEG is truncated: it has {len(image)} bytes and no end marker")
-    frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+    try:
+        frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+    except cv2.error as error:
+        if "MAX_IMAGE" in error.err:  # OpenCV looks at a picture's header first, and at OPENCV_IO_MAX_IMAGE_PIXELS
+            raise ValueError(f"the picture would be too large: {len(image)} bytes, and {error.err}") from error
+        raise
     if frame is None:
         raise ValueError(f"field 'image' is not a picture that can be decoded ({len(image)} bytes)")
     return frame
@@ -206,7 +221,7 @@ def add_missing(key, ts, samples, replies):
         execute(*ts_madd(key, ts, missing))
 
 
-for camera in execute("SMEMBERS", "cameras"):
+for camera in execute("SMEMBERS", CAMERAS_KEY):
     builder = GearsBuilder("StreamReader", desc="counts the people in camera " + camera)
     builder.filter(has_time).flatmap(detect).foreach(store)
     builder.register(

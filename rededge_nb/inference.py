@@ -14,10 +14,11 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.errors import ModelError
-from rededge_nb.models import ModelCard
+from rededge_nb.models import ModelCard, key_of
 from rededge_nb.sources import Image
 from rededge_nb.streams import server_errors
 
@@ -96,18 +97,20 @@ def _square(card: ModelCard, image: Image) -> Image:
 def _run_in_redis(
     client: redis.Redis, card: ModelCard, square: Image
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    prefix = f"rededge:inference:{uuid.uuid4().hex}"
-    picture, boxes, scores = keys = [f"{prefix}:{name}" for name in (card.input_name, "boxes", "scores")]
+    names, call_id = (card.input_name, "boxes", "scores"), uuid.uuid4().hex
+    with server_errors(client):
+        model = key_of(client, card)
+        picture, boxes, scores = keys = [own_keys.inference(client, call_id, name) for name in names]
     # no MULTI: a model may not be run inside one
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("AI.TENSORSET", picture, "UINT8", *square.shape, "BLOB", square.tobytes())
-    pipeline.execute_command("AI.MODELEXECUTE", card.key, "INPUTS", 1, picture, "OUTPUTS", 2, boxes, scores)
+    pipeline.execute_command("AI.MODELEXECUTE", model, "INPUTS", 1, picture, "OUTPUTS", 2, boxes, scores)
     for key in (boxes, scores):
         pipeline.execute_command("AI.TENSORGET", key, "META", "BLOB")
     pipeline.execute_command("DEL", *keys)
     with server_errors(client):
         replies = pipeline.execute(raise_on_error=False)
-    for command, reply in zip(("AI.TENSORSET", f"AI.MODELEXECUTE {card.key}", "AI.TENSORGET"), replies, strict=False):
+    for command, reply in zip(("AI.TENSORSET", f"AI.MODELEXECUTE {model}", "AI.TENSORGET"), replies, strict=False):
         if isinstance(reply, redis.RedisError):
             raise ModelError(f"{command}: {reply}; `wb.models.store(card)` stores a card's model") from reply
     return _tensor(replies[2]), _tensor(replies[3])

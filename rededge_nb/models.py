@@ -10,6 +10,7 @@ from typing import Any
 import redis
 import yaml
 
+from rededge_nb.edge.shard import key_here
 from rededge_nb.errors import ModelCardError, ModelError
 
 DEVICE = "CPU"
@@ -21,7 +22,7 @@ class ModelCard:
 
     name: str
     key: str
-    """Redis key that the model is stored under."""
+    """Redis key that the model is stored under; see `key_of` for a cluster."""
     file: Path
     sha256: str
     backend: str
@@ -74,7 +75,7 @@ def load_card(path: Path) -> ModelCard:
     except FileNotFoundError:
         known = ", ".join(sorted(card.stem for card in path.parent.glob("*.yaml"))) or "none"
         raise ModelCardError(f"there is no model card {path}; cards in that folder: {known}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelCardError(f"the model card {path} cannot be read: {error}") from error
     try:
         return ModelCard(
@@ -131,6 +132,11 @@ def stored_model(client: redis.Redis, key: str) -> StoredModel | None:
     )
 
 
+def key_of(client: redis.Redis, card: ModelCard) -> str:
+    """Key of a card's model on this server: the card's own, on a shard of a cluster with the shard's tag."""
+    return key_here(client, card.key)
+
+
 def store_model(client: redis.Redis, card: ModelCard) -> bool:
     """Store a card's model under its key; False if the same one is there already.
 
@@ -138,14 +144,15 @@ def store_model(client: redis.Redis, card: ModelCard) -> bool:
         ModelCardError: the file is not the one the card describes.
         ModelError: the server refuses it.
     """
-    there = stored_model(client, card.key)
+    key = key_of(client, card)
+    there = stored_model(client, key)
     if there is not None and there.tag == card.tag and there.backend == card.backend:
         return False
     blob = card.read()
     try:
-        client.execute_command("AI.MODELSTORE", card.key, card.backend, DEVICE, "TAG", card.tag, "BLOB", blob)
+        client.execute_command("AI.MODELSTORE", key, card.backend, DEVICE, "TAG", card.tag, "BLOB", blob)
     except redis.ResponseError as error:
-        raise ModelError(f"AI.MODELSTORE {card.key} {card.backend} (from {card.file}): {error}") from error
+        raise ModelError(f"AI.MODELSTORE {key} {card.backend} (from {card.file}): {error}") from error
     return True
 
 

@@ -1,6 +1,7 @@
 """Key names, stream fields, series names and labels: the only place where they are spelled.
 
-The seed's names are kept wherever it had one, so that tools written for it find their data.
+The seed's names are kept wherever it had one, so that tools written for it find their data. On a shard of a Redis
+Cluster the keys that are no camera's get the shard's tag, through `edge.shard.key_here`.
 Gear scripts stand alone and spell the names they use themselves; a test holds them against this module.
 """
 

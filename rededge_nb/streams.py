@@ -11,13 +11,16 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.errors import ServerUnavailableError
+from rededge_nb.errors import ConfigurationError, ServerUnavailableError
 
 Entry = tuple[str, dict[bytes, bytes]]
 """An entry id and the fields of its entry."""
 
 BLOCK_MS = 500
 """Longest single blocking read: long waits are made of several, so that a stop is noticed."""
+
+_MOST_DIGITS = 18
+"""More do not fit in the 64 bits that times and counts have in NumPy and Redis."""
 
 _SOCKET_TIMEOUT = 15.0
 """Far above `BLOCK_MS`; a server that is silent for so long is gone."""
@@ -36,13 +39,13 @@ def id_order(entry_id: str) -> tuple[int, int]:
 
 def is_id(text: str) -> bool:
     """Whether a text is a complete entry id."""
-    return re.fullmatch(r"\d+-\d+", text) is not None
+    return re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", text) is not None
 
 
 def number(fields: dict[bytes, bytes], name: str, otherwise: int) -> int:
-    """A field that is a whole number; `otherwise` where it is not there or something else."""
+    """A field that is a whole number of at most 18 digits; `otherwise` where it is not there or something else."""
     value = fields.get(name.encode(), b"")
-    return int(value) if value.isdigit() else otherwise
+    return int(value) if value.isdigit() and len(value) <= _MOST_DIGITS else otherwise
 
 
 @contextmanager
@@ -50,6 +53,11 @@ def server_errors(client: redis.Redis) -> Iterator[None]:
     """Turn a lost or refused connection into `ServerUnavailableError`."""
     try:
         yield
+    except redis.AuthenticationError as error:
+        raise ServerUnavailableError(
+            f"the Redis server at {_address(client)} refuses the password ({error}): `rededge url` prints the address "
+            "with the one that an embedded server takes"
+        ) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServerUnavailableError(
             f"the Redis server at {_address(client)} does not answer ({error}): see whether it runs with "
@@ -92,13 +100,24 @@ def entries(
     count: int | None = None,
     newest_first: bool = False,
 ) -> list[Entry]:
-    """Entries of a stream from id `start` to id `end`, both included; `count` at most."""
-    with server_errors(client):
-        found = (
-            client.xrevrange(key, max=end, min=start, count=count)
-            if newest_first
-            else client.xrange(key, min=start, max=end, count=count)
-        )
+    """Entries of a stream from id `start` to id `end`, both included; `count` at most.
+
+    Raises:
+        ConfigurationError: `start` or `end` is no id of an entry.
+    """
+    try:
+        with server_errors(client):
+            found = (
+                client.xrevrange(key, max=end, min=start, count=count)
+                if newest_first
+                else client.xrange(key, min=start, max=end, count=count)
+            )
+    except redis.ResponseError as error:
+        if "Invalid stream ID" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"no entries of {key} from {start[:60]!r} to {end[:60]!r}: give ids such as 1795494237431-0, '-' or '+'"
+        ) from error
     return _entries(found)
 
 

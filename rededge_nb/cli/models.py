@@ -66,16 +66,17 @@ def list_(directory: Path | None, as_json: bool) -> None:
 @click.option("--use", is_flag=True, help="Let the people counter use it from now on.")
 def load(card: str, directory: Path | None, use: bool) -> None:
     """Store a model. CARD is a bundled one's name, or the path of a YAML card with the model file beside it."""
-    from rededge_nb.models import load_card, store_model
+    from rededge_nb.models import key_of, load_card, store_model
     from rededge_nb.provision import use_model
 
     described = load_card(assets.model_card_file(card))
     with connected(directory) as client:
+        key = key_of(client, described)
         if use:
             changes = use_model(client, card)
         else:
-            changes = [f"stored model {described.name} as {described.key}"] if store_model(client, described) else []
-    click.echo("\n".join(changes) if changes else f"{described.key} is there already")
+            changes = [f"stored model {described.name} as {key}"] if store_model(client, described) else []
+    click.echo("\n".join(changes) if changes else f"{key} is there already")
 
 
 @models.command(

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import redis
+from redis.exceptions import NoPermissionError
 
 from rededge_nb import provision, schema, series, streams
 from rededge_nb.detections import Detections, parse_detections
 from rededge_nb.errors import ConfigurationError, GearError, MissingModuleError
+from rededge_nb.status import WELL, count_workers, problems
 from rededge_nb.web.handlers import Handler
 
 MAX_DETECTIONS = 1000
-
-_MODULE = b"rededge"
 
 
 class CamerasHandler(Handler):
@@ -38,16 +38,15 @@ class DetectionsHandler(Handler):
 
 
 class HealthHandler(Handler):
-    """`/healthz`: whether Redis answers and a worker serves it."""
+    """`/healthz`: whether Redis answers, can write, and a worker serves it."""
 
     open_to_all = True
 
     async def get(self) -> None:
         """Answer 200 if all is well, 503 if not."""
-        workers = await self.from_redis(count_workers)
-        well = workers is None or workers > 0
-        self.set_status(200 if well else 503)
-        self.answer({"status": "ok" if well else "no worker", "redis": True, "workers": workers})
+        problem, workers = await self.from_redis(read_health)
+        self.set_status(503 if problem else 200)
+        self.answer({"status": problem or WELL, "redis": True, "workers": workers})
 
     def refuse(self, status: int, reason: str) -> None:
         """Answer in the same form when Redis does not; who asks may be anybody, so without particulars."""
@@ -80,13 +79,14 @@ def read_detections(client: redis.Redis, camera: str, count: int) -> dict[str, A
     return {"camera": camera, "detections": found, "malformed": malformed}
 
 
-def count_workers(client: redis.Redis) -> int | None:
-    """How many workers are alive; None where the server has other modules than ours, which need none."""
-    client.ping()
-    modules: Any = client.execute_command("MODULE LIST")
-    if not any(_MODULE in module.values() for module in modules):
-        return None
-    return sum(1 for _ in client.scan_iter("rededge:worker:*", count=1000))
+def read_health(client: redis.Redis) -> tuple[str, int | None]:
+    """What is not well, empty if all is, and how many workers are alive; None where the server needs none."""
+    workers = count_workers(client)
+    try:
+        info = client.info("persistence", "memory")
+    except NoPermissionError:
+        info = {}
+    return "; ".join(problems(info, workers=workers)), workers
 
 
 def _with_frames(client: redis.Redis) -> set[str]:

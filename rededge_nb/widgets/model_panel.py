@@ -102,7 +102,7 @@ class ModelPanel(Panel):
         value = round(float(self.sliders[name].value), 4)
         if value != self._seen.get(name):
             self._seen[name] = value
-            client.hset(schema.GEAR_SETTINGS_KEY, name, f"{value:g}")
+            client.hset(provision.settings_key(client), name, f"{value:g}")
 
 
 _IN_USE = Pill("in use", "good")

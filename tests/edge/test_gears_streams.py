@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from rededge_nb.edge.gears.leases import lease_key
+from rededge_nb.edge import own_keys
 from tests.gear_scripts import execute, fields, only_registration
 from tests.waiting import wait_for
 
@@ -38,7 +38,7 @@ def test_entries_before_and_after_registration_are_delivered_in_order(client: re
 
 def test_a_stream_that_is_not_there_yet_is_not_made(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
-    wait_for(lambda: client.exists(lease_key("s")), what="the runner")
+    wait_for(lambda: client.exists(own_keys.lease(client, "s")), what="the runner")
     assert not client.exists("s")
     entries = add(client, 1)
     wait_for(lambda: seen(client) == entries, what="the entry")
@@ -190,7 +190,7 @@ def test_unregistering_ends_delivery(client: redis.Redis) -> None:
     wait_for(lambda: seen(client) == entries, what="the entry")
     client.execute_command("RG.UNREGISTER", only_registration(client)["id"])
     add(client, 2)
-    assert not client.exists(lease_key("s"))
+    assert not client.exists(own_keys.lease(client, "s"))
     assert seen(client) == entries
 
 
@@ -206,7 +206,7 @@ def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> 
         assert client.execute_command("RG.PAUSEREGISTRATIONS", registration) == b"OK"
     assert statistics(client)["status"] == b"PAUSED"
     meanwhile = add(client, 2, 3)
-    assert not client.exists(lease_key("s")), "nobody reads the stream"
+    assert not client.exists(own_keys.lease(client, "s")), "nobody reads the stream"
     for _ in range(2):
         assert client.execute_command("RG.UNPAUSEREGISTRATIONS", registration) == b"OK"
     wait_for(lambda: seen(client) == before + meanwhile, what="what came while it was paused")

@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from rededge_nb.edge import shard
 from rededge_nb.edge.gears.atomic import atomic as atomic
 from rededge_nb.edge.gears.builder import GearsBuilder
 from rededge_nb.edge.gears.context import current
@@ -31,8 +32,6 @@ LOG_LEVELS = {
     "notice": logging.INFO,
     "warning": logging.WARNING,
 }
-HASHTAG = "06S"
-"""A tag of slot 0, the first slot of the only shard."""
 BLOCKING = {
     "RG.PYEXECUTE": "Can not run gears inside a multi exec, lua, or when blocking is not allowed",
     "RG.TRIGGER": "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
@@ -63,7 +62,7 @@ def execute(*words: object) -> Any:
     try:
         return from_redis(context.command(*sent))
     except redis.ResponseError as error:
-        raise GearsError(str(error)) from None
+        raise GearsError(shard.told(error)) from None
 
 
 def log(message: str, level: str = "notice") -> None:
@@ -92,8 +91,8 @@ def gears_config_get(key: str, default: Any = None) -> Any:
 
 
 def hashtag() -> str:
-    """A tag that keeps a key on this shard."""
-    return HASHTAG
+    """A tag that keeps a key on this shard; without a cluster one of slot 0, the first of the only shard."""
+    return shard.tag(current().worker.engine.raw_client) or shard.tag_of_slot(0)
 
 
 def override_reply(value: object) -> None:  # noqa: ARG001

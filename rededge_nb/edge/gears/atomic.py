@@ -14,6 +14,7 @@ from typing import Any
 import lazy_object_proxy
 import redis
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.context import Context, current
 from rededge_nb.edge.gears.errors import GearsError
 from rededge_nb.edge.gears.values import from_redis
@@ -101,7 +102,7 @@ class atomic:  # noqa: N801 - RedisGears' name
         if keys:
             self._watching.watch(*keys)
         else:
-            self._watching.watch("rededge:none")
+            self._watching.watch(own_keys.nothing(self._watching))
         start = self._sent
         replies = []
         for words in unsent:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from rededge_nb.edge.gears.registrations import registration_keys
+from rededge_nb.edge import own_keys
 
 if TYPE_CHECKING:
     from rededge_nb.edge.worker import Worker
@@ -36,11 +36,11 @@ class Attempts:
     def __init__(self, client: redis.Redis, worker: Worker, registration_id: str) -> None:
         self._client = client
         self._worker = worker
-        self._key = registration_keys(registration_id)["attempts"]
+        self._registration_id = registration_id
 
     def begin(self, place: str, thing: str, *, crashes: int = 0) -> Verdict:
         """Note that this worker tries `thing`; `crashes` is how many died over it if nothing is noted."""
-        noted = self._client.execute_command("HGET", self._key, place)
+        noted = self._client.execute_command("HGET", self._key(), place)
         if noted is not None and (found := json.loads(noted))["thing"] == thing:
             crashes, tried_by = found["crashes"], found["worker"]
             if tried_by not in (ON_PURPOSE, self._worker.id):
@@ -59,8 +59,11 @@ class Attempts:
 
     def end(self, place: str) -> None:
         """Note that the worker has survived."""
-        self._client.execute_command("HDEL", self._key, place)
+        self._client.execute_command("HDEL", self._key(), place)
 
     def _note(self, place: str, thing: str, worker: str, crashes: int) -> None:
         noted = json.dumps({"thing": thing, "worker": worker, "crashes": crashes})
-        self._client.execute_command("HSET", self._key, place, noted)
+        self._client.execute_command("HSET", self._key(), place, noted)
+
+    def _key(self) -> str:
+        return own_keys.of_registration(self._client, self._registration_id)["attempts"]

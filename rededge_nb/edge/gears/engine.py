@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
+from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.gears import modules, redisgears_module, registrations, statistics
 from rededge_nb.edge.gears.api import script_globals
@@ -53,6 +54,7 @@ class Engine:
     """Executes scripts and chains, and keeps what runs them."""
 
     def __init__(self, worker: Worker) -> None:
+        settings.limit_pictures()
         modules.install()
         redisgears_module.install()
         self._worker = worker
@@ -113,7 +115,7 @@ class Engine:
                 raise
             except ExecutionAbortedError:
                 raise GearsError("execution aborted") from None
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
                 raise GearsError(error_text(error, with_traceback=self._manner().tracebacks)) from error
             finally:
                 script.ended = True

@@ -12,16 +12,14 @@ from typing import Any
 
 import redis
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.errors import ExecutionAbortedError, error_text
 from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
-from rededge_nb.edge.gears.registrations import SHARD_ID, registration_keys
+from rededge_nb.edge.gears.registrations import SHARD_ID
 from rededge_nb.edge.gears.values import to_reply
 from rededge_nb.edge.resp import encode
 
-NEXT_EXECUTION_KEY = "rededge:gears:next_execution"
-EXECUTIONS_KEY = "rededge:gears:executions"
-"""List of the ids of executions that no registration began, oldest first."""
 MAX_RESULTS_BYTES = 256 * 1024
 """Results of an execution that are larger than this are not remembered, only counted."""
 
@@ -79,7 +77,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
         outcome.status = "aborted"
     except FailedRecordError as error:
         outcome.errors.append(str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a gear's error is its own; it is reported, not raised
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a gear's own; reported, not raised
         outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)
     if times is not None:
@@ -101,18 +99,14 @@ class ExecutionIds:
         """A new execution's id."""
         with self._lock:
             if self._next == self._end:
-                end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self.BLOCK)
+                key = own_keys.next_execution(self._client)
+                end = self._client.execute_command("INCRBY", key, self.BLOCK)
                 if end <= self._end:  # FLUSHALL took the counter: ids keep growing all the same
-                    end = self._client.execute_command("INCRBY", NEXT_EXECUTION_KEY, self._end - end + self.BLOCK)
+                    end = self._client.execute_command("INCRBY", key, self._end - end + self.BLOCK)
                 self._end = end
                 self._next = self._end - self.BLOCK
             self._next += 1
             return f"{SHARD_ID}-{self._next - 1}"
-
-
-def execution_key(execution_id: str) -> str:
-    """Key of the hash of an execution that was started UNBLOCKING."""
-    return f"rededge:gears:execution:{execution_id}"
 
 
 def describe_steps(steps: tuple[Step, ...], milliseconds: list[int] | None = None) -> list[Any]:
@@ -142,7 +136,7 @@ def fields_of(
 
 def queue_registered(pipeline: Any, registration_id: str, fields: list[Any], *, keep: int) -> None:
     """Add to `pipeline` what remembers one execution of a registration; the oldest beyond `keep` go."""
-    key = registration_keys(registration_id)["executions"]
+    key = own_keys.of_registration(pipeline, registration_id)["executions"]
     pipeline.execute_command("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
@@ -150,14 +144,14 @@ def save_unregistered(client: redis.Redis, fields: list[Any], *, new: bool, keep
     """Remember an execution that no registration began; the oldest beyond `keep` go."""
     execution_id = fields[1]
     pipeline = client.pipeline(transaction=True)
-    pipeline.execute_command("HSET", execution_key(execution_id), *fields)
+    pipeline.execute_command("HSET", own_keys.execution(client, execution_id), *fields)
     if new:
-        pipeline.execute_command("RPUSH", EXECUTIONS_KEY, execution_id)
+        pipeline.execute_command("RPUSH", own_keys.executions(client), execution_id)
     pipeline.execute()
-    while client.execute_command("LLEN", EXECUTIONS_KEY) > keep:
-        oldest = client.execute_command("LPOP", EXECUTIONS_KEY)
+    while client.execute_command("LLEN", own_keys.executions(client)) > keep:
+        oldest = client.execute_command("LPOP", own_keys.executions(client))
         if oldest is not None:
-            client.execute_command("DEL", execution_key(oldest.decode()))
+            client.execute_command("DEL", own_keys.execution(client, oldest.decode()))
 
 
 @dataclass(frozen=True)
@@ -187,13 +181,12 @@ def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dic
     """All remembered executions, by id."""
     found: dict[str, Execution] = {}
     for registration_id in registration_ids:
-        for entry_id, flat in client.execute_command(
-            "XRANGE", registration_keys(registration_id)["executions"], "-", "+"
-        ):
+        key = own_keys.of_registration(client, registration_id)["executions"]
+        for entry_id, flat in client.execute_command("XRANGE", key, "-", "+"):
             execution = _from_fields(flat, registration_id, entry_id.decode())
             found[execution.id] = execution
-    for execution_id in client.execute_command("LRANGE", EXECUTIONS_KEY, 0, -1):
-        flat = client.execute_command("HGETALL", execution_key(execution_id.decode()))
+    for execution_id in client.execute_command("LRANGE", own_keys.executions(client), 0, -1):
+        flat = client.execute_command("HGETALL", own_keys.execution(client, execution_id.decode()))
         if flat:
             execution = _from_fields(flat, None, None)
             found[execution.id] = execution
@@ -203,11 +196,12 @@ def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dic
 def drop_execution(client: redis.Redis, execution: Execution) -> None:
     """Forget an execution."""
     if execution.registration_id is not None:
-        client.execute_command("XDEL", registration_keys(execution.registration_id)["executions"], execution.entry_id)
+        key = own_keys.of_registration(client, execution.registration_id)["executions"]
+        client.execute_command("XDEL", key, execution.entry_id)
         return
     pipeline = client.pipeline(transaction=True)
-    pipeline.execute_command("LREM", EXECUTIONS_KEY, 0, execution.id)
-    pipeline.execute_command("DEL", execution_key(execution.id))
+    pipeline.execute_command("LREM", own_keys.executions(client), 0, execution.id)
+    pipeline.execute_command("DEL", own_keys.execution(client, execution.id))
     pipeline.execute()
 
 

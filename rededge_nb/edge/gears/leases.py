@@ -14,17 +14,12 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.gears.registrations import registration_keys
+from rededge_nb.edge import own_keys
 
 LEASE_MS = 1_200
 """How long a stream stays with a worker that no longer renews, and how long that worker counts as one to choose."""
 STAND_IN_DELAY = 1.0
 """Seconds that a free stream waits for its worker of choice before any other takes it."""
-
-
-def lease_key(stream: str) -> str:
-    """Key that names the stream's owner."""
-    return f"rededge:gears:owner:{stream}"
 
 
 class Leases:
@@ -47,7 +42,8 @@ class Leases:
         """Be that no longer."""
         with self._lock:
             self._candidates.pop(registration_id, None)
-        self._client.execute_command("ZREM", registration_keys(registration_id)["workers"], self._worker_id)
+        key = own_keys.of_registration(self._client, registration_id)["workers"]
+        self._client.execute_command("ZREM", key, self._worker_id)
 
     def acquire(self, registration_id: str, stream: str) -> bool:
         """Own the stream for a registration, if nobody else does and no other worker is the better choice."""
@@ -58,8 +54,9 @@ class Leases:
         if not self._may_take(registration_id, stream):
             return False
         holder = f"{self._worker_id}/{registration_id}"
-        if not self._client.execute_command("SET", lease_key(stream), holder, "NX", "PX", LEASE_MS):
+        if not self._client.execute_command("SET", own_keys.lease(self._client, stream), holder, "NX", "PX", LEASE_MS):
             self._free_since.pop(stream, None)
+            self._outlive_no_clock(stream)
             return False
         with self._lock:
             self._owned[stream] = registration_id
@@ -72,7 +69,7 @@ class Leases:
 
     def held_elsewhere(self, stream: str) -> bool:
         """Whether another worker owns the stream."""
-        holder = self._client.execute_command("GET", lease_key(stream))
+        holder = self._client.execute_command("GET", own_keys.lease(self._client, stream))
         return holder is not None and not holder.startswith(f"{self._worker_id}/".encode())
 
     def chosen(self, registration_id: str, stream: str) -> bool:
@@ -87,8 +84,8 @@ class Leases:
             if self._owned.get(stream) != registration_id:
                 return
             del self._owned[stream]
-        if self._client.execute_command("GET", lease_key(stream)) == self._holder(registration_id):
-            self._client.execute_command("DEL", lease_key(stream))
+        if self._client.execute_command("GET", own_keys.lease(self._client, stream)) == self._holder(registration_id):
+            self._client.execute_command("DEL", own_keys.lease(self._client, stream))
 
     def renew(self) -> None:
         """Extend all leases; one that was lost meanwhile (a stalled worker) is owned no longer."""
@@ -97,21 +94,23 @@ class Leases:
             joined = tuple(self._candidates)
         pipeline = self._client.pipeline(transaction=False)
         for stream, _ in owned:
-            pipeline.execute_command("GET", lease_key(stream))
+            pipeline.execute_command("GET", own_keys.lease(self._client, stream))
         pipeline.execute_command("TIME")
         *holders, (seconds, microseconds) = pipeline.execute()
         now_ms = int(seconds) * 1000 + int(microseconds) // 1000
         for (stream, registration_id), holder in zip(owned, holders, strict=True):
             if holder == self._holder(registration_id):
-                pipeline.execute_command("PEXPIRE", lease_key(stream), LEASE_MS)
+                pipeline.execute_command("PEXPIRE", own_keys.lease(self._client, stream), LEASE_MS)
             else:
                 with self._lock:
                     if self._owned.get(stream) == registration_id:
                         del self._owned[stream]
         for registration_id in joined:
-            key = registration_keys(registration_id)["workers"]
+            key = own_keys.of_registration(self._client, registration_id)["workers"]
             pipeline.execute_command("ZADD", key, now_ms, self._worker_id)
             pipeline.execute_command("ZREMRANGEBYSCORE", key, "-inf", now_ms - LEASE_MS)
+            # a worker that died before the clock went back
+            pipeline.execute_command("ZREMRANGEBYSCORE", key, f"({now_ms + LEASE_MS}", "+inf")
             pipeline.execute_command("ZRANGE", key, 0, -1)
         replies: list[Any] = pipeline.execute()
         workers = [[worker.decode() for worker in reply] for reply in replies if isinstance(reply, list)]
@@ -123,11 +122,16 @@ class Leases:
     def _may_take(self, registration_id: str, stream: str) -> bool:
         if self.chosen(registration_id, stream):
             return True
-        if self._client.execute_command("EXISTS", lease_key(stream)):
+        if self._client.execute_command("EXISTS", own_keys.lease(self._client, stream)):
             self._free_since.pop(stream, None)
+            self._outlive_no_clock(stream)
             return False
         free_since = self._free_since.setdefault(stream, time.monotonic())
         return time.monotonic() - free_since > STAND_IN_DELAY
+
+    def _outlive_no_clock(self, stream: str) -> None:
+        """Shorten another's lease to its usual length: after the clock went back, a dead worker's would last long."""
+        self._client.execute_command("PEXPIRE", own_keys.lease(self._client, stream), LEASE_MS, "LT")
 
     def _holder(self, registration_id: str) -> bytes:
         return f"{self._worker_id}/{registration_id}".encode()

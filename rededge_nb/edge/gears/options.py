@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import redis
 
-CONFIG_KEY = "rededge:gears:config"
-"""Hash of the options that were set, built-in and the user's own."""
+from rededge_nb.edge import own_keys
+
 DEFAULTS: dict[str, int | str] = {
     "MaxExecutions": 1_000,
     "MaxExecutionsPerRegistration": 100,
@@ -39,7 +39,7 @@ class Options:
 
     def refresh(self) -> None:
         """Read what was set since the last time."""
-        flat = self._client.execute_command("HGETALL", CONFIG_KEY)
+        flat = self._client.execute_command("HGETALL", own_keys.gears_options(self._client))
         texts = [value.decode(errors="replace") for value in flat]
         self._set = dict(zip(texts[::2], texts[1::2], strict=True))
 
@@ -65,5 +65,5 @@ class Options:
         """
         if name in DEFAULTS and int(value) < 0:
             raise ValueError(f"{name} cannot be {value}: it is a number from 0")
-        self._client.execute_command("HSET", CONFIG_KEY, name, value)
+        self._client.execute_command("HSET", own_keys.gears_options(self._client), name, value)
         self._set[name] = value

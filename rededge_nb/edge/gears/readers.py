@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.errors import GearsError
 from rededge_nb.edge.gears.register_arguments import RegisterRequest, commands, keys, stream
 from rededge_nb.edge.gears.values import from_redis, text_or_bytes
@@ -15,7 +16,7 @@ PAGE = 100
 """Entries that a run over a stream reads at a time."""
 SCAN_COUNT = 1_000
 """Keys that a run over keys asks for at a time."""
-INTERNAL_PREFIX = "rededge:"
+INTERNAL_PREFIX = own_keys.PREFIX
 """Keys in which this package keeps what it knows: no reader shows them unless they are asked for by name."""
 READ_KEY = """
 -- TYPE of a key that is not there is an event, keymiss, which would raise the next execution; OBJECT is none

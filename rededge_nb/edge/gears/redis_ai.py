@@ -110,7 +110,7 @@ def tensorToFlatList(tensor: Tensor) -> list[float]:  # noqa: N802
 
 def tensorGetDataAsBlob(tensor: Tensor) -> bytearray:  # noqa: N802
     """A copy of the values' bytes, little endian and row-major."""
-    return bytearray(one(tensor).to_blob())
+    return bytearray(one(tensor).to_buffer())
 
 
 def tensorGetDims(tensor: Tensor) -> tuple[int, ...]:  # noqa: N802

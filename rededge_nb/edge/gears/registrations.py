@@ -17,18 +17,13 @@ from typing import Any, TypeVar
 import cloudpickle
 import redis
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears import vault
 from rededge_nb.edge.gears.errors import GearsError
 from rededge_nb.edge.gears.operations import Step
 
-SESSIONS_KEY = "rededge:gears:sessions"
-"""Hash of session id -> JSON description."""
-VERSION_KEY = "rededge:gears:version"
-"""Number that grows with every change of the sessions; workers look at it. Where it is gone, so are the sessions'
-keys, and they are written anew from the vault."""
-NEXT_REGISTRATION_KEY = "rededge:gears:next_registration"
 SHARD_ID = "0" * 40
-"""The shard id outside a cluster."""
+"""The shard id outside a cluster; in one, too, every shard's gears are for themselves."""
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -100,30 +95,19 @@ def checked_callback(callback: Callback) -> Callback:
 
 def next_registration_id(client: redis.Redis) -> str:
     """A new registration's id."""
-    return f"{SHARD_ID}-{client.execute_command('INCR', NEXT_REGISTRATION_KEY) - 1}"
-
-
-def code_key(session_id: str) -> str:
-    """Key of a session's pickled code."""
-    return f"rededge:gears:session:{session_id}:code"
-
-
-def registration_keys(registration_id: str) -> dict[str, str]:
-    """Everything that is kept of a registration under keys of its own."""
-    names = ("statistics", "executions", "attempts", "workers")
-    return {name: f"rededge:gears:registration:{registration_id}:{name}" for name in names}
+    return f"{SHARD_ID}-{client.execute_command('INCR', own_keys.next_registration(client)) - 1}"
 
 
 def current_version(client: redis.Redis) -> bytes:
     """The version of the sessions, after they were written anew if FLUSHALL took them."""
-    version: bytes | None = client.execute_command("GET", VERSION_KEY)
+    version: bytes | None = client.execute_command("GET", own_keys.sessions_version(client))
     return version if version is not None else _restore(client)
 
 
 def load_sessions(client: redis.Redis) -> Sessions:
     """All sessions, by id."""
     current_version(client)
-    flat = client.execute_command("HGETALL", SESSIONS_KEY)
+    flat = client.execute_command("HGETALL", own_keys.sessions(client))
     return {name.decode(): _session_from_json(text) for name, text in zip(flat[::2], flat[1::2], strict=True)}
 
 
@@ -143,9 +127,10 @@ def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
             f"session {session.id} was registered under Python {session.python}, and this worker runs "
             f"{python_version()}: register it again"
         )
-    pickled = client.execute_command("GET", code_key(session.id))
+    key = own_keys.session_code(client, session.id)
+    pickled = client.execute_command("GET", key)
     if pickled is None:
-        raise GearsError(f"the code of session {session.id} is gone ({code_key(session.id)}): register it again")
+        raise GearsError(f"the code of session {session.id} is gone ({key}): register it again")
     drafts: tuple[Draft, ...] = cloudpickle.loads(pickled)
     return {draft.id: draft for draft in drafts}
 
@@ -222,24 +207,24 @@ def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dic
     while True:
         before = load_sessions(client)
         with client.pipeline(transaction=True) as pipeline:
-            pipeline.watch(VERSION_KEY)
+            pipeline.watch(own_keys.sessions_version(client))
             if load_sessions(client) != before:
                 continue
             after = edit(before)
             gone = {one.id for one in all_registrations(before)} - {one.id for one in all_registrations(after)}
             changed = {name: one for name, one in after.items() if one != before.get(name) or name in code}
-            pickled = {name: code.get(name) or client.execute_command("GET", code_key(name)) for name in changed}
+            pickled = {name: code.get(name) or _code(client, name) for name in changed}
             pipeline.multi()
             for name in before.keys() - after.keys():
-                pipeline.execute_command("HDEL", SESSIONS_KEY, name)
-                pipeline.execute_command("DEL", code_key(name))
+                pipeline.execute_command("HDEL", own_keys.sessions(client), name)
+                pipeline.execute_command("DEL", own_keys.session_code(client, name))
                 vault.queue_removal(pipeline, name)
             for name, session in changed.items():
                 _queue_session(pipeline, session, pickled[name])
                 vault.queue_store(pipeline, name, session.json(), pickled[name])
             for registration_id in gone:
-                pipeline.execute_command("DEL", *registration_keys(registration_id).values())
-            pipeline.execute_command("INCR", VERSION_KEY)
+                pipeline.execute_command("DEL", *own_keys.of_registration(client, registration_id).values())
+            pipeline.execute_command("INCR", own_keys.sessions_version(client))
             try:
                 pipeline.execute()
             except redis.WatchError:
@@ -252,8 +237,8 @@ def _restore(client: redis.Redis) -> bytes:
     kept = [(_session_from_json(description), code) for description, code in vault.load_all(client)]
     numbers = [int(one.id.rpartition("-")[2]) for session, _ in kept for one in session.registrations]
     with client.pipeline(transaction=True) as pipeline:
-        pipeline.watch(VERSION_KEY)
-        version: bytes | None = client.execute_command("GET", VERSION_KEY)
+        pipeline.watch(own_keys.sessions_version(client))
+        version: bytes | None = client.execute_command("GET", own_keys.sessions_version(client))
         if version is not None:
             return version
         # milliseconds, so that it never comes back to a number that was there before
@@ -262,8 +247,8 @@ def _restore(client: redis.Redis) -> bytes:
         for session, code in kept:
             _queue_session(pipeline, session, code)
         if numbers:
-            pipeline.execute_command("SET", NEXT_REGISTRATION_KEY, max(numbers) + 1)
-        pipeline.execute_command("SET", VERSION_KEY, version)
+            pipeline.execute_command("SET", own_keys.next_registration(client), max(numbers) + 1)
+        pipeline.execute_command("SET", own_keys.sessions_version(client), version)
         try:
             pipeline.execute()
         except redis.WatchError:
@@ -271,9 +256,13 @@ def _restore(client: redis.Redis) -> bytes:
     return version
 
 
+def _code(client: redis.Redis, session_id: str) -> Any:
+    return client.execute_command("GET", own_keys.session_code(client, session_id))
+
+
 def _queue_session(pipeline: Any, session: Session, code: bytes) -> None:
-    pipeline.execute_command("SET", code_key(session.id), code)
-    pipeline.execute_command("HSET", SESSIONS_KEY, session.id, session.json())
+    pipeline.execute_command("SET", own_keys.session_code(pipeline, session.id), code)
+    pipeline.execute_command("HSET", own_keys.sessions(pipeline), session.id, session.json())
 
 
 def _session_from_json(text: bytes) -> Session:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.client import client_from_url
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LIVE_KEY = "rededge:gears:live"
-"""Hash of worker id -> JSON of its executions, which each worker writes with its signs of life."""
-ABORT_CHANNEL = "rededge:gears:abort"
-"""Where the ids of executions to be aborted are told to all workers."""
 RETRY_DELAY = 0.2
 
 
@@ -27,31 +24,34 @@ def show_executions(worker: Worker) -> None:
     """Show what goes on here."""
     summary = worker.engine.summary()
     client = worker.engine.raw_client
+    key = own_keys.live_executions(client)
     if summary:
-        client.execute_command("HSET", LIVE_KEY, worker.id, json.dumps(summary))
+        client.execute_command("HSET", key, worker.id, json.dumps(summary))
     else:
-        client.execute_command("HDEL", LIVE_KEY, worker.id)
+        client.execute_command("HDEL", key, worker.id)
 
 
 def live_executions(worker: Worker) -> dict[str, dict[str, Any]]:
     """The executions that go on anywhere, by id: `status`, `registration`, `steps`, `worker`."""
     client = worker.engine.raw_client
+    key = own_keys.live_executions(client)
     found: dict[str, dict[str, Any]] = {}
-    flat = client.execute_command("HGETALL", LIVE_KEY)
+    flat = client.execute_command("HGETALL", key)
     for name, text in zip(flat[::2], flat[1::2], strict=True):
         worker_id = name.decode()
         if worker_id == worker.id:
             continue
         if not worker.alive(worker_id):
-            client.execute_command("HDEL", LIVE_KEY, worker_id)
+            client.execute_command("HDEL", key, worker_id)
             continue
-        found |= {key: one | {"worker": worker_id} for key, one in json.loads(text).items()}
-    return found | {key: one | {"worker": worker.id} for key, one in worker.engine.summary().items()}
+        found |= {name: one | {"worker": worker_id} for name, one in json.loads(text).items()}
+    return found | {name: one | {"worker": worker.id} for name, one in worker.engine.summary().items()}
 
 
 def ask_to_abort(worker: Worker, execution_id: str) -> None:
     """Let whichever worker has the execution abort it."""
-    worker.engine.raw_client.execute_command("PUBLISH", ABORT_CHANNEL, execution_id)
+    client = worker.engine.raw_client
+    client.execute_command("PUBLISH", own_keys.abort_channel(client), execution_id)
 
 
 def listen(worker: Worker, stopping: threading.Event) -> None:
@@ -59,9 +59,10 @@ def listen(worker: Worker, stopping: threading.Event) -> None:
     client = client_from_url(worker.url, name="rededge-worker-aborts")
     while not stopping.is_set():
         try:
+            channel = own_keys.abort_channel(client)
             connection = client.connection_pool.get_connection()
             try:
-                connection.send_command("SUBSCRIBE", ABORT_CHANNEL)
+                connection.send_command("SUBSCRIBE", channel)
                 while not stopping.is_set():
                     kind, _, what = connection.read_response()
                     execution = worker.engine.live.find(what.decode()) if kind == b"message" else None

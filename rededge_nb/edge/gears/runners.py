@@ -173,7 +173,7 @@ class Runners:
         with entered(Context(self._worker)):
             try:
                 callback()
-            except (Exception, SystemExit):
+            except (Exception, SystemExit, KeyboardInterrupt):
                 logger.exception("%s of registration %s", name, draft.id)
 
     def _fail(self, registration: Registration, reason: str) -> None:

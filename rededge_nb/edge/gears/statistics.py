@@ -7,19 +7,19 @@ from typing import Any
 
 import redis
 
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.executions import Outcome
-from rededge_nb.edge.gears.registrations import registration_keys
 
 
-def _key(registration_id: str) -> str:
-    return registration_keys(registration_id)["statistics"]
+def _key(client: redis.Redis, registration_id: str) -> str:
+    return own_keys.of_registration(client, registration_id)["statistics"]
 
 
 def queue_outcome(
     pipeline: Any, registration_id: str, outcome: Outcome, *, status: str = "OK", oldest_id: bytes | None = None
 ) -> None:
     """Add to `pipeline` what counts one execution; `oldest_id` is the entry that a settled batch began with."""
-    key = _key(registration_id)
+    key = _key(pipeline, registration_id)
     how = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
     for name, amount in (("triggered", 1), (how, 1), ("total_ms", outcome.milliseconds)):
         pipeline.execute_command("HINCRBY", key, name, amount)
@@ -36,12 +36,12 @@ def queue_outcome(
 
 def report(client: redis.Redis, registration_id: str, reason: str) -> None:
     """Show in lastError what keeps a registration from running."""
-    client.execute_command("HSET", _key(registration_id), "last_error", reason)
+    client.execute_command("HSET", _key(client, registration_id), "last_error", reason)
 
 
 def queue_read(pipeline: Any, registration_id: str) -> None:
     """Add to `pipeline` what reads a registration's statistics."""
-    pipeline.execute_command("HGETALL", _key(registration_id))
+    pipeline.execute_command("HGETALL", _key(pipeline, registration_id))
 
 
 def clear(client: redis.Redis, registration_ids: list[str]) -> None:
@@ -49,7 +49,7 @@ def clear(client: redis.Redis, registration_ids: list[str]) -> None:
     pipeline = client.pipeline(transaction=True)
     for registration_id in registration_ids:
         pipeline.execute_command(
-            "HDEL", _key(registration_id), "triggered", "success", "failures", "aborted", "last_ms", "total_ms",
+            "HDEL", _key(client, registration_id), "triggered", "success", "failures", "aborted", "last_ms", "total_ms",
             "last_lag_ms", "total_lag_ms", "lags", "last_error",
         )  # fmt: skip
     pipeline.execute()

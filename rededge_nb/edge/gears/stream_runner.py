@@ -2,6 +2,10 @@
 
 At least once: a batch is acknowledged only after its whole chain has ended, so a worker that dies in the middle leaves
 it pending, and whoever owns the stream next begins with what is pending.
+
+A batch is counted and acknowledged in one transaction. In a Redis Cluster that cannot be, since the stream and the
+counters lie in different slots: there the acknowledgement comes last, and a batch whose worker dies in between is
+counted, and run, once more.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from rededge_nb.edge import shard
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
@@ -39,6 +44,8 @@ PAUSE = "PAUSE"
 """An error whose text begins so pauses the registration."""
 RETRY_DELAY = 0.2
 """Seconds before another try at a stream that another worker owns, or a server that is away."""
+POLL_DELAY = 0.02
+"""Seconds between looks at streams in several slots of a cluster: no one command waits for all of them."""
 
 UNREAD = """
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
@@ -100,7 +107,7 @@ class StreamRunner:
                     self._stopping.wait(RETRY_DELAY)
                 except redis.ResponseError as error:
                     if not str(error).startswith("NOGROUP"):
-                        self._report(str(error))
+                        self._report(shard.told(error))
                         self._stopping.wait(RETRY_DELAY)
                     self._prepared.clear()
                 except GearsForceStopped:  # it came too late for the execution that it was meant for
@@ -218,10 +225,19 @@ class StreamRunner:
 
     def _read(self, streams: list[str], after: str, wait_ms: int | None, count: int | None = None) -> list[Any]:
         words: list[Any] = ["XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count or self._arguments["batchSize"]]
-        if wait_ms is not None:
+        together = self._in_one_command(streams)
+        if wait_ms is not None and together:
             words += ["BLOCK", max(wait_ms, 1)]
-        found = self._client.execute_command(*words, "STREAMS", *streams, *([after] * len(streams)))
-        return [(stream.decode(), entries) for stream, entries in found or ()]
+        found: list[Any] = []
+        for some in [streams] if together else [[stream] for stream in streams]:
+            found += self._client.execute_command(*words, "STREAMS", *some, *([after] * len(some))) or ()
+        if not found and not together:
+            self._stopping.wait(POLL_DELAY)
+        return [(stream.decode(), entries) for stream, entries in found]
+
+    def _in_one_command(self, streams: list[str]) -> bool:
+        """Whether one command may name all these streams: those of a cluster must lie in one slot for that."""
+        return shard.tag(self._client) is None or shard.same_slot(*streams)
 
     def _wait_for_batch(self, streams: list[str]) -> int | None:
         """Wait until a stream has a whole batch, or its oldest entry has waited `durationMS`; None if not yet."""
@@ -233,6 +249,9 @@ class StreamRunner:
             if count >= batch or (count and duration and age >= duration):
                 return 1
             newest.append(last if count else last_delivered)
+        if not self._in_one_command(streams):
+            self._stopping.wait(POLL_DELAY)
+            return None
         block = min(BLOCK_MS, duration) if duration else BLOCK_MS
         self._client.execute_command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
         return None
@@ -246,7 +265,7 @@ class StreamRunner:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
             execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
-            pipeline = self._client.pipeline(transaction=True)
+            pipeline = self._client.pipeline(transaction=shard.tag(self._client) is None)
             fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
             keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
             queue_registered(pipeline, self._draft.id, fields, keep=keep)
@@ -265,15 +284,15 @@ class StreamRunner:
         return not self._stopping.is_set()
 
     def _settle(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> None:
-        """Acknowledge and trim the batch, and count it, in one round trip."""
+        """Count the batch, and acknowledge and trim it, in one round trip."""
+        oldest = entries[0][0] if entries else None
+        statistics.queue_outcome(pipeline, self._draft.id, outcome, oldest_id=oldest)
         if entries:
             pipeline.execute_command("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries))
             if self._arguments["trimStream"]:
                 milliseconds, sequence = entries[-1][0].split(b"-")
                 # by id, not by length: an entry added in this moment must not push out an unread one
                 pipeline.execute_command("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1))
-        oldest = entries[0][0] if entries else None
-        statistics.queue_outcome(pipeline, self._draft.id, outcome, oldest_id=oldest)
         pipeline.execute()
 
     def _settle_failed(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:

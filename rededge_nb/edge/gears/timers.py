@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 import redis
 
+from rededge_nb.edge import own_keys, shard
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.registrations import checked_callback
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMERS_KEY = "rededge:gears:timers"
-"""Set of the keys of timers."""
 HOLDER = "timer"
 
 
@@ -43,22 +42,24 @@ class Timers:
         if key is None:
             self._begin(None, seconds, function)
             return
-        pipeline = self._worker.engine.raw_client.pipeline(transaction=True)
+        client = self._worker.engine.raw_client
+        # in a cluster the two keys may lie in different slots, which no transaction can span
+        pipeline = client.pipeline(transaction=shard.tag(client) is None)
         pipeline.execute_command("SET", key, cloudpickle.dumps((seconds, checked_callback(function))))
-        pipeline.execute_command("SADD", TIMERS_KEY, key)
+        pipeline.execute_command("SADD", own_keys.timers(client), key)
         pipeline.execute()
         self.follow()
 
     def follow(self) -> None:
         """Run the timers in Redis that no other worker runs; called a few times a second."""
         client = self._worker.engine.raw_client
-        for name in client.execute_command("SMEMBERS", TIMERS_KEY):
+        for name in client.execute_command("SMEMBERS", own_keys.timers(client)):
             key = name.decode()
             if key in self._running or not self._worker.engine.leases.acquire(HOLDER, _place(key)):
                 continue
             kept = client.execute_command("GET", key)
             if kept is None:
-                client.execute_command("SREM", TIMERS_KEY, key)
+                client.execute_command("SREM", own_keys.timers(client), key)
                 self._worker.engine.leases.release(HOLDER, _place(key))
                 continue
             self._begin(key, *cloudpickle.loads(kept))
@@ -80,7 +81,7 @@ class Timers:
                     function()
                 except (redis.ConnectionError, redis.BusyLoadingError):
                     continue
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - the gear's own, and how a timer ends
+                except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the gear's own, and how a timer ends
                     logger.warning("a timer ends, its function raised %s: %s", type(error).__name__, error)
                     if key is not None:
                         context.command("DEL", key)

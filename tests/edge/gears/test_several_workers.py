@@ -15,9 +15,8 @@ import pytest
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge import server
+from rededge_nb.edge import own_keys, server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears.leases import lease_key
 from rededge_nb.edge.state import Instance
 from tests.edge.test_worker import workers_of
 from tests.gear_scripts import execute, fields, registrations
@@ -40,7 +39,7 @@ def both(instance: Instance) -> Iterator[redis.Redis]:
 
 
 def owners(client: redis.Redis) -> list[bytes]:
-    return [(client.get(lease_key(stream)) or b"").split(b"/")[0] for stream in STREAMS]
+    return [(client.get(own_keys.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
 
 
 def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance) -> None:
@@ -54,7 +53,7 @@ def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance
     assert sum(shares.values()) == len(STREAMS)
     wait_for(lambda: both.hlen("by") == len(STREAMS), what="every stream's entry")
     dying = workers_of(instance.pid)[0].pid
-    theirs = [stream for stream in STREAMS if (both.get(lease_key(stream)) or b"").find(b"-%d-" % dying) > 0]
+    theirs = [stream for stream in STREAMS if (both.get(own_keys.lease(both, stream)) or b"").find(b"-%d-" % dying) > 0]
     os.kill(dying, signal.SIGKILL)
     died = time.monotonic()
     for stream in STREAMS:
