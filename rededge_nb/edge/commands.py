@@ -35,6 +35,13 @@ class Encoded(bytes):
 
 
 @dataclass(frozen=True)
+class Answered:
+    """What a handler returns that has answered its call already, with what it wrote."""
+
+    reply: object
+
+
+@dataclass(frozen=True)
 class Call:
     """One command that a client sent, as handed over by the switchboard."""
 
@@ -50,6 +57,8 @@ class Call:
     """A client (bytes replies, RESP2) of the caller's database."""
     worker: Worker
     """The worker that answers: its sessions, executions and registrations."""
+    id: bytes
+    """What EDGE.REPLY names it by."""
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,18 @@
  * Arguments after the last token are no keys. Where the arguments do not match (or a count is bad), all that remain
  * count as keys accessed rw: a fooled parse must never see fewer keys than the worker touches.
  *
- * The workers' side (ACL category dangerous; not in MULTI or scripts; not shown by MONITOR or SLOWLOG):
+ * The workers' side (ACL category dangerous; not in scripts; not shown by MONITOR or SLOWLOG):
  *
  *     EDGE.NEXT count class [class ...]
  *         Blocks until there is a call of one of the classes, and returns up to `count` (1 to 1024) of them, oldest
  *         first, each [id, class, client id, resp, db, user, [NAME, argument, ...]]. Null means: ask again. From its
  *         first EDGE.NEXT until it closes, the connection serves the classes it last named. It may hold many calls.
+ *         Not in MULTI.
  *     EDGE.REPLY id payload
  *         From any connection. The payload is one complete RESP value, + - : $ * _ # , ( = ~ % nested at most 32 deep,
  *         sent as whatever the caller's protocol has for it. Returns 1 (delivered) or 0 (the caller is gone or was
- *         answered before). A malformed payload is an error, to the worker and to the caller.
+ *         answered before). A malformed payload is an error, to the worker and to the caller. In MULTI the caller has
+ *         its answer if, and only if, what else is there was written.
  *
  * Errors to callers: NOWORKER (none within grace), WORKERLOST (the worker that took the call is gone; the call may have
  * had its effects and is not retried), TIMEOUT, BUSYWORKER (queue full). Calls that no worker has taken stay queued
@@ -402,7 +404,6 @@ static int edge_next(Ctx *ctx, String **argv, int argc) {
 static int edge_reply(Ctx *ctx, String **argv, int argc) {
     (void)argc;
     if (!permitted(ctx)) return OK;
-    if (cannot_block(ctx)) return refuse_to_block(ctx, "EDGE.REPLY");
     char *dash, *end;
     uint64_t client = strtoull(RM_StringPtrLen(argv[1], NULL), &dash, 10);
     uint64_t sequence = *dash == '-' ? strtoull(dash + 1, &end, 10) : 0;

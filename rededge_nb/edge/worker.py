@@ -18,15 +18,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import redis
+from redis.exceptions import MovedError
 
 from rededge_nb import settings
+from rededge_nb.edge import own_keys
 from rededge_nb.edge.ai.sessions import Sessions
 from rededge_nb.edge.ai.statistics import Statistics
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.commands import Call, CommandError
+from rededge_nb.edge.commands import Answered, Call, CommandError
 from rededge_nb.edge.gears import remote
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.resp import encode
+from rededge_nb.edge.shard import told
 from rededge_nb.edge.switchboard import COMMANDS
 
 logger = logging.getLogger(__name__)
@@ -43,10 +46,6 @@ LIFE_MS = 3_000
 """How long a worker counts as alive after its last sign of life."""
 
 
-def _life_key(worker_id: str) -> str:
-    return f"rededge:worker:{worker_id}"
-
-
 class Worker:
     """What handlers find in `Call.worker`: the sessions of models, their statistics, and the gears."""
 
@@ -56,6 +55,8 @@ class Worker:
         self.statistics = Statistics()
         self.sessions = Sessions(self.statistics)
         self.engine = Engine(self)
+        self.exit_code = 0
+        """What the process is to end with; not 0 where it must be started again."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._clients: dict[int, redis.Redis] = {}
@@ -70,7 +71,12 @@ class Worker:
 
     def alive(self, worker_id: str) -> bool:
         """Whether the worker of that id, perhaps this one, still gives signs of life."""
-        return worker_id == self.id or bool(self.client().exists(_life_key(worker_id)))
+        if worker_id == self.id:
+            return True
+        key = own_keys.life(self.client(), worker_id)
+        # after the clock went back, the last sign of life of a dead worker would last long
+        self.client().pexpire(key, LIFE_MS, lt=True)
+        return bool(self.client().exists(key))
 
     def stop(self) -> None:
         """Ask run() to end."""
@@ -102,17 +108,24 @@ class Worker:
             try:
                 work()
                 server_away = False
-            except (redis.ConnectionError, redis.BusyLoadingError) as error:
+            except redis.RedisError as error:
+                if not _may_pass(error):
+                    logger.exception("%s failed", work.__name__)
+                    continue
                 if not server_away:
                     logger.warning("Redis is away (%s): trying again until it is back", error)
                 server_away = True
-            except redis.RedisError:
-                logger.exception("%s failed", work.__name__)
 
     def _show_life(self) -> None:
-        self.client().set(_life_key(self.id), 1, px=LIFE_MS)
-        self.engine.leases.renew()
-        remote.show_executions(self)
+        try:
+            self.client().set(own_keys.life(self.client(), self.id), 1, px=LIFE_MS)
+            self.engine.leases.renew()
+            remote.show_executions(self)
+        except MovedError as error:
+            if not self._stopping.is_set():
+                logger.error("what workers know has moved (%s): ending, the next worker starts afresh", told(error))
+            self.exit_code = 1
+            self.stop()
 
     def _keep_house(self) -> None:
         self.engine.keep_house()
@@ -149,10 +162,11 @@ class Worker:
                     user=user.decode(errors="replace"),
                     redis=self.client(db),
                     worker=self,
+                    id=request_id,
                 )
                 outcome = self._outcome(call)
                 if isinstance(outcome, Future):
-                    outcome.add_done_callback(functools.partial(self._reply_later, call, request_id))
+                    outcome.add_done_callback(functools.partial(self._reply_later, call))
                     connection.send_command("EDGE.NEXT", 1, queue)
                     continue
                 answer = ("EDGE.REPLY", request_id, self._encoded(call, outcome))
@@ -184,15 +198,22 @@ class Worker:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
 
-    def _reply_later(self, call: Call, request_id: bytes, done: Future[object]) -> None:
+    def _reply_later(self, call: Call, done: Future[object]) -> None:
         """Answer a call whose handler returned a future, in the thread that completes it."""
-        payload = self._encoded(call, done.exception() or done.result())
+        outcome = done.exception() or done.result()
+        if isinstance(outcome, Answered):
+            return
         try:
-            self.client().execute_command("EDGE.REPLY", request_id, payload)
+            self.client().execute_command("EDGE.REPLY", call.id, self._encoded(call, outcome))
         except redis.ResponseError as error:
             logger.error("the reply to %s was refused: %s", call.name, error)
         except redis.ConnectionError as error:
             logger.warning("the reply to %s could not be sent: %s", call.name, error)
+
+
+def _may_pass(error: redis.RedisError) -> bool:
+    """Whether an error is one of a server that is away, or cannot save (its disk is full): once is enough to log it."""
+    return isinstance(error, redis.ConnectionError) or "MISCONF" in str(error)
 
 
 def main() -> int:
@@ -209,7 +230,7 @@ def main() -> int:
     logger.info("worker %s starts", worker.id)
     worker.run()
     logger.info("worker %s ends", worker.id)
-    return 0
+    return worker.exit_code
 
 
 if __name__ == "__main__":

@@ -341,16 +341,48 @@ def test_lua_is_refused(server: BareRedis, command: tuple[str | int, ...], error
     assert error in caller.receive_error()
 
 
-@pytest.mark.parametrize("command", [("EDGE.NEXT", 1, "main"), ("EDGE.REPLY", "1-1", "+ok\r\n")])
-def test_the_workers_commands_are_refused_in_multi_and_lua(server: BareRedis, command: tuple[str | int, ...]) -> None:
+def test_a_worker_cannot_wait_in_multi(server: BareRedis) -> None:
     worker = server.wire()
     worker.call("MULTI")
-    worker.call(*command)
+    worker.call("EDGE.NEXT", 1, "main")
     worker.send("EXEC")
     assert worker.receive_line() == "*1"
     assert "cannot run in MULTI" in worker.receive_error()
-    worker.send("EVAL", "return redis.call(unpack(ARGV))", 0, *command)
+
+
+@pytest.mark.parametrize("command", [("EDGE.NEXT", 1, "main"), ("EDGE.REPLY", "1-1", "+ok\r\n")])
+def test_the_workers_commands_are_refused_in_lua(server: BareRedis, command: tuple[str | int, ...]) -> None:
+    worker = server.wire().send("EVAL", "return redis.call(unpack(ARGV))", 0, *command)
     assert "not allowed from script" in worker.receive_error()
+
+
+def test_an_answer_in_multi_goes_out_with_the_writes_or_not_at_all(server: BareRedis, admin: redis.Redis) -> None:
+    caller, worker = server.wire(), server.wire()
+    caller.send("T.CALL")
+    [call] = take(worker)
+    assert worker.call("WATCH", "result") == b"OK"
+    admin.set("result", "of another")
+    for words in (("MULTI",), ("SET", "result", "mine"), ("EDGE.REPLY", call[0], "+mine\r\n")):
+        worker.call(*words)
+    assert worker.call("EXEC") is None
+    assert state(admin, "main")["in_flight"] == 1, "not answered"
+    for words in (("MULTI",), ("SET", "result", "mine"), ("EDGE.REPLY", call[0], "+mine\r\n")):
+        worker.call(*words)
+    assert worker.call("EXEC") == [b"OK", 1]
+    assert caller.receive() == b"mine"
+    assert admin.get("result") == b"mine"
+
+
+def test_a_malformed_answer_in_multi_fails_the_call(server: BareRedis) -> None:
+    caller, worker = server.wire(), server.wire()
+    caller.send("T.CALL")
+    [call] = take(worker)
+    worker.call("MULTI")
+    worker.call("EDGE.REPLY", call[0], "nonsense")
+    worker.send("EXEC")
+    assert worker.receive_line() == "*1"
+    assert worker.receive_error().startswith("ERR malformed reply")
+    assert "malformed reply" in caller.receive_error()
 
 
 @pytest.mark.parametrize(

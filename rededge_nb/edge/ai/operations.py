@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import redis
 
+from rededge_nb.edge.ai import store
 from rededge_nb.edge.ai.arguments import Words, arity_text, integer, text
 from rededge_nb.edge.ai.queues import Job
 from rededge_nb.edge.ai.scripts import Invocation, ScriptSession
@@ -26,6 +27,8 @@ class Where:
 
     redis: redis.Redis
     sessions: Sessions
+    found: store.Found | None = None
+    """What was read of them already."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def parse_modelexecute(args: Sequence[bytes], where: Where, name: str) -> ModelR
     if len(args) < 7:
         raise CommandError(arity_text(name))
     words = Words(list(args))
-    session = where.sessions.get(where.redis, words.take(""))
+    session = where.sessions.get(where.redis, words.take(""), where.found)
     inputs = _counted(words, "input", len(session.inputs))
     outputs = _counted(words, "output", len(session.outputs))
     timeout = None

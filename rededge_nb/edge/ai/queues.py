@@ -43,6 +43,8 @@ class Job:
     """Jobs of one group may be done at once; None is done alone."""
     samples: int = 1
     batching: Batching = field(default_factory=Batching)
+    before: Callable[[], None] | None = None
+    """Called right before the run, in the device's thread."""
     result: Future[Outputs] = field(default_factory=Future)
     queued_at: float = field(default_factory=time.monotonic)
 
@@ -147,6 +149,9 @@ def _wakes_at(job: Job) -> float:
 
 def _do(batch: Sequence[Job]) -> None:
     try:
+        for job in batch:
+            if job.before is not None:
+                job.before()
         results = batch[0].run([job.inputs for job in batch])
     except Exception as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
         for job in batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import time
@@ -91,6 +92,11 @@ def model_of(values: Sequence[bytes]) -> Model:
     Raises:
         CommandError: other hands wrote something else there.
     """
+    return _model_of(tuple(values))
+
+
+@functools.lru_cache(maxsize=256)
+def _model_of(values: tuple[bytes, ...]) -> Model:
     backend, device, tag, *sizes, inputs, outputs = values
     if not all(size.isdigit() for size in sizes):
         raise CommandError(store.WRONG_TYPE)

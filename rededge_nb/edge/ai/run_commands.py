@@ -5,10 +5,9 @@ Words and input tensors are read at once; the run waits in the queue of its devi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
-
-import redis
 
 from rededge_nb.edge.ai import store
 from rededge_nb.edge.ai.operations import (
@@ -21,15 +20,19 @@ from rededge_nb.edge.ai.operations import (
     parse_scriptrun,
 )
 from rededge_nb.edge.ai.queues import TimedOutError, then
+from rededge_nb.edge.ai.sessions import SESSION_FIELDS
 from rededge_nb.edge.ai.tensors import Tensor
-from rededge_nb.edge.commands import OK, Call, Simple
+from rededge_nb.edge.commands import OK, Answered, Call, Simple
+from rededge_nb.edge.resp import encode
 
 TIMED_OUT = Simple("TIMEDOUT")
 
 
 def modelexecute(call: Call) -> Future[object]:
     """`AI.MODELEXECUTE key INPUTS n in … OUTPUTS m out … [TIMEOUT ms]`."""
-    return _run(call, parse_modelexecute(call.args, where(call), call.name))
+    found = store.look_up(call.redis, _wanted(call.args))
+    place = Where(call.redis, call.worker.sessions, found)
+    return _run(call, parse_modelexecute(call.args, place, call.name), found)
 
 
 def modelrun(call: Call) -> Future[object]:
@@ -69,20 +72,36 @@ def or_timed_out(future: Future[Any]) -> Future[object]:
     return following
 
 
-def _run(call: Call, run: ModelRun | ScriptRun) -> Future[object]:
-    tensors = store.get_tensors(call.redis, run.inputs)
+def _wanted(args: list[bytes]) -> list[tuple[bytes, Sequence[str]]]:
+    """What a run reads, if the words are in order as far as `key INPUTS n in …`."""
+    if len(args) < 3 or args[1].upper() != b"INPUTS" or not args[2].isdigit():
+        return []
+    key, inputs = args[0], args[3 : 3 + int(args[2])]
+    return [(key, SESSION_FIELDS), *((name, store.TENSOR_FIELDS) for name in inputs if name != key)]
+
+
+# What a run costs beyond the model are trips to Redis and back: so one reads all, one writes all and replies, and the
+# outputs' keys are looked at while the model runs.
+
+
+def _run(call: Call, run: ModelRun | ScriptRun, found: store.Found | None = None) -> Future[object]:
+    tensors = store.get_tensors(call.redis, run.inputs, found)
+    replacement = store.Replacement(call.redis, store.TENSOR, run.outputs)
     job = run.job([tensor.array for tensor in tensors], run.timeout)
+    if run.outputs:
+        job.before = replacement.look
+    done = then(call.worker.sessions.queues.submit(job), lambda results: _write(call, run, results, replacement))
+    done.add_done_callback(lambda _: replacement.close())
+    return or_timed_out(done)
 
-    def write(results: list[Any]) -> object:
-        _write(call.redis, run, results)
-        return OK
 
-    return or_timed_out(then(call.worker.sessions.queues.submit(job), write))
-
-
-def _write(client: redis.Redis, run: ModelRun | ScriptRun, results: list[Any]) -> None:
+def _write(call: Call, run: ModelRun | ScriptRun, results: list[Any], replacement: store.Replacement) -> object:
     tensors = [
-        (key, Tensor.from_array(result)) for key, result in zip(run.outputs, results, strict=True) if result is not None
+        (key, store.fields_of(Tensor.from_array(result)))
+        for key, result in zip(run.outputs, results, strict=True)
+        if result is not None
     ]
-    if tensors:
-        store.set_tensors(client, tensors)
+    if not tensors:
+        return OK
+    replacement.write(tensors, also=[("EDGE.REPLY", call.id, encode(OK))])
+    return Answered(OK)

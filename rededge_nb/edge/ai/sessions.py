@@ -26,6 +26,8 @@ MAX_THREADS = 4
 """The most threads that one run takes, unless told otherwise."""
 CACHE_BYTES = 1024**3
 """Size of the model files that are kept ready, unless told otherwise; the one in use is kept whatever its size."""
+SESSION_FIELDS = (*records.MODEL_FIELDS, "digest", "generation")
+"""What is read of a model that is ready to run."""
 INPUTS_MISMATCH = "Number of keys given as INPUTS here does not match model definition"
 
 
@@ -123,20 +125,21 @@ class Sessions:
         self._cache = Cache(cache_bytes)
         self.queues = Queues()
 
-    def get(self, redis_client: redis.Redis, key: str | bytes) -> Session:
+    def get(self, redis_client: redis.Redis, key: str | bytes, found: store.Found | None = None) -> Session:
         """The model that a key holds now; costs one small round trip unless it has to be loaded.
+
+        Not even that if its SESSION_FIELDS were `found` already.
 
         Raises:
             CommandError: the key is missing or holds no model, or the backend refuses it.
         """
         name = key.encode() if isinstance(key, str) else key
-        fields = [*records.MODEL_FIELDS, "digest", "generation"]
-        *values, digest, generation = store.read(redis_client, name, store.MODEL, fields)
+        *values, digest, generation = store.read(redis_client, name, store.MODEL, SESSION_FIELDS, found)
         record = records.model_of(values)
         identity = identity_of(record, digest.decode("latin-1"))
         model = self._cache.find(identity)
         if model is None:
-            *values, digest, generation, blob = store.read(redis_client, name, store.MODEL, [*fields, "blob"])
+            *values, digest, generation, blob = store.read(redis_client, name, store.MODEL, [*SESSION_FIELDS, "blob"])
             record = records.model_of(values)
             identity = identity_of(record, digest.decode("latin-1"))
             # models of one digest share a session, so a digest that is not the blob's must not get that far

