@@ -3,8 +3,9 @@
     python -m benchmarks.player [--seconds 10] [--fps 25] [--gear quick|people]
 
 Paints are counted in the page. Exits with 1 where a figure misses its bound, which is set for a machine of 2 cores.
-The quick gear puts boxes on every frame without a model, so that the player is measured. The people counter drops
-frames when the machine, which runs browser and camera as well, is too slow for its model; the bounds are not for it.
+The quick gear puts boxes on every frame and samples in every series without a model, so that the player is measured.
+The people counter drops frames when the machine, which runs browser and camera as well, is too slow for its model; the
+bounds are not for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from playwright.sync_api import Page, sync_playwright
 from rededge_nb import Workbench, assets, settings
 from rededge_nb.capture import Capture
 from rededge_nb.edge import server
+from rededge_nb.series import create_series
 from tests.browser import jupyter
 from tests.waiting import wait_for
 
@@ -46,6 +48,12 @@ def store(record):
         "XADD", record["key"] + ":yolo", "MAXLEN", "~", 1000, "*", "ref", record["id"], "ts", record["value"]["ts"],
         "boxes", json.dumps(sum(boxes, [])), "people", 8, "confidence", json.dumps([0.8] * 8),
     )
+    ts, steps = int(record["value"]["ts"]), ("read", "resize", "model", "script", "boxes", "store", "total")
+    samples = {"people": 8, "in_fps": 1, "out_fps": 1, "latency": 1, **{"prf_" + step: 1 for step in steps}}
+    words = ["TS.MADD"]
+    for name, value in samples.items():
+        words += [record["key"] + ":" + name, ts // 1000 * 1000 if name.endswith("_fps") else ts, value]
+    execute(*words)
 
 GearsBuilder("StreamReader").foreach(store).register(
     "camera:0", convertToStr=False, collect=False, mode="async_local", trimStream=False
@@ -82,16 +90,28 @@ def main() -> int:
     return 0 if all(checks.values()) else 1
 
 
-def measure(folder: Path, seconds: float, fps: float, gear: str, chromium: str) -> dict[str, float]:
-    """Play for so long, after a while to warm up; returns the figures."""
-    with playing(folder, fps, gear, chromium) as play:
+def measure(
+    folder: Path,
+    seconds: float,
+    fps: float,
+    gear: str,
+    chromium: str,
+    *,
+    cells: Sequence[str] = CELLS,
+    player: str = "player",
+) -> dict[str, float]:
+    """Play for so long, after a while to warm up; returns the figures.
+
+    `cells` are those of the notebook, `player` is what they call the player.
+    """
+    with playing(folder, fps, gear, chromium, cells) as play:
         page, capture = play.page, play.capture
         page.evaluate("window.paints = []")
         before, before_browser, frames = _cpu([play.kernel]), _cpu(browsers()), capture.report.frames
         page.wait_for_timeout(seconds * 1000)
         paints = page.evaluate("window.paints")
         after, after_browser, frames = _cpu([play.kernel]), _cpu(browsers()), capture.report.frames - frames
-        stats = jupyter.execute(page, "print(player.stats())").strip()
+        stats = jupyter.execute(page, f"print({player}.stats())").strip()
     sys.stdout.write(f"{stats}\n")
     latencies = sorted(each["latency"] for each in paints)
     return {
@@ -123,7 +143,7 @@ class Play:
 
 
 @contextmanager
-def playing(folder: Path, fps: float, gear: str, chromium: str) -> Iterator[Play]:
+def playing(folder: Path, fps: float, gear: str, chromium: str, cells: Sequence[str] = CELLS) -> Iterator[Play]:
     """Begin to play the sample video, again and again; entered when pictures are seen."""
     with (
         Workbench() as wb,
@@ -134,12 +154,13 @@ def playing(folder: Path, fps: float, gear: str, chromium: str) -> Iterator[Play
         if gear == "people":
             wb.provision("0")
         else:
+            create_series(wb.client, "0")
             wb.gears.register(QUICK_GEAR, session="quick")
         browser = playwright.chromium.connect_over_cdp(address)
         page = browser.contexts[0].new_page()
         page.set_viewport_size({"width": 1280, "height": 800})
         page.add_init_script(RECORD_PAINTS)
-        jupyter.open_notebook(page, lab, jupyter.write_notebook(lab, "player", CELLS).name)
+        jupyter.open_notebook(page, lab, jupyter.write_notebook(lab, "player", cells).name)
         jupyter.run_all_cells(page)
         capture = wb.camera("0").start_capture(assets.sample_video(), fps=fps, loop=True)
         page.wait_for_function("window.paints.length > 50", timeout=jupyter.TIMEOUT * 1000)

@@ -1,0 +1,77 @@
+"""The bare loop that everything is compared to: JPEG from memory, decode, resize, model, NMS; and its frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rededge_nb import assets
+from rededge_nb.edge.ai import backends
+from rededge_nb.edge.ai.sessions import default_threads
+from rededge_nb.models import load_card
+from rededge_nb.producer import encode_jpeg
+from rededge_nb.sources import open_source
+
+QUALITY = 90
+
+
+class BareLoop:
+    """The bundled model with the backend and the threads that a worker gives it.
+
+    Attributes:
+        input_wh: Width and height of the picture that the model takes.
+    """
+
+    def __init__(self) -> None:
+        self._card = load_card(assets.model_card_file())
+        self.input_wh = self._card.input_wh
+        self._model = backends.load(self._card.backend, self._card.read(), device="CPU", threads=default_threads())
+
+    def people(self, jpeg: bytes) -> np.ndarray:
+        """Boxes of the people in a picture, in pixels of the model's input."""
+        return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+
+    def people_in(self, image: np.ndarray) -> np.ndarray:
+        """The same for a picture that is decoded."""
+        resized = cv2.resize(image, self.input_wh, interpolation=cv2.INTER_LINEAR)
+        boxes, scores = self._model.run([resized[np.newaxis]])
+        assert boxes is not None
+        assert scores is not None
+        likely = scores[0, :, self._card.class_id]
+        sure = likely >= self._card.confidence
+        corners, likely = boxes[0][sure], likely[sure]
+        sizes = np.hstack((corners[:, :2], corners[:, 2:] - corners[:, :2]))
+        kept = cv2.dnn.NMSBoxes(sizes.tolist(), likely.tolist(), self._card.confidence, self._card.iou)
+        return corners[np.array(kept, int).ravel()]
+
+    def seconds(self, jpegs: Sequence[bytes]) -> list[float]:
+        """How long each picture takes, one after the other."""
+        times = []
+        for jpeg in jpegs:
+            began = time.perf_counter()
+            self.people(jpeg)
+            times.append(time.perf_counter() - began)
+        return times
+
+
+def sample_jpegs(count: int | None = None) -> list[bytes]:
+    """The first frames of the sample video, or all, as `capture` encodes them."""
+    jpegs: list[bytes] = []
+    with open_source(assets.sample_video()) as source:
+        for picture in source:
+            jpegs.append(picture if isinstance(picture, bytes) else encode_jpeg(picture, quality=QUALITY))
+            if len(jpegs) == count:
+                break
+    return jpegs
+
+
+def write_pictures(jpegs: Sequence[bytes], folder: Path) -> Path:
+    """Put pictures into a new folder, which is a source that `capture` hands on as it is."""
+    folder.mkdir()
+    for number, jpeg in enumerate(jpegs):
+        (folder / f"{number:04}.jpg").write_bytes(jpeg)
+    return folder
