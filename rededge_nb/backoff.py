@@ -11,9 +11,9 @@ LONGEST_DELAY = 30.0
 """Seconds that the delays grow up to."""
 
 
-def delays() -> Iterator[float]:
+def delays(*, first: float | None = None, longest: float = LONGEST_DELAY) -> Iterator[float]:
     """Delays in seconds, each about twice the last; varied, so that many who failed together do not return together."""
-    ceiling = FIRST_DELAY
+    ceiling = FIRST_DELAY if first is None else first
     while True:
         yield ceiling * random.uniform(0.5, 1.0)
-        ceiling = min(LONGEST_DELAY, 2 * ceiling)
+        ceiling = min(longest, 2 * ceiling)

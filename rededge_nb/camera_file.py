@@ -49,7 +49,7 @@ def read_cameras(path: str | Path) -> list[CameraConfig]:
         root = loader.get_single_node()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read the cameras in {path}: {getattr(error, 'strerror', error)}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         # Not chained, and only in part: it quotes the line, which may hold a password.
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
@@ -155,7 +155,7 @@ class _File:
     def _value(self, name: str, node: yaml.Node, types: tuple[type, ...], said: str) -> Any:
         try:
             value = self._loader.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, RecursionError):
             value = None
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             self._refuse(node, f"`{name}` must be {said}")

@@ -15,6 +15,7 @@ import redis
 
 from rededge_nb import pacing, schema, streams
 from rededge_nb.capture_options import (
+    DEFAULT_AWAY_TIMEOUT,
     DEFAULT_MAX_AGE,
     DEFAULT_MAX_BYTES,
     DEFAULT_QUALITY,
@@ -28,8 +29,9 @@ from rededge_nb.capture_options import (
     settings_of,
 )
 from rededge_nb.capture_report import CaptureReport, Tally
+from rededge_nb.connection import shard_of
+from rededge_nb.delivery import Delivery
 from rededge_nb.errors import WaitTimeoutError
-from rededge_nb.producer import Answers, Producer
 from rededge_nb.sources import Source, Taken, open_source
 
 __all__ = ["Capture", "CaptureOptions", "CaptureReport", "Pace", "Progress", "capture", "start_capture"]
@@ -56,13 +58,15 @@ def capture(
     max_bytes: int = DEFAULT_MAX_BYTES,
     window: int = DEFAULT_WINDOW,
     stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+    away_timeout: float = DEFAULT_AWAY_TIMEOUT,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> CaptureReport:
     """Add the frames of a source to the stream `camera:<id>`.
 
     Args:
-        client: Tells where the server is; the capture makes a connection of its own.
+        client: Tells where the server is; the capture makes a connection of its own, in a Redis Cluster to the
+            camera's shard.
         source: Whatever `open_source` takes, or an open source, which stays open and keeps what it was opened with.
         camera: Camera id.
         fps: Rate wanted, if not the source's own; see `open_source`. An `asap` capture takes every frame.
@@ -80,17 +84,30 @@ def capture(
         max_bytes: Size of the stream above which its oldest frames leave it.
         window: Frames under way at once with `asap`.
         stall_timeout: Seconds to wait for the gear with `asap`.
+        away_timeout: Seconds to wait for a server that has gone away. Frames of a camera or a file at its own speed
+            are skipped meanwhile; with `asap` none is lost, but some may be processed twice.
         progress: Called after each frame that was added, or answered with `asap`.
         stop: Ends the capture soon after it is set; frames under way are not waited for.
 
     Raises:
         SourceError: the source cannot be opened or read.
-        ServerUnavailableError: the server went away.
+        ServerUnavailableError: the server does not answer at the start, or was away for `away_timeout` seconds.
         WaitTimeoutError: with `asap`, no gear answered for `stall_timeout` seconds.
+        ServerFullError: with `asap`, the server had no room for a frame for `stall_timeout` seconds. With `realtime`
+            frames are skipped until there is room again.
         ConfigurationError: an option is out of range.
     """
     options = Settings(
-        schema.camera_id(camera), seconds, frames, pace, quality, max_age, max_bytes, window, stall_timeout
+        schema.camera_id(camera),
+        seconds,
+        frames,
+        pace,
+        quality,
+        max_age,
+        max_bytes,
+        window,
+        stall_timeout,
+        away_timeout,
     )
     opening: AbstractContextManager[Source] = (
         nullcontext(source)
@@ -143,8 +160,8 @@ class Capture:
 
     @property
     def problem(self) -> str | None:
-        """Why a camera sends no frames at the moment, and when it is tried again; None when all is well."""
-        return self._source.problem if self.running else None
+        """Why no frames are added at the moment: the camera or the server is away; None when all is well."""
+        return (self._tally.problem or self._source.problem) if self.running else None
 
     def wait(self, timeout: float | None = None) -> CaptureReport:
         """Wait until the capture has ended.
@@ -219,27 +236,18 @@ def _run(
     progress: Progress | None,
     stop: threading.Event | None,
 ) -> CaptureReport:
-    asap = options.pace == "asap"
     stop = stop or threading.Event()
     total = _frames_expected(source, options)
-    with streams.own_connection(client) as own:
-        producer = Producer(
-            own,
-            options.camera,
-            quality=options.quality,
-            max_age=options.max_age,
-            max_bytes=options.max_bytes,
-            keep=asap,
-        )
-        answers = Answers(own, options.camera, stall_timeout=options.stall_timeout) if asap else None
+    with shard_of(client, options.camera) as there, streams.own_connection(there) as own:
+        delivery = Delivery(own, options, stop=stop, on_problem=tally.note_problem)
 
         def tell() -> None:
             if progress is not None:
-                progress(tally.frames - (len(answers.waiting) if answers else 0), total)
+                progress(tally.frames - delivery.under_way, total)
 
         def wait_until_waiting(at_most: int) -> None:
-            while answers and len(answers.waiting) > at_most and not stop.is_set():
-                if answers.receive():
+            while delivery.under_way > at_most and not stop.is_set():
+                if delivery.receive():
                     tell()
 
         tally.start()
@@ -248,11 +256,12 @@ def _run(
                 wait_until_waiting(at_most=options.window - 1)
                 if stop.is_set():
                     break
-                entry_id, size = producer.send(taken, not_answered=answers.waiting if answers else [])
-                tally.add(entry_id, size)
-                if answers:
-                    answers.expect(entry_id)
-                else:
+                sent = delivery.send(taken)
+                if sent is None:
+                    tally.skip(1)
+                    continue
+                tally.add(*sent)
+                if options.pace != "asap":
                     tell()
             wait_until_waiting(at_most=0)
         finally:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, get_args
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.sources.base import check_fps
+from rededge_nb.sources.base import check_fps, is_number
 from rededge_nb.sources.shape import Shape
 
 Pace = Literal["realtime", "asap"]
@@ -24,6 +25,13 @@ DEFAULT_WINDOW = 4
 """Frames that an `asap` capture has under way at once."""
 DEFAULT_STALL_TIMEOUT = 60.0
 """Seconds without any answer after which an `asap` capture gives up."""
+DEFAULT_AWAY_TIMEOUT = 300.0
+"""Seconds without the server after which a capture gives up."""
+
+_WHOLE = frozenset({"frames", "max_bytes", "window"})
+_OPTIONAL = frozenset({"seconds", "frames"})
+_MOST = 10**15
+"""Above all times and sizes that there are."""
 
 OPENING = frozenset({"fps", "loop", "flip", "size", "mjpeg", "wait"})
 """Options that are those of `open_source`."""
@@ -47,6 +55,7 @@ class CaptureOptions(TypedDict, total=False):
     max_bytes: int
     window: int
     stall_timeout: float
+    away_timeout: float
     progress: Progress | None
 
 
@@ -82,13 +91,17 @@ class Settings:
     max_bytes: int = DEFAULT_MAX_BYTES
     window: int = DEFAULT_WINDOW
     stall_timeout: float = DEFAULT_STALL_TIMEOUT
+    away_timeout: float = DEFAULT_AWAY_TIMEOUT
 
     def __post_init__(self) -> None:
         if self.pace not in get_args(Pace):
             raise ConfigurationError(f"pace is {self.pace!r}: take {' or '.join(map(repr, get_args(Pace)))}")
-        if not 1 <= self.quality <= 100:
+        if not (is_number(self.quality, Integral) and 1 <= self.quality <= 100):
             raise ConfigurationError(f"quality is {self.quality!r}: take 1 to 100")
-        for name in ("seconds", "frames", "max_age", "max_bytes", "window", "stall_timeout"):
+        for name in ("seconds", "frames", "max_age", "max_bytes", "window", "stall_timeout", "away_timeout"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"{name} is {value!r}: take a number above 0")
+            if value is None and name in _OPTIONAL:
+                continue
+            if not (is_number(value, Integral if name in _WHOLE else Real) and 0 < value <= _MOST):
+                kind = "whole number" if name in _WHOLE else "number"
+                raise ConfigurationError(f"{name} is {value!r}: take a {kind} above 0, up to {_MOST:.0e}")

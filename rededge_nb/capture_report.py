@@ -12,7 +12,7 @@ class CaptureReport:
 
     Attributes:
         frames: Frames added to the stream.
-        skipped: Frames left out because the capture was late, not those left out for a lower `fps`.
+        skipped: Frames left out because the capture was late or the server full, not those left out for a lower `fps`.
         seconds: How long it took.
         bytes: Encoded size of all frames.
         first_id: Entry id of the first frame, None without frames.
@@ -50,6 +50,7 @@ class Tally:
         self._started = time.monotonic()
         self._ended: float | None = None
         self.frames = 0
+        self.problem: str | None = None
         self._skipped = 0
         self._bytes = 0
         self._first_id: str | None = None
@@ -70,8 +71,12 @@ class Tally:
         self._first_id = self._first_id or entry_id
         self._last_id = entry_id
 
+    def note_problem(self, problem: str | None) -> None:
+        """Note what keeps it from going on, or that nothing does."""
+        self.problem = problem
+
     def skip(self, count: int) -> None:
-        """Count frames that were left out for being late."""
+        """Count frames that were left out because they were late, or the server full."""
         self._skipped += count
 
     def report(self) -> CaptureReport:

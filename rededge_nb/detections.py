@@ -17,6 +17,9 @@ from rededge_nb.errors import ConfigurationError, GearError, NoDataError
 from rededge_nb.frames import Frame, read_frame
 from rededge_nb.streams import Entry
 
+_END_OF_TRACKS = 2**62
+"""Track ids are below this; what is not, NaN included, is 0."""
+
 _PAGE = 256
 _PAIR_CANDIDATES = 64
 
@@ -202,7 +205,7 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         people=streams.number(fields, schema.PEOPLE, len(xyxy)),
         model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
         ms=_milliseconds(fields.get(schema.MS.encode())),
-        tracks=None if tracks is None else tracks.astype(np.int64),
+        tracks=None if tracks is None else np.where(np.abs(tracks) < _END_OF_TRACKS, tracks, 0).astype(np.int64),
     )
 
 
@@ -211,8 +214,9 @@ def _floats(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str) -
     if text is None:
         return None
     try:
-        values = np.array(json.loads(text), np.float32)
-    except (ValueError, TypeError) as error:
+        with np.errstate(over="ignore"):  # what is too large is infinite
+            values = np.array(json.loads(text), np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a JSON list of numbers") from error
     if values.ndim != 1:
         raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a flat JSON list of numbers")

@@ -64,6 +64,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
         yield _trying("redis-server", _server_starts)
     else:
         yield _trying("REDIS_URL", _server_answers)
+        yield from _clock(str(settings.redis_url()))
     yield _trying("onnxruntime", _onnxruntime)
     yield _trying("opencv", _opencv)
     for package, (purpose, advice) in OPTIONAL.items():
@@ -75,6 +76,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
         yield _trying("state folder", lambda: _state_folder(folder))
         yield _disk(folder)
         yield _trying("instance", lambda: _instance(folder))
+        yield from _clock(_url_of_instance(folder))
     yield _memory()
 
 
@@ -154,10 +156,9 @@ def _server_answers() -> Finding:
 
     url = str(settings.redis_url())
     connect().close()
-    # its workers must have answered for that
     facts = server_status(url, None)
     found = f"{without_password(url)} answers: Redis {facts['redis_version']} with all modules"
-    return Finding("REDIS_URL", "ok", found)
+    return _as_well_as(facts["state"], "REDIS_URL", found)
 
 
 def _onnxruntime() -> Finding:
@@ -252,6 +253,52 @@ def _instance(folder: Path) -> Finding:
     instance = StateFolder(folder).running()
     if instance is None:
         return Finding("instance", "ok", "none runs; `rededge up --detach` starts one")
-    # its workers must have answered for that
     facts = server_status(instance.url, instance)
-    return Finding("instance", "ok", f"runs and answers on port {facts['port']}, memory {facts['memory_mb']} MB")
+    found = f"runs and answers on port {facts['port']}, memory {facts['memory_mb']} MB"
+    return _as_well_as(facts["state"], "instance", found)
+
+
+def _url_of_instance(folder: Path) -> str | None:
+    from rededge_nb.edge.state import StateFolder
+
+    instance = StateFolder(folder).running()
+    return instance.url if instance else None
+
+
+def _clock(url: str | None) -> Iterator[Finding]:
+    """Whether time series reach into the future: nothing can be added to those until it is there."""
+    import redis
+
+    from rededge_nb.edge.client import client_from_url
+    from rededge_nb.series import ahead_of_the_clock
+    from rededge_nb.status import ANSWER_TIMEOUT
+
+    if url is None:
+        return
+    client = client_from_url(url, timeout=ANSWER_TIMEOUT)
+    try:
+        ahead = ahead_of_the_clock(client)
+    except (redis.RedisError, RedEdgeError):
+        return  # what is wrong was found above
+    finally:
+        client.close()
+    if not ahead:
+        yield Finding("clock", "ok", "no time series is ahead of it")
+        return
+    camera, seconds = max(ahead.items(), key=lambda item: item[1])
+    yield Finding(
+        "clock",
+        "warn",
+        f"camera {camera} has samples of a time that comes in {seconds / 3600:.1f} hours; cameras so: {len(ahead)}",
+        "set the clock if it is late; if it was ahead once, delete the camera's series (keys camera:"
+        f"{camera}:people and the like) and let `rededge init --camera {camera}` make them anew",
+    )
+
+
+def _as_well_as(state: str, name: str, found: str) -> Finding:
+    """The finding of a server that answers, in the state that `server_status` tells."""
+    from rededge_nb.status import WELL
+
+    if state == WELL:
+        return Finding(name, "ok", found)
+    return Finding(name, "fail", f"{found}; {state}", "see the logs in the state folder, and `rededge status`")

@@ -6,6 +6,7 @@
     ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
     │   └── UnsupportedPlatformError           no redis-server wheel for this platform
     ├── ServerUnavailableError (ConnectionError)   nothing answers at the address
+    ├── ServerFullError (MemoryError)          the server has reached its maxmemory
     ├── MissingModuleError (RuntimeError)      the server lacks RedisTimeSeries or the edge module
     ├── SourceError (OSError)                  a frame source cannot be opened or read
     ├── ModelError (RuntimeError)              a model could not be stored or run
@@ -42,6 +43,10 @@ class UnsupportedPlatformError(ServerError):
 
 class ServerUnavailableError(RedEdgeError, ConnectionError):
     """Nothing answers at the address asked for."""
+
+
+class ServerFullError(RedEdgeError, MemoryError):
+    """The server has reached its `maxmemory`, and takes nothing more until there is room."""
 
 
 class MissingModuleError(RedEdgeError, RuntimeError):

@@ -11,6 +11,7 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.errors import NoDataError, SourceError
 from rededge_nb.sources import Image
+from rededge_nb.sources.picture import check_size, picture_size_wh
 from rededge_nb.streams import Entry
 
 
@@ -39,16 +40,19 @@ class Frame:
         """Decode the picture.
 
         Raises:
-            SourceError: it cannot be decoded.
+            SourceError: it cannot be decoded, or would be too large.
         """
-        data = np.frombuffer(self.jpeg, np.uint8)
-        image: Image | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        if image is None:
-            raise SourceError(
-                f"frame {self.entry_id} of camera {self.camera} is no picture that can be decoded "
-                f"({len(self.jpeg)} bytes): look at the producer of {schema.frames_key(self.camera)}"
-            )
-        return image
+        size_wh = picture_size_wh(self.jpeg)
+        if size_wh is not None:
+            check_size(size_wh, f"frame {self.entry_id} of camera {self.camera}")
+            image: Image | None = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            if image is not None:
+                return image
+        raise SourceError(
+            f"frame {self.entry_id} of camera {self.camera} is no picture that can be decoded "
+            f"({len(self.jpeg)} bytes): look at the producer of {schema.frames_key(self.camera)}, "
+            "and let it send JPEG, PNG, BMP or WebP"
+        )
 
     def __repr__(self) -> str:
         return (
@@ -84,10 +88,11 @@ def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
         SourceError: the entry has no image.
     """
     key = schema.frames_key(camera)
-    found = streams.entries(client, key, start=entry_id, end=entry_id)
+    found = streams.entries(client, key, start=entry_id, end=entry_id) if streams.is_id(entry_id) else []
     if not found:
         raise NoDataError(
-            f"{key} has no frame {entry_id}: frames leave the stream after a while, take a newer one (latest_frame)"
+            f"{key} has no frame {entry_id[:60]}: frames leave the stream after a while, "
+            "take a newer one (latest_frame)"
         )
     return parse_frame(schema.camera_id(camera), found[0])
 

@@ -13,8 +13,12 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema, streams
+from rededge_nb.edge.shard import is_here
 from rededge_nb.errors import ConfigurationError, MissingModuleError, NoDataError
 from rededge_nb.schema import CompactionRule, SeriesSpec
+
+_CLOCK_SLACK = 60.0
+"""Seconds by which the clocks of a capture and of the server may differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +154,33 @@ def read_many(
 
 
 def camera_ids(client: redis.Redis) -> list[str]:
-    """Cameras that have series, numbers first and in order.
+    """Cameras that have series, numbers first and in order; on a shard of a Redis Cluster those of the shard.
 
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
     """
     keys = _call(client, "TS.QUERYINDEX", f"__name__={schema.PEOPLE}")
     matches = (re.fullmatch(rf"camera:([^:]+):{schema.PEOPLE}", _text(key)) for key in keys)
-    ids = {match[1] for match in matches if match}
+    # RedisTimeSeries may have been told to look into all shards
+    ids = {match[1] for match in matches if match and is_here(client, match[0])}
     return sorted(ids, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+
+
+def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
+    """Seconds by which the newest sample of a camera's series is ahead of the server's clock, by camera.
+
+    The clock was wrong then: samples that are older than such a one by the series' retention are refused.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+    """
+    seconds, _ = client.time()
+    found: dict[str, float] = {}
+    for key, _, newest in _call(client, "TS.MGET", "FILTER", f"__name__={schema.PEOPLE}"):
+        ahead = int(newest[0]) / 1000 - seconds if newest else 0.0
+        if ahead > _CLOCK_SLACK:
+            found[_text(key).split(":")[1]] = ahead
+    return found
 
 
 def create_series(client: redis.Redis, camera: object) -> list[str]:
@@ -261,6 +283,8 @@ def _module_errors(client: redis.Redis, command: str, arguments: tuple[Any, ...]
                 f"{arguments[0]} is in use for something that is no time series: look at it (TYPE {arguments[0]}), "
                 "rename or delete it"
             ) from error
+        if text.startswith("TSDB") and "already exists" not in text:
+            raise ConfigurationError(f"{command} {' '.join(map(str, arguments))[:200]}: {text}") from error
         raise
 
 

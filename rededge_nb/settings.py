@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,15 @@ TIMESERIES_MODULE = "REDEDGE_TIMESERIES_MODULE"
 """A redistimeseries.so to load instead of the wheel's."""
 SWITCHBOARD_MODULE = "REDEDGE_SWITCHBOARD_MODULE"
 """A build of the edge module to load instead of the installed one (sanitizer builds)."""
+MAX_MEMORY = "REDEDGE_MAX_MEMORY"
+"""What the embedded server may take, as Redis writes it: `2gb`, `500mb`."""
+LEAST_MAX_MEMORY = 64 * 1024**2
+"""Less does not hold the server, a model, and the model once more on its way."""
+_SIZE = re.compile(r"(\d{1,18})(k|kb|m|mb|g|gb)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+
+MAX_PIXELS = 100_000_000
+"""Width times height above which no picture is decoded: this one takes 300 MB."""
 
 ONNX_BACKEND = "REDEDGE_ONNX_BACKEND"
 """What runs ONNX models: one of ONNX_BACKENDS."""
@@ -41,6 +51,33 @@ def disable_telemetry() -> None:
     It looks at its environment when it is imported, and keeps a database in the home folder even if it reaches nobody.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
+def limit_pictures() -> None:
+    """Let the OpenCV that gears import refuse pictures of more than MAX_PIXELS before it decodes them.
+
+    Its own limit, which it reads from its environment when it is imported, lets one picture take 3 GB.
+    """
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+
+
+def max_memory() -> int | None:
+    """Bytes that the embedded server may take, if the environment says so.
+
+    Raises:
+        ConfigurationError: it says no size, or one that is too small.
+    """
+    value = os.environ.get(MAX_MEMORY)
+    if not value:
+        return None
+    found = _SIZE.fullmatch(value.strip())
+    size = int(found[1]) * _UNITS[(found[2] or "").lower()] if found else 0
+    if size < LEAST_MAX_MEMORY:
+        raise ConfigurationError(
+            f"{MAX_MEMORY} is {value!r}, but it must be a size such as 2gb or 500mb, "
+            f"{LEAST_MAX_MEMORY // 1024**2}mb at least"
+        )
+    return size
 
 
 def redis_url() -> str | None:

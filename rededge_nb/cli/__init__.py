@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rededge_nb._version import __version__
-from rededge_nb.cli import base, cameras, checks, gears, models, pages, pipeline, server
+from rededge_nb.cli import base, cameras, checks, gears, models, pages, pipeline, redis_command, server
 
 __all__ = ["main"]
 
@@ -35,6 +35,7 @@ def main(debug: bool) -> None:
 
 for command in (
     *(server.up, server.down, server.status, server.url, server.worker, server.module),
+    redis_command.redis,
     *(cameras.init, cameras.capture, cameras.top),
     *(gears.gears, models.models, pipeline.pipeline),
     *(pages.web, pages.lab, pages.dashboard),

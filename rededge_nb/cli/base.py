@@ -59,12 +59,16 @@ def explained(error: Exception) -> tuple[int, str]:
     """Exit code and line for an error that ended a command."""
     import redis
 
+    from rededge_nb.edge.shard import told
+
     if isinstance(error, ServerUnavailableError):
         return EXIT_NOT_RUNNING, str(error)
     if isinstance(error, RedEdgeError):
         return EXIT_FAILED, str(error)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return EXIT_NOT_RUNNING, f"the Redis server went away ({error}): see `rededge status`"
+    if isinstance(error, redis.exceptions.MovedError):
+        return EXIT_FAILED, f"{told(error)}: set REDIS_URL to that one"
     if isinstance(error, redis.RedisError):
         return EXIT_FAILED, f"Redis answered with an error: {error}"
     if isinstance(error, ModuleNotFoundError):
@@ -127,7 +131,7 @@ def server_address(directory: Path | None) -> tuple[str, Instance | None]:
         return existing, None
     instance = server.find(directory)
     if instance is None:
-        click.echo("not running: start it with `rededge up --detach`", err=True)
+        click.echo(server.not_running(directory), err=True)
         sys.exit(EXIT_NOT_RUNNING)
     return instance.url, instance
 

@@ -12,6 +12,7 @@ import click
 
 from rededge_nb import settings
 from rededge_nb.cli.base import (
+    EXIT_FAILED,
     directory_option,
     echo_json,
     examples,
@@ -20,6 +21,7 @@ from rededge_nb.cli.base import (
     say_where,
     server_address,
 )
+from rededge_nb.edge.users import OWNER, RULES
 from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,28 +87,33 @@ def down(directory: Path | None) -> None:
 @directory_option
 @json_option
 def status(directory: Path | None, as_json: bool) -> None:
-    """Tell what runs, and how it fares. Exit code 3 says that nothing does."""
-    from rededge_nb.status import server_status, status_lines
+    """Tell what runs, and how it fares. Exit code 1: not all is well; 3: nothing runs, or Redis does not answer."""
+    from rededge_nb.status import WELL, server_status, status_lines
 
     facts = server_status(*server_address(directory))
     if as_json:
         echo_json(facts)
     else:
         click.echo("\n".join(status_lines(facts)))
+    if facts["state"] != WELL:
+        sys.exit(EXIT_FAILED)
 
 
 @click.command(
     epilog=examples(
-        'redis-cli -u "$(rededge url --tcp)" XLEN camera:0',
         'REDIS_URL="$(rededge url)" python my_script.py',
+        'REDIS_URL="$(rededge url --user viewer)" rededge top',
     ),
 )
 @directory_option
 @click.option("--tcp", is_flag=True, help="The address on 127.0.0.1 instead of the unix socket's.")
-def url(directory: Path | None, tcp: bool) -> None:
-    """Print the server's address, password included, for REDIS_URL or `redis-cli -u`."""
+@click.option("--user", type=click.Choice(sorted(RULES)), help="With the name and password of a user who may do less.")
+def url(directory: Path | None, tcp: bool, user: str | None) -> None:
+    """Print the server's address, password included, for REDIS_URL."""
     address, instance = server_address(directory)
-    click.echo(instance.tcp_url if tcp and instance else address)
+    if instance is None and user:
+        raise ConfigurationError("the server that REDIS_URL names has users of its own: leave out --user")
+    click.echo(instance.url_of(user or OWNER, tcp=tcp) if instance else address)
 
 
 @click.command(

@@ -12,18 +12,26 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
 
 
-def client_from_url(url: str, *, db: int | None = None, name: str | None = None) -> redis.Redis:
+def client_from_url(
+    url: str, *, db: int | None = None, name: str | None = None, timeout: float | None = None
+) -> redis.Redis:
     """A client with bytes replies that speaks RESP2, waits as long as a command takes, and never repeats one.
 
     redis-py's own defaults would end blocking calls after 5 s, send a command again after a broken connection
     (a second XADD), and lose parts of TS.INFO under RESP3.
+
+    Args:
+        url: address of the server.
+        db: database, instead of the one in the address.
+        name: what CLIENT LIST shows.
+        timeout: seconds to wait for a reply; without it a server that hangs is waited for.
     """
     options: dict[str, object] = {} if db is None else {"db": db}
     return redis.Redis.from_url(
         url,
         protocol=2,
         decode_responses=False,
-        socket_timeout=None,
+        socket_timeout=timeout,
         socket_connect_timeout=CONNECT_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         client_name=name,

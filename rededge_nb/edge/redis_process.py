@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import redis
 
+from rededge_nb.edge import memory, users
 from rededge_nb.edge.binaries import Binaries, openssl11_folder
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.state import StateFolder
@@ -49,7 +51,11 @@ def port_is_free(port: int) -> bool:
 
 
 def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path) -> None:
-    """Write redis.conf, which holds the password, readable by its owner alone."""
+    """Write redis.conf, which holds the password, readable by its owner alone.
+
+    Raises:
+        ConfigurationError: the size that the environment gives the server is none.
+    """
     lines = [
         "bind 127.0.0.1",
         f"port {port}",
@@ -63,8 +69,10 @@ def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, s
         "appendfsync everysec",
         "auto-aof-rewrite-percentage 100",
         f"auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}",
+        *memory.configuration_lines(),
         f"loadmodule {quoted(binaries.timeseries)}",
         f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments())}",
+        *(users.configuration_line(user, folder.password(user)) for user in users.RULES),
     ]
     folder.write_private(folder.config_file, "\n".join(lines) + "\n")
 
@@ -136,12 +144,23 @@ def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
         process.wait()
 
 
-def end_with_parent() -> Callable[[], None] | None:
-    """What a child runs before exec so that it is asked to end when its parent dies (Linux; elsewhere nothing)."""
+def end_with_parent(*, most_memory: int | None = None) -> Callable[[], None] | None:
+    """What a child runs before exec so that it is asked to end when its parent dies (Linux; elsewhere nothing).
+
+    Args:
+        most_memory: bytes of data that the child may have.
+    """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if most_memory is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (most_memory if hard < 0 else min(most_memory, hard), hard))
+
+    return prepare
 
 
 def quoted(word: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rededge_nb.edge.commands import CommandError, Encoded, Simple
 
-_ONE_LINE = str.maketrans("\r\n", "  ")
+_ONE_LINE = str.maketrans("\r\n\0", "   ")
 
 
 def encode(value: object) -> bytes:

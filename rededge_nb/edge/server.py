@@ -29,6 +29,14 @@ def find(directory: Path | None = None) -> Instance | None:
     return StateFolder(directory or settings.state_dir()).running()
 
 
+def not_running(directory: Path | None = None) -> str:
+    """What to say where no instance is found: since when and why, if it gave up."""
+    path = directory or settings.state_dir()
+    failure = StateFolder(path).failure()
+    gave_up = f"; the last one gave up at {failure}" if failure else ""
+    return f"no RedisEdge runs in {path}{gave_up}: start one with `rededge up --detach`"
+
+
 def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, while_used: bool = False) -> Instance:
     """Start an instance as a process of its own and return when it is ready; one that runs already is returned.
 

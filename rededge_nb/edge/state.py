@@ -9,11 +9,13 @@ import json
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from rededge_nb.edge.users import OWNER
 from rededge_nb.errors import ServerError
 
 SOCKET_PATH_LIMIT = 100
@@ -34,16 +36,28 @@ class Instance:
     """Seconds since the epoch."""
     workers: int
     """Number of worker processes asked for."""
+    restarts: int = 0
+    """How often a child that had died was started again."""
+    last_death: str = ""
+    """Which child died last, and how."""
 
     @property
     def url(self) -> str:
         """Address over the unix socket, password included."""
-        return f"unix://:{quote(StateFolder(self.dir).password())}@{quote(str(self.socket))}"
+        return self.url_of(OWNER)
 
     @property
     def tcp_url(self) -> str:
         """Address on the loopback interface, password included."""
-        return f"redis://:{quote(StateFolder(self.dir).password())}@127.0.0.1:{self.port}/0"
+        return self.url_of(OWNER, tcp=True)
+
+    def url_of(self, user: str, *, tcp: bool = False) -> str:
+        """Address with the name and password of one of the server's users: over the unix socket, or of the port."""
+        name = "" if user == OWNER else user
+        credentials = f"{name}:{quote(StateFolder(self.dir).password(user))}"
+        if tcp:
+            return f"redis://{credentials}@127.0.0.1:{self.port}/0"
+        return f"unix://{credentials}@{quote(str(self.socket))}"
 
 
 class StateFolder:
@@ -56,6 +70,7 @@ class StateFolder:
         self.config_file = path / "redis.conf"
         self.password_file = path / "password"
         self.instance_file = path / "instance.json"
+        self._failure_file = path / "failure"
         self._port_file = path / "port"
         self._lock_file = path / "lock"
         self._users_file = path / "users"
@@ -75,13 +90,14 @@ class StateFolder:
                 f"the state folder {self.path} cannot be made or used ({error}): name another with --dir or REDEDGE_DIR"
             ) from error
 
-    def password(self) -> str:
-        """The server's password, made at the first call and kept with mode 0600."""
+    def password(self, user: str = OWNER) -> str:
+        """The password of a user of the server, made at the first call and kept with mode 0600."""
+        file = self.password_file if user == OWNER else self.password_file.with_name(f"password-{user}")
         try:
-            return self.password_file.read_text().strip()
+            return file.read_text().strip()
         except FileNotFoundError:
-            self.write_private(self.password_file, secrets.token_urlsafe(32) + "\n")
-            return self.password()
+            self.write_private(file, secrets.token_urlsafe(32) + "\n")
+            return self.password(user)
 
     def socket_path(self) -> Path:
         """Where the unix socket goes: in the folder, or in a private temporary one if that path is too long."""
@@ -117,6 +133,22 @@ class StateFolder:
             # cut off by a crash, or written by another version: as good as none
             return None
 
+    def note_failure(self, message: str) -> None:
+        """Write down, for those who ask later, why the instance has ended; on a full disk only the log tells it."""
+        with contextlib.suppress(OSError):
+            self.write_private(self._failure_file, f"{time.strftime('%Y-%m-%d %H:%M:%S')}: {message}\n")
+
+    def failure(self) -> str | None:
+        """When and why the last instance gave up, unless one was started since."""
+        try:
+            return self._failure_file.read_text().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def forget_failure(self) -> None:
+        """Note that an instance runs again."""
+        self._failure_file.unlink(missing_ok=True)
+
     def last_port(self) -> int | None:
         """The TCP port of the instance before this one, which clients may still know."""
         try:
@@ -133,7 +165,7 @@ class StateFolder:
         try:
             with self._lock_file.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         except BlockingIOError:
             return True

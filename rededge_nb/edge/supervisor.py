@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -16,9 +17,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from rededge_nb import settings
-from rededge_nb.edge.binaries import find_binaries
+from rededge_nb.edge import memory, own_keys
+from rededge_nb.edge.binaries import Binaries, find_binaries
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.damage import damage
 from rededge_nb.edge.redis_process import (
     STOP_TIMEOUT,
     end_process,
@@ -62,6 +69,7 @@ class Supervisor:
         self._while_used = while_used
         self._stop = threading.Event()
         self._deaths: deque[float] = deque()
+        self._instance: Instance | None = None
 
     def stop(self) -> None:
         """Ask run() to end."""
@@ -77,10 +85,21 @@ class Supervisor:
         while True:
             with self._folder.hold() as held:
                 if held:
-                    return self._run_held(ready)
+                    return self._run_and_note_failure(ready)
             if time.monotonic() > deadline:
                 raise FolderHeldError(f"another supervisor holds {self._folder.path}: `rededge status` tells about it")
             self._stop.wait(0.02)
+
+    def _run_and_note_failure(self, ready: Callable[[Instance], None]) -> None:
+        try:
+            self._run_held(ready)
+        except RedEdgeError as error:
+            self._folder.note_failure(str(error))
+            raise
+        except OSError as error:
+            message = f"RedisEdge in {self._folder.path} cannot go on: {error}"
+            self._folder.note_failure(message)
+            raise ServerError(message) from error
 
     def _run_held(self, ready: Callable[[Instance], None]) -> None:
         _end_orphan(self._folder)
@@ -88,26 +107,26 @@ class Supervisor:
         port = self._choose_port()
         socket_path = self._folder.socket_path()
         write_configuration(self._folder, binaries, port=port, socket_path=socket_path)
-        redis = start_redis(self._folder, binaries)
+        server = start_redis(self._folder, binaries)
         workers: list[subprocess.Popen[bytes]] = []
         try:
-            instance = self._instance(redis, port, socket_path)
-            wait_until_ready(redis, self._folder, instance.url)
-            self._folder.record(instance)
-            workers = [self._start_worker(instance) for _ in range(self._worker_count)]
-            ready(instance)
+            self._instance = self._new_instance(server, port, socket_path)
+            # read once: whoever changes the password file changes the password of the next start
+            url, worker_url = self._instance.url, self._instance.url_of("worker")
+            self._wait_until_ready(server, binaries, url)
+            _forget_workers(url)
+            self._folder.record(self._instance)
+            self._folder.forget_failure()
+            workers = [self._start_worker(worker_url) for _ in range(self._worker_count)]
+            ready(self._instance)
             unused_since = time.monotonic()
             while not self._stop.wait(LOOK_INTERVAL):
-                if redis.poll() is not None:
-                    self._count_death(f"redis-server (exit code {redis.returncode})")
-                    redis = start_redis(self._folder, binaries)
-                    instance = self._instance(redis, port, socket_path)
-                    wait_until_ready(redis, self._folder, instance.url)
-                    self._folder.record(instance)
+                if server.poll() is not None:
+                    server = self._start_redis_again(server, binaries, url)
                 for index, worker in enumerate(workers):
                     if worker.poll() is not None:
-                        self._count_death(f"worker {worker.pid} (exit code {worker.returncode})")
-                        workers[index] = self._start_worker(instance)
+                        self._count_death(f"worker {worker.pid} (exit code {worker.returncode}) died")
+                        workers[index] = self._start_worker(worker_url)
                 if not self._while_used or self._folder.used():
                     unused_since = time.monotonic()
                 elif time.monotonic() - unused_since > UNUSED_GRACE:
@@ -116,18 +135,47 @@ class Supervisor:
                     if not self._folder.used():
                         logger.info("nobody uses this instance any more: ending")
                         return
-                    self._folder.record(instance)
+                    self._folder.record(self._instance)
                 bound_logs(self._folder)
         finally:
-            self._folder.instance_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the children end all the same
+                self._folder.instance_file.unlink(missing_ok=True)
             for worker in workers:
                 worker.terminate()
             for worker in workers:
                 end_process(worker, WORKER_STOP_TIMEOUT)
-            end_process(redis, STOP_TIMEOUT)
+            end_process(server, STOP_TIMEOUT)
             if socket_path.parent != self._folder.path:
                 with contextlib.suppress(OSError):
                     socket_path.parent.rmdir()
+
+    def _start_redis_again(
+        self, died: subprocess.Popen[bytes], binaries: Binaries, url: str
+    ) -> subprocess.Popen[bytes]:
+        """Start redis-server until it answers; gives the dead one if stop() is called meanwhile."""
+        what = f"redis-server (exit code {died.returncode}) died"
+        while True:
+            self._count_death(what)
+            if self._stop.is_set():
+                return died
+            server = start_redis(self._folder, binaries)
+            try:
+                self._wait_until_ready(server, binaries, url)
+            except ServerError as error:
+                end_process(server, STOP_TIMEOUT)
+                what = str(error)
+            else:
+                self._tell(redis_pid=server.pid)
+                return server
+
+    def _wait_until_ready(self, server: subprocess.Popen[bytes], binaries: Binaries, url: str) -> None:
+        try:
+            wait_until_ready(server, self._folder, url)
+        except ServerError as error:
+            damaged = damage(self._folder, binaries)
+            if damaged is None:
+                raise
+            raise ServerError(damaged) from error
 
     def _choose_port(self) -> int:
         if self._port and not port_is_free(self._port):
@@ -140,18 +188,18 @@ class Supervisor:
         last = self._folder.last_port()
         return last if last and port_is_free(last) else free_port()
 
-    def _instance(self, redis: subprocess.Popen[bytes], port: int, socket_path: Path) -> Instance:
+    def _new_instance(self, server: subprocess.Popen[bytes], port: int, socket_path: Path) -> Instance:
         return Instance(
             dir=self._folder.path,
             pid=os.getpid(),
-            redis_pid=redis.pid,
+            redis_pid=server.pid,
             port=port,
             socket=socket_path,
             started=time.time(),
             workers=self._worker_count,
         )
 
-    def _start_worker(self, instance: Instance) -> subprocess.Popen[bytes]:
+    def _start_worker(self, url: str) -> subprocess.Popen[bytes]:
         with (self._folder.logs / "worker.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "rededge_nb.edge.worker"],
@@ -159,8 +207,8 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # the password travels in the environment, which only the owner can read, never on a command line
-                env=os.environ | {settings.REDIS_URL: instance.url, settings.STATE_DIR: str(self._folder.path)},
-                preexec_fn=end_with_parent(),
+                env=os.environ | {settings.REDIS_URL: url, settings.STATE_DIR: str(self._folder.path)},
+                preexec_fn=end_with_parent(most_memory=memory.worker_limit()),
             )
 
     def _count_death(self, what: str) -> None:
@@ -171,11 +219,22 @@ class Supervisor:
             self._deaths.popleft()
         if len(self._deaths) > MAX_RESTARTS:
             raise ServerError(
-                f"{what} died, death number {len(self._deaths)} within {RESTART_WINDOW:.0f} s: giving up; "
+                f"{what}, death number {len(self._deaths)} within {RESTART_WINDOW:.0f} s: giving up; "
                 f"the reasons are in {self._folder.logs}"
             )
-        logger.warning("%s died: starting it again", what)
+        logger.warning("%s: starting it again", what)
+        if self._instance is not None:
+            self._tell(restarts=self._instance.restarts + 1, last_death=what)
         self._stop.wait(0.05 * 2 ** (len(self._deaths) - 1))
+
+    def _tell(self, **changes: Any) -> None:
+        """Write down what has changed of the instance; a full disk keeps nobody from going on."""
+        if self._instance is not None:
+            self._instance = dataclasses.replace(self._instance, **changes)
+            try:
+                self._folder.record(self._instance)
+            except OSError as error:
+                logger.error("what runs cannot be written down: %s", error)
 
 
 def bound_logs(folder: StateFolder) -> None:
@@ -183,8 +242,24 @@ def bound_logs(folder: StateFolder) -> None:
     for log in folder.logs.glob("*.log"):
         if log.stat().st_size > MAX_LOG_BYTES:
             # copied and cut, not renamed: the children go on writing to the file they have open
-            shutil.copyfile(log, log.with_suffix(".log.1"))
+            try:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+            except OSError as error:
+                logger.warning("%s is begun anew without a copy: %s", log, error)
             os.truncate(log, 0)
+
+
+def _forget_workers(url: str) -> None:
+    """Delete what workers of an earlier run left; after a clock went back they would count as alive for long."""
+    client = client_from_url(url)
+    try:
+        for pattern in own_keys.of_living_workers(client):
+            for key in client.scan_iter(pattern, count=1000):
+                client.delete(key)
+    except redis.RedisError as error:
+        raise ServerError(f"redis-server answered, and then did not: {error}") from error
+    finally:
+        client.close()
 
 
 def _end_orphan(folder: StateFolder) -> None:
@@ -192,17 +267,19 @@ def _end_orphan(folder: StateFolder) -> None:
     stale = folder.recorded()
     if stale is None:
         return
-    command_line = Path(f"/proc/{stale.redis_pid}/cmdline")
+    # by its working directory: redis-server writes a command line of its own
+    working_directory = Path(f"/proc/{stale.redis_pid}/cwd")
     try:
-        if str(folder.config_file).encode() in command_line.read_bytes():
+        if working_directory.readlink() == folder.data.resolve():
+            logger.warning("redis-server %d has outlived its supervisor: ending it", stale.redis_pid)
             os.kill(stale.redis_pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_TIMEOUT
-            while command_line.exists() and command_line.read_bytes():
+            while working_directory.readlink():
                 if time.monotonic() > deadline:
                     os.kill(stale.redis_pid, signal.SIGKILL)
                 time.sleep(0.02)
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # it has ended by itself
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass  # it has ended by itself, or its number is somebody else's by now
     folder.instance_file.unlink(missing_ok=True)
 
 

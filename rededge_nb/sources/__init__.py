@@ -10,7 +10,7 @@ import re
 import threading
 from pathlib import Path
 
-from rededge_nb.errors import SourceError
+from rededge_nb.errors import ConfigurationError, SourceError
 from rededge_nb.sources import network, pictures, synthetic, video, webcam
 from rededge_nb.sources.address import is_address
 from rededge_nb.sources.base import Reader, Source, Taken, check_fps
@@ -54,10 +54,12 @@ def open_source(
     Raises:
         SourceError: there is no such file or camera, or it holds no picture. An address that does not answer is
             given up after five seconds, one that sends no picture after fifteen.
-        ConfigurationError: `fps`, `size` or the words of a scene are not usable.
+        ConfigurationError: `source` is none of these, or `fps`, `size` or the words of a scene are not usable.
     """
     check_fps(fps)
     shape = Shape.of(size, flip=flip)
+    if isinstance(source, bool) or not isinstance(source, str | int | Path):
+        raise ConfigurationError(f"the source is {source!r}: take a path, an address or the number of a webcam")
     text = str(source)
     if isinstance(source, int) or re.fullmatch(r"\d+", text):
         return webcam.open_webcam(int(text), fps=fps, shape=shape, mjpeg=mjpeg, wait=wait, stop=stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from numbers import Real
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -29,13 +30,18 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def is_number(value: object, kind: type) -> bool:
+    """Whether a value is a number of a kind (`numbers.Real`, `numbers.Integral`); True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def check_fps(fps: float | None) -> None:
     """Refuse a rate that cannot be.
 
     Raises:
         ConfigurationError: it is not above 0, or beyond all cameras.
     """
-    if fps is not None and not 0 < fps <= HIGHEST_CREDIBLE_FPS:
+    if fps is not None and not (is_number(fps, Real) and 0 < fps <= HIGHEST_CREDIBLE_FPS):
         raise ConfigurationError(f"fps is {fps!r}: take a number above 0, up to {HIGHEST_CREDIBLE_FPS:g}")
 
 

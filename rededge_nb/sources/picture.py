@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rededge_nb.errors import SourceError
+from rededge_nb.settings import MAX_PIXELS
 
 Image = NDArray[np.uint8]
 """Pixels: shape (height, width, 3), blue first."""
@@ -17,8 +18,6 @@ Picture = Image | bytes
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 PICTURE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp"}
 
-MAX_PIXELS = 100_000_000
-"""Width times height above which a picture is refused: decoded, this one takes 300 MB."""
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 """Size of an encoded picture above which it is refused."""
 

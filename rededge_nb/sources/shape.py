@@ -22,9 +22,9 @@ def parse_size(size: str | tuple[int, int] | list[int]) -> tuple[int, int]:
     Raises:
         ConfigurationError: it is neither, or out of range.
     """
-    found = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", size) if isinstance(size, str) else None  # noqa: RUF001
+    found = re.fullmatch(r"\s*(\d{1,9})\s*[x×]\s*(\d{1,9})\s*", size) if isinstance(size, str) else None  # noqa: RUF001
     pair: Any = found.groups() if found else size
-    if isinstance(pair, str) or len(pair) != 2 or not all(str(side).isdigit() for side in pair):
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(str(side).isdigit() for side in pair):
         raise ConfigurationError(f"size is {size!r}: take width and height, such as 640x480")
     width, height = (int(side) for side in pair)
     if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):

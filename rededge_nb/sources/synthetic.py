@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.settings import MAX_PIXELS
 from rededge_nb.sources.base import Reader, Source, Taken, check_fps, now_ms
-from rededge_nb.sources.picture import MAX_PIXELS, Image
+from rededge_nb.sources.picture import Image
 from rededge_nb.sources.shape import Shape, parse_size
 
 PREFIX = "synthetic:"

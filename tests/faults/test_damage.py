@@ -1,0 +1,184 @@
+"""Disks that are full, read-only or damaged, and passwords that were changed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from rededge_nb import schema
+from rededge_nb.capture import start_capture
+from rededge_nb.edge import server
+from rededge_nb.edge.binaries import find_binaries
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.state import StateFolder
+from rededge_nb.errors import ServerError
+from rededge_nb.status import WELL, server_status
+from rededge_nb.web import WebServer
+from tests.cli.running import COMMAND, rededge
+from tests.gear_scripts import execute
+from tests.waiting import wait_for
+from tests.web.site import ask
+
+ENTRIES = 200
+GEAR = """
+def work(r):
+    execute('XADD', 'camera:0:yolo', '*', 'ref', r['id'], 'boxes', '[]', 'people', 0)
+GB('StreamReader').foreach(work).register('camera:0', trimStream=False, onFailedPolicy='retry', onFailedRetryInterval=0)
+"""
+
+
+def append_only_file(folder: Path, data: str = "data") -> Path:
+    (file,) = (folder / data / "appendonlydir").glob("*.incr.aof")
+    return file
+
+
+@pytest.fixture
+def written(folder: Path) -> Path:
+    """A state folder that was closed with so many entries in a stream."""
+    instance = server.start(folder)
+    client = client_from_url(instance.url)
+    for number in range(ENTRIES):
+        client.xadd("s", {"n": number, "text": "x" * 100})
+    client.close()
+    server.stop(folder)
+    return folder
+
+
+def entries_after_start(folder: Path) -> int:
+    client = client_from_url(server.start(folder).url)
+    found = client.xlen("s")
+    client.close()
+    return int(found)
+
+
+def test_the_cut_off_end_of_the_data_costs_only_what_was_cut_off(written: Path) -> None:
+    file = append_only_file(written)
+    last = file.read_bytes().rindex(b"XADD")
+    os.truncate(file, last + 50)
+    assert entries_after_start(written) == ENTRIES - 1
+
+
+def test_damage_in_the_middle_is_told_with_the_command_that_mends_it(written: Path) -> None:
+    file = append_only_file(written)
+    content = bytearray(file.read_bytes())
+    position = content.index(b"XADD", len(content) // 2)
+    before = content[:position].count(b"XADD")
+    content[position - 4 : position] = b"junk"
+    file.write_bytes(content)
+    with pytest.raises(ServerError, match=r"data is damaged, and nothing of it was loaded.*keep a copy") as caught:
+        server.start(written)
+    assert f"the data in {written}/data is damaged" in rededge("status", "--dir", written).stderr
+    command = str(caught.value).partition("keep a copy of all: ")[2].splitlines()[0]
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=60)
+    assert entries_after_start(written) == before
+    assert append_only_file(written, "data-damaged").read_bytes() == bytes(content)
+
+
+def test_a_full_disk_is_told_and_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = folder / "redis-server"
+    wrapper.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {find_binaries().redis_server} \"$@\"\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("REDEDGE_REDIS_SERVER", str(wrapper))
+    instance = server.start(folder / "state")
+    client = client_from_url(instance.url)
+    execute(client, GEAR)
+    wait_for(lambda: server_status(instance.url, instance)["state"] == WELL, what="the worker", timeout=30)
+    running = start_capture(client, "synthetic:people=2,size=128x64", pace="asap")
+    wait_for(lambda: running.report.frames > 10, what="frames", timeout=30)
+    before = resource.prlimit(instance.redis_pid, resource.RLIMIT_FSIZE)
+    full = append_only_file(folder / "state").stat().st_size + 100_000
+    resource.prlimit(instance.redis_pid, resource.RLIMIT_FSIZE, (full, before[1]))
+    wait_for(lambda: running.problem and "MISCONF" in running.problem, what="the capture to wait", timeout=60)
+    with pytest.raises(redis.ResponseError, match="MISCONF"):
+        client.set("refused", 1)
+    told = rededge("status", "--dir", folder / "state")
+    assert told.returncode == 1
+    assert "Redis refuses writes, for it cannot save them: see whether the disk is full" in told.stdout
+    with WebServer(instance.url, port=0, directory=folder) as web:
+        answer = ask(web.port, "/healthz")
+        assert (answer.status, answer.json["redis"]) == (503, True)
+        assert "see whether the disk is full" in answer.json["status"]
+        resource.prlimit(instance.redis_pid, resource.RLIMIT_FSIZE, before)
+        frames = running.report.frames
+        wait_for(lambda: running.report.frames > frames + 10, what="frames after that", timeout=60)
+        wait_for(lambda: ask(web.port, "/healthz").status == 200, what="good health", timeout=30)
+    assert running.stop().frames > frames
+    sent = {entry_id for entry_id, _ in client.xrange(schema.frames_key(0))}
+    wait_for(
+        lambda: sent <= {fields[b"ref"] for _, fields in client.xrange(schema.detections_key(0))},
+        what="an answer to every frame",
+        timeout=30,
+    )
+    assert server.find(folder / "state") == instance
+    client.close()
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(folder: Path) -> None:
+    state = StateFolder(folder / "state")
+    state.create()
+    for locked, said in ((state.data, "Permission denied"), (folder, "cannot be made or used")):
+        name = folder / "state" if locked is state.data else folder / "other"
+        locked.chmod(0o500)
+        done = subprocess.run(
+            [*COMMAND, "up", "--detach", "--dir", str(name)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            preexec_fn=_no_exceptions_for_root(),
+        )
+        locked.chmod(0o700)
+        assert done.returncode == 1
+        assert done.stderr.startswith("rededge: ")
+        assert said in done.stderr
+        assert str(folder) in done.stderr
+        assert "Traceback" not in done.stderr
+    assert server.find(folder / "state") is None
+
+
+def test_a_changed_password_is_named_and_taken_up_by_the_next_start(folder: Path) -> None:
+    instance = server.start(folder)
+    old = client_from_url(instance.url)
+    execute(old, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('s')")
+    (folder / "password").write_text("changed-by-hand\n")
+    for command in ("status", "init"):
+        told = rededge(command, "--dir", folder)
+        assert told.returncode == 3
+        assert "refuses the password" in told.stderr
+        assert "`rededge down` and `rededge up` let the server take it" in told.stderr
+    # a server that dies meanwhile comes back with the password that it had, for those who know that
+    os.kill(instance.redis_pid, signal.SIGKILL)
+    wait_for(lambda: (found := server.find(folder)) and found.redis_pid != instance.redis_pid, what="Redis", timeout=30)
+    old.xadd("s", {"n": 1})
+    wait_for(lambda: old.get("n") == b"1", what="the gear", timeout=30)
+    with pytest.raises(redis.AuthenticationError):
+        client_from_url(instance.url).ping()
+    assert rededge("down", "--dir", folder).stdout == "stopped\n"
+    new = client_from_url(server.start(folder).url)
+    assert new.get("n") == b"1"
+    for client in (old, new):
+        client.close()
+
+
+def _no_exceptions_for_root() -> Callable[[], None] | None:
+    """What a child of root runs so that permissions hold for it, too."""
+    if os.geteuid() != 0:
+        return None
+    assert sys.platform == "linux"
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    drop_from_bounding_set, dac_override, dac_read_search = 24, 1, 2
+
+    def drop() -> None:
+        for capability in (dac_override, dac_read_search):
+            prctl(drop_from_bounding_set, capability)
+
+    return drop
