@@ -9,13 +9,13 @@ STATE := $(abspath .rededge)
 COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
 
 # What runs here leaves nothing in the home folder.
-demo test browser asan: export IPYTHONDIR := $(STATE)/ipython
-demo test browser asan: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
-demo test browser asan: export JUPYTER_DATA_DIR := $(STATE)/jupyter
-demo test browser asan: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
-demo test browser asan: export MPLCONFIGDIR := $(STATE)/matplotlib
+demo test browser asan bench fuzz: export IPYTHONDIR := $(STATE)/ipython
+demo test browser asan bench fuzz: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test browser asan bench fuzz: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test lab check asan binder-check env docker-check clean
+.PHONY: install chromium browser demo test bench lab check asan fuzz binder-check env docker-check clean
 
 install: $(STAMP)
 
@@ -59,6 +59,9 @@ check: install  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: install chromium  ## what RedisEdge costs beside the bare model, against its bars, in under ten minutes
+	$(BIN)/python -m benchmarks
+
 lab: install  ## JupyterLab on the notebooks, RedisEdge running
 	$(BIN)/rededge lab
 
@@ -68,7 +71,11 @@ asan: install  ## the switchboard's tests against a build with the address and u
 	  -fvisibility=hidden rededge_nb/edge/switchboard.c -o build/switchboard-asan.so
 	REDEDGE_SWITCHBOARD_MODULE=build/switchboard-asan.so ASAN_OPTIONS=detect_leaks=0 \
 	  REDEDGE_TEST_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/edge/test_switchboard.py
+	  $(BIN)/python -m pytest tests/edge/test_switchboard.py tests/faults/test_fuzz_switchboard.py
+
+INPUTS ?= 100000
+fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes five minutes or more, and prints what was refused
+	$(BIN)/python -m tests.faults.fuzz --inputs $(INPUTS)
 
 binder-check: install  ## what Binder would do with the last commit, replayed in an empty home; prints its memory
 	$(BIN)/python -m tests.binder.replay

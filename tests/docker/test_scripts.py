@@ -17,6 +17,7 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.edge.state import Instance
+from rededge_nb.edge.users import RULES
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -101,18 +102,23 @@ def server(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_password_of_redis_stands_in_no_command_line(server: Path, tmp_path: Path) -> None:
+def test_the_passwords_of_redis_stand_in_no_command_line(server: Path, tmp_path: Path) -> None:
     script = (ROOT / "docker/redisedge.sh").read_text()
     assert "/run/redis" in script
     shutil.copy(ROOT / "docker/redis.conf", tmp_path)
+    subprocess.run([sys.executable, str(ROOT / "docker/module.py"), str(tmp_path / "module")], check=True)
+    script = script.replace("/usr/local/lib/rededge", str(tmp_path / "module")).replace("/etc/rededge", str(tmp_path))
     here = tmp_path / "redisedge.sh"
-    here.write_text(script.replace("/etc/rededge", str(tmp_path)).replace("/run/redis", str(tmp_path / "run")))
+    here.write_text(script.replace("/run/redis", str(tmp_path / "run")))
     (tmp_path / "run").mkdir()
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "abc-_1"}
+    environment |= {"REDIS_VIEWER_PASSWORD": "def-_2", "REDIS_MAXMEMORY": "3gb"}
     done = subprocess.run(["sh", str(here)], env=environment, capture_output=True, text=True, check=True)
     arguments, *configuration = done.stdout.splitlines()
     assert arguments == str(tmp_path / "run/redis.conf")
     assert "requirepass abc-_1" in configuration
+    assert "maxmemory 3gb" in configuration
+    assert f"user viewer on >def-_2 resetkeys resetchannels -@all {RULES['viewer']}" in configuration
     assert (tmp_path / "run/redis.conf").stat().st_mode & 0o777 == 0o600
 
 
