@@ -101,10 +101,14 @@ class Delivery:
             return False
         try:
             self._send_lost()
-            return self._answers.receive()
+            answered = self._answers.receive()
+            if not answered:
+                self._client.ping()  # a gear that cannot write its answers is no reason to give up on it
         except (redis.RedisError, ServerUnavailableError) as error:
             self._wait_for_server(error)
             return False
+        else:
+            return answered
 
     @property
     def _waiting(self) -> list[str]:
@@ -143,6 +147,7 @@ class Delivery:
 
     def _take_up(self) -> tuple[str, int] | None:
         """Go on from what the server has."""
+        self._client.ping()  # refused, as writes are, while the server cannot save any
         sent = self._producer.find_unconfirmed()
         if self._answers is None:
             return sent

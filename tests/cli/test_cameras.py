@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -24,8 +25,13 @@ def test_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
     assert "registered gear people_counter for camera:desk" in done.stderr
     assert client.xlen("camera:desk:yolo") == 10
 
-    looked = rededge("top", "--once", "--json", "--window", 600)
-    (row,) = json.loads(looked.stdout)["cameras"]
+    def look() -> dict[str, Any]:
+        looked = rededge("top", "--once", "--json", "--window", 600)
+        (row,) = json.loads(looked.stdout)["cameras"]
+        return dict(row)
+
+    # rates are those of complete seconds, and the last one may not be complete yet
+    row = wait_for(lambda: (found := look())["out_fps"] == 10 / 600 and found, what="the last frame's second")
     assert row["camera"] == "desk"
     assert (row["in_fps"], row["out_fps"], row["dropped_fps"]) == (10 / 600, 10 / 600, 0)
     assert 1 <= row["people"] <= 15

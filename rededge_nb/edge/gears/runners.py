@@ -137,7 +137,10 @@ class Runners:
                 self._fail(registration, str(error))
             return
         for registration in wanted:
-            self._start(code[registration.id], session.id)
+            if registration.id in code:
+                self._start(code[registration.id], session.id)
+            else:  # another upgrade came between the reads of the sessions and of this one's code
+                self._again = True
 
     def _load(self, session: Session) -> dict[str, Draft]:
         """The session's callbacks: one globals dict for as long as any of its registrations lives."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.gear_scripts import execute, fields, registrations
 from tests.waiting import wait_for
 
 STREAMS = [f"p:{number}" for number in range(8)]
+UPGRADERS, UPGRADES = 6, 12
 
 
 @pytest.fixture
@@ -124,3 +126,21 @@ def test_a_worker_of_another_folder_joins(folder: Path) -> None:
         other.terminate()
         assert other.wait(20) == 0
     client.close()
+
+
+def test_a_session_that_many_upgrade_at_once(both: redis.Redis, instance: Instance) -> None:
+    script = "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('many')"
+
+    def upgrade(_: int) -> list[object]:
+        client = client_from_url(instance.url)
+        words = ("RG.PYEXECUTE", script, "ID", "many", "UPGRADE")
+        replies = [client.execute_command(*words) for _ in range(UPGRADES)]
+        client.close()
+        return replies
+
+    with ThreadPoolExecutor(UPGRADERS) as threads:
+        replies = [reply for some in threads.map(upgrade, range(UPGRADERS)) for reply in some]
+    assert replies == [b"OK"] * UPGRADERS * UPGRADES
+    assert len(registrations(both)) == 1
+    both.xadd("many", {"x": 1})
+    wait_for(lambda: both.get("n") == b"1", what="the one registration that is left")
