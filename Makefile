@@ -9,13 +9,13 @@ STATE := $(abspath .rededge)
 COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
 
 # What runs here leaves nothing in the home folder.
-demo test browser asan bench fuzz: export IPYTHONDIR := $(STATE)/ipython
-demo test browser asan bench fuzz: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz: export JUPYTER_DATA_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
-demo test browser asan bench fuzz: export MPLCONFIGDIR := $(STATE)/matplotlib
+demo test browser asan bench fuzz kills soak: export IPYTHONDIR := $(STATE)/ipython
+demo test browser asan bench fuzz kills soak: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills soak: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills soak: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test browser asan bench fuzz kills soak: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test bench lab check asan fuzz binder-check env docker-check clean
+.PHONY: install chromium browser demo test bench lab check asan fuzz kills soak binder-check env docker-check clean
 
 install: $(STAMP)
 
@@ -76,6 +76,14 @@ asan: install  ## the switchboard's tests against a build with the address and u
 INPUTS ?= 100000
 fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes five minutes or more, and prints what was refused
 	$(BIN)/python -m tests.faults.fuzz --inputs $(INPUTS)
+
+KILLS ?= 200
+kills: install  ## KILLS=200 processes of a whole stack killed at random moments, and every frame accounted for
+	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
+
+SECONDS ?= 1800
+soak: install  ## four cameras for SECONDS=1800: nothing grows, and nothing gets slower
+	$(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
 
 binder-check: install  ## what Binder would do with the last commit, replayed in an empty home; prints its memory
 	$(BIN)/python -m tests.binder.replay

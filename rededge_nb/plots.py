@@ -217,7 +217,8 @@ def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the mode
 def _axes(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
     # The backend is chosen now at the latest: a notebook's switches pyplot to interactive, which leaving the context
     # would undo, and later figures were not shown.
-    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
+    if ax is None:
+        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with mpl.rc_context(_STYLE):
         if ax is None:
             _, ax = plt.subplots(figsize=(WIDTH_INCHES, height), layout="constrained")

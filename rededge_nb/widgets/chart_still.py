@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import cast
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import redis
 from matplotlib.axes import Axes
@@ -63,23 +63,23 @@ def draw_still(client: redis.Redis, camera: str, *, minutes: float, average: int
     people = frames.get(schema.PEOPLE)
     if people is not None and len(people):
         average_of, low, high = (averages.get(f"people_{each}_{average}m") for each in ("avg", "min", "max"))
-        pictures.append(_picture(plots.plot_people(people, average=average_of, low=low, high=high)))
+        pictures.append(_picture(lambda ax: plots.plot_people(people, average=average_of, low=low, high=high, ax=ax)))
     if len(rates) == 2 and len(rates["in_fps"]):
-        pictures.append(_picture(plots.plot_rates(rates["in_fps"], rates["out_fps"])))
+        pictures.append(_picture(lambda ax: plots.plot_rates(rates["in_fps"], rates["out_fps"], ax=ax)))
     if any(len(each) for name, each in frames.items() if name != schema.PEOPLE):
-        pictures.append(_picture(plots.plot_steps(frames)))
+        pictures.append(_picture(lambda ax: plots.plot_steps(frames, ax=ax)))
     if not pictures:
         raise NoDataError(f"camera {camera} has no samples in the last {minutes:g} min: start a capture")
     encoded = cv2.imencode(".png", np.vstack(pictures), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
     return bytes(encoded.tobytes())
 
 
-def _picture(axes: Axes) -> Image:
-    figure = cast(Figure, axes.get_figure(root=True))
-    figure.set_size_inches(*_INCHES)
+def _picture(plot: Callable[[Axes], object]) -> Image:
+    # None of pyplot's figures: Jupyter shows, and for that resizes, all of those at the end of every cell and, in
+    # another thread, of every message from a widget.
+    figure = Figure(figsize=_INCHES, layout="constrained")
+    plot(figure.add_subplot())
     file = io.BytesIO()
     # the whole figure, whatever rcParams say about the margins: the pictures are stacked
     figure.savefig(file, format="png", dpi=_DPI, facecolor="white", bbox_inches=figure.bbox_inches)
-    # a figure left open is shown once more when its cell ends
-    plt.close(figure)
     return cast(Image, cv2.imdecode(np.frombuffer(file.getbuffer(), np.uint8), cv2.IMREAD_COLOR))
