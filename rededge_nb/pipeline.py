@@ -196,7 +196,7 @@ def _server(directory: Path | None) -> Iterator[None]:
     if directory is None and settings.redis_url():
         yield
         return
-    folder = StateFolder(directory.resolve() if directory else settings.state_dir())
+    folder = StateFolder(directory or settings.state_dir())
     folder.create()
     started = False
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import redis
@@ -14,9 +15,13 @@ from rededge_nb.edge.state import Instance
 from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.gears import list_registrations
 from rededge_nb.models import model_memory
+from rededge_nb.streams import server_errors
 
 ANSWER_TIMEOUT = 5.0
 """Seconds after which a server that says nothing, or no worker that answers for it, is called away."""
+WORKER_TIMEOUT = 20.0
+"""Seconds that the first worker of a new instance may take."""
+LOOK_INTERVAL = 0.02
 WELL = "ok"
 FULL = 0.99
 """Share of `maxmemory` that counts as all of it."""
@@ -64,6 +69,25 @@ def count_workers(client: redis.Redis) -> int | None:
     if not any(_MODULE in module.values() for module in modules):
         return None
     return sum(1 for _ in client.scan_iter(own_keys.life(client, "*"), count=1000))
+
+
+def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:
+    """Wait until a worker is alive; False if none is after `timeout` seconds.
+
+    Raises:
+        ServerUnavailableError: the server does not answer.
+    """
+    client = client_from_url(url, timeout=ANSWER_TIMEOUT)
+    deadline = time.monotonic() + timeout
+    try:
+        with server_errors(client):
+            while count_workers(client) == 0:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(LOOK_INTERVAL)
+    finally:
+        client.close()
+    return True
 
 
 def problems(

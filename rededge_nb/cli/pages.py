@@ -119,7 +119,7 @@ def _server_while_used(directory: Path | None) -> Iterator[None]:
     if directory is None and settings.redis_url():
         yield
         return
-    folder = StateFolder((directory or settings.state_dir()).resolve())
+    folder = StateFolder(directory or settings.state_dir())
     folder.create()
     with folder.use(), settings.state_dir_set_to(folder.path):
         say_where(server.start(folder.path, while_used=True))

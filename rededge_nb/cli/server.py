@@ -57,7 +57,12 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
             say_where(instance)
 
     if detach:
-        ready(server.start(directory, port=port, workers=workers))
+        from rededge_nb.status import wait_for_worker
+
+        instance = server.start(directory, port=port, workers=workers)
+        ready(instance)
+        if not wait_for_worker(instance.url):
+            click.echo(f"no worker answers yet: see {instance.dir / 'logs' / 'worker.log'}", err=True)
         return
     supervisor = server.run(directory, port=port, workers=workers)
     on_signals(supervisor.stop)

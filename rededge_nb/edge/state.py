@@ -64,6 +64,7 @@ class StateFolder:
     """Paths and files of one state folder, readable by its owner alone."""
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()  # redis-server works in another folder
         self.path = path
         self.data = path / "data"
         self.logs = path / "logs"

@@ -24,6 +24,7 @@ def test_a_life_from_up_to_down(folder: Path) -> None:
     up = rededge("up", *here, "--detach")
     assert (up.returncode, up.stderr) == (0, "")
     assert "RedisEdge is ready on 127.0.0.1:" in up.stdout
+    assert json.loads(rededge("status", *here, "--json").stdout)["state"] == "ok", "its worker was waited for"
     again = json.loads(rededge("up", *here, "--detach", "--json").stdout)
     assert f"127.0.0.1:{again['port']} and {again['socket']}" in up.stdout
     refused = rededge("up", *here)

@@ -48,6 +48,14 @@ def test_start_find_stop(folder: Path) -> None:
     server.stop(folder / "new" / "state")
 
 
+def test_a_folder_may_be_named_as_seen_from_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    instance = server.start(Path("state"))
+    assert instance.dir == folder / "state"
+    assert server.find(Path("state")) == instance
+    assert server.stop(Path("state")) is True
+
+
 def test_starting_again_gives_the_same_instance(folder: Path) -> None:
     instance = server.start(folder)
     assert server.start(folder) == instance
