@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from rededge_nb.edge.client import Words, check, connection_of, in_transaction, replies_to
+from rededge_nb.edge.client import Words, check, in_transaction, replies_to
 from rededge_nb.edge.gears.errors import GearsError
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class Context:
         Raises:
             redis.RedisError: Redis refused all of them, or is away.
         """
-        with connection_of(self.worker.engine.raw_client) as connection:
-            *queued, executed = replies_to(connection, in_transaction(commands))
+        *queued, executed = self._replies(in_transaction(commands))
         check(queued)
         if isinstance(executed, redis.ResponseError):
             raise executed
@@ -86,15 +85,19 @@ class Context:
             self._release()
 
     def _command(self, words: tuple[Any, ...]) -> Any:
+        (reply,) = self._replies([words])
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _replies(self, commands: Sequence[Words]) -> list[Any]:
+        """The replies to commands that are sent at once, errors among them as they are."""
         with self._lock:
             connection = self._connection
             if connection is None:
                 connection = self._connection = self.worker.engine.connections.get_connection()
             try:
-                connection.send_command(*words)
-                return connection.read_response()
-            except redis.ResponseError:
-                raise
+                return replies_to(connection, commands)
             except BaseException:
                 connection.disconnect()
                 self._release()
