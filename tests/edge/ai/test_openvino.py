@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from rededge_nb import settings
+from rededge_nb import assets, settings
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.backends import onnx, onnx_choice
 from rededge_nb.edge.commands import OK, CommandError
+from rededge_nb.sources import open_source
 from tests.edge.ai import onnx_files
 
 ADD = onnx_files.binary("Add")
@@ -22,7 +24,10 @@ PEOPLE_MODEL = Path(__file__).parents[3] / "models" / "nanodet-g-416.onnx"
 def test_an_unknown_setting_is_told(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.ONNX_BACKEND, "abacus")
     error = error_of("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    assert error == "ERR REDEDGE_ONNX_BACKEND is 'abacus', but it must be one of auto, onnxruntime, openvino"
+    assert (
+        error
+        == "ERR REDEDGE_ONNX_BACKEND is 'abacus', but it must be one of auto, onnxruntime, openvino, openvino-bf16"
+    )
 
 
 class TestInstalled:
@@ -61,6 +66,18 @@ class TestInstalled:
         for one, other in zip(expected, found, strict=True):
             assert one is not None
             np.testing.assert_allclose(one, other, atol=1e-2)
+
+    def test_fewer_digits_find_people_in_the_same_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(settings.ONNX_BACKEND, "openvino-bf16")
+        with open_source(assets.sample_video()) as source:
+            frame = next(iter(source))
+        image = cv2.resize(frame, (416, 416))[np.newaxis]
+        blob = PEOPLE_MODEL.read_bytes()
+        expected = onnx.load(blob, device="CPU", threads=1).run([image])
+        found = onnx_choice.load(blob, device="CPU", threads=1).run([image])
+        (_, sure), (_, as_sure) = ([np.asarray(each) for each in results] for results in (expected, found))
+        np.testing.assert_allclose(sure, as_sure, atol=0.05)
+        assert (sure[0, :, 0] > 0.5).sum() > 3
 
     def test_auto_takes_the_faster_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from rededge_nb.edge.ai.backends import onnx_openvino

@@ -2,7 +2,8 @@
 
 The setting REDEDGE_ONNX_BACKEND decides. With `auto` a model is loaded with ONNX Runtime, and where OpenVINO is
 installed with it, too; if all dimensions of the inputs but the first are fixed, both run a few times on zeros, and
-OpenVINO is kept if it gives the same results in less time. Anything else stays with ONNX Runtime.
+OpenVINO is kept if it gives the same results in less time. Anything else stays with ONNX Runtime. Results in bf16 are
+not the same, so that is for the user to choose.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
+PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
+"""What OpenVINO computes in, by the setting."""
 TRIALS = 3
 """Runs that are timed, after one that prepares; the fastest counts."""
 LONGEST_TRIAL = 1.0
@@ -47,8 +50,8 @@ def load(
         wanted = settings.onnx_backend()
     except ConfigurationError as error:
         raise CommandError(f"ERR {error}") from error
-    if wanted == "openvino":
-        return _openvino(blob, device, threads)
+    if wanted in PRECISIONS:
+        return _openvino(blob, device, threads, PRECISIONS[wanted])
     model = onnx.load(blob, device=device, threads=threads)
     if wanted == "onnxruntime" or device != "CPU" or importlib.util.find_spec("openvino") is None:
         return model
@@ -63,7 +66,7 @@ def _faster(model: onnx.OnnxModel, blob: bytes, threads: int) -> LoadedModel:
         expected, first = _timed(model, zeros)
         if first > LONGEST_TRIAL:
             return model
-        rival = _openvino(blob, "CPU", threads)
+        rival = _openvino(blob, "CPU", threads, PRECISIONS["openvino"])
         found, _ = _timed(rival, zeros)
     except CommandError as error:
         logger.info("a model stays with ONNX Runtime: %s", error)
@@ -77,7 +80,7 @@ def _faster(model: onnx.OnnxModel, blob: bytes, threads: int) -> LoadedModel:
     return rival if theirs < ours else model
 
 
-def _openvino(blob: bytes, device: str, threads: int) -> LoadedModel:
+def _openvino(blob: bytes, device: str, threads: int, precision: str) -> LoadedModel:
     try:
         from rededge_nb.edge.ai.backends import onnx_openvino
     except ImportError as error:
@@ -85,7 +88,7 @@ def _openvino(blob: bytes, device: str, threads: int) -> LoadedModel:
             f"ERR Could not load backend: {settings.ONNX_BACKEND} asks for OpenVINO, which is not installed beside "
             "the worker; pip install 'rededge_nb[openvino]', and store again"
         ) from error
-    return onnx_openvino.load(blob, device=device, threads=threads)
+    return onnx_openvino.load(blob, device=device, threads=threads, precision=precision)
 
 
 def _timed(model: LoadedModel, inputs: Sequence[Array]) -> tuple[list[Array | None], float]:

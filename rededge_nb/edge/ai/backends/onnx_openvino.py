@@ -48,8 +48,14 @@ class OpenVinoModel:
             raise CommandError(str(error) or type(error).__name__) from error
 
 
-def load(blob: bytes, *, device: str, threads: int) -> OpenVinoModel:
-    """Make an ONNX model ready, with `threads` for each run, in the precision that it has.
+def load(blob: bytes, *, device: str, threads: int, precision: str = "f32") -> OpenVinoModel:
+    """Make an ONNX model ready, with `threads` for each run.
+
+    Args:
+        blob: The model.
+        device: `CPU`; others are refused.
+        threads: For each run.
+        precision: What it computes in, `f32` or `bf16`; where the processor has no bf16 that is f32, too.
 
     Raises:
         CommandError: with OpenVINO's message, or because the model refers to other files, or the device is no CPU.
@@ -60,7 +66,7 @@ def load(blob: bytes, *, device: str, threads: int) -> OpenVinoModel:
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # its own choice would be bf16 where the processor has it
+        "INFERENCE_PRECISION_HINT": precision,  # its own choice would be bf16 where the processor has it
     }
     try:
         core = openvino.Core()
