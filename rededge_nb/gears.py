@@ -53,11 +53,19 @@ def register_gear_file(client: redis.Redis, path: Path, *, session: str, descrip
     Raises:
         GearError: the file cannot be read, or as register_gear.
     """
+    register_gear(client, read_script(path), session=session, description=description)
+
+
+def read_script(path: Path) -> str:
+    """The text of a gear script.
+
+    Raises:
+        GearError: the file cannot be read.
+    """
     try:
-        script = path.read_text()
+        return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise GearError(f"the gear script {path} cannot be read: {error}") from error
-    register_gear(client, script, session=session, description=description)
 
 
 def list_registrations(client: redis.Redis) -> list[Registration]:

@@ -18,6 +18,9 @@ CAMERAS_KEY = "cameras"
 GEAR_SETTINGS_KEY = "people_counter:settings"
 """Hash with what the running gear needs to know: model key, input size, thresholds."""
 
+OWN_GEAR_KEY = "gear:people_counter"
+"""Text of the script that a user gave in place of the bundled people counter; not for the user `viewer` to read."""
+
 # Fields of a frame entry (`camera:<id>`).
 COUNT = "count"
 """Number of the frame, from 1, as decimal text."""

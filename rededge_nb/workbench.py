@@ -88,9 +88,9 @@ class Workbench:
             self._captures.pop().close()
         self._resources.close()
 
-    def provision(self, *cameras: object, model: str = assets.DEFAULT_MODEL) -> list[str]:
-        """Load model, series, rules and gear for the cameras; returns what that changed. See `rededge init`."""
-        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model)
+    def provision(self, *cameras: object, model: str | None = None, gear: str | None = None) -> list[str]:
+        """Load model, series, rules and gear for the cameras; returns what that changed. See `provision.provision`."""
+        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model, gear=gear)
 
     def cameras(self) -> list[str]:
         """Ids of the cameras that the people counter is registered for."""
