@@ -128,6 +128,9 @@ def test_a_command_for_redis(edge: Instance, client: redis.Redis) -> None:
     assert (done.returncode, done.stdout) == (0, "OK\n")
     assert rededge("redis", "GET", "greeting").stdout == '"two words"\n'
     assert rededge("redis", "TS.ADD", "series", "1", "-5").stdout == "(integer) 1\n"
+    # how Python has bytes of a command line that are not UTF-8
+    assert rededge("redis", "SET", "odd", "\udcff\udcd8 é").stdout == "OK\n"
+    assert rededge("redis", "GET", "odd").stdout == '"\\xff\\xd8 \\xc3\\xa9"\n'
     refused = rededge("redis", "LPUSH", "greeting", "x")
     assert (refused.returncode, refused.stdout) == (
         1,
