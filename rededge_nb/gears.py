@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,12 @@ def find_registrations(client: redis.Redis, name: str) -> list[Registration]:
     return found
 
 
+def on_one_stream(registrations: Iterable[Registration]) -> list[tuple[Registration, Registration]]:
+    """Pairs of stream gears with a stream in common. As in RedisGears, only one of two gets its entries."""
+    readers = [each for each in registrations if each.reader == "StreamReader"]
+    return [pair for pair in combinations(readers, 2) if _overlap(pair[0].stream, pair[1].stream)]
+
+
 def unregister_gear(client: redis.Redis, registration_id: str) -> None:
     """Forget a registration; the batch in hand is finished.
 
@@ -113,6 +121,13 @@ def unpause_gear(client: redis.Redis, registration_id: str) -> None:
         GearError: there is none of that id.
     """
     _on_registration(client, "RG.UNPAUSEREGISTRATIONS", registration_id)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two registrations can name one stream: each is a key, or a prefix and a `*`."""
+    if one.endswith("*"):
+        return other.startswith(one[:-1]) or (other.endswith("*") and one.startswith(other[:-1]))
+    return one == other or (other.endswith("*") and one.startswith(other[:-1]))
 
 
 def _on_registration(client: redis.Redis, command: str, registration_id: str) -> None:
