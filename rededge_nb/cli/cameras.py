@@ -160,7 +160,8 @@ def _only_seconds_given(context: click.Context) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in ("source", "directory", "seconds", "as_json"):
+        # --wait: the cameras of a file always do
+        if given and name not in ("source", "directory", "seconds", "wait", "as_json"):
             raise click.UsageError(f"{parameter.opts[0]} is each camera's own: write it into the file, as `{name}:`")
 
 

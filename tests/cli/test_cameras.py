@@ -71,10 +71,10 @@ def test_several_cameras_of_a_file(edge: Instance, client: redis.Redis, tmp_path
     file = tmp_path / "cameras.yaml"
     file.write_text(
         "cameras:\n"
-        "  - {id: door, source: 'synthetic:size=320x240,fps=25', frames: 5, pace: asap}\n"
+        "  - {id: door, source: 'synthetic:size=320x240,fps=25', frames: 5, pace: asap, away_timeout: 20}\n"
         "  - {id: yard, source: 'synthetic:people=2,size=160x120,fps=25', frames: 3, pace: asap}\n"
     )
-    done = rededge("capture", file, "--json")
+    done = rededge("capture", file, "--json", "--wait")
     assert done.returncode == 0, done.stderr
     assert [(report["camera"], report["frames"]) for report in json.loads(done.stdout)] == [("door", 5), ("yard", 3)]
     assert "camera door: ended\n" in done.stderr
