@@ -258,6 +258,14 @@ class Camera:
         later = found.read_detections(self._client, self.id, start=first)
         return [each for each in later if streams.id_order(each.ref) >= streams.id_order(first)]
 
+    def recent_frames(self, count: int = 100) -> list[tuple[frames.Frame, found.Detections]]:
+        """The newest frames that have detections, with these, oldest first: to keep, as frames leave their stream."""
+        pairs = []
+        for each in self.recent()[-count:]:
+            with contextlib.suppress(NoDataError):  # it has left meanwhile
+                pairs.append((self.frame(each.ref), each))
+        return pairs
+
     def marker(self) -> summaries.Marker:
         """Now, to give to `summary` later."""
         return summaries.start_marker(self._client, self.id)
