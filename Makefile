@@ -74,7 +74,7 @@ asan: install  ## the switchboard's tests against a build with the address and u
 	  $(BIN)/python -m pytest tests/edge/test_switchboard.py tests/faults/test_fuzz_switchboard.py
 
 INPUTS ?= 100000
-fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes five minutes or more, and prints what was refused
+fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes some minutes, and prints what was refused
 	$(BIN)/python -m tests.faults.fuzz --inputs $(INPUTS)
 
 KILLS ?= 200

@@ -42,6 +42,11 @@ def gear_file(name: str = PEOPLE_COUNTER) -> Path:
     return path if path.suffix == ".py" else folder("gears") / f"{name}.py"
 
 
+def is_bundled(path: Path) -> bool:
+    """Whether a card or a script is one that comes with the package."""
+    return path.resolve().parent in (folder("models").resolve(), folder("gears").resolve())
+
+
 def sample_video() -> Path:
     """The bundled video: 795 frames of people crossing a road."""
     return folder("notebooks") / SAMPLE_VIDEO

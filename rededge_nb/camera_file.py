@@ -187,4 +187,5 @@ _OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
     "max_bytes": _WHOLE,
     "window": _WHOLE,
     "stall_timeout": _NUMBER,
+    "away_timeout": _NUMBER,
 }

@@ -9,8 +9,9 @@
         source: 0
         flip: true
 
-`id` and `source` are required; all else is an option of `rededge_nb.capture.capture`. Paths are seen from the file's
-folder. `${NAME}` in a source stands for a variable of the environment, so that the file need not hold a password.
+`id` and `source` are required; all else are options of `rededge_nb.capture.capture`, but for `wait`, which cameras of
+a file always do. Paths are seen from the file's folder. `${NAME}` in a source stands for a variable of the environment,
+so that the file need not hold a password.
 """
 
 from __future__ import annotations

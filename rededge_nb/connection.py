@@ -23,8 +23,8 @@ NEEDED = {
 """A command of each module, and what its absence means."""
 
 ADD_EDGE_MODULE = (
-    "to add the edge module to your own server, load _switchboard.so of this package with the arguments that "
-    "`rededge module` prints, and run `REDIS_URL=… python -m rededge_nb.edge.worker` beside it; "
+    "to add the edge module to your own server, put the line that `rededge module` prints into its redis.conf, and run "
+    "`REDIS_URL=… rededge worker` beside it; "
     "or unset REDIS_URL and let `rededge up` start a server that has everything"
 )
 

@@ -20,7 +20,6 @@ from rededge_nb.streams import Entry
 _END_OF_TRACKS = 2**62
 """Track ids are below this; what is not, NaN included, is 0."""
 
-_PAGE = 256
 _PAIR_CANDIDATES = 64
 
 
@@ -82,40 +81,6 @@ def read_detections(
     return [parse_detections(schema.camera_id(camera), entry) for entry in found]
 
 
-def latest_detections(client: redis.Redis, camera: object) -> Detections:
-    """The newest detections.
-
-    Raises:
-        NoDataError: there are none.
-        GearError: the entry is malformed.
-    """
-    found = streams.entries(client, schema.detections_key(camera), count=1, newest_first=True)
-    if not found:
-        raise _nothing_detected(camera)
-    return parse_detections(schema.camera_id(camera), found[0])
-
-
-def detections_for(client: redis.Redis, camera: object, ref: str) -> Detections:
-    """What was found in the frame with entry id `ref`.
-
-    Raises:
-        NoDataError: the frame has no detections: not yet, not any more, or it was dropped or failed.
-        GearError: the entry is malformed.
-    """
-    key = schema.detections_key(camera)
-    # Detections are younger than their frame, so that the search begins where the frame was added.
-    start = ref
-    while found := streams.entries(client, key, start=start, count=_PAGE):
-        for entry in found:
-            if entry[1].get(schema.REF.encode()) == ref.encode():
-                return parse_detections(schema.camera_id(camera), entry)
-        start = f"({found[-1][0]}"
-    raise NoDataError(
-        f"{key} has nothing about frame {ref}: it waits to be processed, was dropped because newer ones had come, "
-        f"or failed (read_errors tells the reason)"
-    )
-
-
 def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, Detections]:
     """The newest frame that was processed and is still in its stream, with what was found in it.
 
@@ -151,7 +116,7 @@ def follow_detections(
         ServerUnavailableError: the server went away.
     """
     if seconds is None and frames is None:
-        raise ConfigurationError("follow_detections() would never end: give it seconds or frames")
+        raise ConfigurationError("following detections would never end: give it seconds or frames")
     key = schema.detections_key(camera)
     return _follow(client, schema.camera_id(camera), {key: streams.last_id(client, key)}, seconds, frames)
 

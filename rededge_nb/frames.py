@@ -92,7 +92,7 @@ def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
     if not found:
         raise NoDataError(
             f"{key} has no frame {entry_id[:60]}: frames leave the stream after a while, "
-            "take a newer one (latest_frame)"
+            f"take a newer one (`wb.camera({schema.camera_id(camera)!r}).latest()`)"
         )
     return parse_frame(schema.camera_id(camera), found[0])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,19 @@ def register_gear_file(client: redis.Redis, path: Path, *, session: str, descrip
     Raises:
         GearError: the file cannot be read, or as register_gear.
     """
+    register_gear(client, read_script(path), session=session, description=description)
+
+
+def read_script(path: Path) -> str:
+    """The text of a gear script.
+
+    Raises:
+        GearError: the file cannot be read.
+    """
     try:
-        script = path.read_text()
+        return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise GearError(f"the gear script {path} cannot be read: {error}") from error
-    register_gear(client, script, session=session, description=description)
 
 
 def list_registrations(client: redis.Redis) -> list[Registration]:
@@ -78,6 +88,12 @@ def find_registrations(client: redis.Redis, name: str) -> list[Registration]:
         known = ", ".join(sorted({each.session or each.id for each in registrations})) or "none"
         raise GearError(f"no gear {name!r} is registered, neither as id nor as session; there are: {known}")
     return found
+
+
+def on_one_stream(registrations: Iterable[Registration]) -> list[tuple[Registration, Registration]]:
+    """Pairs of stream gears with a stream in common. As in RedisGears, only one of two gets its entries."""
+    readers = [each for each in registrations if each.reader == "StreamReader"]
+    return [pair for pair in combinations(readers, 2) if _overlap(pair[0].stream, pair[1].stream)]
 
 
 def unregister_gear(client: redis.Redis, registration_id: str) -> None:
@@ -105,6 +121,13 @@ def unpause_gear(client: redis.Redis, registration_id: str) -> None:
         GearError: there is none of that id.
     """
     _on_registration(client, "RG.UNPAUSEREGISTRATIONS", registration_id)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two registrations can name one stream: each is a key, or a prefix and a `*`."""
+    if one.endswith("*"):
+        return other.startswith(one[:-1]) or (other.endswith("*") and one.startswith(other[:-1]))
+    return one == other or (other.endswith("*") and one.startswith(other[:-1]))
 
 
 def _on_registration(client: redis.Redis, command: str, registration_id: str) -> None:

@@ -65,4 +65,4 @@ def page_environment(token: str) -> dict[str, str]:
 
 
 def _before(variable: str) -> str:
-    return os.pathsep.join(filter(None, (str(_PAGE), os.environ.get(variable))))
+    return os.pathsep.join(filter(None, (str(_PAGE), settings.environment_value(variable))))

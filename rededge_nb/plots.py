@@ -138,7 +138,8 @@ def plot_steps(
     Raises:
         NoDataError: none of them has samples.
     """
-    chosen = {step: steps[f"prf_{step}"] for step in schema.STEPS if f"prf_{step}" in steps}
+    names = {step: schema.step_series(step) for step in schema.STEPS}
+    chosen = {step: steps[name] for step, name in names.items() if name in steps}
     measured = [series.timestamps_ms for series in chosen.values() if len(series)]
     if not measured:
         raise NoDataError(f"no samples of steps ({', '.join(steps) or 'no series given'}): start a capture first")

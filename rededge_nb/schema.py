@@ -18,6 +18,9 @@ CAMERAS_KEY = "cameras"
 GEAR_SETTINGS_KEY = "people_counter:settings"
 """Hash with what the running gear needs to know: model key, input size, thresholds."""
 
+OWN_GEAR_KEY = "gear:people_counter"
+"""Text of the script that a user gave in place of the bundled people counter; not for the user `viewer` to read."""
+
 # Fields of a frame entry (`camera:<id>`).
 COUNT = "count"
 """Number of the frame, from 1, as decimal text."""
@@ -47,8 +50,16 @@ MS = "ms"
 # Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
 REASON = "reason"
 
+IN_FPS, OUT_FPS = "in_fps", "out_fps"
+"""Series of the frames that came, and were processed, in each second."""
+LATENCY = "latency"
+"""Series of the milliseconds from capture to result."""
+GEAR_GROUP = "__gears_consumer_group__"
+"""Consumer group through which a gear reads a stream; RedisGears' own name for it."""
+
 STEPS = ("read", "resize", "model", "script", "boxes", "store")
 """The gear's steps in pipeline order; each has a series `prf_<step>`, and all together `prf_total`."""
+TOTAL = "prf_total"
 
 MINUTE_MS = 60_000
 COMPACTION_MINUTES = (1, 5, 15)
@@ -123,6 +134,16 @@ def series_key(camera: object, name: str) -> str:
     return f"{frames_key(camera)}:{name}"
 
 
+def step_series(step: str) -> str:
+    """Name of the series of a step's milliseconds."""
+    return f"prf_{step}"
+
+
+def compaction_name(aggregation: str, minutes: int) -> str:
+    """Name of the compaction of `people`, such as `people_avg_1m`."""
+    return f"{PEOPLE}_{aggregation}_{minutes}m"
+
+
 def compaction_key(camera: object, aggregation: str, minutes: int) -> str:
     """Key of the compaction of `people`, such as `camera:0:people:avg:1m`."""
     return f"{series_key(camera, PEOPLE)}:{aggregation}:{minutes}m"
@@ -135,7 +156,7 @@ def labels(camera: object, name: str) -> dict[str, str]:
 
 def raw_series_names() -> tuple[str, ...]:
     """Names of the series that the gear writes for every camera."""
-    return (PEOPLE, "in_fps", "out_fps", *(f"prf_{step}" for step in STEPS), "prf_total", "latency")
+    return (PEOPLE, IN_FPS, OUT_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
 
 
 def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
@@ -143,7 +164,7 @@ def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
     rules = tuple(
         CompactionRule(
             key=compaction_key(camera, aggregation, minutes),
-            name=f"{PEOPLE}_{aggregation}_{minutes}m",
+            name=compaction_name(aggregation, minutes),
             aggregation=aggregation,
             bucket_ms=minutes * MINUTE_MS,
             retention_ms=COMPACTION_RETENTION_MS,

@@ -160,5 +160,5 @@ def silence_ffmpeg() -> None:
 
 
 def environment_value(name: str) -> str | None:
-    """A variable that a file of the user's refers to."""
+    """A variable that a file of the user's refers to, or that is somebody else's and is added to."""
     return os.environ.get(name)

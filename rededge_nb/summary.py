@@ -13,11 +13,6 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.series import Series, read_many
 
-GEAR_GROUP = "__gears_consumer_group__"
-"""Consumer group through which a gear reads a stream."""
-
-LATENCY = "latency"
-
 
 @dataclass(frozen=True)
 class Marker:
@@ -125,10 +120,11 @@ def summarize(client: redis.Redis, camera: object, marker: Marker) -> Summary:
     frames_in = _added(client, schema.frames_key(camera)) - marker.frames_added
     pending = _pending(client, schema.frames_key(camera))
     failed = _added(client, schema.errors_key(camera)) - marker.errors_added
-    steps = {step: f"prf_{step}" for step in (*schema.STEPS, "total")}
-    series = read_many(client, camera, [schema.PEOPLE, LATENCY, *steps.values()], start_ms=marker.time_ms)
+    steps = {step: schema.step_series(step) for step in (*schema.STEPS, "total")}
+    names = [schema.PEOPLE, schema.LATENCY, *steps.values()]
+    series = read_many(client, camera, names, start_ms=marker.time_ms)
     people = series[schema.PEOPLE]
-    seconds = _seconds(people, series[LATENCY])
+    seconds = _seconds(people, series[schema.LATENCY])
     return Summary(
         camera=schema.camera_id(camera),
         frames_in=frames_in,
@@ -140,7 +136,7 @@ def summarize(client: redis.Redis, camera: object, marker: Marker) -> Summary:
         people_min=float(people.values.min()) if len(people) else math.nan,
         people_max=float(people.values.max()) if len(people) else math.nan,
         steps_ms={step: _statistics(series[name]) for step, name in steps.items()},
-        latency_ms=_statistics(series[LATENCY]),
+        latency_ms=_statistics(series[schema.LATENCY]),
         seconds=seconds,
         fps=len(people) / seconds if seconds else 0.0,
     )
@@ -159,7 +155,7 @@ def _pending(client: redis.Redis, key: str) -> int:
         if not client.exists(key):
             return 0
         groups = cast(Iterable[dict[str, Any]], client.xinfo_groups(key))
-        group = next((each for each in groups if each["name"] in (GEAR_GROUP, GEAR_GROUP.encode())), None)
+        group = next((each for each in groups if each["name"] in (schema.GEAR_GROUP, schema.GEAR_GROUP.encode())), None)
         if group is None:
             return 0
         # Not the group's own lag: that counts, for ever, frames that were trimmed before anyone read them.

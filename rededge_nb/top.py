@@ -19,7 +19,6 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.provision import known_cameras
 from rededge_nb.series import camera_ids
-from rededge_nb.summary import GEAR_GROUP, LATENCY
 
 STEPS = (*schema.STEPS, "total")
 LATE_MS = 2_000
@@ -162,7 +161,7 @@ def _figures(
     now_ms: int,
 ) -> CameraFigures:
     values = {name: [value for _, value in points] for name, points in samples.items()}
-    frames_in, frames_out = sum(values.get("in_fps", ())), sum(values.get("out_fps", ()))
+    frames_in, frames_out = sum(values.get(schema.IN_FPS, ())), sum(values.get(schema.OUT_FPS, ()))
     failed = _failed(client, camera, start_ms, start_ms + window * 1000)
     newest_ms, given_ms = _progress(client, schema.frames_key(camera))
     return CameraFigures(
@@ -172,8 +171,8 @@ def _figures(
         dropped_fps=max(0, frames_in - frames_out - failed) / window,
         failed_fps=failed / window,
         people=values[schema.PEOPLE][-1] if values.get(schema.PEOPLE) else None,
-        ms={step: _mean(values.get(f"prf_{step}")) for step in STEPS},
-        latency_ms=_mean(values.get(LATENCY)),
+        ms={step: _mean(values.get(schema.step_series(step))) for step in STEPS},
+        latency_ms=_mean(values.get(schema.LATENCY)),
         behind_ms=None if given_ms is None or newest_ms is None else max(0, newest_ms - given_ms),
         idle_ms=None if newest_ms is None else max(0, now_ms - newest_ms),
     )
@@ -192,7 +191,7 @@ def _progress(client: redis.Redis, key: str) -> tuple[int | None, int | None]:
         return None, None
     newest = streams.time_ms(client.xinfo_stream(key)["last-generated-id"].decode())
     for group in cast(Iterable[dict[str, Any]], client.xinfo_groups(key)):
-        if group["name"].decode() == GEAR_GROUP:
+        if group["name"].decode() == schema.GEAR_GROUP:
             return newest, streams.time_ms(group["last-delivered-id"].decode())
     return newest, None
 

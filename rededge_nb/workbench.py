@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
@@ -88,9 +88,9 @@ class Workbench:
             self._captures.pop().close()
         self._resources.close()
 
-    def provision(self, *cameras: object, model: str = assets.DEFAULT_MODEL) -> list[str]:
-        """Load model, series, rules and gear for the cameras; returns what that changed. See `rededge init`."""
-        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model)
+    def provision(self, *cameras: object, model: str | None = None, gear: str | None = None) -> list[str]:
+        """Load model, series, rules and gear for the cameras; returns what that changed. See `provision.provision`."""
+        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model, gear=gear)
 
     def cameras(self) -> list[str]:
         """Ids of the cameras that the people counter is registered for."""
@@ -229,7 +229,7 @@ class Camera:
         return [capture for capture in list(self._running) if capture.report.camera == self.id]
 
     def ensure_detections(self, source: Any, *, seconds: float) -> str:
-        """Capture some of a source if nothing was detected here yet, so that there is something to look at.
+        """Capture some of a source unless a frame with detections is in the stream, so that there is something to see.
 
         Returns:
             A sentence that says which was the case.
@@ -258,6 +258,14 @@ class Camera:
         later = found.read_detections(self._client, self.id, start=first)
         return [each for each in later if streams.id_order(each.ref) >= streams.id_order(first)]
 
+    def recent_frames(self, count: int = 100) -> list[tuple[frames.Frame, found.Detections]]:
+        """The newest frames that have detections, with these, oldest first: to keep, as frames leave their stream."""
+        pairs = []
+        for each in self.recent()[-count:]:
+            with contextlib.suppress(NoDataError):  # it has left meanwhile
+                pairs.append((self.frame(each.ref), each))
+        return pairs
+
     def marker(self) -> summaries.Marker:
         """Now, to give to `summary` later."""
         return summaries.start_marker(self._client, self.id)
@@ -267,8 +275,12 @@ class Camera:
         return summaries.summarize(self._client, self.id, since)
 
     def detections(self, *, start: str = "-", end: str = "+", count: int | None = None) -> list[found.Detections]:
-        """Detections of the frames whose entry ids are in a range, oldest first."""
+        """Detections whose own entry ids (not those of their frames) are in a range, oldest first."""
         return found.read_detections(self._client, self.id, start=start, end=end, count=count)
+
+    def follow(self, *, seconds: float | None = None, frames: int | None = None) -> Iterator[found.Detections]:
+        """Detections as they come, from this call on, for so many seconds or frames, whichever ends first."""
+        return found.follow_detections(self._client, self.id, seconds=seconds, frames=frames)
 
     def errors(self) -> list[frames.FailedFrame]:
         """The frames that could not be processed, with the reasons."""

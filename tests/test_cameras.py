@@ -108,7 +108,7 @@ CAMERA = "- id: a\n  source: 0\n"
         ("- 5\n", "line 1: a camera is written as"),
         ("- source: 0\n", "line 1: the camera has no `id`"),
         (CAMERA + "- id: b\n", "line 3: the camera has no `source`"),
-        (CAMERA + "  qualty: 5\n", r"line 3: a camera has no field `qualty`: take flip, fps, frames, id, "),
+        (CAMERA + "  qualty: 5\n", r"line 3: a camera has no field `qualty`: take away_timeout, flip, fps, "),
         (CAMERA + "  fps: 5\n  fps: 6\n", "line 4: `fps` is there twice"),
         (CAMERA + CAMERA, "line 3: camera 'a' is in line 1 already"),
         ("- id: a:b\n  source: 0\n", "line 1: camera id 'a:b' is not usable"),

@@ -9,10 +9,8 @@ import redis
 
 from rededge_nb.detections import (
     Detections,
-    detections_for,
     follow_detections,
     latest_detected_frame,
-    latest_detections,
     read_detections,
 )
 from rededge_nb.errors import ConfigurationError, GearError, NoDataError, SourceError
@@ -52,7 +50,7 @@ def test_typed_detections(bare_client: redis.Redis) -> None:
 
 def test_foreign_producer_without_our_fields(bare_client: redis.Redis) -> None:
     bare_client.xadd(FOUND, {"ref": "100-0", "boxes": "[1, 2, 3, 4]"}, id="150-0")
-    found = latest_detections(bare_client, "0")
+    (found,) = read_detections(bare_client, "0")
     assert (found.ts_ms, found.people, found.model, found.latency_ms) == (100, 1, "", 50)
     assert np.isnan(found.confidence).all()
     assert found.confidence.shape == (1,)
@@ -61,7 +59,7 @@ def test_foreign_producer_without_our_fields(bare_client: redis.Redis) -> None:
 
 def test_no_boxes_is_an_empty_array(bare_client: redis.Redis) -> None:
     add_found(bare_client, "1-0", boxes="[]", people=0, confidence="[]")
-    found = latest_detections(bare_client, "0")
+    (found,) = read_detections(bare_client, "0")
     assert found.xyxy.shape == (0, 4)
     assert found.confidence.shape == (0,)
     assert found.people == 0
@@ -94,17 +92,6 @@ def test_range_and_count(bare_client: redis.Redis) -> None:
     assert read_detections(bare_client, "nobody") == []
 
 
-def test_detections_of_a_frame_are_found_among_many(bare_client: redis.Redis) -> None:
-    for number in range(1, 601):
-        add_found(bare_client, f"{number}-0", f"{number + 5}-0", people=number)
-    assert detections_for(bare_client, "0", "7-0").people == 7
-    # A frame that a second worker took up again is answered long after its neighbours.
-    add_found(bare_client, "8-1", "900-0", people=8)
-    assert detections_for(bare_client, "0", "8-1").people == 8
-    with pytest.raises(NoDataError, match="nothing about frame 9-9: it waits"):
-        detections_for(bare_client, "0", "9-9")
-
-
 def test_frames_are_read_and_decoded(bare_client: redis.Redis) -> None:
     add_frame(bare_client, 1, "10-0")
     add_frame(bare_client, 2, "20-0")
@@ -117,7 +104,7 @@ def test_frames_are_read_and_decoded(bare_client: redis.Redis) -> None:
 
 
 def test_frames_that_are_not_there_or_broken(bare_client: redis.Redis) -> None:
-    with pytest.raises(NoDataError, match=r"camera:0 has no frame 1-1"):
+    with pytest.raises(NoDataError, match=r"camera:0 has no frame 1-1: .*`wb\.camera\('0'\)\.latest\(\)`"):
         read_frame(bare_client, "0", "1-1")
     with pytest.raises(NoDataError, match="rededge capture"):
         latest_frame(bare_client, "0")
@@ -135,8 +122,6 @@ def test_frames_that_are_not_there_or_broken(bare_client: redis.Redis) -> None:
 def test_pair_is_the_newest_frame_that_is_still_there(bare_client: redis.Redis) -> None:
     with pytest.raises(NoDataError, match="camera:0:yolo is empty"):
         latest_detected_frame(bare_client, "0")
-    with pytest.raises(NoDataError, match="camera:0:yolo is empty"):
-        latest_detections(bare_client, "0")
     add_found(bare_client, "1-0", "2-0")
     with pytest.raises(NoDataError, match="none of the newest 1 frames"):
         latest_detected_frame(bare_client, "0")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
 import redis
 
-from rededge_nb import schema, settings
+from rededge_nb import schema, settings, web
 from rededge_nb.camera_file import read_cameras
 from rededge_nb.cli import main
 from rededge_nb.edge.ai import commands as ai
 from rededge_nb.edge.gears import commands as gears
 from rededge_nb.edge.state import Instance
+from rededge_nb.web import metrics, pages
+from rededge_nb.web.handlers import Services
+from rededge_nb.web.server import routes
 from tests.waiting import wait_for
 
 TOP = Path(__file__).parent.parent
@@ -71,6 +75,17 @@ def test_every_setting_is_listed() -> None:
 def test_every_answered_command_is_listed() -> None:
     text = (REFERENCE / "commands.md").read_text()
     assert [each.name for each in (*ai.COMMANDS, *gears.COMMANDS) if f"`{each.name}`" not in text] == []
+
+
+def test_every_route_and_metric_of_the_web_server_is_listed() -> None:
+    text = (REFERENCE / "web.md").read_text()
+    listed = re.findall(r"^\| `(/[a-z./]*)` \|", text, re.MULTILINE)
+    served = {f"/{path}" for path in routes(cast(Services, None))} - {f"/{path}" for path in pages.files()}
+    assert sorted(listed) == sorted(served)
+    assert [path for path in served if path not in str(web.__doc__)] == []
+    own = re.findall(r'"(rededge_\w+)"', Path(metrics.__file__).read_text())
+    assert len(own) == 4
+    assert [name for name in own if f"`{name}" not in text] == []
 
 
 def test_every_kind_of_key_is_listed() -> None:

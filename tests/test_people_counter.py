@@ -16,7 +16,7 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.capture import capture, start_capture
-from rededge_nb.detections import latest_detections, read_detections
+from rededge_nb.detections import read_detections
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.frames import read_errors
@@ -105,7 +105,7 @@ def test_bad_frames_go_to_the_errors_stream_and_the_gear_goes_on(counting: redis
     assert "truncated" in reasons[0]
     assert "no field 'image'" in reasons[1]
     assert all("not a picture" in reason for reason in reasons[2:])
-    assert latest_detections(counting, "0").ref == good.decode()
+    assert read_detections(counting, "0")[-1].ref == good.decode()
     (registration,) = list_registrations(counting)
     assert (registration.status, registration.failed) == ("OK", 0)
 
@@ -141,10 +141,10 @@ def test_frames_of_another_producer_need_no_preparation(client: redis.Redis, vid
 
 def test_settings_reach_the_running_gear(counting: redis.Redis, video: Path) -> None:
     capture(counting, video, pace="asap", frames=1)
-    assert latest_detections(counting, "0").people > 0
+    assert read_detections(counting, "0")[-1].people > 0
     counting.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.99")
     wait_for(
-        lambda: capture(counting, video, pace="asap", frames=1) and latest_detections(counting, "0").people == 0,
+        lambda: capture(counting, video, pace="asap", frames=1) and read_detections(counting, "0")[-1].people == 0,
         what="a threshold that nothing reaches",
         timeout=30,
     )

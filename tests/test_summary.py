@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.edge.gears.stream_runner import GROUP
 from rededge_nb.errors import NoDataError
 from rededge_nb.series import create_series
-from rededge_nb.summary import GEAR_GROUP, Marker, start_marker, summarize
+from rededge_nb.summary import Marker, start_marker, summarize
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -26,7 +27,7 @@ def process(client: redis.Redis, ts_ms: int, people: int, model_ms: float) -> No
 
 
 def take(client: redis.Redis, count: int) -> list[bytes]:
-    ((_, entries),) = client.xreadgroup(GEAR_GROUP, "worker", {"camera:0": ">"}, count=count)
+    ((_, entries),) = client.xreadgroup(schema.GEAR_GROUP, "worker", {"camera:0": ">"}, count=count)
     return [entry_id for entry_id, _ in entries]
 
 
@@ -50,7 +51,7 @@ def test_every_frame_is_accounted_for(bare_client: redis.Redis) -> None:
     create_series(bare_client, 0)
     add_frames(bare_client, 7)
     bare_client.xadd("camera:0:errors", {"ref": "1-0", "reason": "earlier"})
-    bare_client.xgroup_create("camera:0", GEAR_GROUP, id="$")
+    bare_client.xgroup_create("camera:0", schema.GEAR_GROUP, id="$")
     process(bare_client, 1000, 50, 1000)
     marker = start_marker(bare_client, 0)
     assert (marker.frames_added, marker.errors_added) == (7, 1)
@@ -62,7 +63,7 @@ def test_every_frame_is_accounted_for(bare_client: redis.Redis) -> None:
     # Delivered a second time: still one frame.
     process(bare_client, marker.time_ms, 0, 10)
     bare_client.xadd("camera:0:errors", {"ref": "2-0", "reason": "not a picture"})
-    bare_client.xack("camera:0", GEAR_GROUP, *taken[:13])
+    bare_client.xack("camera:0", schema.GEAR_GROUP, *taken[:13])
 
     summary = summarize(bare_client, 0, marker)
     assert (summary.frames_in, summary.processed, summary.failed) == (20, 10, 1)
@@ -80,7 +81,7 @@ def test_every_frame_is_accounted_for(bare_client: redis.Redis) -> None:
 
 def test_frames_trimmed_before_anyone_read_them_are_dropped(bare_client: redis.Redis) -> None:
     create_series(bare_client, 0)
-    bare_client.xgroup_create("camera:0", GEAR_GROUP, id="0", mkstream=True)
+    bare_client.xgroup_create("camera:0", schema.GEAR_GROUP, id="0", mkstream=True)
     marker = start_marker(bare_client, 0)
     add_frames(bare_client, 30)
     bare_client.xtrim("camera:0", maxlen=4, approximate=False)
@@ -90,7 +91,7 @@ def test_frames_trimmed_before_anyone_read_them_are_dropped(bare_client: redis.R
 
 def test_lag_that_redis_cannot_tell_is_counted(bare_client: redis.Redis) -> None:
     create_series(bare_client, 0)
-    bare_client.xgroup_create("camera:0", GEAR_GROUP, id="0", mkstream=True)
+    bare_client.xgroup_create("camera:0", schema.GEAR_GROUP, id="0", mkstream=True)
     marker = start_marker(bare_client, 0)
     add_frames(bare_client, 10)
     take(bare_client, 3)
@@ -99,3 +100,8 @@ def test_lag_that_redis_cannot_tell_is_counted(bare_client: redis.Redis) -> None
     assert bare_client.xinfo_groups("camera:0")[0]["lag"] is None
     summary = summarize(bare_client, 0, marker)
     assert (summary.frames_in, summary.pending, summary.dropped) == (10, 6 + 3, 1)
+
+
+def test_the_group_is_the_one_that_gears_read_through() -> None:
+    """The worker spells it itself: `rededge_nb.edge` imports nothing of the schema."""
+    assert schema.GEAR_GROUP == GROUP

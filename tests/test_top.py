@@ -11,7 +11,6 @@ import redis
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.series import create_series
-from rededge_nb.summary import GEAR_GROUP
 from rededge_nb.top import as_table, look, watch
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -66,7 +65,7 @@ def test_states(bare_client: redis.Redis) -> None:
     assert state("alone") == "no gear"
     for camera, newest, given in (("fine", now, now), ("slow", now, now - 9000), ("idle", now - 70_000, now - 70_000)):
         bare_client.xadd(f"camera:{camera}", {"image": b"x"}, id=f"{newest}-0")
-        bare_client.xgroup_create(f"camera:{camera}", GEAR_GROUP, id=f"{given}-0")
+        bare_client.xgroup_create(f"camera:{camera}", schema.GEAR_GROUP, id=f"{given}-0")
     assert state("slow") == "gear 9 s behind"
     assert state("idle").startswith("no frames for 7")
     # unless the machine took five seconds for these few lines

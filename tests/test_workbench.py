@@ -31,8 +31,13 @@ def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: P
         frame, detections = camera.latest()
         assert frame.entry_id == detections.ref
         assert len(camera.detections()) == 10
+        following = camera.follow(frames=2)
+        camera.capture(video, frames=2, pace="asap")
+        assert [each.ref for each in following] == [each.ref for each in camera.recent()[10:]]
+        pairs = [(frame.entry_id, each.ref) for frame, each in camera.recent_frames(3)]
+        assert pairs == [(each.ref, each.ref) for each in camera.recent()[9:]]
         assert camera.errors() == []
-        assert len(camera.series("people")) == 10
+        assert len(camera.series("people")) == 12
         assert set(camera.many_series(["people", "prf_model"])) == {"people", "prf_model"}
         assert [model.key for model in wb.models.list()] == ["model:nanodet-g-416"]
         assert wb.models.store(wb.models.card()) is False

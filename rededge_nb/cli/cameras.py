@@ -32,15 +32,20 @@ if TYPE_CHECKING:
     epilog=examples(
         "rededge init",
         "rededge init --camera door --camera yard",
+        "rededge init --gear my/counter.py --model my/model.yaml",
+        f"rededge init --gear {assets.PEOPLE_COUNTER} --model {assets.DEFAULT_MODEL}",
     ),
 )
 @directory_option
 @click.option("--camera", "cameras", multiple=True, default=("0",), show_default=True, help="May be given again.")
-@click.option("--model", default=assets.DEFAULT_MODEL, show_default=True, help="Bundled model, or a card's path.")
-@click.option("--gear", default=assets.PEOPLE_COUNTER, show_default=True, help="Bundled gear, or a script's path.")
+@click.option("--model", help=f"Bundled model, or a card's path; default: your own, or {assets.DEFAULT_MODEL}.")
+@click.option("--gear", help=f"Bundled gear, or a script's path; default: your own, or {assets.PEOPLE_COUNTER}.")
 @json_option
-def init(directory: Path | None, cameras: tuple[str, ...], model: str, gear: str, as_json: bool) -> None:
-    """Load model, series, compaction rules and gear. Again: changes nothing, or upgrades what was edited."""
+def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, gear: str | None, as_json: bool) -> None:
+    """Load model, series, compaction rules and gear. Again: changes nothing, or upgrades what was edited.
+
+    A model or gear that you gave stays, for cameras that come later too, until another is given.
+    """
     from rededge_nb.provision import provision
 
     with connected(directory) as client:
@@ -155,7 +160,8 @@ def _only_seconds_given(context: click.Context) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in ("source", "directory", "seconds", "as_json"):
+        # --wait: the cameras of a file always do
+        if given and name not in ("source", "directory", "seconds", "wait", "as_json"):
             raise click.UsageError(f"{parameter.opts[0]} is each camera's own: write it into the file, as `{name}:`")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from rededge_nb.cli.base import connected, directory_option, echo_json, examples
 
 if TYPE_CHECKING:
     import redis
+
+    from rededge_nb.gears import Registration
 
 NAME_HELP = "NAME is a registration's id, or a session's name, which stands for all its registrations."
 
@@ -34,11 +36,12 @@ def gears() -> None:
 @json_option
 def list_(directory: Path | None, as_json: bool) -> None:
     """List the registrations, with what they did so far."""
-    from rededge_nb.gears import list_registrations
+    from rededge_nb.gears import list_registrations, on_one_stream
     from rededge_nb.tables import Table
 
     with connected(directory) as client:
         found = list_registrations(client)
+    _warn(on_one_stream(found))
     if as_json:
         echo_json([asdict(each) for each in found])
     elif found:
@@ -64,7 +67,7 @@ def list_(directory: Path | None, as_json: bool) -> None:
 @gears.command(
     epilog=examples(
         "rededge gears register door_alarm.py",
-        "rededge gears register people_counter --id counter",
+        "rededge gears register door_alarm.py --id alarm",
     ),
 )
 @click.argument("script")
@@ -76,13 +79,15 @@ def register(script: str, directory: Path | None, session: str | None, descripti
 
     SCRIPT is a file that ends in .py, or the name of a bundled gear.
     """
-    from rededge_nb.gears import list_registrations, register_gear_file
+    from rededge_nb.gears import list_registrations, on_one_stream, register_gear_file
 
     path = assets.gear_file(script)
     name = session or path.stem
     with connected(directory) as client:
         register_gear_file(client, path, session=name, description=description)
-        registered = [each for each in list_registrations(client) if each.session == name]
+        found = list_registrations(client)
+    registered = [each for each in found if each.session == name]
+    _warn(pair for pair in on_one_stream(found) if name in (pair[0].session, pair[1].session))
     for each in registered:
         click.echo(f"registered {name} on {each.stream}: {each.id}")
     if not registered:
@@ -162,6 +167,17 @@ def errors(directory: Path | None, count: int, as_json: bool) -> None:
         click.echo(f"camera {failed.camera}, frame {failed.ref}: {failed.reason}")
     if not broken and not refused:
         click.echo("no errors", err=True)
+
+
+def _warn(pairs: Iterable[tuple[Registration, Registration]]) -> None:
+    """Tell which gears take entries from each other."""
+    for one, other in pairs:
+        first, second = (f"{each.session or each.id} on {each.stream}" for each in (one, other))
+        click.echo(
+            f"{first} and {second}: only one of two gears gets the entries of a stream; put what both do into one, "
+            "or let the second read what the first writes",
+            err=True,
+        )
 
 
 def _on_each(directory: Path | None, name: str, change: Callable[[redis.Redis, str], None], done: str) -> None:

@@ -65,7 +65,10 @@ def list_(directory: Path | None, as_json: bool) -> None:
 @directory_option
 @click.option("--use", is_flag=True, help="Let the people counter use it from now on.")
 def load(card: str, directory: Path | None, use: bool) -> None:
-    """Store a model. CARD is a bundled one's name, or the path of a YAML card with the model file beside it."""
+    """Store a model. CARD is a bundled one's name, or the path of a YAML card with the model file beside it.
+
+    Without `--use` it is only stored, and the people counter runs what it ran before.
+    """
     from rededge_nb.models import key_of, load_card, store_model
     from rededge_nb.provision import use_model
 

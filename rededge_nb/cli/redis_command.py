@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def redis(directory: Path | None, words: tuple[str, ...]) -> None:
     with connected(directory) as client:
         client.response_callbacks.clear()
         try:
-            value = client.execute_command(*words)
+            # bytes that are not UTF-8 are surrogates in a word, which redis-py cannot encode
+            value = client.execute_command(*map(os.fsencode, words))
         except ResponseError as error:
             value = error
     click.echo(repr(Reply(value, words)))

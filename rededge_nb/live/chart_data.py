@@ -30,7 +30,7 @@ _OVERLAP = 1.0
 _SECOND_MS = 1000
 _MINUTE_MS = 60 * _SECOND_MS
 
-FRAME_SERIES = (schema.PEOPLE, *(f"prf_{step}" for step in schema.STEPS), "prf_total")
+FRAME_SERIES = (schema.PEOPLE, *map(schema.step_series, schema.STEPS), schema.TOTAL)
 """What there is for each frame."""
 
 Row = tuple[float | None, ...]
@@ -80,11 +80,11 @@ def tables(window_ms: int, *, gather: bool) -> tuple[Table, ...]:
     second_ms = max(_SECOND_MS, bucket_ms)
     return (
         Table("frames", FRAME_SERIES, bucket_ms, "avg") if gather else Table("frames", FRAME_SERIES),
-        Table("rates", ("in_fps", "out_fps"), second_ms, "sum" if second_ms > _SECOND_MS else None),
+        Table("rates", (schema.IN_FPS, schema.OUT_FPS), second_ms, "sum" if second_ms > _SECOND_MS else None),
         *(
             Table(
                 f"people_{minutes}m",
-                tuple(f"{schema.PEOPLE}_{each}_{minutes}m" for each in schema.COMPACTION_AGGREGATIONS),
+                tuple(schema.compaction_name(each, minutes) for each in schema.COMPACTION_AGGREGATIONS),
                 minutes * _MINUTE_MS,
             )
             for minutes in schema.COMPACTION_MINUTES

@@ -7,6 +7,9 @@ GET /api/cameras        what cameras there are, JSON
 GET /api/detections     what was found lately, JSON; ?camera=0&count=10
 GET /metrics            newest values of the time series, Prometheus text
 GET /healthz            200 if Redis answers and a worker serves it, 503 if not; the only one without a token
+GET /live               the page's WebSocket
+
+docs/reference/web.md has the particulars.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ STALE_MS = 5 * schema.MINUTE_MS
 RATE_WINDOW_MS = 10_000
 """Frames per second are means of so much time: the second that runs is not over, and one alone is uneven."""
 
-_RATES = ("in_fps", "out_fps")
+_RATES = (schema.IN_FPS, schema.OUT_FPS)
 _SECOND_MS = 1000
 
 
@@ -95,7 +95,8 @@ def _escaped(text: str, *, quoted: bool) -> str:
 
 def _texts() -> dict[str, str]:
     """What each series is, by name."""
-    steps = {f"prf_{step}": f"Milliseconds that the newest frame took in the step {step}." for step in schema.STEPS}
+    took = "Milliseconds that the newest frame took in"
+    steps = {schema.step_series(step): f"{took} the step {step}." for step in schema.STEPS}
     compactions = {
         rule.name: f"People, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, the running one included."
         for spec in schema.series_specs("0")
@@ -104,11 +105,11 @@ def _texts() -> dict[str, str]:
     known = {
         schema.PEOPLE: "People in the newest frame that was processed.",
         **compactions,
-        "in_fps": "Frames per second that came, mean of the last 10 s.",
-        "out_fps": "Frames per second that were processed, mean of the last 10 s.",
+        schema.IN_FPS: "Frames per second that came, mean of the last 10 s.",
+        schema.OUT_FPS: "Frames per second that were processed, mean of the last 10 s.",
         **steps,
-        "prf_total": "Milliseconds that the newest frame took in all steps.",
-        "latency": "Milliseconds from the capture of the newest frame to its detections.",
+        schema.TOTAL: f"{took} all steps.",
+        schema.LATENCY: "Milliseconds from the capture of the newest frame to its detections.",
     }
     return known | {name: f"Series {name}." for name in schema.raw_series_names() if name not in known}
 

@@ -215,8 +215,9 @@ def run(
         (stop or threading.Event()).wait()
 
 
-def _application(services: Services) -> Application:
-    routes: dict[str, tuple[type[RequestHandler], dict[str, Any]]] = {
+def routes(services: Services) -> dict[str, tuple[type[RequestHandler], dict[str, Any]]]:
+    """What answers at each path, which is written without its first slash; the page's own files are among them."""
+    return {
         "": (Page, pages.page().arguments(services)),
         "live": (LiveHandler, {"services": services}),
         "video": (VideoHandler, {"services": services}),
@@ -227,8 +228,11 @@ def _application(services: Services) -> Application:
         "healthz": (HealthHandler, {"services": services}),
         **{path: (File, served.arguments(services)) for path, served in pages.files().items()},
     }
+
+
+def _application(services: Services) -> Application:
     return Application(
-        [(f"/{re.escape(path)}", handler, arguments) for path, (handler, arguments) in routes.items()],
+        [(f"/{re.escape(path)}", handler, arguments) for path, (handler, arguments) in routes(services).items()],
         default_handler_class=Unknown,
         default_handler_args={"services": services},
         log_function=_log_request,

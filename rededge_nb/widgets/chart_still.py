@@ -55,17 +55,18 @@ def draw_still(client: redis.Redis, camera: str, *, minutes: float, average: int
         frames = read(*chart_data.FRAME_SERIES)
         if max((len(each) for each in frames.values()), default=0) > chart_data.MAX_SAMPLES:
             frames = read(*chart_data.FRAME_SERIES, bucket_ms=chart_data.bucket_for(window_ms))
-        rates = read("in_fps", "out_fps")
+        rates = read(schema.IN_FPS, schema.OUT_FPS)
         bucket_ms = average * schema.MINUTE_MS
         since_ms = max(0, start_ms - start_ms % bucket_ms)
-        averages = read(*(f"people_{each}_{average}m" for each in ("avg", "min", "max")), since_ms=since_ms)
+        compactions = [schema.compaction_name(each, average) for each in ("avg", "min", "max")]
+        averages = read(*compactions, since_ms=since_ms)
     pictures = []
     people = frames.get(schema.PEOPLE)
     if people is not None and len(people):
-        average_of, low, high = (averages.get(f"people_{each}_{average}m") for each in ("avg", "min", "max"))
+        average_of, low, high = map(averages.get, compactions)
         pictures.append(_picture(lambda ax: plots.plot_people(people, average=average_of, low=low, high=high, ax=ax)))
-    if len(rates) == 2 and len(rates["in_fps"]):
-        pictures.append(_picture(lambda ax: plots.plot_rates(rates["in_fps"], rates["out_fps"], ax=ax)))
+    if len(rates) == 2 and len(rates[schema.IN_FPS]):
+        pictures.append(_picture(lambda ax: plots.plot_rates(rates[schema.IN_FPS], rates[schema.OUT_FPS], ax=ax)))
     if any(len(each) for name, each in frames.items() if name != schema.PEOPLE):
         pictures.append(_picture(lambda ax: plots.plot_steps(frames, ax=ax)))
     if not pictures:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
-from IPython.display import display
+from IPython.display import Pretty, display
 from ipywidgets import IntProgress
 from matplotlib.axes import Axes
 
 from rededge_nb.capture import Progress
+from rededge_nb.errors import RedEdgeError
 
 UPDATE_INTERVAL = 0.25
 """Seconds between two changes of a progress bar."""
@@ -22,7 +23,7 @@ def explore(draw: Callable[[Any], Axes], control: Any) -> None:
     """Show a control and below it the picture of its value, drawn anew whenever that changes.
 
     The picture is an output of the cell, not part of the widget: a notebook that ran without a browser, or is read
-    without a kernel, has it too.
+    without a kernel, has it too. A later value that cannot be drawn has the reason in the picture's place.
 
     Args:
         draw: Makes the picture of a value.
@@ -30,7 +31,15 @@ def explore(draw: Callable[[Any], Axes], control: Any) -> None:
     """
     display(control)
     picture = display(_drawn(draw, control.value), display_id=True)
-    control.observe(lambda change: picture.update(_drawn(draw, change["new"])), "value")
+
+    def follow(change: Any) -> None:
+        try:
+            picture.update(_drawn(draw, change["new"]))
+        except RedEdgeError as error:
+            # out of here it would end in a log, and the picture of another value would stay
+            picture.update(Pretty(str(error)))
+
+    control.observe(follow, "value")
 
 
 def progress_bar(what: str = "frames") -> Progress:

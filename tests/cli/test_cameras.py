@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import redis
 
+from rededge_nb import assets
 from rededge_nb.edge.state import Instance
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
@@ -39,6 +41,23 @@ def test_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
     assert row["latency_ms"] > 0
 
 
+def test_a_capture_leaves_the_users_model_and_gear(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    shutil.copy(assets.model_card_file().with_suffix(".onnx"), tmp_path)
+    card = tmp_path / "mine.yaml"
+    card.write_text(assets.model_card_file().read_text().replace("nanodet-g-416\n", "mine\n"))
+    gear = tmp_path / "mine.py"
+    gear.write_text(assets.gear_file().read_text() + "\n# mine\n")
+    assert rededge("init", "--gear", gear).returncode == 0
+    assert rededge("models", "load", card, "--use").returncode == 0
+    settings, registered = client.hgetall("people_counter:settings"), client.execute_command("RG.DUMPREGISTRATIONS")
+    assert (settings[b"model"], len(registered)) == (b"model:mine", 1)
+    captured = rededge("capture", "synthetic:people=1", "--frames", 1, "--pace", "asap")
+    assert captured.returncode == 0, captured.stderr
+    assert client.hgetall("people_counter:settings") == settings
+    assert [each[1] for each in client.execute_command("RG.DUMPREGISTRATIONS")] == [each[1] for each in registered]
+    assert rededge("init").stdout == "everything is there already\n"
+
+
 def test_a_capture_ends_with_a_signal_and_reports(edge: Instance, client: redis.Redis, video: Path) -> None:
     with started("capture", video, "--loop", "--json", stderr=subprocess.DEVNULL) as process:
         wait_for(lambda: client.xlen("camera:0") > 3, what="some frames", timeout=30)
@@ -52,10 +71,10 @@ def test_several_cameras_of_a_file(edge: Instance, client: redis.Redis, tmp_path
     file = tmp_path / "cameras.yaml"
     file.write_text(
         "cameras:\n"
-        "  - {id: door, source: 'synthetic:size=320x240,fps=25', frames: 5, pace: asap}\n"
+        "  - {id: door, source: 'synthetic:size=320x240,fps=25', frames: 5, pace: asap, away_timeout: 20}\n"
         "  - {id: yard, source: 'synthetic:people=2,size=160x120,fps=25', frames: 3, pace: asap}\n"
     )
-    done = rededge("capture", file, "--json")
+    done = rededge("capture", file, "--json", "--wait")
     assert done.returncode == 0, done.stderr
     assert [(report["camera"], report["frames"]) for report in json.loads(done.stdout)] == [("door", 5), ("yard", 3)]
     assert "camera door: ended\n" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import redis
 
 from rededge_nb.edge.state import Instance
@@ -35,6 +36,18 @@ def test_a_gears_life(edge: Instance, client: redis.Redis, tmp_path: Path) -> No
     wait_for(lambda: client.llen("seen") == 1, what="the gear, unpaused")
     assert rededge("gears", "unregister", "echo").stdout.startswith("unregistered echo on numbers")
     assert client.execute_command("RG.DUMPREGISTRATIONS") == []
+
+
+@pytest.mark.parametrize("stream", ["numbers", "num*", "nothing*"])
+def test_two_gears_on_one_stream_are_told(edge: Instance, client: redis.Redis, tmp_path: Path, stream: str) -> None:
+    for name, wanted in (("one", "numbers"), ("two", stream)):
+        (tmp_path / f"{name}.py").write_text(ECHO.replace("numbers", wanted))
+        done = rededge("gears", "register", tmp_path / f"{name}.py")
+        assert done.stdout.startswith(f"registered {name} on {wanted}: ")
+    listed = rededge("gears", "list")
+    told = "only one of two gears gets the entries of a stream"
+    assert (told in done.stderr, told in listed.stderr) == ((stream != "nothing*",) * 2)
+    assert ("one on numbers" in done.stderr) == (f"two on {stream}" in done.stderr) == (stream != "nothing*")
 
 
 def test_errors_of_gears_and_of_frames(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.binaries import redis_cli
+from rededge_nb.edge.binaries import stack_folder
 from rededge_nb.edge.state import Instance
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
@@ -113,13 +113,14 @@ def test_a_server_that_is_not_there_is_said_in_a_line(folder: Path) -> None:
 
 
 def test_the_bundled_redis_cli_is_answered(edge: Instance, client: redis.Redis) -> None:
-    cli = redis_cli()
-    assert cli is not None
+    stack = stack_folder()
+    assert stack is not None
+    cli = str(stack / "bin" / "redis-cli")
     words = ["-s", str(edge.socket), "RG.DUMPREGISTRATIONS"]
     password = server.StateFolder(edge.dir).password()
     libraries = str(edge.dir / "lib")
     environment = os.environ | {"REDISCLI_AUTH": password, "LD_LIBRARY_PATH": libraries}
-    done = subprocess.run([str(cli), *words], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run([cli, *words], capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
@@ -128,6 +129,9 @@ def test_a_command_for_redis(edge: Instance, client: redis.Redis) -> None:
     assert (done.returncode, done.stdout) == (0, "OK\n")
     assert rededge("redis", "GET", "greeting").stdout == '"two words"\n'
     assert rededge("redis", "TS.ADD", "series", "1", "-5").stdout == "(integer) 1\n"
+    # how Python has bytes of a command line that are not UTF-8
+    assert rededge("redis", "SET", "odd", "\udcff\udcd8 é").stdout == "OK\n"
+    assert rededge("redis", "GET", "odd").stdout == '"\\xff\\xd8 \\xc3\\xa9"\n'
     refused = rededge("redis", "LPUSH", "greeting", "x")
     assert (refused.returncode, refused.stdout) == (
         1,

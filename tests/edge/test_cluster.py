@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,20 @@ def test_what_belongs_to_a_shard_has_its_tag(clients: list[redis.Redis]) -> None
         assert read_settings(client)["model"] == f"model:nanodet-g-416:{{{tag}}}"
         assert execute(client, "GB('ShardsIDReader').map(lambda r: hashtag()).run()") == [[tag.encode()], []]
     assert provision(clients[1], cameras=CAMERAS) == [], "all is there"
+
+
+def test_an_own_gear_and_model_stay_on_their_shard(clients: list[redis.Redis], tmp_path: Path) -> None:
+    number = home("{0}")
+    here, elsewhere = clients[number], clients[(number + 1) % 3]
+    (tmp_path / "mine.py").write_text(assets.gear_file().read_text() + "\n# mine\n")
+    shutil.copy(assets.model_card_file().with_suffix(".onnx"), tmp_path)
+    (tmp_path / "mine.yaml").write_text(assets.model_card_file().read_text().replace("nanodet-g-416\n", "mine\n"))
+    provision(elsewhere, cameras=["{0}"], gear=str(tmp_path / "mine.py"), model=str(tmp_path / "mine.yaml"))
+    before = [(each.id, each.session_description) for each in list_registrations(here)]
+    assert here.exists(f"gear:people_counter:{{{shard.tag(here)}}}")
+    assert provision(elsewhere, cameras=["{0}"]) == provision(here, cameras=["{0}"]) == []
+    assert [(each.id, each.session_description) for each in list_registrations(here)] == before
+    assert read_settings(here)["model"] == f"model:mine:{{{shard.tag(here)}}}"
 
 
 def test_a_name_without_braces_is_refused(clients: list[redis.Redis], video: Path) -> None:

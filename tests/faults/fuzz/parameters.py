@@ -8,7 +8,7 @@ from typing import Any
 
 from rededge_nb import schema
 from rededge_nb.capture import capture
-from rededge_nb.detections import detections_for, read_detections
+from rededge_nb.detections import read_detections
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.frames import latest_frame, read_frame
@@ -61,7 +61,6 @@ def parameters_kind(world: World, count: int, tally: Tally) -> None:
         lambda value: latest_frame(client, value),
         lambda value: read_frame(client, "fuzz", str(value)),
         lambda value: read_detections(client, value, start=str(rng.choice(TEXTS)), count=3),
-        lambda value: detections_for(client, "fuzz", str(value)),
         lambda value: read_series(client, "fuzz", str(value)),
     )
     for _ in range(count):
