@@ -44,7 +44,7 @@ class Job:
     samples: int = 1
     batching: Batching = field(default_factory=Batching)
     before: Callable[[], None] | None = None
-    """Called right before the run, in the device's thread."""
+    """Called right before the run, in the device's thread, unless the job is joined with others."""
     result: Future[Outputs] = field(default_factory=Future)
     queued_at: float = field(default_factory=time.monotonic)
 
@@ -149,9 +149,9 @@ def _wakes_at(job: Job) -> float:
 
 def _do(batch: Sequence[Job]) -> None:
     try:
-        for job in batch:
-            if job.before is not None:
-                job.before()
+        if len(batch) == 1 and batch[0].before is not None:
+            # not for each of a batch: what is taken before, such as a connection, is held for the whole run
+            batch[0].before()
         results = batch[0].run([job.inputs for job in batch])
     except Exception as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
         for job in batch:

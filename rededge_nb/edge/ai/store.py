@@ -152,12 +152,11 @@ def replace(client: redis.Redis, kind: str, values: Sequence[tuple[Key, Fields]]
         CommandError: a key holds something of another kind, or a value is too large for Redis.
     """
     with contextlib.closing(Replacement(client, kind, [key for key, _ in values])) as replacement:
-        replacement.look()
         replacement.write(values)
 
 
 class Replacement:
-    """Puts values in place of what keys hold, in two steps: the keys can be looked at while the values are computed.
+    """Puts values in place of what keys hold; the keys can be looked at before, while the values are computed.
 
     Not for use by two threads at once.
     """
@@ -179,7 +178,7 @@ class Replacement:
     def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[Words] = ()) -> None:
         """Write as replace() does, and execute the commands of `also` in the same transaction.
 
-        The keys are those that were looked at, or fewer.
+        The keys are those of the replacement, or fewer; they are looked at now if they were not before.
 
         Raises:
             CommandError: a key holds something of another kind, or a value is too large for Redis.
@@ -195,8 +194,12 @@ class Replacement:
             items = (item for field in fields.items() for item in field)
             writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
         try:
-            while not self._written([*writes, *also, ("EXEC",)]):
-                self.look()  # another client changed a key meanwhile
+            while True:
+                if not self._looking:
+                    self.look()
+                if self._written([*writes, *also, ("EXEC",)]):
+                    return
+                # another client changed a key meanwhile
         except redis.exceptions.OutOfMemoryError as error:
             raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
 

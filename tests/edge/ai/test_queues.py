@@ -116,6 +116,19 @@ def test_a_failure_is_told_to_all_that_were_joined_and_the_device_goes_on() -> N
     assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
 
 
+def test_only_a_job_that_is_done_alone_prepares() -> None:
+    prepared: list[int] = []
+    queues_ = Queues()
+    for count in (2, 1):
+        batching = Batching(size=count, least=count)
+        jobs = [Job("CPU", echo, [], group=f"m{count}", batching=batching) for _ in range(count)]
+        for each in jobs:
+            each.before = lambda count=count: prepared.append(count)
+        for future in [queues_.submit(each) for each in jobs]:
+            future.result(PATIENCE)
+    assert prepared == [1]
+
+
 def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "MAX_WAITING", 2)
     queues_ = Queues()
