@@ -28,6 +28,7 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import Answered, Call, CommandError
 from rededge_nb.edge.gears import remote
 from rededge_nb.edge.gears.engine import Engine
+from rededge_nb.edge.late_replies import Late, LateReplies, is_busy
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.shard import told
 from rededge_nb.edge.switchboard import COMMANDS
@@ -59,6 +60,7 @@ class Worker:
         """What the process is to end with; not 0 where it must be started again."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
+        self._late_replies = LateReplies(self.client)
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
 
@@ -84,6 +86,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until stop() is called; batches in hand are finished."""
+        threading.Thread(target=self._late_replies.serve, args=(self._ended,), name="late replies", daemon=True).start()
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
@@ -151,7 +154,14 @@ class Worker:
         connection.read_response()
         connection.send_command("EDGE.NEXT", 1, queue)
         while True:
-            calls = connection.read_response()
+            try:
+                calls = connection.read_response()
+            except redis.ResponseError as error:
+                if not is_busy(error):
+                    raise
+                # with this connection gone, the calls that it brought would count as lost
+                self._stopping.wait(RECONNECT_DELAY)
+                calls = None
             for request_id, _, client_id, resp, db, user, argv in calls or ():
                 call = Call(
                     name=argv[0].decode(errors="replace"),
@@ -169,11 +179,15 @@ class Worker:
                     outcome.add_done_callback(functools.partial(self._reply_later, call))
                     connection.send_command("EDGE.NEXT", 1, queue)
                     continue
-                answer = ("EDGE.REPLY", request_id, self._encoded(call, outcome))
+                payload = self._encoded(call, outcome)
+                answer = ("EDGE.REPLY", request_id, payload)
                 connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
                 try:
                     connection.read_response()
                 except redis.ResponseError as error:
+                    if is_busy(error):
+                        self._late_replies.send_later(Late(call.name, request_id, payload))
+                        continue
                     logger.error("the reply to %s was refused: %s", call.name, error)
             if not calls:
                 connection.send_command("EDGE.NEXT", 1, queue)
@@ -201,14 +215,8 @@ class Worker:
     def _reply_later(self, call: Call, done: Future[object]) -> None:
         """Answer a call whose handler returned a future, in the thread that completes it."""
         outcome = done.exception() or done.result()
-        if isinstance(outcome, Answered):
-            return
-        try:
-            self.client().execute_command("EDGE.REPLY", call.id, self._encoded(call, outcome))
-        except redis.ResponseError as error:
-            logger.error("the reply to %s was refused: %s", call.name, error)
-        except redis.ConnectionError as error:
-            logger.warning("the reply to %s could not be sent: %s", call.name, error)
+        if not isinstance(outcome, Answered):
+            self._late_replies.send(Late(call.name, call.id, self._encoded(call, outcome)))
 
 
 def _may_pass(error: redis.RedisError) -> bool:
