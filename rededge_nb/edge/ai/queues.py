@@ -112,14 +112,18 @@ def next_batch(waiting: Sequence[Job], now: float) -> list[Job]:
     for position, job in enumerate(waiting):
         if job.group is None:
             return [job]
+        if job.samples >= job.batching.size:
+            return [job]
         if job.group in held:
             continue
         batch, total = [], 0
+        # a least number above the size would never come together if the size were enough
+        enough = max(job.batching.size, job.batching.least)
         for other in waiting[position:]:
             if other.group == job.group:
                 batch.append(other)
                 total += other.samples
-                if total >= job.batching.size:
+                if total >= enough:
                     break
         patience = job.batching.patience
         if total >= job.batching.least or (patience and now - job.queued_at >= patience):

@@ -50,6 +50,17 @@ def test_too_few_samples_are_held_back_and_let_others_pass() -> None:
     assert taken([held, job(2, size=4, least=3)]) == [0, 1]
 
 
+def test_a_least_number_above_the_size_is_waited_for() -> None:
+    waiting = [job(size=2, least=5) for _ in range(6)]
+    assert taken(waiting[:4]) == []
+    assert taken(waiting) == [0, 1, 2, 3, 4]
+
+
+def test_a_run_of_the_size_itself_waits_for_no_others() -> None:
+    assert taken([job(2, size=2, least=5)]) == [0]
+    assert taken([job(1, size=2, least=5), job(3, size=2, least=5)]) == [1]
+
+
 def test_patience_ends() -> None:
     waiting = [job(size=4, least=3, patience=1.0, at=10.0), job(size=4, least=3, patience=1.0, at=10.9)]
     assert taken(waiting, 10.9) == []
