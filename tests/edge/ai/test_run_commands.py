@@ -179,6 +179,13 @@ def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object
     assert call("AI.INFO", "m")[14:] == ["calls", 2, "errors", 2]
 
 
+@pytest.mark.usefixtures("tensors")
+def test_a_count_of_very_many_digits_is_no_count(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+    store(call)
+    words: Words = ("INPUTS", "9" * 5000, "a", "b", "OUTPUTS", 1, "c")
+    assert error_of("AI.MODELEXECUTE", "m", *words) == "ERR Invalid argument for input_count"
+
+
 def test_all_cpus_are_one(call: Callable[..., object], worker: SimpleNamespace) -> None:
     for device in ("CPU", "cpu:1", "CPU:2"):
         call("AI.MODELSTORE", device, "ONNX", device, "BLOB", ADD)
