@@ -70,7 +70,11 @@ class Queues:
                 waiting = self._waiting[job.device] = []
                 self._changed[job.device] = threading.Condition(self._lock)
                 thread = threading.Thread(target=self._serve, args=(job.device,), name=f"ai-{job.device}", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except BaseException:
+                    del self._waiting[job.device], self._changed[job.device]  # the next job tries again
+                    raise
             if len(waiting) >= MAX_WAITING:
                 raise CommandError(f"BUSYWORKER {len(waiting)} runs wait for {job.device} already")
             waiting.append(job)
@@ -86,7 +90,8 @@ class Queues:
                     del self._waiting[device], self._changed[device]
                     return
             for job in expired:
-                job.result.set_exception(TimedOutError())
+                if job.result.set_running_or_notify_cancel():
+                    job.result.set_exception(TimedOutError())
             if batch:
                 _do(batch)
             del expired, batch  # the next wait may be long, and they hold tensors
@@ -110,9 +115,7 @@ def next_batch(waiting: Sequence[Job], now: float) -> list[Job]:
     """The jobs to do next, together: the first that is not held back, and those of its group that it takes along."""
     held: set[Hashable] = set()
     for position, job in enumerate(waiting):
-        if job.group is None:
-            return [job]
-        if job.samples >= job.batching.size:
+        if job.group is None or job.samples >= job.batching.size:
             return [job]
         if job.group in held:
             continue
@@ -137,6 +140,8 @@ def then(future: Future[Any], function: Callable[[Any], T]) -> Future[T]:
     following: Future[T] = Future()
 
     def follow(done: Future[Any]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return  # whoever waited gave up, such as a coroutine with a time limit
         try:
             following.set_result(function(done.result()))
         except Exception as error:  # noqa: BLE001 - whoever waits shall hear of it, whatever it is
@@ -151,15 +156,20 @@ def _wakes_at(job: Job) -> float:
     return min(job.deadline, job.queued_at + patience) if job.group is not None and patience else job.deadline
 
 
-def _do(batch: Sequence[Job]) -> None:
+def _do(taken: Sequence[Job]) -> None:
+    """Do jobs and tell what came of them; nothing that goes wrong may leave here and end the device's thread."""
+    batch = [job for job in taken if job.result.set_running_or_notify_cancel()]
+    if not batch:
+        return
     try:
         if len(batch) == 1 and batch[0].before is not None:
             # not for each of a batch: what is taken before, such as a connection, is held for the whole run
             batch[0].before()
-        results = batch[0].run([job.inputs for job in batch])
-    except Exception as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
+        results = list(zip(batch, batch[0].run([job.inputs for job in batch]), strict=True))
+    except BaseException as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
+        told = error if isinstance(error, Exception) else CommandError(f"ERR {type(error).__name__}: {error}")
         for job in batch:
-            job.result.set_exception(error)
+            job.result.set_exception(told)
         return
-    for job, result in zip(batch, results, strict=True):
+    for job, result in results:
         job.result.set_result(result)

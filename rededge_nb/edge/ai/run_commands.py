@@ -61,6 +61,8 @@ def or_timed_out(future: Future[Any]) -> Future[object]:
     following: Future[object] = Future()
 
     def follow(done: Future[Any]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return
         error = done.exception()
         if isinstance(error, TimedOutError):
             following.set_result(TIMED_OUT)
