@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -15,6 +19,9 @@ MAX_CONNECTIONS = 2_000
 
 redis-py's own limit of 100 is an error to whoever comes next, a sign of life among them.
 """
+
+Words = Sequence[Any]
+"""A command."""
 
 
 def client_from_url(
@@ -44,3 +51,63 @@ def client_from_url(
         command_packer=Packer(),
         **options,
     )
+
+
+# What is done for every frame goes without redis-py's pipelines and retries: they cost more than what they send.
+
+
+@contextlib.contextmanager
+def connection_of(client: redis.Redis) -> Iterator[Any]:
+    """A connection of the client's; after anything but an error of Redis it is closed, for replies may be under way."""
+    connection = client.connection_pool.get_connection()
+    try:
+        yield connection
+    except redis.ResponseError:
+        raise
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
+def replies_to(connection: Any, commands: Sequence[Words]) -> list[Any]:
+    """The replies to several commands that are sent at once, errors among them as they are."""
+    connection.send_packed_command(connection.pack_commands(commands))
+    return [next_reply(connection) for _ in commands]
+
+
+def next_reply(connection: Any) -> Any:
+    """The next reply, or the error that it is."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def in_transaction(commands: Sequence[Words]) -> list[Words]:
+    """The commands between MULTI and EXEC."""
+    return [("MULTI",), *commands, ("EXEC",)]
+
+
+def transact(client: redis.Redis, commands: Sequence[Words]) -> None:
+    """Execute commands in a transaction.
+
+    Raises:
+        redis.ResponseError: one of them failed.
+    """
+    with connection_of(client) as connection:
+        check(replies_to(connection, in_transaction(commands)))
+
+
+def check(replies: Sequence[Any]) -> None:
+    """Raise the first error among replies, or among those that EXEC gave.
+
+    Raises:
+        redis.ResponseError: there is one.
+    """
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        if isinstance(reply, list):
+            check(reply)

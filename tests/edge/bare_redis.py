@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -63,6 +64,14 @@ class BareRedis:
         """A connection that stays open until it or the server is closed."""
         self._wires.append(Wire(self.socket_path, protocol))
         return self._wires[-1]
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nothing that arrives meanwhile is looked at before all of it is there."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
+        yield
+        self.process.send_signal(signal.SIGCONT)
 
     def close_wires(self) -> None:
         while self._wires:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import redis
 
 from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
+from rededge_nb.edge.client import Words, connection_of, next_reply, replies_to
 from rededge_nb.edge.commands import CommandError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -35,8 +36,6 @@ Key = str | bytes
 Fields = Mapping[str, str | bytes | memoryview | int]
 Found = Mapping[Key, object]
 """What look_up() found, by key; it is checked where it is used."""
-Words = Sequence[str | bytes | int]
-"""A command."""
 
 
 def digest_of(blob: bytes) -> str:
@@ -106,8 +105,8 @@ def shape_of(text: bytes) -> tuple[int, ...]:
 
 def look_up(client: redis.Redis, wanted: Sequence[tuple[Key, Sequence[str]]]) -> Found:
     """Fields of what several keys may hold, in one round trip, for get_tensors() and read()."""
-    with _connection(client) as connection:
-        replies = _replies(connection, [("HMGET", key, _MARK, *fields) for key, fields in wanted])
+    with connection_of(client) as connection:
+        replies = replies_to(connection, [("HMGET", key, _MARK, *fields) for key, fields in wanted])
     return {key: reply for (key, _), reply in zip(wanted, replies, strict=True)}
 
 
@@ -217,11 +216,11 @@ class Replacement:
         Raises:
             CommandError: a key holds something of another kind.
         """
-        _, *seen = [_reply(self._connection) for _ in self._looks]
+        _, *seen = [next_reply(self._connection) for _ in self._looks]
         for exists, mark in zip(seen[::2], seen[1::2], strict=True):
             if exists and mark != self._kind.encode():
                 raise CommandError(WRONG_TYPE)
-        *queued, done = _replies(self._connection, writes)
+        *queued, done = replies_to(self._connection, writes)
         self._looking = False
         refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
         if refused is not None:
@@ -246,34 +245,6 @@ def delete(client: redis.Redis, key: Key, kind: str) -> None:
         pipeline.delete(key)
 
     client.transaction(remove, key)
-
-
-@contextlib.contextmanager
-def _connection(client: redis.Redis) -> Iterator[Any]:
-    """A connection of the client's, for which large values are sent and read without the client's detours."""
-    connection = client.connection_pool.get_connection()
-    try:
-        yield connection
-    except (CommandError, redis.ResponseError):
-        raise
-    except BaseException:
-        connection.disconnect()  # replies may still be on their way
-        raise
-    finally:
-        client.connection_pool.release(connection)
-
-
-def _replies(connection: Any, commands: Sequence[Words]) -> list[Any]:
-    """The replies to several commands, errors among them as they are."""
-    connection.send_packed_command(connection.pack_commands(commands))
-    return [_reply(connection) for _ in commands]
-
-
-def _reply(connection: Any) -> Any:
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        return error
 
 
 def _checked(client: redis.Redis, key: Key, kind: str, reply: object) -> list[bytes]:

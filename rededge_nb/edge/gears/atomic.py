@@ -63,18 +63,19 @@ class atomic:  # noqa: N801 - RedisGears' name
         return lazy_object_proxy.Proxy(reply)
 
     def _commit(self, context: Context) -> None:
-        pipeline = self._watching or context.pipeline()
-        if self._watching is not None:
-            pipeline.multi()
         start = self._sent
-        for words in self._queued[start:]:
-            pipeline.execute_command(*words)
-        try:
-            replies = pipeline.execute(raise_on_error=False)
-        except redis.WatchError:
-            raise GearsError(
-                "nothing of this atomic block was done: another client has changed what it read. Run it again"
-            ) from None
+        if self._watching is None:
+            replies = context.transaction(self._queued)
+        else:
+            self._watching.multi()
+            for words in self._queued[start:]:
+                self._watching.execute_command(*words)
+            try:
+                replies = self._watching.execute(raise_on_error=False)
+            except redis.WatchError:
+                raise GearsError(
+                    "nothing of this atomic block was done: another client has changed what it read. Run it again"
+                ) from None
         self._note(start, replies)
         for reply in replies:
             if isinstance(reply, redis.ResponseError):

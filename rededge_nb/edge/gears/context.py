@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import redis
 
+from rededge_nb.edge.client import Words, check, in_transaction, replies_to
 from rededge_nb.edge.gears.errors import GearsError
 
 if TYPE_CHECKING:
@@ -61,8 +62,20 @@ class Context:
             return self.execution.shielded(self._command, words)
         return self._command(words)
 
+    def transaction(self, commands: Sequence[Words]) -> list[Any]:
+        """The replies to commands that are executed in one transaction, errors among them as they are.
+
+        Raises:
+            redis.RedisError: Redis refused all of them, or is away.
+        """
+        *queued, executed = self._replies(in_transaction(commands))
+        check(queued)
+        if isinstance(executed, redis.ResponseError):
+            raise executed
+        return list(executed)
+
     def pipeline(self) -> Any:
-        """A transaction over the worker's client."""
+        """A transaction over the worker's client that can watch keys."""
         return self.worker.engine.raw_client.pipeline(transaction=True)
 
     def close(self) -> None:
@@ -72,15 +85,19 @@ class Context:
             self._release()
 
     def _command(self, words: tuple[Any, ...]) -> Any:
+        (reply,) = self._replies([words])
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _replies(self, commands: Sequence[Words]) -> list[Any]:
+        """The replies to commands that are sent at once, errors among them as they are."""
         with self._lock:
             connection = self._connection
             if connection is None:
                 connection = self._connection = self.worker.engine.connections.get_connection()
             try:
-                connection.send_command(*words)
-                return connection.read_response()
-            except redis.ResponseError:
-                raise
+                return replies_to(connection, commands)
             except BaseException:
                 connection.disconnect()
                 self._release()

@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge import own_keys
+from rededge_nb.edge.client import Words
 from rededge_nb.edge.gears.errors import ExecutionAbortedError, error_text
 from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
@@ -134,10 +135,10 @@ def fields_of(
     return ["id", execution_id, "status", status, "worker", worker_id, "steps", described, *outcome_fields]
 
 
-def queue_registered(pipeline: Any, registration_id: str, fields: list[Any], *, keep: int) -> None:
-    """Add to `pipeline` what remembers one execution of a registration; the oldest beyond `keep` go."""
-    key = own_keys.of_registration(pipeline, registration_id)["executions"]
-    pipeline.execute_command("XADD", key, "MAXLEN", keep, "*", *fields)
+def remember_registered(client: redis.Redis, registration_id: str, fields: list[Any], *, keep: int) -> Words:
+    """The command that remembers one execution of a registration; the oldest beyond `keep` go."""
+    key = own_keys.of_registration(client, registration_id)["executions"]
+    return ("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
 def save_unregistered(client: redis.Redis, fields: list[Any], *, new: bool, keep: int) -> None:

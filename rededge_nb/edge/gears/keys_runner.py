@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import client_from_url, transact
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.errors import GearsForceStopped
-from rededge_nb.edge.gears.executions import fields_of, queue_registered
+from rededge_nb.edge.gears.executions import fields_of, remember_registered
 from rededge_nb.edge.gears.readers import INTERNAL_PREFIX, key_record, key_type
 from rededge_nb.edge.gears.registrations import Draft
 
@@ -149,12 +149,10 @@ class KeysRunner:
             yield key_record(self._client.execute_command, key, event=event, read_value=read_value)
 
         execution_id, outcome = engine.execute(self._context, self._draft, records)
-        pipeline = self._client.pipeline(transaction=True)
-        statistics.queue_outcome(pipeline, self._draft.id, outcome)
         fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
         keep = engine.options.number("MaxExecutionsPerRegistration")
-        queue_registered(pipeline, self._draft.id, fields, keep=keep)
-        pipeline.execute()
+        counts = statistics.count_outcome(self._client, self._draft.id, outcome)
+        transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])
 
 
 def have_keyspace_events(client: redis.Redis) -> None:

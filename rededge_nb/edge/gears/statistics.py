@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge import own_keys
+from rededge_nb.edge.client import Words
 from rededge_nb.edge.gears.executions import Outcome
 
 
@@ -15,23 +16,26 @@ def _key(client: redis.Redis, registration_id: str) -> str:
     return own_keys.of_registration(client, registration_id)["statistics"]
 
 
-def queue_outcome(
-    pipeline: Any, registration_id: str, outcome: Outcome, *, status: str = "OK", oldest_id: bytes | None = None
-) -> None:
-    """Add to `pipeline` what counts one execution; `oldest_id` is the entry that a settled batch began with."""
-    key = _key(pipeline, registration_id)
+def count_outcome(
+    client: redis.Redis,
+    registration_id: str,
+    outcome: Outcome,
+    *,
+    status: str = "OK",
+    oldest_id: bytes | None = None,
+) -> list[Words]:
+    """The commands that count one execution; `oldest_id` is the entry that a settled batch began with."""
+    key = _key(client, registration_id)
     how = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
-    for name, amount in (("triggered", 1), (how, 1), ("total_ms", outcome.milliseconds)):
-        pipeline.execute_command("HINCRBY", key, name, amount)
+    amounts = [("triggered", 1), (how, 1), ("total_ms", outcome.milliseconds)]
     values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
     if how != "aborted":
         values += ["last_error", outcome.errors[0] if outcome.errors else ""]
     if oldest_id is not None:
         lag = max(0, int(time.time() * 1000) - int(oldest_id.split(b"-")[0]))
         values += ["last_lag_ms", lag]
-        pipeline.execute_command("HINCRBY", key, "total_lag_ms", lag)
-        pipeline.execute_command("HINCRBY", key, "lags", 1)
-    pipeline.execute_command("HSET", key, *values)
+        amounts += [("total_lag_ms", lag), ("lags", 1)]
+    return [*(("HINCRBY", key, name, amount) for name, amount in amounts), ("HSET", key, *values)]
 
 
 def report(client: redis.Redis, registration_id: str, reason: str) -> None:

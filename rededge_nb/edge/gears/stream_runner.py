@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from rededge_nb.edge import shard
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import Words, check, client_from_url, connection_of, in_transaction, replies_to
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
 from rededge_nb.edge.gears.errors import GearsForceStopped
-from rededge_nb.edge.gears.executions import Outcome, fields_of, queue_registered
+from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered
 from rededge_nb.edge.gears.readers import stream_record
 from rededge_nb.edge.gears.registrations import Draft
 
@@ -85,6 +85,8 @@ class StreamRunner:
         self._attempts = Attempts(self._client, worker, draft.id)
         self._attempted: set[str] = set()
         self._left_pending: set[bytes] = set()
+        self._unsettled: list[Words] = []
+        """What counts and acknowledges the last batch: it goes with the read of the next one, in one round trip."""
         self._leases.join(draft.id)
         self._context = Context(worker, session_id=session_id)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
@@ -116,6 +118,7 @@ class StreamRunner:
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
             try:
+                self._settle_now()
                 for stream in tuple(self._held):
                     self._release(stream)
                 self._leases.leave(self._draft.id)
@@ -132,22 +135,28 @@ class StreamRunner:
         self._held.update(streams)
         self._prepared.intersection_update(streams)
         if not streams:
+            self._settle_now()
             self._stopping.wait(RETRY_DELAY)
             return
         ready = [stream for stream in streams if stream in self._prepared or self._prepare(stream)]
         if not ready and len(streams) > 1:
             self._stopping.wait(RETRY_DELAY)
         if not ready or self._stopping.is_set() or self._aborted:
+            self._settle_now()
             return
         self._look_for_pending()
         wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(ready)
         if wait_ms is None:
             return
-        for stream, entries in self._read(ready, ">", wait_ms):
-            if self._leases.owns(self._draft.id, stream) and not self._execute(stream, entries):
-                return
+        batches = self._read(ready, ">", wait_ms)
+        for number, (stream, entries) in enumerate(batches, 1):
+            if self._leases.owns(self._draft.id, stream):
+                last = number == len(batches)
+                if not self._execute(stream, entries, settle_later=last):
+                    return
 
     def _release(self, stream: str) -> None:
+        self._settle_now()
         self._held.discard(stream)
         self._prepared.discard(stream)
         self._leases.release(self._draft.id, stream)
@@ -158,7 +167,7 @@ class StreamRunner:
             return
         self._looked_for_pending = time.monotonic()
         for stream in tuple(self._prepared):
-            if self._client.execute_command("XPENDING", stream, GROUP)[0]:
+            if self._command("XPENDING", stream, GROUP)[0]:
                 self._prepared.discard(stream)
 
     def _streams(self) -> list[str]:
@@ -170,7 +179,7 @@ class StreamRunner:
         if time.monotonic() - scanned > SCAN_INTERVAL:
             prefix, cursor, keys = pattern[:-1], b"0", set[str]()
             while True:
-                cursor, page = self._client.execute_command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
+                cursor, page = self._command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
                 keys.update(key.decode() for key in page if key.startswith(prefix.encode()))
                 if cursor == b"0":
                     break
@@ -180,13 +189,13 @@ class StreamRunner:
 
     def _prepare(self, stream: str) -> bool:
         """Make the group and run over what is pending; False while there is no such stream, or after a failure."""
-        if not self._client.execute_command("EXISTS", stream):
+        if not self._command("EXISTS", stream):
             if len(self._held) == 1:
                 # wakes up with the first entry, and makes no key meanwhile
-                self._client.execute_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
+                self._command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
             return False
         try:
-            self._client.execute_command("XGROUP", "CREATE", stream, GROUP, "0")
+            self._command("XGROUP", "CREATE", stream, GROUP, "0")
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
@@ -230,10 +239,28 @@ class StreamRunner:
             words += ["BLOCK", max(wait_ms, 1)]
         found: list[Any] = []
         for some in [streams] if together else [[stream] for stream in streams]:
-            found += self._client.execute_command(*words, "STREAMS", *some, *([after] * len(some))) or ()
+            found += self._command(*words, "STREAMS", *some, *([after] * len(some))) or ()
         if not found and not together:
             self._stopping.wait(POLL_DELAY)
         return [(stream.decode(), entries) for stream, entries in found]
+
+    def _command(self, *words: Any) -> Any:
+        """The reply to a command, which goes behind what the last batch has left to be settled.
+
+        Raises:
+            redis.ResponseError: the command, or what was to be settled, failed.
+        """
+        unsettled, self._unsettled = self._unsettled, []
+        with connection_of(self._client) as connection:
+            *settled, reply = replies_to(connection, [*unsettled, words])
+        check(settled)
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _settle_now(self) -> None:
+        if self._unsettled:
+            self._command("PING")
 
     def _in_one_command(self, streams: list[str]) -> bool:
         """Whether one command may name all these streams: those of a cluster must lie in one slot for that."""
@@ -244,7 +271,7 @@ class StreamRunner:
         batch, duration = self._arguments["batchSize"], self._arguments["durationMS"]
         newest = []
         for stream in streams:
-            count, last_delivered, first, last = self._client.execute_command("EVAL", UNREAD, 1, stream, batch, GROUP)
+            count, last_delivered, first, last = self._command("EVAL", UNREAD, 1, stream, batch, GROUP)
             age = int(time.time() * 1000) - int(first.split(b"-")[0]) if count else 0
             if count >= batch or (count and duration and age >= duration):
                 return 1
@@ -253,11 +280,17 @@ class StreamRunner:
             self._stopping.wait(POLL_DELAY)
             return None
         block = min(BLOCK_MS, duration) if duration else BLOCK_MS
-        self._client.execute_command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
+        self._command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
         return None
 
-    def _execute(self, stream: str, entries: Entries) -> bool:
-        """Run the chain over one batch and settle it; False when nothing more may be read for now."""
+    def _execute(self, stream: str, entries: Entries, *, settle_later: bool = False) -> bool:
+        """Run the chain over one batch and settle it; False when nothing more may be read for now.
+
+        Args:
+            stream: Where the entries are from.
+            entries: The batch.
+            settle_later: The next command may settle it, since that follows at once.
+        """
         self.busy = True
         if entries:
             self._left_pending.add(entries[0][0])
@@ -265,16 +298,17 @@ class StreamRunner:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
             execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
-            pipeline = self._client.pipeline(transaction=shard.tag(self._client) is None)
             fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
             keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
-            queue_registered(pipeline, self._draft.id, fields, keep=keep)
+            memory = remember_registered(self._client, self._draft.id, fields, keep=keep)
             if outcome.errors and outcome.errors[0].startswith(PAUSE):
-                return self._settle_paused(pipeline, stream, entries, outcome)
+                return self._settle_paused(memory, stream, entries, outcome)
             failed = outcome.errors or outcome.status == "aborted"
             if failed and self._arguments["onFailedPolicy"] != "continue":
-                return self._settle_failed(pipeline, stream, entries, outcome)
-            self._settle(pipeline, stream, entries, outcome)
+                return self._settle_failed(memory, stream, entries, outcome)
+            self._settle(memory, stream, entries, outcome)
+            if not settle_later or stream in self._attempted:
+                self._settle_now()
         finally:
             self.busy = False
         if stream in self._attempted:
@@ -283,39 +317,44 @@ class StreamRunner:
         self._left_pending.clear()
         return not self._stopping.is_set()
 
-    def _settle(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> None:
-        """Count the batch, and acknowledge and trim it, in one round trip."""
+    def _settle(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> None:
+        """Have the batch counted, acknowledged and trimmed."""
         oldest = entries[0][0] if entries else None
-        statistics.queue_outcome(pipeline, self._draft.id, outcome, oldest_id=oldest)
+        commands = [memory, *statistics.count_outcome(self._client, self._draft.id, outcome, oldest_id=oldest)]
         if entries:
-            pipeline.execute_command("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries))
+            commands.append(("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries)))
             if self._arguments["trimStream"]:
                 milliseconds, sequence = entries[-1][0].split(b"-")
                 # by id, not by length: an entry added in this moment must not push out an unread one
-                pipeline.execute_command("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1))
-        pipeline.execute()
+                commands.append(("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1)))
+        self._unsettled = self._together(commands)
 
-    def _settle_failed(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:
+    def _together(self, commands: list[Words]) -> list[Words]:
+        """The commands as a transaction, unless they are about several slots of a cluster."""
+        return in_transaction(commands) if shard.tag(self._client) is None else commands
+
+    def _settle_failed(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Leave the batch pending: for ever under `abort`, for a while under `retry`."""
         retry = self._arguments["onFailedPolicy"] == "retry"
         status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "ABORTED"
-        self._leave(pipeline, stream, entries, outcome, status=status)
+        self._leave(memory, stream, entries, outcome, status=status)
         if retry:
             self._stopping.wait(self._arguments["retryInterval"])
         self._aborted = not retry
         return False
 
-    def _settle_paused(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:
+    def _settle_paused(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Pause the registration, as the gear has asked for by an error that begins with PAUSE."""
-        self._leave(pipeline, stream, entries, outcome, status="OK")
+        self._leave(memory, stream, entries, outcome, status="OK")
         self._aborted = True
         self._worker.engine.pause(self._draft.id)
         return False
 
-    def _leave(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
+    def _leave(self, memory: Words, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
         """Count a batch, and leave it pending."""
-        statistics.queue_outcome(pipeline, self._draft.id, outcome, status=status)
-        pipeline.execute()
+        counts = statistics.count_outcome(self._client, self._draft.id, outcome, status=status)
+        self._unsettled = self._together([memory, *counts])
+        self._settle_now()
         if entries:
             self._attempts.leave(stream, entries[0][0].decode())
             self._attempted.add(stream)

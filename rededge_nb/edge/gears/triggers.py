@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rededge_nb.edge.client import transact
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
@@ -53,9 +54,7 @@ class Trigger:
             with entered(context):
                 record = [word.split(b"\0", 1)[0].decode(errors="replace") for word in words]
                 _, outcome = engine.execute(context, self.draft, lambda: [record], execution)
-            pipeline = engine.raw_client.pipeline(transaction=True)
-            statistics.queue_outcome(pipeline, self.draft.id, outcome)
-            pipeline.execute()
+            transact(engine.raw_client, statistics.count_outcome(engine.raw_client, self.draft.id, outcome))
         finally:
             if self._turns is not None:
                 self._turns.end(turn)
