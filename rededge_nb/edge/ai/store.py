@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
 
@@ -163,6 +163,7 @@ class Replacement:
     def __init__(self, client: redis.Redis, kind: str, keys: Sequence[Key]) -> None:
         self._client = client
         self._kind = kind
+        self._keys = keys
         self._looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
         self._connection: Any = None
         self._looking = False
@@ -196,7 +197,7 @@ class Replacement:
             while True:
                 if not self._looking:
                     self.look()
-                if self._written([*writes, *also, ("EXEC",)]):
+                if self._written({key for key, _ in values}, [*writes, *also, ("EXEC",)]):
                     return
                 # another client changed a key meanwhile
         except redis.exceptions.OutOfMemoryError as error:
@@ -210,15 +211,15 @@ class Replacement:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _written(self, writes: Sequence[Words]) -> bool:
-        """Whether the writes were done; not if a key was changed since the look.
+    def _written(self, keys: Collection[Key], writes: Sequence[Words]) -> bool:
+        """Whether the writes to these keys were done; not if a key was changed since the look.
 
         Raises:
             CommandError: a key holds something of another kind.
         """
         _, *seen = [next_reply(self._connection) for _ in self._looks]
-        for exists, mark in zip(seen[::2], seen[1::2], strict=True):
-            if exists and mark != self._kind.encode():
+        for key, exists, mark in zip(self._keys, seen[::2], seen[1::2], strict=True):
+            if key in keys and exists and mark != self._kind.encode():
                 raise CommandError(WRONG_TYPE)
         *queued, done = replies_to(self._connection, writes)
         self._looking = False

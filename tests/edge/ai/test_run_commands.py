@@ -186,6 +186,17 @@ def test_a_count_of_very_many_digits_is_no_count(call: Callable[..., object], er
     assert error_of("AI.MODELEXECUTE", "m", *words) == "ERR Invalid argument for input_count"
 
 
+def test_the_key_of_an_output_that_is_skipped_may_hold_anything(
+    call: Callable[..., object], client: redis.Redis
+) -> None:
+    call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.with_sequence())
+    call("AI.TENSORSET", "v", "FLOAT", 1, "VALUES", 3)
+    client.set("text", "x")
+    assert call("AI.MODELEXECUTE", "m", "INPUTS", 1, "v", "OUTPUTS", 2, "text", "c") is OK
+    assert call("AI.TENSORGET", "c", "VALUES") == [b"3"]
+    assert client.get("text") == b"x"
+
+
 def test_all_cpus_are_one(call: Callable[..., object], worker: SimpleNamespace) -> None:
     for device in ("CPU", "cpu:1", "CPU:2"):
         call("AI.MODELSTORE", device, "ONNX", device, "BLOB", ADD)
