@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
@@ -17,8 +18,10 @@ from typing import Any, cast
 import redis
 
 from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
-from rededge_nb.edge.client import Words, connection_of, next_reply, replies_to
+from rededge_nb.edge.client import Words, check, connection_of, in_transaction, next_reply, replies_to
 from rededge_nb.edge.commands import CommandError
+
+logger = logging.getLogger(__name__)
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
@@ -189,15 +192,26 @@ class Replacement:
                 raise CommandError(
                     f"ERR the {self._kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
                 )
-        writes: list[Any] = [("MULTI",)]
+        writes: list[Words] = []
         for key, fields in values:
             items = (item for field in fields.items() for item in field)
             writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
+        keys = {key for key, _ in values}
+        commands = in_transaction([*writes, *also])
+        may_be_lost = True
         try:
             while True:
-                if not self._looking:
-                    self.look()
-                if self._written({key for key, _ in values}, [*writes, *also, ("EXEC",)]):
+                try:
+                    self._send(keys, commands)
+                except redis.ConnectionError:
+                    # it may have lain idle for as long as a model runs; EXEC comes last, so nothing was done yet
+                    if not may_be_lost:
+                        raise
+                    may_be_lost = False
+                    self._connection.disconnect()
+                    self._looking = False
+                    continue
+                if self._done(commands, len(writes)):
                     return
                 # another client changed a key meanwhile
         except redis.exceptions.OutOfMemoryError as error:
@@ -211,22 +225,42 @@ class Replacement:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _written(self, keys: Collection[Key], writes: Sequence[Words]) -> bool:
-        """Whether the writes to these keys were done; not if a key was changed since the look.
+    def _send(self, keys: Collection[Key], commands: Sequence[Words]) -> None:
+        """Send the commands of a transaction that writes these keys, once it is known what they hold.
 
         Raises:
             CommandError: a key holds something of another kind.
+            redis.ConnectionError: the server has not all of the commands.
         """
-        _, *seen = [next_reply(self._connection) for _ in self._looks]
+        if not self._looking:
+            self.look()
+        watched, *seen = [next_reply(self._connection) for _ in self._looks]
+        check([watched])
         for key, exists, mark in zip(self._keys, seen[::2], seen[1::2], strict=True):
-            if key in keys and exists and mark != self._kind.encode():
+            if key not in keys:
+                continue
+            if isinstance(mark, redis.ResponseError):
+                raise _translated(mark)
+            check([exists])
+            if exists and mark != self._kind.encode():
                 raise CommandError(WRONG_TYPE)
-        *queued, done = replies_to(self._connection, writes)
+        # over TCP a server that has gone would be noticed after sending, when nobody knows what became of it
+        if self._connection.can_read():
+            raise redis.ConnectionError("Redis sent what was not asked for")
+        self._connection.send_packed_command(self._connection.pack_commands(commands))
+
+    def _done(self, commands: Sequence[Words], own: int) -> bool:
+        """Whether the commands were done, the first `own` between MULTI and EXEC well; not if a key had changed."""
+        *queued, done = [next_reply(self._connection) for _ in commands]
         self._looking = False
-        refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
-        if refused is not None:
-            raise refused
-        return done is not None
+        check([reply for reply in (*queued, done) if isinstance(reply, redis.ResponseError)])
+        if done is None:
+            return False
+        check(done[:own])
+        for reply in done[own:]:
+            if isinstance(reply, redis.ResponseError):
+                logger.error("what was to follow the %s was refused: %s", self._kind, reply)
+        return True
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:
