@@ -220,8 +220,8 @@ class Worker:
 
 
 def _may_pass(error: redis.RedisError) -> bool:
-    """Whether an error is one of a server that is away, or cannot save (its disk is full): once is enough to log it."""
-    return isinstance(error, redis.ConnectionError) or "MISCONF" in str(error)
+    """Whether an error is one of a server that is away, or whose disk or memory is full: once is enough to log it."""
+    return isinstance(error, redis.ConnectionError | redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
 
 
 def main() -> int:
