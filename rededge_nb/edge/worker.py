@@ -24,6 +24,7 @@ from rededge_nb import settings
 from rededge_nb.edge import own_keys
 from rededge_nb.edge.ai.sessions import Sessions
 from rededge_nb.edge.ai.statistics import Statistics
+from rededge_nb.edge.ai.tensors import MAX_BYTES
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import Answered, Call, CommandError
 from rededge_nb.edge.gears import remote
@@ -43,6 +44,8 @@ BEAT_INTERVAL = 0.3
 """Seconds between signs of life, which renew leases too."""
 ROUND_INTERVAL = 0.4
 """Seconds between looks for changed registrations; statistics are written then too."""
+SURELY_TAKEN = 1024**2 - 1024
+"""Bytes of a reply that every server takes: proto-max-bulk-len is 1 MB at least."""
 LIFE_MS = 3_000
 """How long a worker counts as alive after its last sign of life."""
 
@@ -204,13 +207,25 @@ class Worker:
         try:
             if isinstance(outcome, Exception) and not isinstance(outcome, CommandError):
                 raise outcome
-            return encode(outcome)
+            payload = encode(outcome)
+            limit = self._longest_reply() if len(payload) > SURELY_TAKEN else SURELY_TAKEN
+            if len(payload) <= limit:
+                return payload
+            return encode(CommandError(f"ERR the reply has {len(payload)} bytes, and Redis takes {limit} at most"))
         except redis.RedisError as error:
             logger.warning("%s met an error of Redis: %s", call.name, error)
             return encode(CommandError(f"ERR {error}"))
         except Exception as error:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
+
+    def _longest_reply(self) -> int:
+        """Bytes that the server takes for one reply; it ends the connection of a worker that sends more."""
+        try:
+            told = self.client().config_get("proto-max-bulk-len")["proto-max-bulk-len"]
+        except (redis.ResponseError, KeyError):
+            return MAX_BYTES  # CONFIG is refused, as managed servers do; this is what Redis starts with
+        return int(told or MAX_BYTES)
 
     def _reply_later(self, call: Call, done: Future[object]) -> None:
         """Answer a call whose handler returned a future, in the thread that completes it."""

@@ -102,6 +102,22 @@ def test_more_runs_are_joined_than_a_pool_has_connections_by_default(client: red
     assert client.exists(*(f"c{at}" for at in range(count))) == count
 
 
+def test_a_reply_that_is_longer_than_redis_takes_is_an_error(client: redis.Redis) -> None:
+    execute(client, "AI.TENSORSET", "large", "UINT8", 600_000)
+    execute(client, "AI.TENSORSET", "larger", "UINT8", 1024**2)
+    client.config_set("proto-max-bulk-len", "1mb")
+    error = r"the reply has \d{7} bytes, and Redis takes 1048576 at most"
+    try:
+        with pytest.raises(redis.ResponseError, match=error):
+            execute(client, "AI.TENSORGET", "larger", "BLOB")
+        gets = ("|>", "AI.TENSORGET", "large", "BLOB") * 2
+        with pytest.raises(redis.ResponseError, match=error):
+            execute(client, "AI.DAGEXECUTE", "LOAD", 1, "large", *gets)
+        assert len(execute(client, "AI.TENSORGET", "large", "BLOB")) == 600_000
+    finally:
+        client.config_set("proto-max-bulk-len", "512mb")
+
+
 def test_a_run_that_waits_too_long_is_told(client: redis.Redis) -> None:
     store(client, "BATCHSIZE", 5, "MINBATCHSIZE", 5)
     assert execute(client, *RUN, "c", "TIMEOUT", 10) == b"TIMEDOUT"
