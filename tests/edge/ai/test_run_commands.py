@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ import redis
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.commands import OK, CommandError
 from tests.edge.ai import onnx_files
+from tests.edge.ai.conftest import PATIENCE
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 ADD = onnx_files.binary("Add")
@@ -142,6 +144,27 @@ def test_runs_wait_for_others_to_join_them(call: Callable[..., object], worker: 
     assert [call("AI.TENSORGET", f"c{number}", "VALUES") for number in range(3)] == [[b"11", b"22"]] * 3
     info = call("AI.INFO", "m")
     assert dict(zip(info[12::2], info[13::2], strict=True)) == {"samples": 3, "calls": 3, "errors": 0}
+
+
+@pytest.mark.usefixtures("tensors")
+@pytest.mark.parametrize("devices", [("CPU", "CPU"), ("CPU", "CPU:1")])
+def test_runs_at_the_same_time_may_write_the_same_key(
+    call: Callable[..., object], worker: SimpleNamespace, devices: tuple[str, str]
+) -> None:
+    """Joined, or on two devices: there both look at the key before either writes."""
+    both = Barrier(2)
+    batching = ("BATCHSIZE", 2, "MINBATCHSIZE", 2) if len(set(devices)) == 1 else ()
+    for key, device in zip("mn", devices, strict=True):
+        call("AI.MODELSTORE", key, "ONNX", device, *batching, "BLOB", ADD)
+    if not batching:
+        model = worker.sessions.get(worker.client(0), "m").model
+        run = model.run
+        model.run = lambda inputs: (both.wait(PATIENCE), run(inputs))[1]
+    keys = "mm" if batching else "mn"
+    with ThreadPoolExecutor(2) as threads:
+        words = [("AI.MODELEXECUTE", key, "INPUTS", 2, "a", "b", "OUTPUTS", 1, "c") for key in keys]
+        assert list(threads.map(lambda each: call(*each), words)) == [OK, OK]
+    assert call("AI.TENSORGET", "c", "VALUES") == [b"11", b"22"]
 
 
 @pytest.mark.usefixtures("tensors")
