@@ -118,6 +118,17 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
+def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "rededge_nb.edge.worker"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "REDIS_URL" in done.stderr
+
+
 def test_a_full_memory_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     with bare_redis(*CLASSES, options=("--maxmemory", "1")) as bare, bare.client() as client:
         worker = Worker(f"unix://{bare.socket_path}")
@@ -129,14 +140,3 @@ def test_a_full_memory_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         thread.join(20)
         told = [record for record in caplog.records if record.threadName == "heartbeat"]
         assert ["memory" in record.getMessage() for record in told] == [True]
-
-
-def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "rededge_nb.edge.worker"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "REDIS_URL" in done.stderr
