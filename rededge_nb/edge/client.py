@@ -14,6 +14,11 @@ from rededge_nb.edge.packing import Packer
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
+MAX_CONNECTIONS = 2_000
+"""Connections that a client may have at once: far more than threads, far fewer than a server takes.
+
+redis-py's own limit of 100 is an error to whoever comes next, a sign of life among them.
+"""
 
 Words = Sequence[Any]
 """A command."""
@@ -40,6 +45,7 @@ def client_from_url(
         decode_responses=False,
         socket_timeout=timeout,
         socket_connect_timeout=CONNECT_TIMEOUT,
+        max_connections=MAX_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
         command_packer=Packer(),

@@ -24,10 +24,12 @@ from rededge_nb import settings
 from rededge_nb.edge import own_keys
 from rededge_nb.edge.ai.sessions import Sessions
 from rededge_nb.edge.ai.statistics import Statistics
+from rededge_nb.edge.ai.tensors import MAX_BYTES
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import Answered, Call, CommandError
 from rededge_nb.edge.gears import remote
 from rededge_nb.edge.gears.engine import Engine
+from rededge_nb.edge.late_replies import Late, LateReplies, is_busy
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.shard import told
 from rededge_nb.edge.switchboard import COMMANDS
@@ -42,6 +44,8 @@ BEAT_INTERVAL = 0.3
 """Seconds between signs of life, which renew leases too."""
 ROUND_INTERVAL = 0.4
 """Seconds between looks for changed registrations; statistics are written then too."""
+SURELY_TAKEN = 1024**2 - 1024
+"""Bytes of a reply that every server takes: proto-max-bulk-len is 1 MB at least."""
 LIFE_MS = 3_000
 """How long a worker counts as alive after its last sign of life."""
 
@@ -59,6 +63,7 @@ class Worker:
         """What the process is to end with; not 0 where it must be started again."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
+        self._late_replies = LateReplies(self.client)
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
 
@@ -84,6 +89,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until stop() is called; batches in hand are finished."""
+        threading.Thread(target=self._late_replies.serve, args=(self._ended,), name="late replies", daemon=True).start()
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
@@ -151,7 +157,14 @@ class Worker:
         connection.read_response()
         connection.send_command("EDGE.NEXT", 1, queue)
         while True:
-            calls = connection.read_response()
+            try:
+                calls = connection.read_response()
+            except redis.ResponseError as error:
+                if not is_busy(error):
+                    raise
+                # with this connection gone, the calls that it brought would count as lost
+                self._stopping.wait(RECONNECT_DELAY)
+                calls = None
             for request_id, _, client_id, resp, db, user, argv in calls or ():
                 call = Call(
                     name=argv[0].decode(errors="replace"),
@@ -169,11 +182,15 @@ class Worker:
                     outcome.add_done_callback(functools.partial(self._reply_later, call))
                     connection.send_command("EDGE.NEXT", 1, queue)
                     continue
-                answer = ("EDGE.REPLY", request_id, self._encoded(call, outcome))
+                payload = self._encoded(call, outcome)
+                answer = ("EDGE.REPLY", request_id, payload)
                 connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
                 try:
                     connection.read_response()
                 except redis.ResponseError as error:
+                    if is_busy(error):
+                        self._late_replies.send_later(Late(call.name, request_id, payload))
+                        continue
                     logger.error("the reply to %s was refused: %s", call.name, error)
             if not calls:
                 connection.send_command("EDGE.NEXT", 1, queue)
@@ -190,7 +207,11 @@ class Worker:
         try:
             if isinstance(outcome, Exception) and not isinstance(outcome, CommandError):
                 raise outcome
-            return encode(outcome)
+            payload = encode(outcome)
+            limit = self._longest_reply() if len(payload) > SURELY_TAKEN else SURELY_TAKEN
+            if len(payload) <= limit:
+                return payload
+            return encode(CommandError(f"ERR the reply has {len(payload)} bytes, and Redis takes {limit} at most"))
         except redis.RedisError as error:
             logger.warning("%s met an error of Redis: %s", call.name, error)
             return encode(CommandError(f"ERR {error}"))
@@ -198,22 +219,24 @@ class Worker:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
 
+    def _longest_reply(self) -> int:
+        """Bytes that the server takes for one reply; it ends the connection of a worker that sends more."""
+        try:
+            told = self.client().config_get("proto-max-bulk-len")["proto-max-bulk-len"]
+        except (redis.ResponseError, KeyError):
+            return MAX_BYTES  # CONFIG is refused, as managed servers do; this is what Redis starts with
+        return int(told or MAX_BYTES)
+
     def _reply_later(self, call: Call, done: Future[object]) -> None:
         """Answer a call whose handler returned a future, in the thread that completes it."""
         outcome = done.exception() or done.result()
-        if isinstance(outcome, Answered):
-            return
-        try:
-            self.client().execute_command("EDGE.REPLY", call.id, self._encoded(call, outcome))
-        except redis.ResponseError as error:
-            logger.error("the reply to %s was refused: %s", call.name, error)
-        except redis.ConnectionError as error:
-            logger.warning("the reply to %s could not be sent: %s", call.name, error)
+        if not isinstance(outcome, Answered):
+            self._late_replies.send(Late(call.name, call.id, self._encoded(call, outcome)))
 
 
 def _may_pass(error: redis.RedisError) -> bool:
-    """Whether an error is one of a server that is away, or cannot save (its disk is full): once is enough to log it."""
-    return isinstance(error, redis.ConnectionError) or "MISCONF" in str(error)
+    """Whether an error is one of a server that is away, or whose disk or memory is full: once is enough to log it."""
+    return isinstance(error, redis.ConnectionError | redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
 
 
 def main() -> int:

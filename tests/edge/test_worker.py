@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,9 +16,12 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import QUEUES, CommandError, Encoded, Simple
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.switchboard import COMMANDS, TIMEOUTS_MS
-from rededge_nb.edge.worker import THREADS
+from rededge_nb.edge.worker import THREADS, Worker
+from tests.edge.bare_redis import bare_redis
 from tests.gear_scripts import execute, registrations
 from tests.waiting import wait_for
+
+CLASSES = [word for name in QUEUES for word in ("CLASS", f"{name},0,60000,100")]
 
 
 def workers_of(supervisor_pid: int) -> list[psutil.Process]:
@@ -123,3 +127,16 @@ def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str
     )
     assert done.returncode == 2
     assert "REDIS_URL" in done.stderr
+
+
+def test_a_full_memory_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with bare_redis(*CLASSES, options=("--maxmemory", "1")) as bare, bare.client() as client:
+        worker = Worker(f"unix://{bare.socket_path}")
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        # its sign of life is refused
+        wait_for(lambda: client.info("commandstats").get("cmdstat_set", {}).get("rejected_calls", 0) > 2, what="tries")
+        worker.stop()
+        thread.join(20)
+        told = [record for record in caplog.records if record.threadName == "heartbeat"]
+        assert ["memory" in record.getMessage() for record in told] == [True]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,14 +119,18 @@ class _Execution:
 
     def _advance(self, ended_device: str | None) -> None:
         """Submit what can be done now; when nothing can and nothing runs, this was it."""
-        with self._lock:
-            self._busy.discard(ended_device or "")
-            ready = self._take_ready()
-            finished = not ready and not self._busy
-        for index, device in ready:
-            self._submit(index, device)
-        if finished:
-            self._finish()
+        try:
+            with self._lock:
+                self._busy.discard(ended_device or "")
+                ready = self._take_ready()
+                finished = not ready and not self._busy
+            for index, device in ready:
+                self._submit(index, device)
+            if finished:
+                self._finish()
+        except Exception as error:  # noqa: BLE001 - in a callback nobody would hear of it, and somebody waits
+            with contextlib.suppress(InvalidStateError):  # an operation on another device came to an end first
+                self._outcome.set_exception(error)
 
     def _take_ready(self) -> list[tuple[int, str]]:
         ready: list[tuple[int, str]] = []
@@ -144,7 +149,7 @@ class _Execution:
         left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
             result = self._queues.submit(self._runs[index].job([tensor.array for tensor in tensors if tensor], left))
-        except CommandError as error:
+        except Exception as error:  # noqa: BLE001 - it is told in the reply, whatever it is
             result = Future()
             result.set_exception(error)
         result.add_done_callback(lambda done: self._on_end(index, device, done))
@@ -152,14 +157,14 @@ class _Execution:
     def _on_end(self, index: int, device: str, done: Future[Any]) -> None:
         try:
             made = [None if array is None else Tensor.from_array(array) for array in done.result()]
+            named = list(zip(self._dag.outputs[index], made, strict=True))
+            with self._lock:
+                self._done.add(index)
+                for slot, tensor in named:
+                    self._tensors[slot] = tensor
         except Exception as error:  # noqa: BLE001 - it is told in the reply, whatever it is
             with self._lock:
                 self._errors[index] = error
-        else:
-            with self._lock:
-                self._done.add(index)
-                for slot, tensor in zip(self._dag.outputs[index], made, strict=True):
-                    self._tensors[slot] = tensor
         self._advance(device)
 
     def _finish(self) -> None:

@@ -44,7 +44,7 @@ class Job:
     samples: int = 1
     batching: Batching = field(default_factory=Batching)
     before: Callable[[], None] | None = None
-    """Called right before the run, in the device's thread."""
+    """Called right before the run, in the device's thread, unless the job is joined with others."""
     result: Future[Outputs] = field(default_factory=Future)
     queued_at: float = field(default_factory=time.monotonic)
 
@@ -70,7 +70,11 @@ class Queues:
                 waiting = self._waiting[job.device] = []
                 self._changed[job.device] = threading.Condition(self._lock)
                 thread = threading.Thread(target=self._serve, args=(job.device,), name=f"ai-{job.device}", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except BaseException:
+                    del self._waiting[job.device], self._changed[job.device]  # the next job tries again
+                    raise
             if len(waiting) >= MAX_WAITING:
                 raise CommandError(f"BUSYWORKER {len(waiting)} runs wait for {job.device} already")
             waiting.append(job)
@@ -86,7 +90,8 @@ class Queues:
                     del self._waiting[device], self._changed[device]
                     return
             for job in expired:
-                job.result.set_exception(TimedOutError())
+                if job.result.set_running_or_notify_cancel():
+                    job.result.set_exception(TimedOutError())
             if batch:
                 _do(batch)
             del expired, batch  # the next wait may be long, and they hold tensors
@@ -110,16 +115,18 @@ def next_batch(waiting: Sequence[Job], now: float) -> list[Job]:
     """The jobs to do next, together: the first that is not held back, and those of its group that it takes along."""
     held: set[Hashable] = set()
     for position, job in enumerate(waiting):
-        if job.group is None:
+        if job.group is None or job.samples >= job.batching.size:
             return [job]
         if job.group in held:
             continue
         batch, total = [], 0
+        # a least number above the size would never come together if the size were enough
+        enough = max(job.batching.size, job.batching.least)
         for other in waiting[position:]:
             if other.group == job.group:
                 batch.append(other)
                 total += other.samples
-                if total >= job.batching.size:
+                if total >= enough:
                     break
         patience = job.batching.patience
         if total >= job.batching.least or (patience and now - job.queued_at >= patience):
@@ -133,6 +140,8 @@ def then(future: Future[Any], function: Callable[[Any], T]) -> Future[T]:
     following: Future[T] = Future()
 
     def follow(done: Future[Any]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return  # whoever waited gave up, such as a coroutine with a time limit
         try:
             following.set_result(function(done.result()))
         except Exception as error:  # noqa: BLE001 - whoever waits shall hear of it, whatever it is
@@ -147,15 +156,20 @@ def _wakes_at(job: Job) -> float:
     return min(job.deadline, job.queued_at + patience) if job.group is not None and patience else job.deadline
 
 
-def _do(batch: Sequence[Job]) -> None:
-    try:
-        for job in batch:
-            if job.before is not None:
-                job.before()
-        results = batch[0].run([job.inputs for job in batch])
-    except Exception as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
-        for job in batch:
-            job.result.set_exception(error)
+def _do(taken: Sequence[Job]) -> None:
+    """Do jobs and tell what came of them; nothing that goes wrong may leave here and end the device's thread."""
+    batch = [job for job in taken if job.result.set_running_or_notify_cancel()]
+    if not batch:
         return
-    for job, result in zip(batch, results, strict=True):
+    try:
+        if len(batch) == 1 and batch[0].before is not None:
+            # not for each of a batch: what is taken before, such as a connection, is held for the whole run
+            batch[0].before()
+        results = list(zip(batch, batch[0].run([job.inputs for job in batch]), strict=True))
+    except BaseException as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
+        told = error if isinstance(error, Exception) else CommandError(f"ERR {type(error).__name__}: {error}")
+        for job in batch:
+            job.result.set_exception(told)
+        return
+    for job, result in results:
         job.result.set_result(result)

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from rededge_nb.edge.ai import store
+from rededge_nb.edge.ai.arguments import integer
 from rededge_nb.edge.ai.operations import (
     ModelRun,
     ScriptRun,
@@ -60,6 +61,8 @@ def or_timed_out(future: Future[Any]) -> Future[object]:
     following: Future[object] = Future()
 
     def follow(done: Future[Any]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return
         error = done.exception()
         if isinstance(error, TimedOutError):
             following.set_result(TIMED_OUT)
@@ -74,9 +77,10 @@ def or_timed_out(future: Future[Any]) -> Future[object]:
 
 def _wanted(args: list[bytes]) -> list[tuple[bytes, Sequence[str]]]:
     """What a run reads, if the words are in order as far as `key INPUTS n in …`."""
-    if len(args) < 3 or args[1].upper() != b"INPUTS" or not args[2].isdigit():
+    count = integer(args[2]) if len(args) > 2 and args[1].upper() == b"INPUTS" else None
+    if count is None or count < 1:
         return []
-    key, inputs = args[0], args[3 : 3 + int(args[2])]
+    key, inputs = args[0], args[3 : 3 + count]
     return [(key, SESSION_FIELDS), *((name, store.TENSOR_FIELDS) for name in inputs if name != key)]
 
 

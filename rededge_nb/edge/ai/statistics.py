@@ -7,6 +7,7 @@ never made anew and what is stored in its place does not inherit them.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
@@ -14,6 +15,8 @@ from dataclasses import astuple, dataclass, fields
 import redis
 
 from rededge_nb.edge.ai import store
+
+logger = logging.getLogger(__name__)
 
 _PREFIX = "stat:"
 
@@ -77,12 +80,19 @@ class Statistics:
         Raises:
             CommandError: the key is missing or holds something else.
         """
-        generation = store.read(client, key, kind, ["generation"])[0]
-        runs = self._take(Stored(db, key, generation))
-        if runs is not None:
-            _write(client, Stored(db, key, generation), runs)
+        stored = Stored(db, key, store.read(client, key, kind, ["generation"])[0])
+        runs = self._take(stored) or Runs()
+        pending = Runs()
+        try:
+            if runs != pending:
+                _write(client, stored, runs)
+        except redis.RedisError as error:
+            # such as a full memory, which is no reason to tell nothing; flush() tries again
+            logger.debug("the runs of %r stay unwritten: %s", key, error)
+            self._add(stored, runs)
+            pending = runs
         written = client.hmget(key, [_PREFIX + name for name in _NAMES])
-        return Runs(*(int(value or 0) for value in written))
+        return _sum(Runs(*(int(value or 0) for value in written)), pending)
 
     def reset(self, client: redis.Redis, db: int, key: bytes, kind: str) -> None:
         """Set the counters of a model or script to 0; what other workers have not flushed yet is added afterwards.
@@ -91,18 +101,21 @@ class Statistics:
             CommandError: the key is missing or holds something else.
         """
         generation = store.read(client, key, kind, ["generation"])[0]
-        self._take(Stored(db, key, generation))
-        written = self.read(client, db, key, kind)
-        _write(client, Stored(db, key, generation), Runs(*(-count for count in astuple(written))))
+        counted = self.read(client, db, key, kind)
+        # what of it could not be written is taken off in advance
+        _write(client, Stored(db, key, generation), Runs(*(-count for count in astuple(counted))))
 
     def _add(self, stored: Stored, runs: Runs) -> None:
         with self._lock:
-            known = self._pending.get(stored, Runs())
-            self._pending[stored] = Runs(*(a + b for a, b in zip(astuple(known), astuple(runs), strict=True)))
+            self._pending[stored] = _sum(self._pending.get(stored, Runs()), runs)
 
     def _take(self, stored: Stored) -> Runs | None:
         with self._lock:
             return self._pending.pop(stored, None)
+
+
+def _sum(first: Runs, second: Runs) -> Runs:
+    return Runs(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 def _write(client: redis.Redis, stored: Stored, runs: Runs) -> None:

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
 
 import redis
 
 from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
-from rededge_nb.edge.client import Words, connection_of, next_reply, replies_to
+from rededge_nb.edge.client import Words, check, connection_of, in_transaction, next_reply, replies_to
 from rededge_nb.edge.commands import CommandError
+
+logger = logging.getLogger(__name__)
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
@@ -151,12 +154,11 @@ def replace(client: redis.Redis, kind: str, values: Sequence[tuple[Key, Fields]]
         CommandError: a key holds something of another kind, or a value is too large for Redis.
     """
     with contextlib.closing(Replacement(client, kind, [key for key, _ in values])) as replacement:
-        replacement.look()
         replacement.write(values)
 
 
 class Replacement:
-    """Puts values in place of what keys hold, in two steps: the keys can be looked at while the values are computed.
+    """Puts values in place of what keys hold; the keys can be looked at before, while the values are computed.
 
     Not for use by two threads at once.
     """
@@ -164,6 +166,7 @@ class Replacement:
     def __init__(self, client: redis.Redis, kind: str, keys: Sequence[Key]) -> None:
         self._client = client
         self._kind = kind
+        self._keys = keys
         self._looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
         self._connection: Any = None
         self._looking = False
@@ -178,7 +181,7 @@ class Replacement:
     def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[Words] = ()) -> None:
         """Write as replace() does, and execute the commands of `also` in the same transaction.
 
-        The keys are those that were looked at, or fewer.
+        The keys are those of the replacement, or fewer; they are looked at now if they were not before.
 
         Raises:
             CommandError: a key holds something of another kind, or a value is too large for Redis.
@@ -189,13 +192,28 @@ class Replacement:
                 raise CommandError(
                     f"ERR the {self._kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
                 )
-        writes: list[Any] = [("MULTI",)]
+        writes: list[Words] = []
         for key, fields in values:
             items = (item for field in fields.items() for item in field)
             writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
+        keys = {key for key, _ in values}
+        commands = in_transaction([*writes, *also])
+        may_be_lost = True
         try:
-            while not self._written([*writes, *also, ("EXEC",)]):
-                self.look()  # another client changed a key meanwhile
+            while True:
+                try:
+                    self._send(keys, commands)
+                except redis.ConnectionError:
+                    # it may have lain idle for as long as a model runs; EXEC comes last, so nothing was done yet
+                    if not may_be_lost:
+                        raise
+                    may_be_lost = False
+                    self._connection.disconnect()
+                    self._looking = False
+                    continue
+                if self._done(commands, len(writes)):
+                    return
+                # another client changed a key meanwhile
         except redis.exceptions.OutOfMemoryError as error:
             raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
 
@@ -207,22 +225,42 @@ class Replacement:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _written(self, writes: Sequence[Words]) -> bool:
-        """Whether the writes were done; not if a key was changed since the look.
+    def _send(self, keys: Collection[Key], commands: Sequence[Words]) -> None:
+        """Send the commands of a transaction that writes these keys, once it is known what they hold.
 
         Raises:
             CommandError: a key holds something of another kind.
+            redis.ConnectionError: the server has not all of the commands.
         """
-        _, *seen = [next_reply(self._connection) for _ in self._looks]
-        for exists, mark in zip(seen[::2], seen[1::2], strict=True):
+        if not self._looking:
+            self.look()
+        watched, *seen = [next_reply(self._connection) for _ in self._looks]
+        check([watched])
+        for key, exists, mark in zip(self._keys, seen[::2], seen[1::2], strict=True):
+            if key not in keys:
+                continue
+            if isinstance(mark, redis.ResponseError):
+                raise _translated(mark)
+            check([exists])
             if exists and mark != self._kind.encode():
                 raise CommandError(WRONG_TYPE)
-        *queued, done = replies_to(self._connection, writes)
+        # over TCP a server that has gone would be noticed after sending, when nobody knows what became of it
+        if self._connection.can_read():
+            raise redis.ConnectionError("Redis sent what was not asked for")
+        self._connection.send_packed_command(self._connection.pack_commands(commands))
+
+    def _done(self, commands: Sequence[Words], own: int) -> bool:
+        """Whether the commands were done, the first `own` between MULTI and EXEC well; not if a key had changed."""
+        *queued, done = [next_reply(self._connection) for _ in commands]
         self._looking = False
-        refused = next((reply for reply in (*queued, done) if isinstance(reply, redis.RedisError)), None)
-        if refused is not None:
-            raise refused
-        return done is not None
+        check([reply for reply in (*queued, done) if isinstance(reply, redis.ResponseError)])
+        if done is None:
+            return False
+        check(done[:own])
+        for reply in done[own:]:
+            if isinstance(reply, redis.ResponseError):
+                logger.error("what was to follow the %s was refused: %s", self._kind, reply)
+        return True
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:

@@ -7,9 +7,10 @@ from typing import Self
 
 from rededge_nb.edge.ai.dag import Dag, Operation, Outcome, TensorGet, TensorSet
 from rededge_nb.edge.ai.dag_commands import EXECUTE, SEPARATOR, parse_operations
-from rededge_nb.edge.ai.operations import ModelRun, ScriptRun, Where
+from rededge_nb.edge.ai.operations import OUTPUTS_MISMATCH, ModelRun, ScriptRun, Where
 from rededge_nb.edge.ai.queues import then
 from rededge_nb.edge.ai.scripts import Invocation
+from rededge_nb.edge.ai.sessions import INPUTS_MISMATCH
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.edge.gears.context import current
@@ -43,7 +44,12 @@ class DagRunner:
 
     def ModelRun(self, *, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> Self:  # noqa: N802
         """Run the model stored under the key `name`."""
-        self._operations.append(ModelRun(model_at(name), _encoded(inputs), _encoded(outputs)))
+        run = ModelRun(model_at(name), _encoded(inputs), _encoded(outputs))
+        if len(run.inputs) != len(run.session.inputs):
+            raise GearsError(INPUTS_MISMATCH)
+        if len(run.outputs) != len(run.session.outputs):
+            raise GearsError(OUTPUTS_MISMATCH)
+        self._operations.append(run)
         return self
 
     def ScriptRun(self, *, name: str, func: str, inputs: Iterable[str], outputs: Iterable[str]) -> Self:  # noqa: N802

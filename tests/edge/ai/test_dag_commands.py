@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 import redis
 
+from rededge_nb.edge.ai.dag import Dag, TensorGet
+from rededge_nb.edge.ai.operations import ModelRun
+from rededge_nb.edge.ai.queues import Job, Queues
+from rededge_nb.edge.ai.tensors import Array, Tensor
 from rededge_nb.edge.commands import OK, CommandError
 from tests.edge.ai import onnx_files
+from tests.edge.ai.conftest import PATIENCE
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 ADD, MUL = onnx_files.binary("Add"), onnx_files.binary("Mul")
@@ -87,6 +93,29 @@ def test_a_key_of_another_type_is_told_at_the_end(call: Callable[..., object], c
     assert str(error) == WRONG_TYPE
     assert client.get("text") == b"x"
     assert client.exists("new")
+
+
+def model_run(outputs: int) -> ModelRun:
+    """A run of a model that gives its one input back, told to have so many outputs."""
+
+    def job(arrays: Sequence[Array], *, timeout: float | None) -> Job:
+        return Job("CPU", lambda runs: [list(inputs) for inputs in runs], arrays, timeout)
+
+    session = SimpleNamespace(device="CPU", job=job)
+    return ModelRun(session, [b"a"], [b"%d" % number for number in range(outputs)])  # type: ignore[arg-type]
+
+
+def test_a_dag_ends_whatever_goes_wrong_in_it() -> None:
+    loaded = {b"a": Tensor.from_values("FLOAT", (1,), [1.0])}
+    outcome = Dag(loaded, [model_run(2)]).run(Queues()).result(PATIENCE)
+    assert outcome.failed
+    assert str(outcome.replies[0]).startswith("ERR ValueError: zip() ")
+
+    def fail(tensor: Tensor) -> object:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Dag(loaded, [model_run(1), TensorGet(b"a", fail)]).run(Queues()).result(PATIENCE)
 
 
 def test_a_dag_that_waits_too_long(call: Callable[..., object]) -> None:

@@ -107,6 +107,14 @@ def test_a_model_is_shared_with_the_commands_and_follows_its_key(client: redis.R
             "ai.createDAGRunner().ScriptRun(name='no', func='f', inputs=[], outputs=[])",
             "given key do not contain RedisAI script",
         ),
+        (
+            "ai.createDAGRunner().ModelRun(name='m', inputs=['x'], outputs=['z'])",
+            "Number of keys given as INPUTS here does not match model definition",
+        ),
+        (
+            "ai.createDAGRunner().ModelRun(name='m', inputs=['x', 'x'], outputs=['y', 'z'])",
+            "Number of keys given as OUTPUTS here does not match model definition",
+        ),
         ("ai.createDAGRunner().Run()", "ERR DAG is empty"),
         ("ai.createDAGRunner().TensorGet('x').Run()", "ERR INPUT key cannot be found in DAG"),
     ],

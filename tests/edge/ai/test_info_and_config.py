@@ -116,6 +116,25 @@ def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], worker:
 
 
 @pytest.mark.usefixtures("stored")
+def test_counts_are_told_and_kept_while_memory_is_full(
+    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
+) -> None:
+    call(*EXECUTE)
+    assert counters(call)["calls"] == 1
+    call(*EXECUTE)
+    client.config_set("maxmemory", 1)
+    try:
+        assert counters(call)["calls"] == 2
+        assert counters(call)["calls"] == 2
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            call("AI.INFO", "m", "RESETSTAT")
+    finally:
+        client.config_set("maxmemory", 0)
+    worker.statistics.flush(worker.client)
+    assert counters(call)["calls"] == 2
+
+
+@pytest.mark.usefixtures("stored")
 def test_counting_keeps_the_time_to_live(
     call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
 ) -> None:

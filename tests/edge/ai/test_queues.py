@@ -10,6 +10,7 @@ import pytest
 from rededge_nb.edge.ai import batches, queues
 from rededge_nb.edge.ai.batches import Batching, Inputs, Outputs
 from rededge_nb.edge.ai.queues import Job, Queues, TimedOutError, next_batch, then
+from rededge_nb.edge.ai.run_commands import or_timed_out
 from rededge_nb.edge.commands import CommandError
 from tests.waiting import wait_for
 
@@ -48,6 +49,17 @@ def test_too_few_samples_are_held_back_and_let_others_pass() -> None:
     assert taken([held]) == []
     assert taken([held, job(group="b", size=4)]) == [1]
     assert taken([held, job(2, size=4, least=3)]) == [0, 1]
+
+
+def test_a_least_number_above_the_size_is_waited_for() -> None:
+    waiting = [job(size=2, least=5) for _ in range(6)]
+    assert taken(waiting[:4]) == []
+    assert taken(waiting) == [0, 1, 2, 3, 4]
+
+
+def test_a_run_of_the_size_itself_waits_for_no_others() -> None:
+    assert taken([job(2, size=2, least=5)]) == [0]
+    assert taken([job(1, size=2, least=5), job(3, size=2, least=5)]) == [1]
 
 
 def test_patience_ends() -> None:
@@ -114,6 +126,77 @@ def test_a_failure_is_told_to_all_that_were_joined_and_the_device_goes_on() -> N
         with pytest.raises(CommandError, match=r"^no$"):
             future.result(PATIENCE)
     assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
+
+
+def test_only_a_job_that_is_done_alone_prepares() -> None:
+    prepared: list[int] = []
+    queues_ = Queues()
+    for count in (2, 1):
+        batching = Batching(size=count, least=count)
+        jobs = [Job("CPU", echo, [], group=f"m{count}", batching=batching) for _ in range(count)]
+        for each in jobs:
+            each.before = lambda count=count: prepared.append(count)
+        for future in [queues_.submit(each) for each in jobs]:
+            future.result(PATIENCE)
+    assert prepared == [1]
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), SystemExit(3), None])
+def test_a_device_goes_on_whatever_a_run_does(error: BaseException | None) -> None:
+    def run(runs: Sequence[Inputs]) -> list[Outputs]:
+        if error is not None:
+            raise error
+        return []  # a result too few
+
+    queues_ = Queues()
+    with pytest.raises((KeyError, CommandError, ValueError)):
+        queues_.submit(Job("CPU", run, [])).result(PATIENCE)
+    assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
+
+
+def test_a_device_whose_thread_could_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    queues_ = Queues()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            queues_.submit(Job("CPU", echo, []))
+    assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
+
+
+def test_a_job_that_is_given_up_is_not_done() -> None:
+    at_work, go, done = threading.Event(), threading.Event(), []
+
+    def wait(runs: Sequence[Inputs]) -> list[Outputs]:
+        at_work.set()
+        assert go.wait(PATIENCE)
+        return echo(runs)
+
+    def note(runs: Sequence[Inputs]) -> list[Outputs]:
+        done.append("noted")
+        return echo(runs)
+
+    queues_ = Queues()
+    queues_.submit(Job("CPU", wait, []))
+    assert at_work.wait(PATIENCE)
+    assert queues_.submit(Job("CPU", note, [])).cancel()
+    go.set()
+    assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
+    assert done == []
+
+
+def test_a_result_that_nobody_waits_for_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    first: Future[int] = Future()
+    seen: list[int] = []
+    following = then(first, seen.append)
+    told = or_timed_out(first)
+    assert following.cancel()
+    assert told.cancel()
+    first.set_result(1)
+    assert seen == []
+    assert not caplog.records
 
 
 def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:

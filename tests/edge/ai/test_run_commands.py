@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ import redis
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.commands import OK, CommandError
 from tests.edge.ai import onnx_files
+from tests.edge.ai.conftest import PATIENCE
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 ADD = onnx_files.binary("Add")
@@ -145,6 +147,27 @@ def test_runs_wait_for_others_to_join_them(call: Callable[..., object], worker: 
 
 
 @pytest.mark.usefixtures("tensors")
+@pytest.mark.parametrize("devices", [("CPU", "CPU"), ("CPU", "CPU:1")])
+def test_runs_at_the_same_time_may_write_the_same_key(
+    call: Callable[..., object], worker: SimpleNamespace, devices: tuple[str, str]
+) -> None:
+    """Joined, or on two devices: there both look at the key before either writes."""
+    both = Barrier(2)
+    batching = ("BATCHSIZE", 2, "MINBATCHSIZE", 2) if len(set(devices)) == 1 else ()
+    for key, device in zip("mn", devices, strict=True):
+        call("AI.MODELSTORE", key, "ONNX", device, *batching, "BLOB", ADD)
+    if not batching:
+        model = worker.sessions.get(worker.client(0), "m").model
+        run = model.run
+        model.run = lambda inputs: (both.wait(PATIENCE), run(inputs))[1]
+    keys = "mm" if batching else "mn"
+    with ThreadPoolExecutor(2) as threads:
+        words = [("AI.MODELEXECUTE", key, "INPUTS", 2, "a", "b", "OUTPUTS", 1, "c") for key in keys]
+        assert list(threads.map(lambda each: call(*each), words)) == [OK, OK]
+    assert call("AI.TENSORGET", "c", "VALUES") == [b"11", b"22"]
+
+
+@pytest.mark.usefixtures("tensors")
 def test_a_run_does_not_wait_longer_than_it_was_told(call: Callable[..., object], client: redis.Redis) -> None:
     store(call, batchsize=3, minbatchsize=3)
     assert call(*EXECUTE, "c", "TIMEOUT", 1) == "TIMEDOUT"
@@ -177,6 +200,24 @@ def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object
         errors = set(threads.map(error, range(2)))
     assert errors == {"ERR Model did not generate the expected batch size"}
     assert call("AI.INFO", "m")[14:] == ["calls", 2, "errors", 2]
+
+
+@pytest.mark.usefixtures("tensors")
+def test_a_count_of_very_many_digits_is_no_count(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+    store(call)
+    words: Words = ("INPUTS", "9" * 5000, "a", "b", "OUTPUTS", 1, "c")
+    assert error_of("AI.MODELEXECUTE", "m", *words) == "ERR Invalid argument for input_count"
+
+
+def test_the_key_of_an_output_that_is_skipped_may_hold_anything(
+    call: Callable[..., object], client: redis.Redis
+) -> None:
+    call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.with_sequence())
+    call("AI.TENSORSET", "v", "FLOAT", 1, "VALUES", 3)
+    client.set("text", "x")
+    assert call("AI.MODELEXECUTE", "m", "INPUTS", 1, "v", "OUTPUTS", 2, "text", "c") is OK
+    assert call("AI.TENSORGET", "c", "VALUES") == [b"3"]
+    assert client.get("text") == b"x"
 
 
 def test_all_cpus_are_one(call: Callable[..., object], worker: SimpleNamespace) -> None:

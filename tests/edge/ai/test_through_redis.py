@@ -90,6 +90,34 @@ def test_runs_that_wait_for_others_hold_up_nobody(client: redis.Redis, edge: Ins
     assert [execute(client, "AI.TENSORGET", f"c{at}", "VALUES") for at in range(5)] == [[b"2", b"4"]] * 5
 
 
+def test_more_runs_are_joined_than_a_pool_has_connections_by_default(client: redis.Redis) -> None:
+    count = 120
+    store(client, "BATCHSIZE", count, "MINBATCHSIZE", count)
+    connections = [client.connection_pool.get_connection() for _ in range(count)]
+    for at, connection in enumerate(connections):
+        connection.send_command(*RUN, f"c{at}")
+    assert [connection.read_response() for connection in connections] == [b"OK"] * count
+    for connection in connections:
+        client.connection_pool.release(connection)
+    assert client.exists(*(f"c{at}" for at in range(count))) == count
+
+
+def test_a_reply_that_is_longer_than_redis_takes_is_an_error(client: redis.Redis) -> None:
+    execute(client, "AI.TENSORSET", "large", "UINT8", 600_000)
+    execute(client, "AI.TENSORSET", "larger", "UINT8", 1024**2)
+    client.config_set("proto-max-bulk-len", "1mb")
+    error = r"the reply has \d{7} bytes, and Redis takes 1048576 at most"
+    try:
+        with pytest.raises(redis.ResponseError, match=error):
+            execute(client, "AI.TENSORGET", "larger", "BLOB")
+        gets = ("|>", "AI.TENSORGET", "large", "BLOB") * 2
+        with pytest.raises(redis.ResponseError, match=error):
+            execute(client, "AI.DAGEXECUTE", "LOAD", 1, "large", *gets)
+        assert len(execute(client, "AI.TENSORGET", "large", "BLOB")) == 600_000
+    finally:
+        client.config_set("proto-max-bulk-len", "512mb")
+
+
 def test_a_run_that_waits_too_long_is_told(client: redis.Redis) -> None:
     store(client, "BATCHSIZE", 5, "MINBATCHSIZE", 5)
     assert execute(client, *RUN, "c", "TIMEOUT", 10) == b"TIMEDOUT"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import redis as redis_client
 import torch
 
+from rededge_nb.edge.ai.backends import script_calls
 from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.commands import CommandError
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
 ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
 SIGNATURE = "def {}(tensors: List[Tensor], keys: List[str], args: List[str])"
-RUN_COMMANDS = frozenset(
-    f"AI.{name}"
-    for name in (
-        *("MODELEXECUTE", "MODELRUN", "SCRIPTEXECUTE", "SCRIPTRUN"),
-        *("DAGEXECUTE", "DAGEXECUTE_RO", "DAGRUN", "DAGRUN_RO"),
-    )
-)
-"""Commands that would wait for the device that the script itself keeps busy."""
-
 EXCEPTIONS = {error.__name__: error for error in (Exception, RuntimeError, ValueError, TypeError, AssertionError)}
 """What a script may raise."""
 
@@ -182,25 +174,7 @@ def _execute_alone(command: str) -> Any:
 
 
 def _execute(command: str, args: list[str]) -> Any:
-    if command.upper() in RUN_COMMANDS:
-        raise RuntimeError(
-            "Redis command returned an error: ERR Cannot run RedisAI command within a transaction or a LUA script"
-        )
-    client = _running.call.redis
-    connection = client.connection_pool.get_connection()
-    try:
-        connection.send_command(command, *args)
-        return _readable(connection.read_response())
-    except redis_client.ResponseError as error:
-        raise RuntimeError(f"Redis command returned an error: {error}") from error
-    finally:
-        client.connection_pool.release(connection)
-
-
-def _readable(reply: Any) -> Any:
-    if isinstance(reply, bytes):
-        return reply.decode(errors="replace")
-    return [_readable(element) for element in reply] if isinstance(reply, list) else reply
+    return script_calls.call(_running.call.redis, command, args)
 
 
 def _as_list(value: Any) -> list[Any]:
