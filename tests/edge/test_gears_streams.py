@@ -64,6 +64,21 @@ def test_a_prefix_covers_streams_that_come_later(client: redis.Redis) -> None:
     wait_for(lambda: client.smembers("keys") == {b"p:a", b"p:b"}, what="the stream that came later")
 
 
+def test_all_streams_are_not_those_of_the_workers(client: redis.Redis) -> None:
+    add(client, 1, stream="a")
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('SADD', 'keys', r['key'])).register()")
+    wait_for(lambda: client.xlen(bookkeeping(client)) >= 2, what="the executions over a")
+    # the look that finds z finds what was written down of these, and z is read after that
+    add(client, 1, stream="z")
+    wait_for(lambda: client.sismember("keys", "z"), what="the stream that came later")
+    assert client.smembers("keys") == {b"a", b"z"}
+    assert client.xinfo_groups(bookkeeping(client)) == []
+
+
+def bookkeeping(client: redis.Redis) -> str:
+    return own_keys.of_registration(client, only_registration(client)["id"].decode())["executions"]
+
+
 def test_a_batch_waits_until_it_is_whole(client: redis.Redis) -> None:
     script = "GB('StreamReader').count().foreach(lambda n: execute('RPUSH', 'sizes', n)).register('s', batch=4)"
     execute(client, script)

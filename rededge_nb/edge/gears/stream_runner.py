@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from rededge_nb.edge import shard
+from rededge_nb.edge import own_keys, shard
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
@@ -171,12 +171,17 @@ class StreamRunner:
             prefix, cursor, keys = pattern[:-1], b"0", set[str]()
             while True:
                 cursor, page = self._client.execute_command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
-                keys.update(key.decode() for key in page if key.startswith(prefix.encode()))
+                keys.update(key.decode() for key in page if self._is_about(key, prefix.encode()))
                 if cursor == b"0":
                     break
             found = sorted(keys)
             self._scanned = (time.monotonic(), found)
         return found
+
+    def _is_about(self, key: bytes, prefix: bytes) -> bool:
+        # what the workers write down of an execution is a stream, too, which would raise the next execution
+        own = key.startswith(own_keys.PREFIX.encode()) and not prefix.startswith(own_keys.PREFIX.encode())
+        return key.startswith(prefix) and not own
 
     def _prepare(self, stream: str) -> bool:
         """Make the group and run over what is pending; False while there is no such stream, or after a failure."""
