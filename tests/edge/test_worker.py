@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.commands import QUEUES, CommandError, Encoded, Simple
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.switchboard import COMMANDS, TIMEOUTS_MS
-from rededge_nb.edge.worker import THREADS
+from rededge_nb.edge.worker import THREADS, Worker
 from tests.gear_scripts import execute, registrations
 from tests.waiting import wait_for
 
@@ -112,6 +113,21 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     wait_for(lambda: client.llen("by") == 6, what="the entry, at another worker", timeout=30)
     assert client.lindex("by", -1) != owner
     client.close()
+
+
+def test_housekeeping_outlives_whatever_one_part_of_it_raises() -> None:
+    worker, until, done = Worker("redis://localhost:1"), threading.Event(), []
+
+    def fail() -> None:
+        raise ValueError("not foreseen")
+
+    def work() -> None:
+        done.append(1)
+        if len(done) == 3:
+            until.set()
+
+    worker._repeat((fail, work), 0.0, until=until)
+    assert len(done) == 3
 
 
 def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:

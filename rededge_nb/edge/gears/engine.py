@@ -80,10 +80,9 @@ class Engine:
         """An execution that has not begun."""
         return LiveExecution(self.execution_ids.next(), registration_id, steps)
 
-    def keep_house(self) -> None:
-        """Follow what others changed; called a few times a second."""
-        self.runners.follow_changes()
-        self.timers.follow()
+    def housekeeping(self) -> tuple[Callable[[], None], ...]:
+        """What follows the changes of others, each to be called a few times a second."""
+        return self.runners.follow_changes, self.timers.follow
 
     def summary(self) -> dict[str, Any]:
         """The executions that go on here, for other workers to see."""
