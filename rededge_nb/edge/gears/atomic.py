@@ -16,7 +16,7 @@ import redis
 
 from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.context import Context, current
-from rededge_nb.edge.gears.errors import GearsError
+from rededge_nb.edge.gears.errors import GearsError, own_server
 from rededge_nb.edge.gears.values import from_redis
 
 Words = tuple[Any, ...]
@@ -45,7 +45,8 @@ class atomic:  # noqa: N801 - RedisGears' name
         try:
             if kind is None and self._sent < len(self._queued):
                 run = context.execution.shielded if context.execution is not None else _call
-                run(self._commit, context)
+                with own_server():
+                    run(self._commit, context)
         finally:
             if self._watching is not None:
                 self._watching.reset()
@@ -57,7 +58,8 @@ class atomic:  # noqa: N801 - RedisGears' name
 
         def reply() -> Any:
             if position not in self._replies:
-                self._read_now(context, position)
+                with own_server():
+                    self._read_now(context, position)
             return self._replies[position]
 
         return lazy_object_proxy.Proxy(reply)

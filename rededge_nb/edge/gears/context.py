@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from rededge_nb.edge.gears.errors import GearsError
+from rededge_nb.edge.gears.errors import GearsError, own_server
 
 if TYPE_CHECKING:
     from rededge_nb.edge.gears.executions import Run
@@ -55,7 +55,8 @@ class Context:
         """Send a command on the context's own connection and give the reply as it comes.
 
         Raises:
-            redis.RedisError: Redis answered with an error, or is away.
+            redis.ResponseError: Redis answered with an error.
+            ServerAwayError: it is away.
         """
         if self.execution is not None:
             return self.execution.shielded(self._command, words)
@@ -75,10 +76,12 @@ class Context:
         with self._lock:
             connection = self._connection
             if connection is None:
-                connection = self._connection = self.worker.engine.connections.get_connection()
+                with own_server():
+                    connection = self._connection = self.worker.engine.connections.get_connection()
             try:
-                connection.send_command(*words)
-                return connection.read_response()
+                with own_server():
+                    connection.send_command(*words)
+                    return connection.read_response()
             except redis.ResponseError:
                 raise
             except BaseException:

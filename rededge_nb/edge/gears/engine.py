@@ -20,7 +20,9 @@ from rededge_nb.edge.gears.errors import (
     ExecutionAbortedError,
     GearsError,
     GearsForceStopped,
+    ServerAwayError,
     error_text,
+    own_server,
 )
 from rededge_nb.edge.gears.executions import (
     ExecutionIds,
@@ -74,7 +76,8 @@ class Engine:
 
     def next_registration_id(self) -> str:
         """A new registration's id."""
-        return registrations.next_registration_id(self.raw_client)
+        with own_server():
+            return registrations.next_registration_id(self.raw_client)
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""
@@ -110,7 +113,7 @@ class Engine:
         with entered(context):
             try:
                 execution.perform(work)
-            except (redis.ConnectionError, redis.BusyLoadingError):
+            except ServerAwayError:
                 raise
             except ExecutionAbortedError:
                 raise GearsError("execution aborted") from None
@@ -179,7 +182,8 @@ class Engine:
 
     def run_nested(self, run: Run) -> None:
         """Run what code inside an execution asked for; its future gets the outcome."""
-        self.run_unblocking(run, current().session_id)
+        with own_server():
+            self.run_unblocking(run, current().session_id)
 
     def register(
         self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]

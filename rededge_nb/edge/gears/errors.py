@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+
+import redis
 
 SCRIPT_FILE_NAME = "<string>"
 """File name of gear code in tracebacks."""
@@ -23,6 +27,13 @@ class GearsForceStopped(Exception):  # noqa: N818 - RedisGears' name
     """`gears.forcestopped`: raised inside gear code, again and again until it ends, by RG.ABORTEXECUTION."""
 
 
+class ServerAwayError(redis.ConnectionError):
+    """The server that the gears run on went away: no failure of the gear, its records come again.
+
+    A gear may speak to other servers too. What breaks there is its own error, and a plain redis.ConnectionError.
+    """
+
+
 class ExecutionAbortedError(BaseException):
     """Ends an execution that waited for a future when it was aborted; gear code never sees it."""
 
@@ -30,6 +41,21 @@ class ExecutionAbortedError(BaseException):
 GearsError.__module__, GearsError.__qualname__, GearsError.__name__ = "gears", "error", "error"
 GearsForceStopped.__module__, GearsForceStopped.__qualname__ = "gears", "forcestopped"
 GearsForceStopped.__name__ = "forcestopped"
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[None]:
+    """Tell an absence of the gears' own server from that of any other.
+
+    Raises:
+        ServerAwayError: it went away inside the block.
+    """
+    try:
+        yield
+    except ServerAwayError:
+        raise
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ServerAwayError(str(error)) from error
 
 
 def error_text(error: BaseException, *, with_traceback: bool = True) -> str:

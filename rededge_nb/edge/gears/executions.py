@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge import own_keys
-from rededge_nb.edge.gears.errors import ExecutionAbortedError, error_text
+from rededge_nb.edge.gears.errors import ExecutionAbortedError, ServerAwayError, error_text
 from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
 from rededge_nb.edge.gears.registrations import SHARD_ID
@@ -63,7 +63,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
     """Pull the records through the steps. The first error ends it; the results so far are kept.
 
     Raises:
-        redis.ConnectionError: Redis went away meanwhile. That is no failure of the gear: its records come again.
+        ServerAwayError: Redis went away meanwhile. That is no failure of the gear: its records come again.
     """
     outcome = Outcome()
     started = time.monotonic()
@@ -71,7 +71,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
     try:
         for record in chain(records(), steps, times):
             outcome.results.append(record)
-    except (redis.ConnectionError, redis.BusyLoadingError):
+    except ServerAwayError:
         raise
     except ExecutionAbortedError:
         outcome.status = "aborted"

@@ -16,6 +16,7 @@ import redis
 
 from rededge_nb.edge import own_keys, shard
 from rededge_nb.edge.gears.context import Context, entered
+from rededge_nb.edge.gears.errors import ServerAwayError, own_server
 from rededge_nb.edge.gears.registrations import checked_callback
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class Timers:
         pipeline = client.pipeline(transaction=shard.tag(client) is None)
         pipeline.execute_command("SET", key, cloudpickle.dumps((seconds, checked_callback(function))))
         pipeline.execute_command("SADD", own_keys.timers(client), key)
-        pipeline.execute()
-        self.follow()
+        with own_server():
+            pipeline.execute()
+            self.follow()
 
     def follow(self) -> None:
         """Run the timers in Redis that no other worker runs; called a few times a second."""
@@ -120,7 +122,7 @@ class Timers:
                 if key is not None and not (leases.owns(HOLDER, _place(key)) and context.command("EXISTS", key)):
                     return
                 function()
-            except (redis.ConnectionError, redis.BusyLoadingError):
+            except ServerAwayError:
                 continue
             except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the gear's own, and how a timer ends
                 logger.warning("a timer ends, its function raised %s: %s", type(error).__name__, error)
