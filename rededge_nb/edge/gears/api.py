@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge import shard
+from rededge_nb.edge.gears import connection_state
 from rededge_nb.edge.gears.atomic import atomic as atomic
 from rededge_nb.edge.gears.builder import GearsBuilder
 from rededge_nb.edge.gears.context import current
@@ -57,6 +58,7 @@ def execute(*words: object) -> Any:
         raise GearsError(BLOCKING[command.upper()])
     sent = (command, *(to_argument(value) for value in words[1:]))
     context = current()
+    connection_state.check(sent, atomic=context.atomic is not None)
     if context.atomic is not None:
         return context.atomic.queue(sent)
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from rededge_nb.edge.gears import connection_state
 from rededge_nb.edge.gears.errors import GearsError, own_server
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Context:
     futures_allowed: bool = True
     """Whether the running step can wait for a future."""
     _connection: redis.Connection | None = field(default=None, init=False)
+    _connection_changed: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
@@ -66,6 +68,12 @@ class Context:
         """A transaction over the worker's client."""
         return self.worker.engine.raw_client.pipeline(transaction=True)
 
+    def forget_changes(self) -> None:
+        """Let go of a connection that was changed, after an execution."""
+        with self._lock:
+            if self._connection_changed:
+                self._release()
+
     def close(self) -> None:
         """Give the connection back. Code that goes on in threads of its own takes one for each command."""
         with self._lock:
@@ -79,6 +87,8 @@ class Context:
                 with own_server():
                     connection = self._connection = self.worker.engine.connections.get_connection()
             try:
+                # no other execution may have it as it is then
+                self._connection_changed = self._connection_changed or connection_state.changes(words)
                 with own_server():
                     connection.send_command(*words)
                     return connection.read_response()
@@ -94,7 +104,10 @@ class Context:
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None
+        changed, self._connection_changed = self._connection_changed, False
         if connection is not None:
+            if changed:
+                connection.disconnect()
             self.worker.engine.connections.release(connection)
 
 
@@ -103,7 +116,8 @@ _fallback: list[Context] = []
 
 
 def set_fallback(context: Context) -> None:
-    """The context of threads that gear code started by itself."""
+    """The context of threads that gear code started by itself; they share it, and no connection."""
+    context.close()
     _fallback[:] = [context]
 
 

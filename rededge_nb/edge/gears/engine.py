@@ -134,7 +134,10 @@ class Engine:
         execution = execution or self.new_execution(draft.id, draft.steps)
         context.execution, context.future = execution, None
         with self.live.hold(execution):
-            outcome = self._perform(context, execution, records, draft.steps)
+            try:
+                outcome = self._perform(context, execution, records, draft.steps)
+            finally:
+                context.forget_changes()
             execution.end(outcome.status)
         return execution.id, outcome
 
