@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import InvalidStateError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -170,10 +172,10 @@ class Engine:
                         outcome = self.run(execution, run, session_id)
                 except ExecutionAbortedError:
                     outcome = Outcome(status="aborted")
-                    run.future.set_exception(GearsError("execution aborted"))
-                except redis.RedisError as error:
-                    outcome = Outcome(errors=[str(error)])
-                    run.future.set_exception(GearsError(str(error)))
+                    _fail(run, "execution aborted")
+                except BaseException as error:  # noqa: BLE001 - whoever asks for the results is told
+                    outcome = Outcome(errors=[error_text(error, with_traceback=False)])
+                    _fail(run, outcome.errors[0])
                 try:
                     ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
                     save_unregistered(self.raw_client, ended, new=False, keep=keep)
@@ -233,3 +235,9 @@ class Engine:
             tracebacks=bool(self.options.number("PythonAttemptTraceback")),
             profile=bool(self.options.number("ProfileExecutions")),
         )
+
+
+def _fail(run: Run, reason: str) -> None:
+    """Let code that waits for a run's results raise."""
+    with contextlib.suppress(InvalidStateError):  # it was cancelled, or has them already
+        run.future.set_exception(GearsError(reason))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import redis
 
+from rededge_nb.edge.gears.values import encodable
+
 SCRIPT_FILE_NAME = "<string>"
 """File name of gear code in tracebacks."""
 PACKAGE = str(Path(__file__).parents[2])
@@ -65,12 +67,20 @@ def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
     PythonAttemptTraceback 0) it is the error's type and value.
     """
     if isinstance(error, GearsFlatError):
-        return str(error)
+        return _text(error)
     if not with_traceback:
-        return f"Error type: {type(error)}, Value: {error}"
+        return f"Error type: {type(error)}, Value: {_text(error)}"
     described = traceback.TracebackException.from_exception(error)
     _hide_own_frames(described)
     return str(list(described.format()))
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, in characters that can be sent."""
+    try:
+        return encodable(str(error))
+    except Exception:  # noqa: BLE001 - a gear's own class, whose text must not cost us its being told
+        return "<exception str() failed>"  # as in tracebacks
 
 
 def _hide_own_frames(described: traceback.TracebackException | None) -> None:

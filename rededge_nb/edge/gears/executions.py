@@ -17,7 +17,7 @@ from rededge_nb.edge.gears.errors import ExecutionAbortedError, ServerAwayError,
 from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
 from rededge_nb.edge.gears.registrations import SHARD_ID
-from rededge_nb.edge.gears.values import to_reply
+from rededge_nb.edge.gears.values import encodable, to_reply
 from rededge_nb.edge.resp import encode
 
 MAX_RESULTS_BYTES = 256 * 1024
@@ -76,7 +76,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
     except ExecutionAbortedError:
         outcome.status = "aborted"
     except FailedRecordError as error:
-        outcome.errors.append(str(error))
+        outcome.errors.append(encodable(str(error)))
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a gear's own; reported, not raised
         outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)

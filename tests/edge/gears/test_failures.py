@@ -8,6 +8,17 @@ import redis
 from tests.gear_scripts import execute, only_registration
 from tests.waiting import wait_for
 
+NO_REPLY = """
+def work(r):
+    inside_itself = [1]
+    inside_itself.append(inside_itself)
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    return ['\\ud83d', '+\\ud83d', '-\\ud83d', 2 ** 63, -2 ** 63, inside_itself, {}, deep]
+"""
+AS_REPLY = [b"?", b"?", "?", b"PY RECORD", -(2**63), [1, b"PY RECORD"], b"PY RECORD"]
+
 ELSEWHERE = """
 import redis
 def work(r):
@@ -17,6 +28,11 @@ def work(r):
 
 def data(client: redis.Redis) -> dict[str, object]:
     return dict(only_registration(client)["data"])
+
+
+def replies(result: list[object]) -> list[object]:
+    """Without the list that is too deep, and with errors as their texts."""
+    return [str(one) if isinstance(one, Exception) else one for one in result[:-1]]
 
 
 def is_told_and_the_next_entry_runs(client: redis.Redis, error: bytes) -> None:
@@ -62,3 +78,52 @@ def test_a_lost_connection_to_the_own_server_is_no_failure(client: redis.Redis) 
     client.rpush("go", 1)
     wait_for(lambda: data(client)["numSuccess"] == 2, what="success: the first sight, and the entry")
     assert data(client)["numFailures"] == 0
+
+
+def test_results_that_no_reply_can_have_are_told_as_such(client: redis.Redis) -> None:
+    ((result,), errors) = execute(client, NO_REPLY + "GB('ShardsIDReader').map(work).run(convertToStr=False)")
+    assert (replies(result), errors) == (AS_REPLY, [])
+    execution = execute(client, NO_REPLY + "GB('ShardsIDReader').map(work).run(convertToStr=False)", "UNBLOCKING")
+    ((result,), errors) = client.execute_command("RG.GETRESULTSBLOCKING", execution)
+    assert (replies(result), errors) == (AS_REPLY, [])
+    execute(client, NO_REPLY + "GB('StreamReader').map(work).register('s', convertToStr=False)")
+    client.xadd("s", {"n": 1})
+    wait_for(lambda: data(client)["numSuccess"] == 2, what="the run")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("redisgears.GearsFlatError('\\ud83d')", b"?"),
+        ("ValueError('\\ud83d')", b"ud83d"),
+        ("Unspeakable()", b"<exception str() failed>"),
+    ],
+)
+@pytest.mark.parametrize("tracebacks", [0, 1])
+def test_errors_that_cannot_be_sent_are_told_as_far_as_they_can(
+    client: redis.Redis, error: str, told: bytes, tracebacks: int
+) -> None:
+    client.execute_command("RG.CONFIGSET", "PythonAttemptTraceback", tracebacks)
+    script = f"""
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError
+def work(r):
+    raise {error}
+GB('StreamReader').foreach(work).register('s')
+"""
+    execute(client, script)
+    is_told_and_the_next_entry_runs(client, b"?" if not tracebacks and b"ud83d" in told else told)
+
+
+def test_a_run_that_cannot_begin_ends_all_the_same(client: redis.Redis) -> None:
+    script = """
+class Keys(str):
+    def __str__(self):
+        raise SystemExit('no pattern')
+GB('KeysReader').run(Keys('k'))
+"""
+    execution = execute(client, script, "UNBLOCKING")
+    results, (error,) = client.execute_command("RG.GETRESULTSBLOCKING", execution)
+    assert results == []
+    assert b"no pattern" in error
