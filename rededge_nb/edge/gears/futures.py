@@ -123,7 +123,8 @@ class Loop:
         while True:
             try:
                 self.asyncio.run_forever()
-            except GearsForceStopped:
+            except (GearsForceStopped, SystemExit, KeyboardInterrupt):
+                # asyncio hands these on although the coroutine that raised them has ended, with them as its error
                 continue
             return
 
@@ -166,7 +167,7 @@ def run_coroutine(
             await asyncio.sleep(delay)
         try:
             result = await coroutine
-        except Exception as error:
+        except BaseException as error:  # also SystemExit and a cancellation: whoever waits is told of any end
             if future is None:
                 logger.exception("a coroutine of a gear failed")
             else:

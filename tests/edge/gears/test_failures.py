@@ -127,3 +127,33 @@ GB('KeysReader').run(Keys('k'))
     results, (error,) = client.execute_command("RG.GETRESULTSBLOCKING", execution)
     assert results == []
     assert b"no pattern" in error
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt"])
+def test_a_coroutine_that_wants_the_process_to_end_ends_alone(client: redis.Redis, error: str) -> None:
+    script = f"""
+async def leave(r):
+    raise {error}('now')
+GB('ShardsIDReader').map(leave).run()
+"""
+    results, (told,) = execute(client, script)
+    assert results == []
+    assert error.encode() in told
+    after = "async def f(r):\n    return 'the loop turns'\nGB('ShardsIDReader').map(f).run()"
+    assert execute(client, after) == [[b"the loop turns"], []]
+
+
+def test_whoever_waits_for_such_a_coroutine_is_told(client: redis.Redis) -> None:
+    script = """
+async def leave():
+    raise SystemExit('now')
+async def work(r):
+    future = createFuture()
+    runCoroutine(leave(), future)
+    try:
+        await future
+    except SystemExit as error:
+        return str(error)
+GB('ShardsIDReader').map(work).run()
+"""
+    assert execute(client, script) == [[b"now"], []]
