@@ -119,7 +119,7 @@ class Engine:
                 raise
             except ExecutionAbortedError:
                 raise GearsError("execution aborted") from None
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
+            except BaseException as error:
                 raise GearsError(error_text(error, with_traceback=self._manner().tracebacks)) from error
             finally:
                 script.ended = True

@@ -77,7 +77,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
         outcome.status = "aborted"
     except FailedRecordError as error:
         outcome.errors.append(encodable(str(error)))
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a gear's own; reported, not raised
+    except BaseException as error:  # noqa: BLE001 - a gear's own, asyncio.CancelledError too; reported, not raised
         outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)
     if times is not None:

@@ -133,7 +133,7 @@ class KeysRunner:
                     logger.warning("registration %s, %s of %r: %s", self._draft.id, *event, error)
                 except GearsForceStopped:
                     continue  # it came too late for the execution that it was meant for
-                except Exception:  # the thread must live on, or no event is answered any more
+                except BaseException:  # the thread must live on, or no event is answered any more
                     logger.exception("registration %s", self._draft.id)
                 finally:
                     self.busy = False

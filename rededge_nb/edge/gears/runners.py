@@ -130,7 +130,7 @@ class Runners:
             code = self._load(session)
         except redis.ConnectionError:
             raise
-        except Exception as error:
+        except BaseException as error:
             # code that cannot be loaded here must not keep the other registrations from running
             logger.exception("session %s cannot run", session.id)
             for registration in wanted:
@@ -176,7 +176,7 @@ class Runners:
         with entered(Context(self._worker)):
             try:
                 callback()
-            except (Exception, SystemExit, KeyboardInterrupt):
+            except BaseException:  # a gear's own
                 logger.exception("%s of registration %s", name, draft.id)
 
     def _fail(self, registration: Registration, reason: str) -> None:

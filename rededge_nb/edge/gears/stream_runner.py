@@ -112,7 +112,7 @@ class StreamRunner:
                     self._prepared.clear()
                 except GearsForceStopped:  # it came too late for the execution that it was meant for
                     self._prepared.clear()
-                except Exception:  # the thread must live on, or its streams stand still
+                except BaseException:  # the thread must live on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
             try:

@@ -90,7 +90,7 @@ class Timers:
             logger.error("the timer %s has ended, its key holds something else: %s", key, error)
         except redis.RedisError:
             raise
-        except (Exception, SystemExit):  # whatever unpickling comes to; the other timers go on
+        except BaseException:  # whatever unpickling comes to; the other timers go on
             logger.exception("the timer %s has ended, its key holds what this Python cannot load", key)
         self._waiting.discard(key)
         client.execute_command("SREM", own_keys.timers(client), key)
@@ -124,7 +124,7 @@ class Timers:
                 function()
             except ServerAwayError:
                 continue
-            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the gear's own, and how a timer ends
+            except BaseException as error:  # noqa: BLE001 - the gear's own, and how a timer ends
                 logger.warning("a timer ends, its function raised %s: %s", type(error).__name__, error)
                 if key is not None:
                     context.command("DEL", key)

@@ -157,3 +157,27 @@ async def work(r):
 GB('ShardsIDReader').map(work).run()
 """
     assert execute(client, script) == [[b"now"], []]
+
+
+OUTSIDE_EXCEPTION = [
+    "asyncio.CancelledError('now')",
+    "GeneratorExit('now')",
+    "type('Own', (BaseException,), {})('now')",
+]
+
+
+@pytest.mark.parametrize("error", OUTSIDE_EXCEPTION)
+def test_errors_that_are_no_exceptions_fail_a_gear_alone(client: redis.Redis, error: str) -> None:
+    work = f"def work(*arguments):\n    raise {error}\n"
+    execute(client, work + "GB('StreamReader').foreach(work).register('s')", "ID", "mine")
+    is_told_and_the_next_entry_runs(client, b"now")
+    execute(client, work + "GB().foreach(work).register('k')", "ID", "mine", "UPGRADE")
+    for count in (1, 2):
+        client.set("k", 1)
+        wait_for(lambda n=count: data(client)["numFailures"] == n, what="the failure")  # type: ignore[misc]
+    words = "trigger='t', onRegistered=work"
+    execute(client, work + f"GB('CommandReader').foreach(work).register({words})", "ID", "mine", "UPGRADE")
+    with pytest.raises(redis.ResponseError, match="now"):
+        client.execute_command("RG.TRIGGER", "t")
+    with pytest.raises(redis.ResponseError, match="now"):
+        execute(client, work + "work()")
