@@ -89,8 +89,8 @@ def trigger(call: Call) -> object:
 
 
 def trigger_on_key(call: Call) -> object:
-    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key only routes the clients of a cluster."""
-    return _trigger(call, [call.args[0], *call.args[2:]])
+    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key routes the clients of a cluster."""
+    return _trigger(call, call.args)
 
 
 def _execute(call: Call, asked: PyExecute, execution: LiveExecution) -> object:
