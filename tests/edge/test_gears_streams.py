@@ -75,6 +75,15 @@ def test_all_streams_are_not_those_of_the_workers(client: redis.Redis) -> None:
     assert client.xinfo_groups(bookkeeping(client)) == []
 
 
+def test_a_stream_whose_name_is_no_text_is_left_out(client: redis.Redis) -> None:
+    client.xadd(b"p:\xff", {"n": 1})
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('p:*')")
+    wait_for(lambda: b"its name is not UTF-8" in (statistics(client)["lastError"] or b""), what="the reason")
+    entries = add(client, 1, stream="p:a")
+    wait_for(lambda: seen(client) == entries, what="the entry of another stream")
+    assert client.xlen(b"p:\xff") == 1
+
+
 def bookkeeping(client: redis.Redis) -> str:
     return own_keys.of_registration(client, only_registration(client)["id"].decode())["executions"]
 

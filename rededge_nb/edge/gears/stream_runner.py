@@ -80,6 +80,7 @@ class StreamRunner:
         self._aborted = False
         self._prepared: set[str] = set()
         self._scanned: tuple[float, list[str]] = (float("-inf"), [])
+        self._unnamed: set[bytes] = set()
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
         self._attempts = Attempts(self._client, worker, draft.id)
@@ -168,13 +169,13 @@ class StreamRunner:
             return [pattern]
         scanned, found = self._scanned
         if time.monotonic() - scanned > SCAN_INTERVAL:
-            prefix, cursor, keys = pattern[:-1], b"0", set[str]()
+            prefix, cursor, keys = pattern[:-1].encode(), b"0", set[bytes]()
             while True:
                 cursor, page = self._client.execute_command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
-                keys.update(key.decode() for key in page if self._is_about(key, prefix.encode()))
+                keys.update(key for key in page if self._is_about(key, prefix))
                 if cursor == b"0":
                     break
-            found = sorted(keys)
+            found = sorted(name for key in keys if (name := self._name(key)) is not None)
             self._scanned = (time.monotonic(), found)
         return found
 
@@ -182,6 +183,16 @@ class StreamRunner:
         # what the workers write down of an execution is a stream, too, which would raise the next execution
         own = key.startswith(own_keys.PREFIX.encode()) and not prefix.startswith(own_keys.PREFIX.encode())
         return key.startswith(prefix) and not own
+
+    def _name(self, key: bytes) -> str | None:
+        """A stream's name; None, and a report once, of one that is not UTF-8: gears know streams by text."""
+        try:
+            return key.decode()
+        except UnicodeDecodeError:
+            if key not in self._unnamed:
+                self._unnamed.add(key)
+                self._report(f"the stream {key!r} is left out: its name is not UTF-8")
+            return None
 
     def _prepare(self, stream: str) -> bool:
         """Make the group and run over what is pending; False while there is no such stream, or after a failure."""
