@@ -87,7 +87,7 @@ class Engine:
 
     def housekeeping(self) -> tuple[Callable[[], None], ...]:
         """What follows the changes of others, each to be called a few times a second."""
-        return self.runners.follow_changes, self.timers.follow
+        return self.options.refresh, self.runners.follow_changes, self.timers.follow
 
     def summary(self) -> dict[str, Any]:
         """The executions that go on here, for other workers to see."""
