@@ -237,7 +237,8 @@ def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> 
     assert statistics(client)["status"] == b"OK"
 
 
-def test_an_aborted_registration_goes_on_after_a_pause(client: redis.Redis) -> None:
+@pytest.mark.parametrize("commands", [["PAUSE", "UNPAUSE"], ["UNPAUSE"]])
+def test_an_aborted_registration_goes_on_when_it_is_unpaused(client: redis.Redis, commands: list[str]) -> None:
     script = f"""
 def fail_unless_allowed(r):
     if not execute('EXISTS', 'allowed'):
@@ -249,8 +250,9 @@ GB('StreamReader').foreach(fail_unless_allowed).foreach({COLLECT}).register('s',
     wait_for(lambda: statistics(client)["status"] == b"ABORTED", what="the abort")
     client.set("allowed", 1)
     registration = only_registration(client)["id"]
-    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
-    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    for command in commands:
+        client.execute_command(f"RG.{command}REGISTRATIONS", registration)
+    assert statistics(client)["status"] == b"OK"
     wait_for(lambda: seen(client) == entries, what="the batch that was left pending, and the rest")
 
 

@@ -199,11 +199,16 @@ class Engine:
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner, which ends by itself."""
-        self.runners.forget(registration_id)
         registrations.set_paused(self.raw_client, [registration_id], paused=True)
+        self.runners.forget(registration_id)
         if reason is not None:
             logger.error("registration %s: %s", registration_id, reason)
             self.report(registration_id, reason)
+
+    def abort(self, registration_id: str) -> None:
+        """Run a registration no more, in no worker, until it is unpaused; from inside its runner, as pause()."""
+        registrations.set_aborted(self.raw_client, registration_id)
+        self.runners.forget(registration_id)
 
     def report(self, registration_id: str, reason: str) -> None:
         """Show in lastError what keeps a registration from running."""

@@ -93,6 +93,7 @@ class Runners:
         """Take a runner for gone that ends by itself: when its registration goes on, another is started."""
         with self._lock:
             self._running.pop(registration_id, None)
+            self._version = None  # it may have been unpaused already, when it was not forgotten yet
 
     def stop(self) -> None:
         """Stop all runners after what they have in hand."""
@@ -107,11 +108,11 @@ class Runners:
             sessions = registrations.load_sessions(client)
             known = {one.id: one for one in registrations.all_registrations(sessions)}
             gone = [self._running[name][0] for name in self._running if name not in known]
-            self._stop([name for name in self._running if name not in known or known[name].paused], IDLE_STOP_TIMEOUT)
+            self._stop([name for name in self._running if name not in known or known[name].stopped], IDLE_STOP_TIMEOUT)
             for draft in gone:
                 self._call(draft, "onUnregistered", draft.on_unregistered)
             self._code = {name: code for name, code in self._code.items() if name in sessions}
-            self._failed &= {name for name, one in known.items() if not one.paused}
+            self._failed &= {name for name, one in known.items() if not one.stopped}
             self._again = False
             for session in sessions.values():
                 self._start_session(session)
@@ -122,7 +123,7 @@ class Runners:
                 runner.wait_until_heard(READY_TIMEOUT)
 
     def _start_session(self, session: Session) -> None:
-        wanted = [one for one in session.registrations if not one.paused and one.id not in self._running]
+        wanted = [one for one in session.registrations if not one.stopped and one.id not in self._running]
         wanted = [one for one in wanted if one.id not in self._failed]
         if not wanted or not self._installed(session):
             return

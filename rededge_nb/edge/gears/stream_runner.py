@@ -314,10 +314,13 @@ class StreamRunner:
     def _settle_failed(self, pipeline: Any, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Leave the batch pending: for ever under `abort`, for a while under `retry`."""
         retry = self._arguments["onFailedPolicy"] == "retry"
-        status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "ABORTED"
+        # that it is aborted is kept with the registration, which outlasts FLUSHALL and this worker
+        status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "OK"
         self._leave(pipeline, stream, entries, outcome, status=status)
         if retry:
             self._stopping.wait(self._arguments["retryInterval"])
+        else:
+            self._worker.engine.abort(self._draft.id)
         self._aborted = not retry
         return False
 
