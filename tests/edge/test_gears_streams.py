@@ -88,17 +88,55 @@ def bookkeeping(client: redis.Redis) -> str:
     return own_keys.of_registration(client, only_registration(client)["id"].decode())["executions"]
 
 
-def test_a_batch_waits_until_it_is_whole(client: redis.Redis) -> None:
-    script = "GB('StreamReader').count().foreach(lambda n: execute('RPUSH', 'sizes', n)).register('s', batch=4)"
-    execute(client, script)
-    add(client, 1, 2, 3)
-    wait_for(lambda: client.xinfo_groups("s") if client.exists("s") else [], what="the group")
-    # what was there at the first sight of the stream runs as a short batch: begin counting after that
-    wait_for(lambda: client.xpending("s", GROUP)["pending"] == 0, what="the first batch")
-    sizes = client.lrange("sizes", 0, -1)
-    add(client, *range(4, 12))
-    wait_for(lambda: sum(map(int, client.lrange("sizes", 0, -1))) >= 8, what="two whole batches")
-    assert set(client.lrange("sizes", len(sizes), -1)) == {b"4"}
+def sizes_of(client: redis.Redis, stream: str = "s") -> list[int]:
+    return [int(size) for size in client.lrange(f"sizes:{stream}", 0, -1)]
+
+
+SIZES = """
+def note(a, r):
+    return [r['key'], (a or ['', 0])[1] + 1]
+GB('StreamReader').accumulate(note).foreach(lambda n: execute('RPUSH', 'sizes:' + n[0], n[1])).register({})
+"""
+
+
+def test_what_was_there_runs_as_a_short_batch_and_what_comes_waits_for_a_whole_one(client: redis.Redis) -> None:
+    add(client, *range(1, 8))
+    execute(client, SIZES.format("'s', batch=4"))
+    wait_for(lambda: sizes_of(client) == [4, 3], what="what was there")
+    add(client, 8, 9)
+    add(client, *range(10, 16))
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4], what="two whole batches")
+    add(client, 16)
+    registration = only_registration(client)["id"]
+    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4, 1], what="what was left over at the pause")
+
+
+def test_a_batch_of_a_new_stream_waits_until_it_is_whole(client: redis.Redis) -> None:
+    execute(client, SIZES.format("'s', batch=4"))
+    wait_for(lambda: client.exists(own_keys.lease(client, "s")), what="the runner")
+    for number in range(1, 9):
+        add(client, number)
+    wait_for(lambda: sum(sizes_of(client)) == 8, what="all entries")
+    assert sizes_of(client) == [4, 4]
+
+
+def test_a_whole_batch_of_one_stream_takes_nothing_of_another(client: redis.Redis) -> None:
+    for stream in ("p:a", "p:b"):
+        add(client, 1, 2, 3, stream=stream)
+    execute(client, SIZES.format("'p:*', batch=3"))
+    for stream in ("p:a", "p:b"):
+        wait_for(lambda s=stream: sizes_of(client, s) == [3], what="what was there")  # type: ignore[misc]
+    for _ in range(2):
+        client.xadd("p:b", {"n": 1})
+    for count in (2, 3, 4):
+        for _ in range(3):
+            client.xadd("p:a", {"n": 1})
+        wait_for(lambda n=count: sizes_of(client, "p:a") == [3] * n, what="a batch of a")  # type: ignore[misc]
+    assert sizes_of(client, "p:b") == [3]
+    client.xadd("p:b", {"n": 1})
+    wait_for(lambda: sizes_of(client, "p:b") == [3, 3], what="a batch of b")
 
 
 def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:

@@ -60,6 +60,11 @@ return redis.error_reply('NOGROUP no consumer group ' .. ARGV[2] .. ' on ' .. KE
 """
 """How many entries the group has not read yet, at most so many; its last delivered id; the ids of the first and the
 last of them. Counted in the server: the entries, which may be pictures, need not travel for that."""
+NEWEST = """
+local entries = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+return entries[1] and entries[1][1] or '0-0'
+"""
+"""The id of a stream's newest entry."""
 
 Entries = list[tuple[bytes, list[bytes]]]
 
@@ -80,6 +85,12 @@ class StreamRunner:
         self._aborted = False
         self._prepared: set[str] = set()
         self._scanned: tuple[float, list[str]] = (float("-inf"), [])
+        self._at_start: set[str] | None = None
+        """The streams that were there when this runner first looked."""
+        self._left_over: dict[str, tuple[int, int]] = {}
+        """By stream, the newest entry that was there before this runner had it: no batch waits for more than that."""
+        self._waiting: dict[str, tuple[bytes, float]] = {}
+        """By stream, the entry that its next batch begins with, and when that was first seen."""
         self._unnamed: set[bytes] = set()
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
@@ -126,6 +137,8 @@ class StreamRunner:
 
     def _round(self) -> None:
         wanted = self._streams()
+        if self._at_start is None:
+            self._at_start = {stream for stream in wanted if self._client.execute_command("EXISTS", stream)}
         for stream in tuple(self._held):
             if stream not in wanted or not self._leases.chosen(self._draft.id, stream):
                 self._release(stream)  # between two batches: nothing of it is in hand
@@ -141,10 +154,11 @@ class StreamRunner:
         if not ready or self._stopping.is_set() or self._aborted:
             return
         self._look_for_pending()
-        wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(ready)
-        if wait_ms is None:
+        whole = self._arguments["batchSize"] == 1
+        due = ready if whole else self._wait_for_batch(ready)
+        if not due:
             return
-        for stream, entries in self._read(ready, ">", wait_ms):
+        for stream, entries in self._read(due, ">", BLOCK_MS if whole else 1):
             if self._leases.owns(self._draft.id, stream) and not self._execute(stream, entries):
                 return
 
@@ -201,11 +215,14 @@ class StreamRunner:
                 # wakes up with the first entry, and makes no key meanwhile
                 self._client.execute_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
             return False
+        new = stream not in (self._at_start or ())
         try:
             self._client.execute_command("XGROUP", "CREATE", stream, GROUP, "0")
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+            new = False  # another worker, or one before this, has begun with it
+        self._left_over[stream] = (0, 0) if new else _parts(self._client.execute_command("EVAL", NEWEST, 1, stream))
         pending = self._read([stream], "0", None, count=self._arguments["batchSize"])
         entries = pending[0][1] if pending else []
         while True:
@@ -255,22 +272,41 @@ class StreamRunner:
         """Whether one command may name all these streams: those of a cluster must lie in one slot for that."""
         return shard.tag(self._client) is None or shard.same_slot(*streams)
 
-    def _wait_for_batch(self, streams: list[str]) -> int | None:
-        """Wait until a stream has a whole batch, or its oldest entry has waited `durationMS`; None if not yet."""
+    def _wait_for_batch(self, streams: list[str]) -> list[str]:
+        """The streams whose next batch may begin; waits a while where there is none.
+
+        A batch begins when it is whole, when its oldest entry has waited `durationMS`, or at once if that was there
+        before this runner had the stream.
+        """
         batch, duration = self._arguments["batchSize"], self._arguments["durationMS"]
-        newest = []
+        due, newest = [], []
         for stream in streams:
             count, last_delivered, first, last = self._client.execute_command("EVAL", UNREAD, 1, stream, batch, GROUP)
-            age = int(time.time() * 1000) - int(first.split(b"-")[0]) if count else 0
-            if count >= batch or (count and duration and age >= duration):
-                return 1
+            if count and (count >= batch or self._is_left_over(stream, first) or self._has_waited(stream, first)):
+                due.append(stream)
             newest.append(last if count else last_delivered)
+        if due:
+            return due
         if not self._in_one_command(streams):
             self._stopping.wait(POLL_DELAY)
-            return None
+            return []
         block = min(BLOCK_MS, duration) if duration else BLOCK_MS
         self._client.execute_command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
-        return None
+        return []
+
+    def _is_left_over(self, stream: str, entry_id: bytes) -> bool:
+        """Whether an entry was there before this runner had the stream."""
+        return _parts(entry_id) <= self._left_over.get(stream, (0, 0))
+
+    def _has_waited(self, stream: str, entry_id: bytes) -> bool:
+        """Whether a stream's first waiting entry has been that for `durationMS`."""
+        duration = self._arguments["durationMS"]
+        noted, since = self._waiting.get(stream, (b"", 0.0))
+        if noted != entry_id:
+            # by our own clock: ids need not tell the time, nor come from a clock like ours
+            since = time.monotonic()
+            self._waiting[stream] = (entry_id, since)
+        return bool(duration) and (time.monotonic() - since) * 1000 >= duration
 
     def _execute(self, stream: str, entries: Entries) -> bool:
         """Run the chain over one batch and settle it; False when nothing more may be read for now."""
@@ -347,3 +383,9 @@ class StreamRunner:
             statistics.report(self._client, self._draft.id, reason)
         except redis.RedisError as error:
             logger.warning("registration %s: %s", self._draft.id, error)
+
+
+def _parts(entry_id: bytes) -> tuple[int, int]:
+    """An entry's id as it is ordered."""
+    milliseconds, sequence = entry_id.split(b"-")
+    return int(milliseconds), int(sequence)
