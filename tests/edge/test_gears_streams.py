@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import redis
 
@@ -145,6 +147,35 @@ def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:
     wait_for(lambda: seen(client) == first, what="the first entry")
     second = [client.xadd("s", {"n": 2}), client.xadd("s", {"n": 3})]
     wait_for(lambda: seen(client) == first + second, what="a batch that never became whole")
+
+
+def test_duration_does_not_ask_the_ids_for_the_time(client: redis.Redis) -> None:
+    future = 2**42 - 1  # in the year 2109
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s', batch=3, duration=50)")
+    wait_for(lambda: client.exists(own_keys.lease(client, "s")), what="the runner")
+    entries = add(client, future)
+    wait_for(lambda: seen(client) == entries, what="an entry that will have been added in a century")
+    # an hour is over by the ids of these, but not by any clock
+    script = f"GB('StreamReader').foreach({COLLECT}).register('t', batch=3, duration=3600000)"
+    execute(client, script)
+    wait_for(lambda: client.exists(own_keys.lease(client, "t")), what="the runner")
+    entries += add(client, 1, stream="t")
+    wait_for(lambda: client.xinfo_stream("t")["groups"], what="the group")
+    entries += add(client, 2, 3, stream="t")
+    wait_for(lambda: seen(client) == entries, what="a whole batch")
+    executions = [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")]
+    counts = [len(client.execute_command("RG.GETRESULTS", execution)[0]) for execution in executions]
+    assert sorted(counts) == [0, 0, 1, 3], "two first sights, the entry and the batch"
+
+
+def test_a_lag_that_no_clock_can_tell_is_not_counted(client: redis.Redis) -> None:
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
+    add(client, 1)
+    soon = int(time.time() * 1000) + 60_000  # by a clock that is a minute ahead
+    add(client, soon, 2**42 - 1)
+    wait_for(lambda: len(seen(client)) == 3 and statistics(client)["numSuccess"] == 4, what="the runs")
+    assert statistics(client)["lastEstimatedLagMS"] == 0
+    assert statistics(client)["avgEstimatedLagMS"] == b"0"
 
 
 def test_statistics_count_every_run(client: redis.Redis) -> None:
