@@ -70,6 +70,7 @@ def test_a_requirement_goes_into_the_state_folder(client: redis.Redis, instance:
     assert requirements == [REQUIREMENT.encode()]
     ((*_, verbose, _, _),) = client.execute_command("RG.PYDUMPSESSIONS", "VERBOSE")
     assert fields(verbose[0])["RefCount"] == 1
+    assert execute(client, SCRIPT, "REQUIREMENTS", f"{NAME} >= 1.4", "numpy click") == [[b"from the wheel"], []]
     again = execute(client, SCRIPT, "FORCE_REINSTALL_REQUIREMENTS", "REQUIREMENTS", REQUIREMENT)
     assert again == [[b"from the wheel"], []]
 
