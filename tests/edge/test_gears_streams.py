@@ -277,6 +277,17 @@ GB('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', resource[0])).regi
     wait_for(lambda: seen(client) == [b"1", b"1"], what="both entries, with the resource")
 
 
+def test_on_registered_does_not_run_again_after_a_pause(client: redis.Redis) -> None:
+    script = f"GB('StreamReader').foreach({COLLECT}).register('s', onRegistered=lambda: execute('INCR', 'registered'))"
+    execute(client, script)
+    registration = only_registration(client)["id"]
+    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    entries = add(client, 1)
+    wait_for(lambda: seen(client) == entries, what="the entry")
+    assert client.get("registered") == b"1"
+
+
 def test_unregistering_ends_delivery(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     entries = add(client, 1)

@@ -59,6 +59,8 @@ class Runners:
         self._running: dict[str, tuple[Draft, Runner]] = {}
         self._code: dict[str, dict[str, Draft]] = {}
         self._failed: set[str] = set()
+        self._told: set[str] = set()
+        """Registrations whose onRegistered was called here: a pause does not let it be called again."""
         self._version: bytes | None = None
         self._again = False
         self._installing: set[str] = set()
@@ -113,6 +115,7 @@ class Runners:
                 self._call(draft, "onUnregistered", draft.on_unregistered)
             self._code = {name: code for name, code in self._code.items() if name in sessions}
             self._failed &= {name for name, one in known.items() if not one.stopped}
+            self._told &= known.keys()
             self._again = False
             for session in sessions.values():
                 self._start_session(session)
@@ -152,7 +155,7 @@ class Runners:
 
     def _start(self, draft: Draft, session_id: str) -> None:
         attempts = Attempts(self._worker.engine.raw_client, self._worker, draft.id)
-        if draft.on_registered is not None:
+        if draft.on_registered is not None and draft.id not in self._told:
             verdict = attempts.begin(ON_REGISTERED, ON_REGISTERED)
             if verdict is Verdict.CRASHED:
                 reason = f"{MAX_CRASHES} workers in a row died in its onRegistered: the registration is paused"
@@ -162,6 +165,7 @@ class Runners:
                 return
             self._call(draft, ON_REGISTERED, draft.on_registered)
             attempts.end(ON_REGISTERED)
+            self._told.add(draft.id)
         self._running[draft.id] = (draft, RUNNERS[draft.reader](self._worker, draft, session_id))
 
     def _stop(self, registration_ids: Iterable[str], timeout: float) -> None:
