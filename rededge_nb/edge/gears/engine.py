@@ -163,7 +163,7 @@ class Engine:
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
         created = fields_of(execution.id, "created", self._worker.id, None, run.steps)
-        save_unregistered(self.raw_client, created, new=True, keep=keep)
+        save_unregistered(self.raw_client, created, keep=keep)
 
         def work() -> None:
             with self.live.hold(execution):
@@ -178,7 +178,7 @@ class Engine:
                     _fail(run, outcome.errors[0])
                 try:
                     ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
-                    save_unregistered(self.raw_client, ended, new=False, keep=keep)
+                    save_unregistered(self.raw_client, ended, keep=keep)
                 except redis.RedisError:
                     logger.exception("the outcome of execution %s could not be stored", execution.id)
 

@@ -22,6 +22,11 @@ from rededge_nb.edge.resp import encode
 
 MAX_RESULTS_BYTES = 256 * 1024
 """Results of an execution that are larger than this are not remembered, only counted."""
+SAVE = """
+redis.call('HSET', KEYS[1], unpack(ARGV))
+if not redis.call('LPOS', KEYS[2], ARGV[2]) then redis.call('RPUSH', KEYS[2], ARGV[2]) end
+"""
+"""Writes an execution's fields, of which the first is its id, and lists it: what is not listed nobody would remove."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,14 @@ def queue_registered(pipeline: Any, registration_id: str, fields: list[Any], *, 
     pipeline.execute_command("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
-def save_unregistered(client: redis.Redis, fields: list[Any], *, new: bool, keep: int) -> None:
-    """Remember an execution that no registration began; the oldest beyond `keep` go."""
+def save_unregistered(client: redis.Redis, fields: list[Any], *, keep: int) -> None:
+    """Remember an execution that no registration began; the oldest beyond `keep` go.
+
+    One that went before it had ended is remembered again with its end.
+    """
     execution_id = fields[1]
-    pipeline = client.pipeline(transaction=True)
-    pipeline.execute_command("HSET", own_keys.execution(client, execution_id), *fields)
-    if new:
-        pipeline.execute_command("RPUSH", own_keys.executions(client), execution_id)
-    pipeline.execute()
+    keys = own_keys.execution(client, execution_id), own_keys.executions(client)
+    client.execute_command("EVAL", SAVE, len(keys), *keys, *fields)
     while client.execute_command("LLEN", own_keys.executions(client)) > keep:
         oldest = client.execute_command("LPOP", own_keys.executions(client))
         if oldest is not None:
