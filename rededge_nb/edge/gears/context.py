@@ -42,8 +42,6 @@ class Context:
     """The script being executed; None inside an execution."""
     session_id: str | None = None
     execution: LiveExecution | None = None
-    atomic: Any = None
-    """The open atomic block."""
     future: GearsFuture | None = None
     """The future that the running step has created."""
     futures_allowed: bool = True
