@@ -14,6 +14,7 @@ import redis
 from rededge_nb import assets, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.gears.options import AT_RUN_TIME, DEFAULTS
 from rededge_nb.edge.state import Instance
 
 
@@ -57,6 +58,8 @@ def client(edge: Instance) -> Iterator[redis.Redis]:
 def empty(client: redis.Redis) -> None:
     for registration in client.execute_command("RG.DUMPREGISTRATIONS"):
         client.execute_command("RG.UNREGISTER", registration[1])
+    # options outlast FLUSHALL
+    client.execute_command("RG.CONFIGSET", *(word for name in sorted(AT_RUN_TIME) for word in (name, DEFAULTS[name])))
     client.flushall()
 
 

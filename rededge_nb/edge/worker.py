@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import redis
@@ -96,31 +96,40 @@ class Worker:
         # apart from housekeeping, which may wait for a gear's batch to end: leases must not run out meanwhile
         for work, name in ((self._beat, "heartbeat"), (self._hear_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
-        self._repeat(self._keep_house, ROUND_INTERVAL, until=self._stopping)
+        self._repeat(
+            (*self.engine.housekeeping(), self._flush_statistics, self._sweep_sessions),
+            ROUND_INTERVAL,
+            until=self._stopping,
+        )
         self.engine.runners.stop()
         self._ended.set()
 
     def _beat(self) -> None:
         # not until stop(): the leases must last until the batches in hand have ended
-        self._repeat(self._show_life, BEAT_INTERVAL, until=self._ended)
+        self._repeat((self._show_life,), BEAT_INTERVAL, until=self._ended)
 
     def _hear_aborts(self) -> None:
         remote.listen(self, self._stopping)
 
-    def _repeat(self, work: Callable[[], None], interval: float, *, until: threading.Event) -> None:
-        """Do something in rounds, through absences of the server."""
+    def _repeat(self, works: Sequence[Callable[[], None]], interval: float, *, until: threading.Event) -> None:
+        """Do things in rounds, through absences of the server; one that fails does not keep the next from its turn."""
         server_away = False
         while not until.wait(RECONNECT_DELAY if server_away else interval):
-            try:
-                work()
-                server_away = False
-            except redis.RedisError as error:
-                if not _may_pass(error):
+            for work in works:
+                try:
+                    work()
+                except redis.RedisError as error:
+                    if not _may_pass(error):
+                        logger.exception("%s failed", work.__name__)
+                        continue
+                    if not server_away:
+                        logger.warning("Redis is away (%s): trying again until it is back", error)
+                    server_away = True
+                    break
+                except Exception:  # the worker must live on: others depend on its leases and signs of life
                     logger.exception("%s failed", work.__name__)
-                    continue
-                if not server_away:
-                    logger.warning("Redis is away (%s): trying again until it is back", error)
-                server_away = True
+            else:
+                server_away = False
 
     def _show_life(self) -> None:
         try:
@@ -133,9 +142,10 @@ class Worker:
             self.exit_code = 1
             self.stop()
 
-    def _keep_house(self) -> None:
-        self.engine.keep_house()
+    def _flush_statistics(self) -> None:
         self.statistics.flush(self.client)
+
+    def _sweep_sessions(self) -> None:
         self.sessions.sweep(self.client)
 
     def _serve(self, queue: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import redis
 
@@ -64,17 +66,79 @@ def test_a_prefix_covers_streams_that_come_later(client: redis.Redis) -> None:
     wait_for(lambda: client.smembers("keys") == {b"p:a", b"p:b"}, what="the stream that came later")
 
 
-def test_a_batch_waits_until_it_is_whole(client: redis.Redis) -> None:
-    script = "GB('StreamReader').count().foreach(lambda n: execute('RPUSH', 'sizes', n)).register('s', batch=4)"
-    execute(client, script)
-    add(client, 1, 2, 3)
-    wait_for(lambda: client.xinfo_groups("s") if client.exists("s") else [], what="the group")
-    # what was there at the first sight of the stream runs as a short batch: begin counting after that
-    wait_for(lambda: client.xpending("s", GROUP)["pending"] == 0, what="the first batch")
-    sizes = client.lrange("sizes", 0, -1)
-    add(client, *range(4, 12))
-    wait_for(lambda: sum(map(int, client.lrange("sizes", 0, -1))) >= 8, what="two whole batches")
-    assert set(client.lrange("sizes", len(sizes), -1)) == {b"4"}
+def test_all_streams_are_not_those_of_the_workers(client: redis.Redis) -> None:
+    add(client, 1, stream="a")
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('SADD', 'keys', r['key'])).register()")
+    wait_for(lambda: client.xlen(bookkeeping(client)) >= 2, what="the executions over a")
+    # the look that finds z finds what was written down of these, and z is read after that
+    add(client, 1, stream="z")
+    wait_for(lambda: client.sismember("keys", "z"), what="the stream that came later")
+    assert client.smembers("keys") == {b"a", b"z"}
+    assert client.xinfo_groups(bookkeeping(client)) == []
+
+
+def test_a_stream_whose_name_is_no_text_is_left_out(client: redis.Redis) -> None:
+    client.xadd(b"p:\xff", {"n": 1})
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('p:*')")
+    wait_for(lambda: b"its name is not UTF-8" in (statistics(client)["lastError"] or b""), what="the reason")
+    entries = add(client, 1, stream="p:a")
+    wait_for(lambda: seen(client) == entries, what="the entry of another stream")
+    assert client.xlen(b"p:\xff") == 1
+
+
+def bookkeeping(client: redis.Redis) -> str:
+    return own_keys.of_registration(client, only_registration(client)["id"].decode())["executions"]
+
+
+def sizes_of(client: redis.Redis, stream: str = "s") -> list[int]:
+    return [int(size) for size in client.lrange(f"sizes:{stream}", 0, -1)]
+
+
+SIZES = """
+def note(a, r):
+    return [r['key'], (a or ['', 0])[1] + 1]
+GB('StreamReader').accumulate(note).foreach(lambda n: execute('RPUSH', 'sizes:' + n[0], n[1])).register({})
+"""
+
+
+def test_what_was_there_runs_as_a_short_batch_and_what_comes_waits_for_a_whole_one(client: redis.Redis) -> None:
+    add(client, *range(1, 8))
+    execute(client, SIZES.format("'s', batch=4"))
+    wait_for(lambda: sizes_of(client) == [4, 3], what="what was there")
+    add(client, 8, 9)
+    add(client, *range(10, 16))
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4], what="two whole batches")
+    add(client, 16)
+    registration = only_registration(client)["id"]
+    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4, 1], what="what was left over at the pause")
+
+
+def test_a_batch_of_a_new_stream_waits_until_it_is_whole(client: redis.Redis) -> None:
+    execute(client, SIZES.format("'s', batch=4"))
+    wait_for(lambda: client.exists(own_keys.lease(client, "s")), what="the runner")
+    for number in range(1, 9):
+        add(client, number)
+    wait_for(lambda: sum(sizes_of(client)) == 8, what="all entries")
+    assert sizes_of(client) == [4, 4]
+
+
+def test_a_whole_batch_of_one_stream_takes_nothing_of_another(client: redis.Redis) -> None:
+    for stream in ("p:a", "p:b"):
+        add(client, 1, 2, 3, stream=stream)
+    execute(client, SIZES.format("'p:*', batch=3"))
+    for stream in ("p:a", "p:b"):
+        wait_for(lambda s=stream: sizes_of(client, s) == [3], what="what was there")  # type: ignore[misc]
+    for _ in range(2):
+        client.xadd("p:b", {"n": 1})
+    for count in (2, 3, 4):
+        for _ in range(3):
+            client.xadd("p:a", {"n": 1})
+        wait_for(lambda n=count: sizes_of(client, "p:a") == [3] * n, what="a batch of a")  # type: ignore[misc]
+    assert sizes_of(client, "p:b") == [3]
+    client.xadd("p:b", {"n": 1})
+    wait_for(lambda: sizes_of(client, "p:b") == [3, 3], what="a batch of b")
 
 
 def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:
@@ -83,6 +147,35 @@ def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:
     wait_for(lambda: seen(client) == first, what="the first entry")
     second = [client.xadd("s", {"n": 2}), client.xadd("s", {"n": 3})]
     wait_for(lambda: seen(client) == first + second, what="a batch that never became whole")
+
+
+def test_duration_does_not_ask_the_ids_for_the_time(client: redis.Redis) -> None:
+    future = 2**42 - 1  # in the year 2109
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s', batch=3, duration=50)")
+    wait_for(lambda: client.exists(own_keys.lease(client, "s")), what="the runner")
+    entries = add(client, future)
+    wait_for(lambda: seen(client) == entries, what="an entry that will have been added in a century")
+    # an hour is over by the ids of these, but not by any clock
+    script = f"GB('StreamReader').foreach({COLLECT}).register('t', batch=3, duration=3600000)"
+    execute(client, script)
+    wait_for(lambda: client.exists(own_keys.lease(client, "t")), what="the runner")
+    entries += add(client, 1, stream="t")
+    wait_for(lambda: client.xinfo_stream("t")["groups"], what="the group")
+    entries += add(client, 2, 3, stream="t")
+    wait_for(lambda: seen(client) == entries, what="a whole batch")
+    executions = [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")]
+    counts = [len(client.execute_command("RG.GETRESULTS", execution)[0]) for execution in executions]
+    assert sorted(counts) == [0, 0, 1, 3], "two first sights, the entry and the batch"
+
+
+def test_a_lag_that_no_clock_can_tell_is_not_counted(client: redis.Redis) -> None:
+    execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
+    add(client, 1)
+    soon = int(time.time() * 1000) + 60_000  # by a clock that is a minute ahead
+    add(client, soon, 2**42 - 1)
+    wait_for(lambda: len(seen(client)) == 3 and statistics(client)["numSuccess"] == 4, what="the runs")
+    assert statistics(client)["lastEstimatedLagMS"] == 0
+    assert statistics(client)["avgEstimatedLagMS"] == b"0"
 
 
 def test_statistics_count_every_run(client: redis.Redis) -> None:
@@ -184,6 +277,17 @@ GB('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', resource[0])).regi
     wait_for(lambda: seen(client) == [b"1", b"1"], what="both entries, with the resource")
 
 
+def test_on_registered_does_not_run_again_after_a_pause(client: redis.Redis) -> None:
+    script = f"GB('StreamReader').foreach({COLLECT}).register('s', onRegistered=lambda: execute('INCR', 'registered'))"
+    execute(client, script)
+    registration = only_registration(client)["id"]
+    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    entries = add(client, 1)
+    wait_for(lambda: seen(client) == entries, what="the entry")
+    assert client.get("registered") == b"1"
+
+
 def test_unregistering_ends_delivery(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     entries = add(client, 1)
@@ -213,7 +317,8 @@ def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> 
     assert statistics(client)["status"] == b"OK"
 
 
-def test_an_aborted_registration_goes_on_after_a_pause(client: redis.Redis) -> None:
+@pytest.mark.parametrize("commands", [["PAUSE", "UNPAUSE"], ["UNPAUSE"]])
+def test_an_aborted_registration_goes_on_when_it_is_unpaused(client: redis.Redis, commands: list[str]) -> None:
     script = f"""
 def fail_unless_allowed(r):
     if not execute('EXISTS', 'allowed'):
@@ -225,8 +330,9 @@ GB('StreamReader').foreach(fail_unless_allowed).foreach({COLLECT}).register('s',
     wait_for(lambda: statistics(client)["status"] == b"ABORTED", what="the abort")
     client.set("allowed", 1)
     registration = only_registration(client)["id"]
-    client.execute_command("RG.PAUSEREGISTRATIONS", registration)
-    client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
+    for command in commands:
+        client.execute_command(f"RG.{command}REGISTRATIONS", registration)
+    assert statistics(client)["status"] == b"OK"
     wait_for(lambda: seen(client) == entries, what="the batch that was left pending, and the rest")
 
 

@@ -118,6 +118,21 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
+def test_housekeeping_outlives_whatever_one_part_of_it_raises() -> None:
+    worker, until, done = Worker("redis://localhost:1"), threading.Event(), []
+
+    def fail() -> None:
+        raise ValueError("not foreseen")
+
+    def work() -> None:
+        done.append(1)
+        if len(done) == 3:
+            until.set()
+
+    worker._repeat((fail, work), 0.0, until=until)
+    assert len(done) == 3
+
+
 def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:
     import subprocess
     import sys

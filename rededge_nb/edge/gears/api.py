@@ -11,7 +11,9 @@ from typing import Any
 import redis
 
 from rededge_nb.edge import shard
+from rededge_nb.edge.gears import connection_state
 from rededge_nb.edge.gears.atomic import atomic as atomic
+from rededge_nb.edge.gears.atomic import open_block
 from rededge_nb.edge.gears.builder import GearsBuilder
 from rededge_nb.edge.gears.context import current
 from rededge_nb.edge.gears.errors import GearsError, GearsFlatError
@@ -57,8 +59,10 @@ def execute(*words: object) -> Any:
         raise GearsError(BLOCKING[command.upper()])
     sent = (command, *(to_argument(value) for value in words[1:]))
     context = current()
-    if context.atomic is not None:
-        return context.atomic.queue(sent)
+    block = open_block()
+    connection_state.check(sent, atomic=block is not None)
+    if block is not None:
+        return block.queue(sent)
     try:
         return from_redis(context.command(*sent))
     except redis.ResponseError as error:
@@ -118,7 +122,7 @@ def is_async_allow() -> bool:
 
 def is_in_atomic_block() -> bool:
     """Whether the running code is inside `with atomic():`."""
-    return current().atomic is not None
+    return open_block() is not None
 
 
 def register_timer(seconds: float, function: Callable[[], Any], key: str | None = None) -> None:

@@ -8,6 +8,9 @@ client changes it before the block has ended, nothing of the block is done, and 
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -16,10 +19,11 @@ import redis
 
 from rededge_nb.edge import own_keys
 from rededge_nb.edge.gears.context import Context, current
-from rededge_nb.edge.gears.errors import GearsError
+from rededge_nb.edge.gears.errors import GearsError, own_server
 from rededge_nb.edge.gears.values import from_redis
 
 Words = tuple[Any, ...]
+_open: ContextVar[atomic | None] = ContextVar("gears_atomic", default=None)
 
 
 class atomic:  # noqa: N801 - RedisGears' name
@@ -30,22 +34,25 @@ class atomic:  # noqa: N801 - RedisGears' name
         self._replies: dict[int, Any] = {}
         self._sent = 0
         self._watching: Any = None
+        self._owner: object = None
 
     def __enter__(self) -> None:
         """Begin to hold commands back."""
-        context = current()
-        if context.atomic is not None:
+        if open_block() is not None:
             raise GearsError("Already inside an atomic block")
-        context.atomic = self
+        self._owner = _running()
+        _open.set(self)
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         """Send the commands; after an exception inside the block, none."""
         context = current()
-        context.atomic = None
+        if _open.get() is self:  # a coroutine that was given up ends wherever the garbage is collected
+            _open.set(None)
         try:
             if kind is None and self._sent < len(self._queued):
                 run = context.execution.shielded if context.execution is not None else _call
-                run(self._commit, context)
+                with own_server():
+                    run(self._commit, context)
         finally:
             if self._watching is not None:
                 self._watching.reset()
@@ -57,7 +64,8 @@ class atomic:  # noqa: N801 - RedisGears' name
 
         def reply() -> Any:
             if position not in self._replies:
-                self._read_now(context, position)
+                with own_server():
+                    self._read_now(context, position)
             return self._replies[position]
 
         return lazy_object_proxy.Proxy(reply)
@@ -88,7 +96,7 @@ class atomic:  # noqa: N801 - RedisGears' name
             f"the reply to {self._queued[position][0]} is known only after its atomic block has ended: "
             "here only reads that no write comes before are answered at once"
         )
-        if context.atomic is not self:
+        if open_block() is not self:
             raise unknown
         keys: list[bytes] = []
         for words in unsent:
@@ -117,6 +125,21 @@ class atomic:  # noqa: N801 - RedisGears' name
         for offset, reply in enumerate(replies):
             self._replies[start + offset] = from_redis(reply)
         self._sent = start + len(replies)
+
+
+def open_block() -> atomic | None:
+    """The block that the running code is inside of: each thread and each task of the event loop has its own."""
+    block = _open.get()
+    # a task begins with a copy of what its maker had open
+    return block if block is not None and block._owner == _running() else None
+
+
+def _running() -> object:
+    """The task that runs, or else the thread."""
+    try:
+        return asyncio.current_task() or threading.get_ident()
+    except RuntimeError:
+        return threading.get_ident()  # it has no event loop
 
 
 def _reads_only(context: Context, words: Words) -> bool:

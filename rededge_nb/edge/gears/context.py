@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from rededge_nb.edge.client import Words, check, in_transaction, replies_to
-from rededge_nb.edge.gears.errors import GearsError
+from rededge_nb.edge.gears import connection_state
+from rededge_nb.edge.gears.errors import GearsError, own_server
 
 if TYPE_CHECKING:
     from rededge_nb.edge.gears.executions import Run
@@ -42,13 +43,12 @@ class Context:
     """The script being executed; None inside an execution."""
     session_id: str | None = None
     execution: LiveExecution | None = None
-    atomic: Any = None
-    """The open atomic block."""
     future: GearsFuture | None = None
     """The future that the running step has created."""
     futures_allowed: bool = True
     """Whether the running step can wait for a future."""
     _connection: redis.Connection | None = field(default=None, init=False)
+    _connection_changed: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
@@ -56,7 +56,8 @@ class Context:
         """Send a command on the context's own connection and give the reply as it comes.
 
         Raises:
-            redis.RedisError: Redis answered with an error, or is away.
+            redis.ResponseError: Redis answered with an error.
+            ServerAwayError: it is away.
         """
         if self.execution is not None:
             return self.execution.shielded(self._command, words)
@@ -78,6 +79,12 @@ class Context:
         """A transaction over the worker's client that can watch keys."""
         return self.worker.engine.raw_client.pipeline(transaction=True)
 
+    def forget_changes(self) -> None:
+        """Let go of a connection that was changed, after an execution."""
+        with self._lock:
+            if self._connection_changed:
+                self._release()
+
     def close(self) -> None:
         """Give the connection back. Code that goes on in threads of its own takes one for each command."""
         with self._lock:
@@ -95,9 +102,13 @@ class Context:
         with self._lock:
             connection = self._connection
             if connection is None:
-                connection = self._connection = self.worker.engine.connections.get_connection()
+                with own_server():
+                    connection = self._connection = self.worker.engine.connections.get_connection()
             try:
-                return replies_to(connection, commands)
+                # no other execution may have it as it is then
+                self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
+                with own_server():
+                    return replies_to(connection, commands)
             except BaseException:
                 connection.disconnect()
                 self._release()
@@ -108,7 +119,10 @@ class Context:
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None
+        changed, self._connection_changed = self._connection_changed, False
         if connection is not None:
+            if changed:
+                connection.disconnect()
             self.worker.engine.connections.release(connection)
 
 
@@ -117,7 +131,8 @@ _fallback: list[Context] = []
 
 
 def set_fallback(context: Context) -> None:
-    """The context of threads that gear code started by itself."""
+    """The context of threads that gear code started by itself; they share it, and no connection."""
+    context.close()
     _fallback[:] = [context]
 
 

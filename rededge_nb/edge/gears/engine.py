@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import InvalidStateError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +22,9 @@ from rededge_nb.edge.gears.errors import (
     ExecutionAbortedError,
     GearsError,
     GearsForceStopped,
+    ServerAwayError,
     error_text,
+    own_server,
 )
 from rededge_nb.edge.gears.executions import (
     ExecutionIds,
@@ -74,16 +78,16 @@ class Engine:
 
     def next_registration_id(self) -> str:
         """A new registration's id."""
-        return registrations.next_registration_id(self.raw_client)
+        with own_server():
+            return registrations.next_registration_id(self.raw_client)
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""
         return LiveExecution(self.execution_ids.next(), registration_id, steps)
 
-    def keep_house(self) -> None:
-        """Follow what others changed; called a few times a second."""
-        self.runners.follow_changes()
-        self.timers.follow()
+    def housekeeping(self) -> tuple[Callable[[], None], ...]:
+        """What follows the changes of others, each to be called a few times a second."""
+        return self.options.refresh, self.runners.follow_changes, self.timers.follow
 
     def summary(self) -> dict[str, Any]:
         """The executions that go on here, for other workers to see."""
@@ -111,11 +115,11 @@ class Engine:
         with entered(context):
             try:
                 execution.perform(work)
-            except (redis.ConnectionError, redis.BusyLoadingError):
+            except ServerAwayError:
                 raise
             except ExecutionAbortedError:
                 raise GearsError("execution aborted") from None
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
+            except BaseException as error:
                 raise GearsError(error_text(error, with_traceback=self._manner().tracebacks)) from error
             finally:
                 script.ended = True
@@ -132,7 +136,10 @@ class Engine:
         execution = execution or self.new_execution(draft.id, draft.steps)
         context.execution, context.future = execution, None
         with self.live.hold(execution):
-            outcome = self._perform(context, execution, records, draft.steps)
+            try:
+                outcome = self._perform(context, execution, records, draft.steps)
+            finally:
+                context.forget_changes()
             execution.end(outcome.status)
         return execution.id, outcome
 
@@ -156,7 +163,7 @@ class Engine:
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
         created = fields_of(execution.id, "created", self._worker.id, None, run.steps)
-        save_unregistered(self.raw_client, created, new=True, keep=keep)
+        save_unregistered(self.raw_client, created, keep=keep)
 
         def work() -> None:
             with self.live.hold(execution):
@@ -165,13 +172,13 @@ class Engine:
                         outcome = self.run(execution, run, session_id)
                 except ExecutionAbortedError:
                     outcome = Outcome(status="aborted")
-                    run.future.set_exception(GearsError("execution aborted"))
-                except redis.RedisError as error:
-                    outcome = Outcome(errors=[str(error)])
-                    run.future.set_exception(GearsError(str(error)))
+                    _fail(run, "execution aborted")
+                except BaseException as error:  # noqa: BLE001 - whoever asks for the results is told
+                    outcome = Outcome(errors=[error_text(error, with_traceback=False)])
+                    _fail(run, outcome.errors[0])
                 try:
                     ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
-                    save_unregistered(self.raw_client, ended, new=False, keep=keep)
+                    save_unregistered(self.raw_client, ended, keep=keep)
                 except redis.RedisError:
                     logger.exception("the outcome of execution %s could not be stored", execution.id)
 
@@ -180,7 +187,8 @@ class Engine:
 
     def run_nested(self, run: Run) -> None:
         """Run what code inside an execution asked for; its future gets the outcome."""
-        self.run_unblocking(run, current().session_id)
+        with own_server():
+            self.run_unblocking(run, current().session_id)
 
     def register(
         self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]
@@ -191,11 +199,16 @@ class Engine:
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner, which ends by itself."""
-        self.runners.forget(registration_id)
         registrations.set_paused(self.raw_client, [registration_id], paused=True)
+        self.runners.forget(registration_id)
         if reason is not None:
             logger.error("registration %s: %s", registration_id, reason)
             self.report(registration_id, reason)
+
+    def abort(self, registration_id: str) -> None:
+        """Run a registration no more, in no worker, until it is unpaused; from inside its runner, as pause()."""
+        registrations.set_aborted(self.raw_client, registration_id)
+        self.runners.forget(registration_id)
 
     def report(self, registration_id: str, reason: str) -> None:
         """Show in lastError what keeps a registration from running."""
@@ -227,3 +240,9 @@ class Engine:
             tracebacks=bool(self.options.number("PythonAttemptTraceback")),
             profile=bool(self.options.number("ProfileExecutions")),
         )
+
+
+def _fail(run: Run, reason: str) -> None:
+    """Let code that waits for a run's results raise."""
+    with contextlib.suppress(InvalidStateError):  # it was cancelled, or has them already
+        run.future.set_exception(GearsError(reason))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+
+import redis
+
+from rededge_nb.edge.gears.values import encodable
 
 SCRIPT_FILE_NAME = "<string>"
 """File name of gear code in tracebacks."""
@@ -23,6 +29,13 @@ class GearsForceStopped(Exception):  # noqa: N818 - RedisGears' name
     """`gears.forcestopped`: raised inside gear code, again and again until it ends, by RG.ABORTEXECUTION."""
 
 
+class ServerAwayError(redis.ConnectionError):
+    """The server that the gears run on went away: no failure of the gear, its records come again.
+
+    A gear may speak to other servers too. What breaks there is its own error, and a plain redis.ConnectionError.
+    """
+
+
 class ExecutionAbortedError(BaseException):
     """Ends an execution that waited for a future when it was aborted; gear code never sees it."""
 
@@ -32,6 +45,21 @@ GearsForceStopped.__module__, GearsForceStopped.__qualname__ = "gears", "forcest
 GearsForceStopped.__name__ = "forcestopped"
 
 
+@contextlib.contextmanager
+def own_server() -> Iterator[None]:
+    """Tell an absence of the gears' own server from that of any other.
+
+    Raises:
+        ServerAwayError: it went away inside the block.
+    """
+    try:
+        yield
+    except ServerAwayError:
+        raise
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ServerAwayError(str(error)) from error
+
+
 def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
     """The error as it stands in replies and in lastError: the repr of the traceback's lines, on one line.
 
@@ -39,12 +67,20 @@ def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
     PythonAttemptTraceback 0) it is the error's type and value.
     """
     if isinstance(error, GearsFlatError):
-        return str(error)
+        return _text(error)
     if not with_traceback:
-        return f"Error type: {type(error)}, Value: {error}"
+        return f"Error type: {type(error)}, Value: {_text(error)}"
     described = traceback.TracebackException.from_exception(error)
     _hide_own_frames(described)
     return str(list(described.format()))
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, in characters that can be sent."""
+    try:
+        return encodable(str(error))
+    except Exception:  # noqa: BLE001 - a gear's own class, whose text must not cost us its being told
+        return "<exception str() failed>"  # as in tracebacks
 
 
 def _hide_own_frames(described: traceback.TracebackException | None) -> None:

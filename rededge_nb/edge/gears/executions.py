@@ -14,15 +14,20 @@ import redis
 
 from rededge_nb.edge import own_keys
 from rededge_nb.edge.client import Words
-from rededge_nb.edge.gears.errors import ExecutionAbortedError, error_text
+from rededge_nb.edge.gears.errors import ExecutionAbortedError, ServerAwayError, error_text
 from rededge_nb.edge.gears.futures import FailedRecordError
 from rededge_nb.edge.gears.operations import Step, chain
 from rededge_nb.edge.gears.registrations import SHARD_ID
-from rededge_nb.edge.gears.values import to_reply
+from rededge_nb.edge.gears.values import encodable, to_reply
 from rededge_nb.edge.resp import encode
 
 MAX_RESULTS_BYTES = 256 * 1024
 """Results of an execution that are larger than this are not remembered, only counted."""
+SAVE = """
+redis.call('HSET', KEYS[1], unpack(ARGV))
+if not redis.call('LPOS', KEYS[2], ARGV[2]) then redis.call('RPUSH', KEYS[2], ARGV[2]) end
+"""
+"""Writes an execution's fields, of which the first is its id, and lists it: what is not listed nobody would remove."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
     """Pull the records through the steps. The first error ends it; the results so far are kept.
 
     Raises:
-        redis.ConnectionError: Redis went away meanwhile. That is no failure of the gear: its records come again.
+        ServerAwayError: Redis went away meanwhile. That is no failure of the gear: its records come again.
     """
     outcome = Outcome()
     started = time.monotonic()
@@ -72,13 +77,13 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], man
     try:
         for record in chain(records(), steps, times):
             outcome.results.append(record)
-    except (redis.ConnectionError, redis.BusyLoadingError):
+    except ServerAwayError:
         raise
     except ExecutionAbortedError:
         outcome.status = "aborted"
     except FailedRecordError as error:
-        outcome.errors.append(str(error))
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a gear's own; reported, not raised
+        outcome.errors.append(encodable(str(error)))
+    except BaseException as error:  # noqa: BLE001 - a gear's own, asyncio.CancelledError too; reported, not raised
         outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)
     if times is not None:
@@ -141,14 +146,14 @@ def remember_registered(client: redis.Redis, registration_id: str, fields: list[
     return ("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
-def save_unregistered(client: redis.Redis, fields: list[Any], *, new: bool, keep: int) -> None:
-    """Remember an execution that no registration began; the oldest beyond `keep` go."""
+def save_unregistered(client: redis.Redis, fields: list[Any], *, keep: int) -> None:
+    """Remember an execution that no registration began; the oldest beyond `keep` go.
+
+    One that went before it had ended is remembered again with its end.
+    """
     execution_id = fields[1]
-    pipeline = client.pipeline(transaction=True)
-    pipeline.execute_command("HSET", own_keys.execution(client, execution_id), *fields)
-    if new:
-        pipeline.execute_command("RPUSH", own_keys.executions(client), execution_id)
-    pipeline.execute()
+    keys = own_keys.execution(client, execution_id), own_keys.executions(client)
+    client.execute_command("EVAL", SAVE, len(keys), *keys, *fields)
     while client.execute_command("LLEN", own_keys.executions(client)) > keep:
         oldest = client.execute_command("LPOP", own_keys.executions(client))
         if oldest is not None:

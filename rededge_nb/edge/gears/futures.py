@@ -7,10 +7,11 @@ import contextlib
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
+from rededge_nb.edge.gears.atomic import open_block
 from rededge_nb.edge.gears.context import Context, current
 from rededge_nb.edge.gears.errors import ExecutionAbortedError, GearsError, GearsForceStopped
 from rededge_nb.edge.gears.live import LiveExecution, raise_in_thread
@@ -92,11 +93,42 @@ def wait(context: Context, future: Future[Any]) -> Any:
     return context.execution.wait_for(future, lambda: context.worker.engine.slots.parked(context.execution))
 
 
+class Watched(Coroutine[Any, Any, Any]):
+    """A coroutine that may not await inside `with atomic():`, where RedisGears holds the server's lock."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        """Let it go on until it awaits something."""
+        return self._checked(self._coroutine.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Let it go on with an error."""
+        return self._checked(self._coroutine.throw(*error))
+
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Awaited by another coroutine it is that one's part."""
+        return self._coroutine.__await__()
+
+    def _checked(self, awaited: Any) -> Any:
+        while open_block() is not None:
+            awaited = self._coroutine.throw(GearsError("await is not allow inside atomic block"))
+        return awaited
+
+
 class Loop:
     """The event loop of gear code, in a thread of its own."""
 
     def __init__(self) -> None:
         self.asyncio = asyncio.new_event_loop()
+        self.asyncio.set_task_factory(
+            lambda loop, coroutine, **options: asyncio.Task(Watched(coroutine), loop=loop, **options)
+        )
         self._thread = threading.Thread(target=self._run, name="gears-loop", daemon=True)
         self._thread.start()
 
@@ -123,7 +155,8 @@ class Loop:
         while True:
             try:
                 self.asyncio.run_forever()
-            except GearsForceStopped:
+            except (GearsForceStopped, SystemExit, KeyboardInterrupt):
+                # asyncio hands these on although the coroutine that raised them has ended, with them as its error
                 continue
             return
 
@@ -166,7 +199,7 @@ def run_coroutine(
             await asyncio.sleep(delay)
         try:
             result = await coroutine
-        except Exception as error:
+        except BaseException as error:  # also SystemExit and a cancellation: whoever waits is told of any end
             if future is None:
                 logger.exception("a coroutine of a gear failed")
             else:

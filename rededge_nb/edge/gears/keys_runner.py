@@ -17,7 +17,7 @@ import redis
 from rededge_nb.edge.client import client_from_url, transact
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
-from rededge_nb.edge.gears.errors import GearsForceStopped
+from rededge_nb.edge.gears.errors import GearsForceStopped, own_server
 from rededge_nb.edge.gears.executions import fields_of, remember_registered
 from rededge_nb.edge.gears.readers import INTERNAL_PREFIX, key_record, key_type
 from rededge_nb.edge.gears.registrations import Draft
@@ -133,7 +133,7 @@ class KeysRunner:
                     logger.warning("registration %s, %s of %r: %s", self._draft.id, *event, error)
                 except GearsForceStopped:
                     continue  # it came too late for the execution that it was meant for
-                except Exception:  # the thread must live on, or no event is answered any more
+                except BaseException:  # the thread must live on, or no event is answered any more
                     logger.exception("registration %s", self._draft.id)
                 finally:
                     self.busy = False
@@ -146,7 +146,9 @@ class KeysRunner:
 
         def records() -> Any:
             read_value = bool(arguments["readValue"])
-            yield key_record(self._client.execute_command, key, event=event, read_value=read_value)
+            with own_server():
+                record = key_record(self._client.execute_command, key, event=event, read_value=read_value)
+            yield record
 
         execution_id, outcome = engine.execute(self._context, self._draft, records)
         fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import redis
 
 from rededge_nb.edge import own_keys
@@ -31,17 +33,24 @@ AT_RUN_TIME = {
 
 
 class Options:
-    """The options as this worker last read them."""
+    """The options as this worker last read them. Safe to use from any thread."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._set: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Read what was set since the last time."""
-        flat = self._client.execute_command("HGETALL", own_keys.gears_options(self._client))
-        texts = [value.decode(errors="replace") for value in flat]
-        self._set = dict(zip(texts[::2], texts[1::2], strict=True))
+        """Read what was set since the last time; what is gone, by FLUSHALL, is written anew."""
+        key = own_keys.gears_options(self._client)
+        with self._lock:
+            flat = self._client.execute_command("HGETALL", key)
+            texts = [value.decode(errors="replace") for value in flat]
+            found = dict(zip(texts[::2], texts[1::2], strict=True))
+            for name in self._set.keys() - found.keys():
+                # not HSET: what was set since through another worker is newer than what this one remembers
+                self._client.execute_command("HSETNX", key, name, self._set[name])
+            self._set = self._set | found
 
     def number(self, name: str) -> int:
         """A built-in option that is a number."""
@@ -65,5 +74,6 @@ class Options:
         """
         if name in DEFAULTS and int(value) < 0:
             raise ValueError(f"{name} cannot be {value}: it is a number from 0")
-        self._client.execute_command("HSET", own_keys.gears_options(self._client), name, value)
-        self._set[name] = value
+        with self._lock:
+            self._client.execute_command("HSET", own_keys.gears_options(self._client), name, value)
+            self._set[name] = value

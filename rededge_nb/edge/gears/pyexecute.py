@@ -6,6 +6,8 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from rededge_nb.edge.commands import OK, Call, CommandError
 from rededge_nb.edge.gears import registrations
 from rededge_nb.edge.gears.errors import GearsError
@@ -58,8 +60,7 @@ def parse_pyexecute(args: list[bytes]) -> PyExecute:
                 else:
                     parsed.replace_with = value
             case "REQUIREMENTS":
-                # Grafana's data source sends all packages in one word
-                parsed.requirements = [name for word in words for name in word.split()]
+                parsed.requirements = [name for word in words for name in _requirements_in(word)]
                 words = []
             case _:
                 raise CommandError(f"Unknown arguments were given: {option}")
@@ -89,8 +90,8 @@ def trigger(call: Call) -> object:
 
 
 def trigger_on_key(call: Call) -> object:
-    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key only routes the clients of a cluster."""
-    return _trigger(call, [call.args[0], *call.args[2:]])
+    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key routes the clients of a cluster."""
+    return _trigger(call, call.args)
 
 
 def _execute(call: Call, asked: PyExecute, execution: LiveExecution) -> object:
@@ -137,6 +138,15 @@ def _trigger(call: Call, words: list[bytes]) -> object:
     execution = engine.new_execution(found.draft.id, found.draft.steps)
     turn = found.take_turn()
     return later(lambda: found.call(execution, turn, words), execution.settled)
+
+
+def _requirements_in(word: str) -> list[str]:
+    """The packages that one word asks for: Grafana's data source sends all in one, and one may have blanks in it."""
+    try:
+        Requirement(word)
+    except InvalidRequirement:
+        return word.split()
+    return [word.strip()]
 
 
 def _checked_id(session_id: str) -> str:

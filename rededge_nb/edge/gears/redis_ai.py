@@ -21,7 +21,7 @@ from rededge_nb.edge.ai.sessions import Session
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.edge.gears.context import current
-from rededge_nb.edge.gears.errors import GearsError
+from rededge_nb.edge.gears.errors import GearsError, own_server
 
 T = TypeVar("T")
 _SET_ERRORS = {store.WRONG_TYPE: "ERR Key is already set with non tensor values."}
@@ -219,7 +219,8 @@ NO_SCRIPT = "given key do not contain RedisAI script"
 def as_gears_error(function: Any, *args: Any, texts: Mapping[str, str] | None = None) -> Any:
     """What a function returns; a CommandError becomes a GearsError, with its text or another one."""
     try:
-        return function(*args)
+        with own_server():
+            return function(*args)
     except CommandError as error:
         raise GearsError((texts or {}).get(str(error), str(error))) from None
 

@@ -133,8 +133,8 @@ def _describe(
 ) -> list[object]:
     numbers, status = statistics.describe(flat, reader=registration.reader, in_flight=in_flight)
     shown = [word for pair in registration.arguments.items() if pair[0] not in HIDDEN for word in pair]
-    if registration.paused and status:
-        status = ["status", "PAUSED"]
+    if registration.stopped and status:
+        status = ["status", "PAUSED" if registration.paused else "ABORTED"]
     data = ["mode", registration.mode, *numbers, "args", shown, *status]
     described: list[object] = ["id", registration.id, "reader", registration.reader, "desc", registration.description]
     described += ["RegistrationData", data]

@@ -53,6 +53,13 @@ class Registration:
     mode: str
     arguments: dict[str, Any]
     paused: bool = False
+    aborted: bool = False
+    """Whether it failed under onFailedPolicy abort: nothing more runs until it is unpaused."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no worker is to run it."""
+        return self.paused or self.aborted
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,23 @@ def remove_registration(client: redis.Redis, registration_id: str) -> bool:
 
 
 def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: bool) -> None:
-    """Pause registrations, or let them go on, all in one step."""
+    """Pause registrations, or let them go on, aborted ones too, all in one step."""
+    _edit_each(
+        client,
+        registration_ids,
+        lambda one: replace(one, paused=paused, aborted=one.aborted and paused),
+    )
+
+
+def set_aborted(client: redis.Redis, registration_id: str) -> None:
+    """Note that a registration failed under onFailedPolicy abort."""
+    _edit_each(client, [registration_id], lambda one: replace(one, aborted=True))
+
+
+def _edit_each(
+    client: redis.Redis, registration_ids: Iterable[str], changed: Callable[[Registration], Registration]
+) -> None:
+    """Change registrations, all in one step."""
     ids = set(registration_ids)
 
     def edit(sessions: Sessions) -> Sessions:
@@ -192,7 +215,7 @@ def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: 
             name: replace(
                 session,
                 registrations=tuple(
-                    replace(registration, paused=paused) if registration.id in ids else registration
+                    changed(registration) if registration.id in ids else registration
                     for registration in session.registrations
                 ),
             )

@@ -80,7 +80,8 @@ class Requirements:
 
     def find(self, name: str) -> Installed | None:
         """A requirement that was asked for here."""
-        self._activate(name)
+        if name not in self._known and (self._path(name) / DONE).exists():
+            self._activate(name)
         return self._known.get(name)
 
     def all(self) -> list[Installed]:

@@ -59,6 +59,8 @@ class Runners:
         self._running: dict[str, tuple[Draft, Runner]] = {}
         self._code: dict[str, dict[str, Draft]] = {}
         self._failed: set[str] = set()
+        self._told: set[str] = set()
+        """Registrations whose onRegistered was called here: a pause does not let it be called again."""
         self._version: bytes | None = None
         self._again = False
         self._installing: set[str] = set()
@@ -93,6 +95,7 @@ class Runners:
         """Take a runner for gone that ends by itself: when its registration goes on, another is started."""
         with self._lock:
             self._running.pop(registration_id, None)
+            self._version = None  # it may have been unpaused already, when it was not forgotten yet
 
     def stop(self) -> None:
         """Stop all runners after what they have in hand."""
@@ -107,11 +110,12 @@ class Runners:
             sessions = registrations.load_sessions(client)
             known = {one.id: one for one in registrations.all_registrations(sessions)}
             gone = [self._running[name][0] for name in self._running if name not in known]
-            self._stop([name for name in self._running if name not in known or known[name].paused], IDLE_STOP_TIMEOUT)
+            self._stop([name for name in self._running if name not in known or known[name].stopped], IDLE_STOP_TIMEOUT)
             for draft in gone:
                 self._call(draft, "onUnregistered", draft.on_unregistered)
             self._code = {name: code for name, code in self._code.items() if name in sessions}
-            self._failed &= {name for name, one in known.items() if not one.paused}
+            self._failed &= {name for name, one in known.items() if not one.stopped}
+            self._told &= known.keys()
             self._again = False
             for session in sessions.values():
                 self._start_session(session)
@@ -122,7 +126,7 @@ class Runners:
                 runner.wait_until_heard(READY_TIMEOUT)
 
     def _start_session(self, session: Session) -> None:
-        wanted = [one for one in session.registrations if not one.paused and one.id not in self._running]
+        wanted = [one for one in session.registrations if not one.stopped and one.id not in self._running]
         wanted = [one for one in wanted if one.id not in self._failed]
         if not wanted or not self._installed(session):
             return
@@ -130,7 +134,7 @@ class Runners:
             code = self._load(session)
         except redis.ConnectionError:
             raise
-        except Exception as error:
+        except BaseException as error:
             # code that cannot be loaded here must not keep the other registrations from running
             logger.exception("session %s cannot run", session.id)
             for registration in wanted:
@@ -151,7 +155,7 @@ class Runners:
 
     def _start(self, draft: Draft, session_id: str) -> None:
         attempts = Attempts(self._worker.engine.raw_client, self._worker, draft.id)
-        if draft.on_registered is not None:
+        if draft.on_registered is not None and draft.id not in self._told:
             verdict = attempts.begin(ON_REGISTERED, ON_REGISTERED)
             if verdict is Verdict.CRASHED:
                 reason = f"{MAX_CRASHES} workers in a row died in its onRegistered: the registration is paused"
@@ -161,6 +165,7 @@ class Runners:
                 return
             self._call(draft, ON_REGISTERED, draft.on_registered)
             attempts.end(ON_REGISTERED)
+            self._told.add(draft.id)
         self._running[draft.id] = (draft, RUNNERS[draft.reader](self._worker, draft, session_id))
 
     def _stop(self, registration_ids: Iterable[str], timeout: float) -> None:
@@ -176,7 +181,7 @@ class Runners:
         with entered(Context(self._worker)):
             try:
                 callback()
-            except (Exception, SystemExit, KeyboardInterrupt):
+            except BaseException:  # a gear's own
                 logger.exception("%s of registration %s", name, draft.id)
 
     def _fail(self, registration: Registration, reason: str) -> None:

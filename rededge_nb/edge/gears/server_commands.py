@@ -61,10 +61,7 @@ def pydumpreqs(call: Call) -> object:
 def pyexportreq(call: Call) -> object:
     """RG.PYEXPORTREQ name: a requirement with its wheels, in chunks for RG.PYIMPORTREQ."""
     requirements = call.worker.engine.runners.requirements
-    try:
-        installed = requirements.find(call.args[0].decode(errors="replace"))
-    except GearsError as error:
-        raise CommandError(str(error)) from error
+    installed = requirements.find(call.args[0].decode(errors="replace"))
     if installed is None:
         raise CommandError("requirement does not exists")
     data = requirements.export(installed)

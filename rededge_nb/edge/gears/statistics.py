@@ -11,6 +11,9 @@ from rededge_nb.edge import own_keys
 from rededge_nb.edge.client import Words
 from rededge_nb.edge.gears.executions import Outcome
 
+ABSURD_LAG_MS = 365 * 24 * 3_600_000
+"""An entry that is older, or younger, has an id that somebody made up, such as 1-0."""
+
 
 def _key(client: redis.Redis, registration_id: str) -> str:
     return own_keys.of_registration(client, registration_id)["statistics"]
@@ -31,8 +34,7 @@ def count_outcome(
     values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
     if how != "aborted":
         values += ["last_error", outcome.errors[0] if outcome.errors else ""]
-    if oldest_id is not None:
-        lag = max(0, int(time.time() * 1000) - int(oldest_id.split(b"-")[0]))
+    if oldest_id is not None and (lag := _lag_ms(oldest_id)) is not None:
         values += ["last_lag_ms", lag]
         amounts += [("total_lag_ms", lag), ("lags", 1)]
     return [*(("HINCRBY", key, name, amount) for name, amount in amounts), ("HSET", key, *values)]
@@ -81,6 +83,12 @@ def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[ob
         numbers += ["avgEstimatedLagMS", _average(number(b"total_lag_ms"), number(b"lags"))]
     numbers += ["lastError", statistics.get(b"last_error") or None]
     return numbers, ["status", statistics.get(b"status", b"OK")] if reader == "StreamReader" else []
+
+
+def _lag_ms(entry_id: bytes) -> int | None:
+    """How old an entry is by its id; None where the id cannot be a time. A clock that is ahead of ours is no lag."""
+    age = int(time.time() * 1000) - int(entry_id.split(b"-")[0])
+    return max(0, age) if abs(age) < ABSURD_LAG_MS else None
 
 
 def _average(total: int, count: int) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from rededge_nb.edge import shard
+from rededge_nb.edge import own_keys, shard
 from rededge_nb.edge.client import Words, check, client_from_url, connection_of, in_transaction, replies_to
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
@@ -60,6 +60,11 @@ return redis.error_reply('NOGROUP no consumer group ' .. ARGV[2] .. ' on ' .. KE
 """
 """How many entries the group has not read yet, at most so many; its last delivered id; the ids of the first and the
 last of them. Counted in the server: the entries, which may be pictures, need not travel for that."""
+NEWEST = """
+local entries = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+return entries[1] and entries[1][1] or '0-0'
+"""
+"""The id of a stream's newest entry."""
 
 Entries = list[tuple[bytes, list[bytes]]]
 
@@ -80,6 +85,13 @@ class StreamRunner:
         self._aborted = False
         self._prepared: set[str] = set()
         self._scanned: tuple[float, list[str]] = (float("-inf"), [])
+        self._at_start: set[str] | None = None
+        """The streams that were there when this runner first looked."""
+        self._left_over: dict[str, tuple[int, int]] = {}
+        """By stream, the newest entry that was there before this runner had it: no batch waits for more than that."""
+        self._waiting: dict[str, tuple[bytes, float]] = {}
+        """By stream, the entry that its next batch begins with, and when that was first seen."""
+        self._unnamed: set[bytes] = set()
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
         self._attempts = Attempts(self._client, worker, draft.id)
@@ -114,7 +126,7 @@ class StreamRunner:
                     self._prepared.clear()
                 except GearsForceStopped:  # it came too late for the execution that it was meant for
                     self._prepared.clear()
-                except Exception:  # the thread must live on, or its streams stand still
+                except BaseException:  # the thread must live on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
             try:
@@ -128,6 +140,8 @@ class StreamRunner:
 
     def _round(self) -> None:
         wanted = self._streams()
+        if self._at_start is None:
+            self._at_start = {stream for stream in wanted if self._command("EXISTS", stream)}
         for stream in tuple(self._held):
             if stream not in wanted or not self._leases.chosen(self._draft.id, stream):
                 self._release(stream)  # between two batches: nothing of it is in hand
@@ -145,10 +159,11 @@ class StreamRunner:
             self._settle_now()
             return
         self._look_for_pending()
-        wait_ms = BLOCK_MS if self._arguments["batchSize"] == 1 else self._wait_for_batch(ready)
-        if wait_ms is None:
+        whole = self._arguments["batchSize"] == 1
+        due = ready if whole else self._wait_for_batch(ready)
+        if not due:
             return
-        batches = self._read(ready, ">", wait_ms)
+        batches = self._read(due, ">", BLOCK_MS if whole else 1)
         for number, (stream, entries) in enumerate(batches, 1):
             if self._leases.owns(self._draft.id, stream):
                 last = number == len(batches)
@@ -177,15 +192,30 @@ class StreamRunner:
             return [pattern]
         scanned, found = self._scanned
         if time.monotonic() - scanned > SCAN_INTERVAL:
-            prefix, cursor, keys = pattern[:-1], b"0", set[str]()
+            prefix, cursor, keys = pattern[:-1].encode(), b"0", set[bytes]()
             while True:
                 cursor, page = self._command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
-                keys.update(key.decode() for key in page if key.startswith(prefix.encode()))
+                keys.update(key for key in page if self._is_about(key, prefix))
                 if cursor == b"0":
                     break
-            found = sorted(keys)
+            found = sorted(name for key in keys if (name := self._name(key)) is not None)
             self._scanned = (time.monotonic(), found)
         return found
+
+    def _is_about(self, key: bytes, prefix: bytes) -> bool:
+        # what the workers write down of an execution is a stream, too, which would raise the next execution
+        own = key.startswith(own_keys.PREFIX.encode()) and not prefix.startswith(own_keys.PREFIX.encode())
+        return key.startswith(prefix) and not own
+
+    def _name(self, key: bytes) -> str | None:
+        """A stream's name; None, and a report once, of one that is not UTF-8: gears know streams by text."""
+        try:
+            return key.decode()
+        except UnicodeDecodeError:
+            if key not in self._unnamed:
+                self._unnamed.add(key)
+                self._report(f"the stream {key!r} is left out: its name is not UTF-8")
+            return None
 
     def _prepare(self, stream: str) -> bool:
         """Make the group and run over what is pending; False while there is no such stream, or after a failure."""
@@ -194,11 +224,14 @@ class StreamRunner:
                 # wakes up with the first entry, and makes no key meanwhile
                 self._command("XREAD", "BLOCK", BLOCK_MS, "COUNT", 1, "STREAMS", stream, "0-0")
             return False
+        new = stream not in (self._at_start or ())
         try:
             self._command("XGROUP", "CREATE", stream, GROUP, "0")
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+            new = False  # another worker, or one before this, has begun with it
+        self._left_over[stream] = (0, 0) if new else _parts(self._command("EVAL", NEWEST, 1, stream))
         pending = self._read([stream], "0", None, count=self._arguments["batchSize"])
         entries = pending[0][1] if pending else []
         while True:
@@ -266,22 +299,41 @@ class StreamRunner:
         """Whether one command may name all these streams: those of a cluster must lie in one slot for that."""
         return shard.tag(self._client) is None or shard.same_slot(*streams)
 
-    def _wait_for_batch(self, streams: list[str]) -> int | None:
-        """Wait until a stream has a whole batch, or its oldest entry has waited `durationMS`; None if not yet."""
+    def _wait_for_batch(self, streams: list[str]) -> list[str]:
+        """The streams whose next batch may begin; waits a while where there is none.
+
+        A batch begins when it is whole, when its oldest entry has waited `durationMS`, or at once if that was there
+        before this runner had the stream.
+        """
         batch, duration = self._arguments["batchSize"], self._arguments["durationMS"]
-        newest = []
+        due, newest = [], []
         for stream in streams:
             count, last_delivered, first, last = self._command("EVAL", UNREAD, 1, stream, batch, GROUP)
-            age = int(time.time() * 1000) - int(first.split(b"-")[0]) if count else 0
-            if count >= batch or (count and duration and age >= duration):
-                return 1
+            if count and (count >= batch or self._is_left_over(stream, first) or self._has_waited(stream, first)):
+                due.append(stream)
             newest.append(last if count else last_delivered)
+        if due:
+            return due
         if not self._in_one_command(streams):
             self._stopping.wait(POLL_DELAY)
-            return None
+            return []
         block = min(BLOCK_MS, duration) if duration else BLOCK_MS
         self._command("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *streams, *newest)
-        return None
+        return []
+
+    def _is_left_over(self, stream: str, entry_id: bytes) -> bool:
+        """Whether an entry was there before this runner had the stream."""
+        return _parts(entry_id) <= self._left_over.get(stream, (0, 0))
+
+    def _has_waited(self, stream: str, entry_id: bytes) -> bool:
+        """Whether a stream's first waiting entry has been that for `durationMS`."""
+        duration = self._arguments["durationMS"]
+        noted, since = self._waiting.get(stream, (b"", 0.0))
+        if noted != entry_id:
+            # by our own clock: ids need not tell the time, nor come from a clock like ours
+            since = time.monotonic()
+            self._waiting[stream] = (entry_id, since)
+        return bool(duration) and (time.monotonic() - since) * 1000 >= duration
 
     def _execute(self, stream: str, entries: Entries, *, settle_later: bool = False) -> bool:
         """Run the chain over one batch and settle it; False when nothing more may be read for now.
@@ -336,10 +388,13 @@ class StreamRunner:
     def _settle_failed(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Leave the batch pending: for ever under `abort`, for a while under `retry`."""
         retry = self._arguments["onFailedPolicy"] == "retry"
-        status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "ABORTED"
+        # that it is aborted is kept with the registration, which outlasts FLUSHALL and this worker
+        status = "WAITING_FOR_RETRY_ON_FAILURE" if retry else "OK"
         self._leave(memory, stream, entries, outcome, status=status)
         if retry:
             self._stopping.wait(self._arguments["retryInterval"])
+        else:
+            self._worker.engine.abort(self._draft.id)
         self._aborted = not retry
         return False
 
@@ -367,3 +422,9 @@ class StreamRunner:
             statistics.report(self._client, self._draft.id, reason)
         except redis.RedisError as error:
             logger.warning("registration %s: %s", self._draft.id, error)
+
+
+def _parts(entry_id: bytes) -> tuple[int, int]:
+    """An entry's id as it is ordered."""
+    milliseconds, sequence = entry_id.split(b"-")
+    return int(milliseconds), int(sequence)

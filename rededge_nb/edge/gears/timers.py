@@ -16,6 +16,7 @@ import redis
 
 from rededge_nb.edge import own_keys, shard
 from rededge_nb.edge.gears.context import Context, entered
+from rededge_nb.edge.gears.errors import ServerAwayError, own_server
 from rededge_nb.edge.gears.registrations import checked_callback
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Timers:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._running: set[str] = set()
+        self._waiting: set[str] = set()
+        """Timers that need a module which is not there."""
 
     def start(self, seconds: float, function: Callable[[], Any], key: str | None) -> None:
         """Start a timer; with a key it is kept in Redis.
@@ -47,22 +50,51 @@ class Timers:
         pipeline = client.pipeline(transaction=shard.tag(client) is None)
         pipeline.execute_command("SET", key, cloudpickle.dumps((seconds, checked_callback(function))))
         pipeline.execute_command("SADD", own_keys.timers(client), key)
-        pipeline.execute()
-        self.follow()
+        with own_server():
+            pipeline.execute()
+            self.follow()
 
     def follow(self) -> None:
         """Run the timers in Redis that no other worker runs; called a few times a second."""
-        client = self._worker.engine.raw_client
+        client, leases = self._worker.engine.raw_client, self._worker.engine.leases
         for name in client.execute_command("SMEMBERS", own_keys.timers(client)):
-            key = name.decode()
-            if key in self._running or not self._worker.engine.leases.acquire(HOLDER, _place(key)):
+            key = name.decode(errors="replace")
+            if key in self._running or not leases.acquire(HOLDER, _place(key)):
                 continue
-            kept = client.execute_command("GET", key)
+            kept = self._load(key)
             if kept is None:
-                client.execute_command("SREM", own_keys.timers(client), key)
-                self._worker.engine.leases.release(HOLDER, _place(key))
-                continue
-            self._begin(key, *cloudpickle.loads(kept))
+                leases.release(HOLDER, _place(key))
+            else:
+                self._begin(key, *kept)
+
+    def _load(self, key: str) -> tuple[float, Callable[[], Any]] | None:
+        """Seconds and function of a timer; None where it has none that can run here: anybody may write its key."""
+        client = self._worker.engine.raw_client
+        try:
+            kept = client.execute_command("GET", key)
+            if kept is not None:
+                seconds, function = cloudpickle.loads(kept)
+                if not callable(function):
+                    raise TypeError(f"{function!r} is no function")
+                self._waiting.discard(key)
+                return float(seconds), function
+        except ImportError as error:
+            # what it needs may be being installed here, or be there in another worker
+            if key not in self._waiting:
+                logger.warning("the timer %s does not run here: %s", key, error)
+            self._waiting.add(key)
+            return None
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            logger.error("the timer %s has ended, its key holds something else: %s", key, error)
+        except redis.RedisError:
+            raise
+        except BaseException:  # whatever unpickling comes to; the other timers go on
+            logger.exception("the timer %s has ended, its key holds what this Python cannot load", key)
+        self._waiting.discard(key)
+        client.execute_command("SREM", own_keys.timers(client), key)
+        return None
 
     def _begin(self, key: str | None, seconds: float, function: Callable[[], Any]) -> None:
         if key is not None:
@@ -72,26 +104,31 @@ class Timers:
         ).start()  # fmt: skip
 
     def _run(self, key: str | None, seconds: float, function: Callable[[], Any]) -> None:
-        leases, pause = self._worker.engine.leases, threading.Event()
-        with entered(Context(self._worker)) as context:
-            while not pause.wait(seconds):
+        try:
+            with entered(Context(self._worker)) as context:
+                self._tick(context, key, seconds, function)
+        finally:
+            if key is not None:
+                self._running.discard(key)
                 try:
-                    if key is not None and not (leases.owns(HOLDER, _place(key)) and context.command("EXISTS", key)):
-                        break
-                    function()
-                except (redis.ConnectionError, redis.BusyLoadingError):
-                    continue
-                except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the gear's own, and how a timer ends
-                    logger.warning("a timer ends, its function raised %s: %s", type(error).__name__, error)
-                    if key is not None:
-                        context.command("DEL", key)
-                    break
-        if key is not None:
-            self._running.discard(key)
+                    self._worker.engine.leases.release(HOLDER, _place(key))
+                except redis.RedisError as error:
+                    logger.info("the lease of the timer %s runs out by itself: %s", key, error)
+
+    def _tick(self, context: Context, key: str | None, seconds: float, function: Callable[[], Any]) -> None:
+        leases, pause = self._worker.engine.leases, threading.Event()
+        while not pause.wait(seconds):
             try:
-                leases.release(HOLDER, _place(key))
-            except redis.RedisError as error:
-                logger.info("the lease of the timer %s runs out by itself: %s", key, error)
+                if key is not None and not (leases.owns(HOLDER, _place(key)) and context.command("EXISTS", key)):
+                    return
+                function()
+            except ServerAwayError:
+                continue
+            except BaseException as error:  # noqa: BLE001 - the gear's own, and how a timer ends
+                logger.warning("a timer ends, its function raised %s: %s", type(error).__name__, error)
+                if key is not None:
+                    context.command("DEL", key)
+                return
 
 
 def _place(key: str) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 import redis
 
+from rededge_nb.edge import own_keys
+from rededge_nb.edge.state import Instance
+from tests.edge.test_worker import workers_of
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
 
@@ -173,6 +179,40 @@ def test_a_timer_with_a_key_runs_until_the_key_goes(client: redis.Redis) -> None
     wait_for(lambda: not client.exists("rededge:gears:owner:timer my timer"), what="its end")
     ticks = client.get("ticks")
     assert client.get("ticks") == ticks
+
+
+SPOILT = [
+    ("SET", "spoilt", "text"),
+    ("SET", "spoilt", pickle.dumps((0.01, "no function"))),
+    ("RPUSH", "spoilt", "a list"),
+]
+
+
+@pytest.mark.parametrize("command", SPOILT)
+def test_a_timer_whose_key_holds_something_else_ends_alone(
+    client: redis.Redis, edge: Instance, command: tuple[object, ...]
+) -> None:
+    (worker,) = workers_of(edge.pid)
+    # as a timer that its worker has lost, and whose key somebody has overwritten meanwhile
+    client.execute_command(*command)
+    client.sadd(own_keys.timers(client), "spoilt")
+    wait_for(lambda: not client.scard(own_keys.timers(client)), what="its end")
+    execute(client, "registerTE(0.01, lambda: execute('INCR', 'ticks'), 'other')")
+    wait_for(lambda: int(client.get("ticks") or 0) > 2, what="ticks of another")
+    assert client.exists("spoilt"), "what is there is not ours to delete"
+    assert not client.exists(own_keys.lease(client, "timer spoilt"))
+    assert workers_of(edge.pid) == [worker]
+
+
+def test_a_timer_waits_for_a_module_that_is_not_there_yet(client: redis.Redis, tmp_path: Path) -> None:
+    # pickle's text for tick_module.tick, by reference: loading it imports the module
+    client.set("timer", b"(F0.01\nctick_module\ntick\nt.")
+    client.sadd(own_keys.timers(client), "timer")
+    execute(client, f"import sys\nsys.path.append({str(tmp_path)!r})")
+    (tmp_path / "tick_module.py").write_text(
+        "import redisgears\ndef tick():\n    redisgears.executeCommand('INCR', 'n')\n"
+    )
+    wait_for(lambda: int(client.get("n") or 0) > 2, what="ticks once the module is there")
 
 
 def test_threads_of_a_gear_can_run_commands(client: redis.Redis) -> None:

@@ -147,6 +147,50 @@ GB('ShardsIDReader').map(look).run(convertToStr=False)
     assert execute(client, script) == [[[1, 1]], []]
 
 
+def test_a_coroutine_does_not_await_inside_atomic(client: redis.Redis) -> None:
+    script = """
+async def work(r):
+    try:
+        with atomic():
+            execute('SET', 'inside', 1)
+            await asyncio.sleep(0)
+    except redisgears.GearsError as error:
+        caught = str(error)
+    await asyncio.sleep(0)
+    with atomic():
+        execute('SET', 'after', 1)
+    return [caught, isInAtomicBlock()]
+GB('ShardsIDReader').map(work).run(convertToStr=False)
+"""
+    assert execute(client, script) == [[[b"await is not allow inside atomic block", 0]], []]
+    assert (client.exists("inside"), client.get("after")) == (0, b"1")
+
+
+@pytest.mark.parametrize("begin", ["runCoroutine(other(), done)", "threading.Thread(target=other_thread).start()"])
+def test_an_atomic_block_is_one_tasks_or_threads_own(client: redis.Redis, begin: str) -> None:
+    script = f"""
+import threading
+async def other():
+    return other_thread()
+def other_thread():
+    results.append([isInAtomicBlock(), execute('INCR', 'n') == 1])
+    seen.set()
+async def wait_for_it():
+    await done
+    return [isInAtomicBlock(), execute('INCR', 'n') == 3]
+results, seen, done = [], threading.Event(), createFuture()
+def work(r):
+    with atomic():
+        execute('INCR', 'n')
+        {begin}
+        seen.wait()
+    setFutureResults(done, 1)
+    return wait_for_it()
+GB('ShardsIDReader').map(work).foreach(results.append).map(lambda r: results).run(convertToStr=False)
+"""
+    assert execute(client, script) == [[[[0, 1], [0, 1]]], []]
+
+
 def test_globals_are_a_sessions_own(client: redis.Redis) -> None:
     script = "n = [0]\ndef f(r):\n    n[0] += 1\n    return n[0]\nGB('CommandReader').map(f).register(trigger='a')"
     execute(client, script)

@@ -70,6 +70,7 @@ def test_a_requirement_goes_into_the_state_folder(client: redis.Redis, instance:
     assert requirements == [REQUIREMENT.encode()]
     ((*_, verbose, _, _),) = client.execute_command("RG.PYDUMPSESSIONS", "VERBOSE")
     assert fields(verbose[0])["RefCount"] == 1
+    assert execute(client, SCRIPT, "REQUIREMENTS", f"{NAME} >= 1.4", "numpy click") == [[b"from the wheel"], []]
     again = execute(client, SCRIPT, "FORCE_REINSTALL_REQUIREMENTS", "REQUIREMENTS", REQUIREMENT)
     assert again == [[b"from the wheel"], []]
 
@@ -96,8 +97,11 @@ def test_a_requirement_travels_to_another_server(client: redis.Redis, folder: Pa
     execute(client, SCRIPT, "REQUIREMENTS", REQUIREMENT)
     described, chunks = client.execute_command("RG.PYEXPORTREQ", REQUIREMENT)
     assert fields(described)["Name"] == REQUIREMENT.encode()
-    with pytest.raises(redis.ResponseError, match="requirement does not exists"):
-        client.execute_command("RG.PYEXPORTREQ", "nothing")
+    for name in ("nothing", "click", "===="):  # unknown; there, and never asked for; no requirement at all
+        with pytest.raises(redis.ResponseError, match=r"^requirement does not exists$"):
+            client.execute_command("RG.PYEXPORTREQ", name)
+    execute(client, "GB('ShardsIDReader').run()", "REQUIREMENTS", "click")
+    assert fields(client.execute_command("RG.PYEXPORTREQ", "click")[0])["Wheels"] == []
     with mock.patch.dict(os.environ, {"PIP_FIND_LINKS": str(folder)}):
         other = client_from_url(server.start(folder / "two").url)
         assert other.execute_command("RG.PYIMPORTREQ", *chunks) == b"OK"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
+from rededge_nb.edge import own_keys
 from tests.gear_scripts import execute, fields, only_registration
 from tests.waiting import wait_for
 
@@ -117,6 +118,19 @@ def test_the_oldest_executions_go(client: redis.Redis) -> None:
         client.xadd("s", {"x": 1})
     wait_for(lambda: only_registration(client)["data"]["numSuccess"] == 6, what="the runs")
     assert len(client.execute_command("RG.DUMPEXECUTIONS")) == 3 + 2
+
+
+def test_one_that_was_pushed_out_before_it_ended_leaves_nothing_behind(client: redis.Redis) -> None:
+    client.execute_command("RG.CONFIGSET", "MaxExecutions", 1)
+    wait = "import time\ndef wait(r):\n    execute('SET', 'begun', 1)\n    execute('BLPOP', 'go', 0)\n"
+    slow = execute(client, wait + "GB('ShardsIDReader').foreach(wait).run()", "UNBLOCKING")
+    wait_for(lambda: client.exists("begun"), what="the run")
+    fast = execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING")
+    assert client.execute_command("RG.GETRESULTSBLOCKING", fast) == [[b"1"], []]
+    client.rpush("go", 1)
+    assert client.execute_command("RG.GETRESULTSBLOCKING", slow) == [[b"1"], []]
+    assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == [slow]
+    assert client.keys(own_keys.execution(client, "*")) == [own_keys.execution(client, slow.decode()).encode()]
 
 
 def test_counting_from_nothing_again(client: redis.Redis) -> None:

@@ -112,6 +112,24 @@ def test_flushall_and_changes_through_different_workers(both: redis.Redis) -> No
     assert registrations(both) == []
 
 
+def test_an_option_reaches_every_worker_and_outlasts_flushall(both: redis.Redis) -> None:
+    script = "import os\nGB('CommandReader').map(lambda r: [os.getpid(), configGet('mine')]).register(trigger='t'"
+    execute(both, script + ", convertToStr=False)")
+    for value in (b"first", b"second"):
+        both.execute_command("RG.CONFIGSET", "mine", value)
+        told: dict[int, bytes] = {}
+
+        def seen(told: dict[int, bytes] = told, value: bytes = value) -> bool:
+            ((pid, option),) = both.execute_command("RG.TRIGGER", "t")
+            told[pid] = option
+            return list(told.values()) == [value, value]
+
+        wait_for(seen, what="the option in each worker")
+        both.flushall()
+        wait_for(lambda v=value: both.hget(own_keys.gears_options(both), "mine") == v, what="the option again")  # type: ignore[misc]
+    assert both.execute_command("RG.CONFIGGET", "mine") == [b"second"]
+
+
 def test_a_worker_of_another_folder_joins(folder: Path) -> None:
     alone = server.start(folder / "one")
     client = client_from_url(alone.url)

@@ -145,6 +145,37 @@ GB('StreamReader').foreach(work).register('s', onFailedPolicy='retry', onFailedR
     assert only_registration(client)["data"]["status"] == b"OK"
 
 
+def test_an_abort_is_for_all_workers_and_outlasts_them(own: Server) -> None:
+    client = own.client
+    script = """
+def work(r):
+    execute('RPUSH', 'seen', r['id'])
+    raise ValueError('never')
+GB('StreamReader').foreach(work).register('s', onFailedPolicy='abort')
+"""
+    execute(client, script)
+    client.xadd("s", {"n": 1})
+    wait_for(lambda: only_registration(client)["data"]["status"] == b"ABORTED", what="the abort")
+    own.kill_worker()
+    wait_for(lambda: alive(client), what="the next worker", timeout=30)
+    assert only_registration(client)["data"]["status"] == b"ABORTED"
+    # what is registered now runs only once the new worker has looked at all that is there
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('SET', 'other', 1)).register('t')")
+    client.xadd("t", {"n": 1})
+    wait_for(lambda: client.exists("other"), what="another gear")
+    assert client.llen("seen") == 1
+    assert client.xpending("s", GROUP)["pending"] == 1
+    client.flushall()
+    assert b"ABORTED" in {one["data"]["status"] for one in registrations(client)}
+
+
+def alive(client: redis.Redis) -> bool:
+    try:
+        return bool(client.execute_command("RG.DUMPREGISTRATIONS"))
+    except redis.ResponseError:
+        return False  # the worker died under the call
+
+
 def test_an_on_registered_that_kills_its_worker_is_paused(own: Server) -> None:
     client = own.client
     script = "import os\nGB('StreamReader').register('s', onRegistered=lambda: os._exit(139))"

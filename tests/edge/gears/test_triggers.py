@@ -12,8 +12,14 @@ from tests.waiting import wait_for
 def test_the_record_is_the_words_and_the_reply_the_results(client: redis.Redis) -> None:
     assert execute(client, "GB('CommandReader').map(lambda r: r).register(trigger='echo', convertToStr=False)") == b"OK"
     assert client.execute_command("RG.TRIGGER", "echo", "a", "b\0c", 3) == [[b"echo", b"a", b"b", b"3"]]
-    assert client.execute_command("RG.TRIGGERONKEY", "echo", "key", "a") == [[b"echo", b"a"]]
+    assert client.execute_command("RG.TRIGGERONKEY", "echo", "key", "a") == [[b"echo", b"key", b"a"]]
     assert client.command_getkeys("RG.TRIGGERONKEY", "echo", "key", "a") == ["key"]
+
+
+def test_the_key_of_a_trigger_is_in_the_record(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').map(lambda x: execute('set', x[1], x[2])).register(trigger='my_set')")
+    assert client.execute_command("RG.TRIGGERONKEY", "my_set", "x", 1) == [b"OK"]
+    assert client.get("x") == b"1"
 
 
 def test_results_are_text_unless_told_otherwise(client: redis.Redis) -> None:
