@@ -107,6 +107,6 @@ def test_a_gear_cannot_end_the_thread_that_runs_it(client: redis.Redis, way_out:
 
 
 def test_a_requirement_that_is_none_is_an_error(client: redis.Redis) -> None:
-    with pytest.raises(redis.ResponseError, match="is no requirement as pip takes them") as refused:
+    with pytest.raises(redis.ResponseError, match="requirement does not exists") as refused:
         client.execute_command("RG.PYEXPORTREQ", "a:t")
     assert "inside the worker" not in str(refused.value)
