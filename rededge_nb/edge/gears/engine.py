@@ -199,11 +199,11 @@ class Engine:
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner, which ends by itself."""
-        registrations.set_paused(self.raw_client, [registration_id], paused=True)
-        self.runners.forget(registration_id)
-        if reason is not None:
+        if reason is not None:  # before the pause: whoever sees that asks for the reason
             logger.error("registration %s: %s", registration_id, reason)
             self.report(registration_id, reason)
+        registrations.set_paused(self.raw_client, [registration_id], paused=True)
+        self.runners.forget(registration_id)
 
     def abort(self, registration_id: str) -> None:
         """Run a registration no more, in no worker, until it is unpaused; from inside its runner, as pause()."""
