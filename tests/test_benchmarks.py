@@ -18,7 +18,7 @@ from benchmarks.flask_loop import flask_loop
 from benchmarks.rows import Row
 from benchmarks.throughput import SEED_CAMERA, captured, register_seed
 from benchmarks.viewers import watching
-from rededge_nb.detections import latest_detections
+from rededge_nb.detections import read_detections
 from rededge_nb.provision import provision
 from tests.waiting import wait_for
 
@@ -45,7 +45,7 @@ def test_the_bare_loop_the_gear_and_the_seeds_recipe_find_the_same_people(
     for camera, may_differ in (("0", 0), (SEED_CAMERA, 1)):
         assert captured(client, pictures, 3, camera=camera) > 0
         # the seed's letterbox shows the model another picture
-        assert abs(latest_detections(client, camera).people - counted[-1]) <= may_differ
+        assert abs(read_detections(client, camera)[-1].people - counted[-1]) <= may_differ
 
 
 def test_the_loop_with_flask_shows_its_boxes(pictures: Path, jpegs: list[bytes]) -> None:

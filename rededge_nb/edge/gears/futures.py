@@ -129,14 +129,33 @@ class Loop:
         self.asyncio.set_task_factory(
             lambda loop, coroutine, **options: asyncio.Task(Watched(coroutine), loop=loop, **options)
         )
+        self._unfinished: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="gears-loop", daemon=True)
         self._thread.start()
+
+    @property
+    def turning(self) -> bool:
+        """Whether it takes coroutines."""
+        return self._thread.is_alive()
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Start a coroutine in the caller's context; cancelling what this returns ends it, if need be by force."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self.asyncio)
-        future.add_done_callback(lambda done: self._end_if_stuck() if done.cancelled() else None)
+        self._unfinished.add(future)
+        future.add_done_callback(self._ended)
+        if not self.turning:
+            self._fail_all()
         return future
+
+    def _ended(self, future: Future[Any]) -> None:
+        self._unfinished.discard(future)
+        if future.cancelled():
+            self._end_if_stuck()
+
+    def _fail_all(self) -> None:
+        for future in tuple(self._unfinished):
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(GearsError("the event loop was ended by force: run it again"))
 
     def _end_if_stuck(self) -> None:
         """Interrupt the task that keeps the loop from turning, if it still does after STUCK_AFTER seconds."""
@@ -144,13 +163,24 @@ class Loop:
         self.asyncio.call_soon_threadsafe(turned.set)
 
         def watch() -> None:
-            while not turned.wait(STUCK_AFTER):
+            while not turned.wait(STUCK_AFTER) and self.turning:
                 if self._thread.ident is not None:
                     raise_in_thread(self._thread.ident, GearsForceStopped)
 
         threading.Thread(target=watch, name="gears-loop-watch", daemon=True).start()
 
     def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    self._turn()
+                except GearsForceStopped:  # two struck at once, the second between two turns
+                    continue
+        finally:
+            # one has struck where asyncio cannot go on from: who waits is told, and the next coroutine gets a new loop
+            self._fail_all()
+
+    def _turn(self) -> None:
         asyncio.set_event_loop(self.asyncio)
         while True:
             try:
@@ -158,7 +188,6 @@ class Loop:
             except (GearsForceStopped, SystemExit, KeyboardInterrupt):
                 # asyncio hands these on although the coroutine that raised them has ended, with them as its error
                 continue
-            return
 
 
 _loop: list[Loop] = []
@@ -166,10 +195,10 @@ _loop_lock = threading.Lock()
 
 
 def loop() -> Loop:
-    """The event loop, begun at the first use."""
+    """The event loop, begun at the first use, and again should it have ended."""
     with _loop_lock:
-        if not _loop:
-            _loop.append(Loop())
+        if not _loop or not _loop[0].turning:
+            _loop[:] = [Loop()]
         return _loop[0]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,32 @@ async def work(r):
 GB('ShardsIDReader').map(work).run(convertToStr=False)
 """
     assert execute(client, script) == [[[[b"k1", b"k2"], [], b"answered", b"failed", 1]], []]
+
+
+STRUCK = """
+from rededge_nb.edge.gears import futures
+from rededge_nb.edge.gears.errors import GearsError, GearsForceStopped
+from rededge_nb.edge.gears.live import raise_in_thread
+
+async def answer():
+    return 1
+
+struck = futures.loop()
+for _ in range(300):
+    raise_in_thread(struck._thread.ident, GearsForceStopped)
+    struck.asyncio.call_soon_threadsafe(int)
+for _ in range(300):
+    try:
+        print(futures.loop().submit(answer()).result(10))
+        break
+    except (GearsForceStopped, GearsError):
+        continue  # the last one was still on its way
+"""
+
+
+def test_there_is_an_event_loop_whatever_strikes_it() -> None:
+    done = subprocess.run([sys.executable, "-c", STRUCK], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "1\n", done.stderr[-2000:]
 
 
 def test_a_timer_without_a_key_runs_until_it_raises(client: redis.Redis) -> None:
