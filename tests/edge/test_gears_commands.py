@@ -245,7 +245,11 @@ def test_unregister(client: redis.Redis) -> None:
         client.execute_command("RG.UNREGISTER", first)
     assert client.execute_command("rg.unregister", second, "abortpending") == b"OK"
     assert registrations(client) == []
-    assert [key for key in client.keys("rededge:gears:*") if b"session:" in key or b"registration:" in key] == []
+
+    def left() -> list[bytes]:
+        return [key for key in client.keys("rededge:gears:*") if b"session:" in key or b"registration:" in key]
+
+    wait_for(lambda: left() == [], what="the end of what was known of them")
 
 
 def test_an_unblocking_execution_can_be_looked_at_and_dropped(client: redis.Redis) -> None:

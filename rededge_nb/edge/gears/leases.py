@@ -111,6 +111,8 @@ class Leases:
             pipeline.execute_command("ZREMRANGEBYSCORE", key, "-inf", now_ms - LEASE_MS)
             # a worker that died before the clock went back
             pipeline.execute_command("ZREMRANGEBYSCORE", key, f"({now_ms + LEASE_MS}", "+inf")
+            # the registration may have gone in this moment, and its keys with it
+            pipeline.execute_command("PEXPIRE", key, LEASE_MS)
             pipeline.execute_command("ZRANGE", key, 0, -1)
         replies: list[Any] = pipeline.execute()
         workers = [[worker.decode() for worker in reply] for reply in replies if isinstance(reply, list)]
