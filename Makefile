@@ -45,10 +45,14 @@ chromium:  ## what the browser tests drive; without it they are skipped, and say
 	@command -v chromium >/dev/null 2>&1 || \
 	  echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"
 
+# Two tests at a time on machines that others use, too: what has failed is run once more, alone, and must pass then.
+TESTS = $(BIN)/python -m pytest --basetemp=$(STATE)/pytest
+AGAIN = --last-failed --last-failed-no-failures none
+
 test: install check chromium  ## every test, and every notebook against its committed outputs
 	@mkdir -p $(STATE)
-	$(BIN)/python -m pytest -m 'not browser' -n 3 --dist loadfile --basetemp=$(STATE)/pytest
-	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
+	$(TESTS) -m 'not browser' -n 2 --dist loadfile || $(TESTS) -m 'not browser' $(AGAIN)
+	$(TESTS) -m browser -n 2 --dist loadfile || $(TESTS) -m browser $(AGAIN)
 	$(BIN)/rededge up --dir $(STATE)/test --detach
 	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks; \
