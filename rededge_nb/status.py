@@ -21,6 +21,8 @@ ANSWER_TIMEOUT = 5.0
 """Seconds after which a server that says nothing, or no worker that answers for it, is called away."""
 WORKER_TIMEOUT = 20.0
 """Seconds that the first worker of a new instance may take."""
+SIGN_OF_LIFE_TIMEOUT = 1.0
+"""Seconds that a worker's next sign of life may take."""
 LOOK_INTERVAL = 0.02
 WELL = "ok"
 FULL = 0.99
@@ -42,7 +44,8 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     client = client_from_url(url, timeout=ANSWER_TIMEOUT)
     try:
         info = client.info()
-        workers = count_workers(client)
+        # FLUSHALL takes their signs of life, which are there again in a moment
+        workers = _workers_within(client, SIGN_OF_LIFE_TIMEOUT)
         known = _from_workers(client) if workers != 0 else None
     except redis.RedisError as error:
         raise ServerUnavailableError(_away(url, instance, error)) from error
@@ -78,16 +81,11 @@ def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:
         ServerUnavailableError: the server does not answer.
     """
     client = client_from_url(url, timeout=ANSWER_TIMEOUT)
-    deadline = time.monotonic() + timeout
     try:
         with server_errors(client):
-            while count_workers(client) == 0:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(LOOK_INTERVAL)
+            return _workers_within(client, timeout) != 0
     finally:
         client.close()
-    return True
 
 
 def problems(
@@ -129,6 +127,14 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
     width = max(map(len, texts))
     shown = {name: "not known" if text is None else text for name, text in texts.items()}
     return [f"{name.replace('_', ' '):<{width}}  {text}".rstrip() for name, text in shown.items()]
+
+
+def _workers_within(client: redis.Redis, timeout: float) -> int | None:
+    """As count_workers, but none only if none shows for so many seconds."""
+    deadline = time.monotonic() + timeout
+    while (workers := count_workers(client)) == 0 and time.monotonic() < deadline:
+        time.sleep(LOOK_INTERVAL)
+    return workers
 
 
 def _from_workers(client: redis.Redis) -> dict[str, Any] | None:
