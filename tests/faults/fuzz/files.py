@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ def video_kind(world: World, count: int, tally: Tally) -> None:
     """Videos and pictures with changes; the process that decodes them must not die or hang."""
     originals = made(world.folder)
     context = multiprocessing.get_context("spawn")
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__spec__"):  # that of a worker of pytest-xdist has none, and multiprocessing looks at it
+        main.__spec__ = None
     files: list[Path] = []
     asked, told = context.Queue(), context.Queue()
     child: Any = None
