@@ -43,7 +43,8 @@ class Row:
             return None
         if self.value is None:
             return False
-        return self.value >= self.bar if self.good == "more" else self.value <= self.bar
+        # bool: NumPy's numbers compare to NumPy's truth, which JSON does not know
+        return bool(self.value >= self.bar if self.good == "more" else self.value <= self.bar)
 
     def cells(self) -> tuple[str, str, str]:
         """Name, value and outcome, as text."""
@@ -82,7 +83,16 @@ def as_markdown(rows: Sequence[Row], seconds: float) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """The rows as a list of objects."""
-    fields = [{"name": row.name, "value": row.value, "bar": row.bar, "unit": row.unit, "met": row.met} for row in rows]
+    fields = [
+        {
+            "name": row.name,
+            "value": None if row.value is None else float(row.value),
+            "bar": row.bar,
+            "unit": row.unit,
+            "met": row.met,
+        }
+        for row in rows
+    ]
     return json.dumps(fields, indent=2) + "\n"
 
 

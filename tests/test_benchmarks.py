@@ -70,8 +70,8 @@ def test_sides_run_in_turn_and_are_compared_round_by_round() -> None:
 def test_what_is_written(tmp_path: Path) -> None:
     measured = [
         Row("fast", 0.95, "x", 0.9, "more"),
-        Row("slow", 2.5, "ms", 1.5),
-        Row("only told", 6.25, "people"),
+        Row("slow", np.float64(2.5), "ms", 1.5),
+        Row("only told", np.float32(6.25), "people"),
         Row("not measured", None, "s", 1.0),
     ]
     rows.write(measured, 90.0, tmp_path / "results")
