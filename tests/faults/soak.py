@@ -49,6 +49,8 @@ MOST_SLOWER = 0.20
 START_TIMEOUT = 90.0
 DETECTIONS_KEPT = 100_000
 """What the gear keeps of each camera."""
+POOLED = 2
+"""Connections that pools may open late, when threads first meet there: no leak, which would go on with every frame."""
 SHORT_RETENTION_MS = 10_000
 """Of the series that nobody judges here, so that they are full soon."""
 
@@ -243,7 +245,7 @@ def _sum(client: redis.Redis, name: str, start_ms: int, end_ms: int) -> int:
     )
 
 
-def run(seconds: float, *, spare: int = 0) -> tuple[list[str], list[str]]:
+def run(seconds: float, *, spare: int = POOLED) -> tuple[list[str], list[str]]:
     """Soak for so long; gives the lines of a table and what is broken.
 
     Args:
