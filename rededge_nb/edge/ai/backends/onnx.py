@@ -12,6 +12,7 @@ import numpy as np
 
 from rededge_nb import settings
 from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
+from rededge_nb.edge.ai.backends.placement import Placement
 from rededge_nb.edge.ai.backends.time_limit import TimeLimit
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.commands import CommandError
@@ -35,8 +36,9 @@ _NUMPY = {
 class OnnxModel:
     """An onnxruntime session."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, placement: Placement) -> None:
         self._session = session
+        self._placement = placement
         self.inputs: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
         self._text_inputs = tuple(value.type == "tensor(string)" for value in session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in session.get_outputs())
@@ -53,7 +55,7 @@ class OnnxModel:
                 for name, is_text, array in zip(self.inputs, self._text_inputs, inputs, strict=True)
             }
             options = onnxruntime.RunOptions()
-            with _time_limit().over(lambda: setattr(options, "terminate", True)):
+            with _time_limit().over(lambda: setattr(options, "terminate", True)), self._placement.of_run():
                 outputs = self._session.run(None, feed, options)
         except Exception as error:  # onnxruntime's exceptions have no base of their own
             raise _command_error(error) from error
@@ -89,6 +91,11 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    placement = Placement(threads)
+    if placement.helpers:
+        # it counts processors from 1
+        affinities = ";".join(str(number + 1) for number in placement.helpers)
+        options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.use_env_allocators", "1")
     # weights outside the shared arena: deleting a model gives their memory back
@@ -96,7 +103,7 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     try:
         # its fallback would print, and try the same providers again
         session = onnxruntime.InferenceSession(blob, options, providers=providers, enable_fallback=0)
-        return OnnxModel(session)
+        return OnnxModel(session, placement)
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         raise _command_error(error) from error
 
