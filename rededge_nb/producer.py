@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Any, cast
+from itertools import chain
+from typing import Any
 
 import cv2
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.edge.client import Words, check, connection_of, replies_to
 from rededge_nb.errors import ServerFullError, SourceError, WaitTimeoutError
 from rededge_nb.sources import Picture, Taken
 
@@ -109,16 +111,22 @@ class Producer:
         self._note_size(size)
         # Only a full stream is cut by length: it may hold frames of other captures that are not counted yet.
         longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.xadd(self._key, cast(Any, fields), maxlen=longest, approximate=False)
-        pipeline.xlen(self._key)
+        cut = () if longest is None else ("MAXLEN", longest)
+        commands: list[Words] = [
+            ("XADD", self._key, *cut, "*", *chain.from_iterable(fields.items())),
+            ("XLEN", self._key),
+        ]
         if self._oldest_allowed is not None:
-            pipeline.xtrim(self._key, minid=min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order))
+            oldest = min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order)
+            commands.append(("XTRIM", self._key, "MINID", "~", oldest))
         try:
-            added, entries, *_ = pipeline.execute()
+            with connection_of(self._client) as connection:
+                replies = replies_to(connection, commands)
+            check(replies)
         except redis.RedisError:
             self._size -= self._sizes.pop()
             raise
+        added, entries, *_ = replies
         entry_id: str = added.decode()
         self._note_entries_of_others(entries, size)
         # The age is told by the server's clock, which entry ids carry.

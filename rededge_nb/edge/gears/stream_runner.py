@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from rededge_nb.edge import own_keys, shard
-from rededge_nb.edge.client import Words, check, client_from_url, connection_of, in_transaction, replies_to
+from rededge_nb.edge.client import Words, check, client_from_url, in_transaction, replies_to
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
@@ -81,6 +81,7 @@ class StreamRunner:
         self._arguments = draft.arguments
         self._client = client_from_url(worker.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
+        self._connection: redis.Connection | None = None
         self._stopping = threading.Event()
         self._aborted = False
         self._prepared: set[str] = set()
@@ -284,8 +285,16 @@ class StreamRunner:
             redis.ResponseError: the command, or what was to be settled, failed.
         """
         unsettled, self._unsettled = self._unsettled, []
-        with connection_of(self._client) as connection:
-            *settled, reply = replies_to(connection, [*unsettled, words])
+        # kept from batch to batch: to take one from the pool each time costs as much as a small command
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        elif self._connection.can_read():
+            self._connection.disconnect()  # the server has closed it, or sent what was not asked for
+        try:
+            *settled, reply = replies_to(self._connection, [*unsettled, words])
+        except BaseException:
+            self._connection.disconnect()  # replies may be under way
+            raise
         check(settled)
         if isinstance(reply, redis.ResponseError):
             raise reply

@@ -92,9 +92,9 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     placement = Placement(threads)
-    if placement.helpers:
+    if placement.at_first:
         # it counts processors from 1
-        affinities = ";".join(str(number + 1) for number in placement.helpers)
+        affinities = ";".join(str(number + 1) for number in placement.at_first)
         options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -102,7 +102,8 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     try:
         # its fallback would print, and try the same providers again
-        session = onnxruntime.InferenceSession(blob, options, providers=providers, enable_fallback=0)
+        with placement.of_helpers():
+            session = onnxruntime.InferenceSession(blob, options, providers=providers, enable_fallback=0)
         return OnnxModel(session, placement)
     except Exception as error:  # onnxruntime's exceptions have no base of their own
         raise _command_error(error) from error

@@ -1,55 +1,102 @@
 """Which processors the threads of a run are on, where the kernel would put them all on one.
 
 In a virtual machine Linux takes a processor that sleeps for one that the host has taken away (`vcpu_is_preempted` in
-its `available_idle_cpu`), and so wakes the threads of a run that comes after a pause on one and the same: the people
-model takes 17 to 20 ms then instead of 12 on two cores. Spinning threads would not fall asleep, but burn a core.
+its `available_idle_cpu`), and so wakes all threads of a run on one and the same: on two cores the people model takes 17
+to 20 ms then instead of 12, after a pause nearly always, else now and then. Threads that spin would not be woken, but
+burn a core.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-PAUSE = 0.010
-"""Seconds without a run after which the next finds the processors asleep."""
+_TASKS = Path("/proc/self/task")
 
 
 class Placement:
-    """The processors of one model's runs; safe to use from any thread.
+    """Keeps the helpers of one model's runs off the processor of whoever calls it; safe to use from any thread.
 
-    Where a run takes all processors that the process may use, each helper has one of its own, and a caller that comes
-    after a pause has the one that is left. Anywhere else the kernel has room to do better, and nothing is done.
+    That is done where a run takes all processors that the process may use: each helper has one of those that the
+    caller leaves. Anywhere else the kernel has room to do better, and nothing is done.
 
     Args:
         threads: threads of a run, its caller among them.
     """
 
     def __init__(self, threads: int) -> None:
-        allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        fits = len(allowed) == threads > 1
-        self.helpers: list[int] = allowed[1:] if fits else []
-        """A processor for each thread but the caller; empty where that is left to the kernel."""
-        self._caller = {allowed[0]} if fits else None
-        self._ended = float("-inf")
+        self._processor = _how_to_tell_the_processor()
+        allowed = sorted(os.sched_getaffinity(0)) if self._processor else []
+        self._allowed = allowed if len(allowed) == threads > 1 else []
+        self._helpers: list[int] = []
+        """Their thread ids."""
+        self._away_from: int | None = None
+        self._lock = threading.Lock()
+        self._running = 0
+
+    @property
+    def at_first(self) -> list[int]:
+        """A processor for each helper to start on; empty where that is left to the kernel."""
+        return self._allowed[1:]
+
+    @contextlib.contextmanager
+    def of_helpers(self) -> Iterator[None]:
+        """Find the helpers among the threads that are started inside: they are on the processors of `at_first`."""
+        if not self._allowed:
+            yield
+            return
+        before = _threads()
+        yield
+        places = {helper: _affinity(helper) for helper in _threads() - before}
+        found = {min(where): helper for helper, where in places.items() if len(where) == 1}
+        if sorted(found) == self.at_first:
+            self._helpers = list(found.values())
+            self._away_from = self._allowed[0]
 
     @contextlib.contextmanager
     def of_run(self) -> Iterator[None]:
-        """Keep the calling thread off the helpers' processors, if the run inside comes after a pause."""
-        if self._caller is None or time.monotonic() - self._ended < PAUSE:
-            before = None
-        else:
-            before = os.sched_getaffinity(0)
-            _move_to(self._caller)
+        """Keep the calling thread where it is, and the helpers elsewhere, unless they are at work for another."""
+        if not self._helpers or self._processor is None:
+            yield
+            return
+        before, here = os.sched_getaffinity(0), self._processor()
+        with self._lock:
+            self._running += 1
+            if here != self._away_from and self._running == 1:
+                self._away_from = here
+                others = (number for number in self._allowed if number != here)
+                for helper, number in zip(self._helpers, others, strict=False):
+                    _move(helper, {number})
+        _move(0, {here})
         try:
             yield
         finally:
-            if before is not None:
-                _move_to(before)
-            self._ended = time.monotonic()
+            _move(0, before)
+            with self._lock:
+                self._running -= 1
 
 
-def _move_to(processors: set[int]) -> None:
-    with contextlib.suppress(OSError):  # they were taken from the process meanwhile
-        os.sched_setaffinity(0, processors)
+def _how_to_tell_the_processor() -> Callable[[], int] | None:
+    """What tells the processor that the calling thread is on; None where there is no such thing."""
+    tell: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+    return tell if hasattr(os, "sched_getaffinity") and _TASKS.is_dir() else None
+
+
+def _threads() -> set[int]:
+    return {int(task.name) for task in _TASKS.iterdir()}
+
+
+def _affinity(thread: int) -> set[int]:
+    try:
+        return os.sched_getaffinity(thread)
+    except OSError:  # it has ended
+        return set()
+
+
+def _move(thread: int, processors: set[int]) -> None:
+    with contextlib.suppress(OSError):  # the process may not use them any more
+        os.sched_setaffinity(thread, processors)
