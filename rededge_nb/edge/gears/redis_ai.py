@@ -198,9 +198,12 @@ def one(tensor: Any) -> Tensor:
 
 def model_at(key: str) -> Session:
     """The model stored under a key."""
-    worker = current().worker
+    context = current()
+    worker = context.worker
+    name = key.encode() if isinstance(key, str) else key
+    known = context.looked_up.take(name) if context.looked_up is not None else None
     texts = {"ERR model key is empty": NO_MODEL, store.WRONG_TYPE: NO_MODEL}
-    found: Session = as_gears_error(worker.sessions.get, worker.client(), key, texts=texts)
+    found: Session = as_gears_error(worker.sessions.get, worker.client(), name, known, texts=texts)
     return found
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from rededge_nb.edge import own_keys, shard
-from rededge_nb.edge.client import Words, check, client_from_url, in_transaction, replies_to
+from rededge_nb.edge.client import Words, client_from_url, in_transaction
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
@@ -26,6 +26,7 @@ from rededge_nb.edge.gears.errors import GearsForceStopped
 from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered
 from rededge_nb.edge.gears.readers import stream_record
 from rededge_nb.edge.gears.registrations import Draft
+from rededge_nb.edge.gears.stream_link import StreamLink
 
 if TYPE_CHECKING:
     from rededge_nb.edge.worker import Worker
@@ -81,7 +82,7 @@ class StreamRunner:
         self._arguments = draft.arguments
         self._client = client_from_url(worker.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
-        self._connection: redis.Connection | None = None
+        self._link = StreamLink(self._client)
         self._stopping = threading.Event()
         self._aborted = False
         self._prepared: set[str] = set()
@@ -98,10 +99,8 @@ class StreamRunner:
         self._attempts = Attempts(self._client, worker, draft.id)
         self._attempted: set[str] = set()
         self._left_pending: set[bytes] = set()
-        self._unsettled: list[Words] = []
-        """What counts and acknowledges the last batch: it goes with the read of the next one, in one round trip."""
         self._leases.join(draft.id)
-        self._context = Context(worker, session_id=session_id)
+        self._context = Context(worker, session_id=session_id, looked_up=self._link.looked_up)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -131,7 +130,7 @@ class StreamRunner:
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
             try:
-                self._settle_now()
+                self._link.settle()
                 for stream in tuple(self._held):
                     self._release(stream)
                 self._leases.leave(self._draft.id)
@@ -150,14 +149,14 @@ class StreamRunner:
         self._held.update(streams)
         self._prepared.intersection_update(streams)
         if not streams:
-            self._settle_now()
+            self._link.settle()
             self._stopping.wait(RETRY_DELAY)
             return
         ready = [stream for stream in streams if stream in self._prepared or self._prepare(stream)]
         if not ready and len(streams) > 1:
             self._stopping.wait(RETRY_DELAY)
         if not ready or self._stopping.is_set() or self._aborted:
-            self._settle_now()
+            self._link.settle()
             return
         self._look_for_pending()
         whole = self._arguments["batchSize"] == 1
@@ -172,7 +171,7 @@ class StreamRunner:
                     return
 
     def _release(self, stream: str) -> None:
-        self._settle_now()
+        self._link.settle()
         self._held.discard(stream)
         self._prepared.discard(stream)
         self._leases.release(self._draft.id, stream)
@@ -269,40 +268,23 @@ class StreamRunner:
     def _read(self, streams: list[str], after: str, wait_ms: int | None, count: int | None = None) -> list[Any]:
         words: list[Any] = ["XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count or self._arguments["batchSize"]]
         together = self._in_one_command(streams)
-        if wait_ms is not None and together:
-            words += ["BLOCK", max(wait_ms, 1)]
         found: list[Any] = []
         for some in [streams] if together else [[stream] for stream in streams]:
-            found += self._command(*words, "STREAMS", *some, *([after] * len(some))) or ()
+            where = ["STREAMS", *some, *([after] * len(some))]
+            entries: Any = None
+            if self._link.unsettled and after == ">":
+                # a batch that is there already need not wait until the last one is settled
+                entries = self._link.batch([*words, *where], settle_first=False)
+            if not entries:
+                wait = ["BLOCK", max(wait_ms, 1)] if wait_ms is not None and together else []
+                entries = self._link.batch([*words, *wait, *where], settle_first=True)
+            found += entries or ()
         if not found and not together:
             self._stopping.wait(POLL_DELAY)
         return [(stream.decode(), entries) for stream, entries in found]
 
     def _command(self, *words: Any) -> Any:
-        """The reply to a command, which goes behind what the last batch has left to be settled.
-
-        Raises:
-            redis.ResponseError: the command, or what was to be settled, failed.
-        """
-        unsettled, self._unsettled = self._unsettled, []
-        # kept from batch to batch: to take one from the pool each time costs as much as a small command
-        if self._connection is None:
-            self._connection = self._client.connection_pool.get_connection()
-        elif self._connection.can_read():
-            self._connection.disconnect()  # the server has closed it, or sent what was not asked for
-        try:
-            *settled, reply = replies_to(self._connection, [*unsettled, words])
-        except BaseException:
-            self._connection.disconnect()  # replies may be under way
-            raise
-        check(settled)
-        if isinstance(reply, redis.ResponseError):
-            raise reply
-        return reply
-
-    def _settle_now(self) -> None:
-        if self._unsettled:
-            self._command("PING")
+        return self._link.command(words)
 
     def _in_one_command(self, streams: list[str]) -> bool:
         """Whether one command may name all these streams: those of a cluster must lie in one slot for that."""
@@ -369,7 +351,7 @@ class StreamRunner:
                 return self._settle_failed(memory, stream, entries, outcome)
             self._settle(memory, stream, entries, outcome)
             if not settle_later or stream in self._attempted:
-                self._settle_now()
+                self._link.settle()
         finally:
             self.busy = False
         if stream in self._attempted:
@@ -388,7 +370,7 @@ class StreamRunner:
                 milliseconds, sequence = entries[-1][0].split(b"-")
                 # by id, not by length: an entry added in this moment must not push out an unread one
                 commands.append(("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1)))
-        self._unsettled = self._together(commands)
+        self._link.unsettled = self._together(commands)
 
     def _together(self, commands: list[Words]) -> list[Words]:
         """The commands as a transaction, unless they are about several slots of a cluster."""
@@ -417,8 +399,8 @@ class StreamRunner:
     def _leave(self, memory: Words, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
         """Count a batch, and leave it pending."""
         counts = statistics.count_outcome(self._client, self._draft.id, outcome, status=status)
-        self._unsettled = self._together([memory, *counts])
-        self._settle_now()
+        self._link.unsettled = self._together([memory, *counts])
+        self._link.settle()
         if entries:
             self._attempts.leave(stream, entries[0][0].decode())
             self._attempted.add(stream)

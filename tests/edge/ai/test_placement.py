@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
-from pathlib import Path
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from rededge_nb import assets
 from rededge_nb.edge.ai import backends
-from rededge_nb.edge.ai.backends import placement
+from rededge_nb.edge.ai.backends.onnx import OnnxModel
 from rededge_nb.edge.ai.backends.placement import Placement
 from rededge_nb.models import load_card
 
@@ -21,47 +21,67 @@ ALLOWED = sorted(os.sched_getaffinity(0))
 all_of_several = pytest.mark.skipif(len(ALLOWED) < 2, reason="this process has one processor")
 
 
-def test_threads_that_are_not_as_many_as_the_processors_are_left_to_the_kernel() -> None:
-    for threads in (1, len(ALLOWED) + 1):
-        apart = Placement(threads)
-        assert apart.helpers == []
-        with apart.of_run():
-            assert os.sched_getaffinity(0) == set(ALLOWED)
+@pytest.fixture
+def placed() -> Iterator[Placement]:
+    """The placement of a model whose runs take all processors."""
+    card = load_card(assets.model_card_file())
+    model = backends.load(card.backend, card.read(), device="CPU", threads=len(ALLOWED))
+    assert isinstance(model, OnnxModel)
+    yield model._placement
+    assert model.inputs, "the threads live as long as the model does"
 
 
-@all_of_several
-def test_after_a_pause_the_caller_has_the_processor_that_the_helpers_leave() -> None:
-    apart = Placement(len(ALLOWED))
-    assert apart.helpers == ALLOWED[1:]
-    with apart.of_run():
-        assert os.sched_getaffinity(0) == {ALLOWED[0]}
-    assert os.sched_getaffinity(0) == set(ALLOWED)
-
-
-@all_of_several
-def test_a_caller_that_comes_soon_after_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    apart = Placement(len(ALLOWED))
-    with apart.of_run():
-        pass
-    monkeypatch.setattr(placement, "PAUSE", math.inf)
-    with apart.of_run():
+@pytest.mark.parametrize("threads", [1, len(ALLOWED) + 1])
+def test_threads_that_are_not_as_many_as_the_processors_are_left_to_the_kernel(threads: int) -> None:
+    placement = Placement(threads)
+    assert placement.at_first == []
+    with placement.of_helpers(), placement.of_run():
         assert os.sched_getaffinity(0) == set(ALLOWED)
 
 
 @all_of_several
-def test_the_caller_is_free_again_after_a_run_that_failed() -> None:
-    apart = Placement(len(ALLOWED))
-    with pytest.raises(ValueError, match="no model"), apart.of_run():
+def test_each_helper_has_a_processor_that_the_caller_is_not_on(placed: Placement) -> None:
+    for here in ALLOWED:
+        os.sched_setaffinity(0, {here})
+        try:
+            with placed.of_run():
+                assert os.sched_getaffinity(0) == {here}
+                assert _processors(placed) == [{number} for number in ALLOWED if number != here]
+            assert os.sched_getaffinity(0) == {here}, "the caller has what it had before"
+        finally:
+            os.sched_setaffinity(0, ALLOWED)
+
+
+@all_of_several
+def test_helpers_at_work_for_another_caller_stay(placed: Placement) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def other() -> None:
+        os.sched_setaffinity(0, {ALLOWED[0]})
+        with placed.of_run():
+            begun.set()
+            end.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    begun.wait()
+    before = _processors(placed)
+    os.sched_setaffinity(0, {ALLOWED[1]})
+    try:
+        with placed.of_run():
+            assert _processors(placed) == before
+    finally:
+        os.sched_setaffinity(0, ALLOWED)
+        end.set()
+        thread.join()
+
+
+@all_of_several
+def test_the_caller_is_free_again_after_a_run_that_failed(placed: Placement) -> None:
+    with pytest.raises(ValueError, match="no model"), placed.of_run():
         raise ValueError("no model")
     assert os.sched_getaffinity(0) == set(ALLOWED)
 
 
-@all_of_several
-def test_onnx_runtimes_helpers_are_where_they_should_be() -> None:
-    card = load_card(assets.model_card_file())
-    before = set(Path("/proc/self/task").iterdir())
-    model = backends.load(card.backend, card.read(), device="CPU", threads=len(ALLOWED))
-    new = set(Path("/proc/self/task").iterdir()) - before
-    wanted = {frozenset({number}) for number in ALLOWED[1:]}
-    assert {frozenset(os.sched_getaffinity(int(task.name))) for task in new} >= wanted
-    assert model.inputs, "the session must live as long as its threads are looked at"
+def _processors(placement: Placement) -> list[set[int]]:
+    return sorted((os.sched_getaffinity(helper) for helper in placement._helpers), key=min)
