@@ -88,8 +88,15 @@ class StreamLink:
             self._connection.disconnect()
             raise
         check(settled)
-        if self._connection.can_read():
-            self._connection.disconnect()  # the server has closed it, or sent what was not asked for
+        if self._is_stale():
+            self._connection.disconnect()  # the next command connects anew
+
+    def _is_stale(self) -> bool:
+        """Whether the server has closed the connection, or sent what was not asked for."""
+        try:
+            return bool(self._connection.can_read())
+        except redis.ConnectionError:
+            return True
 
     def _next(self, count: int) -> list[Any]:
         return [next_reply(self._connection) for _ in range(count)]

@@ -181,3 +181,14 @@ def test_errors_that_are_no_exceptions_fail_a_gear_alone(client: redis.Redis, er
         client.execute_command("RG.TRIGGER", "t")
     with pytest.raises(redis.ResponseError, match="now"):
         execute(client, work + "work()")
+
+
+def test_an_entry_that_is_deleted_while_it_is_pending_is_settled_without_a_run(client: redis.Redis) -> None:
+    script = "GB('StreamReader').foreach(lambda r: execute(r['value']['do'], 'seen', r['value']['n']))"
+    execute(client, script + ".register('s', onFailedPolicy='retry', onFailedRetryInterval=1)")
+    failing = client.xadd("s", {"do": "NO.SUCH", "n": 1})
+    wait_for(lambda: data(client)["numFailures"], what="the failure")
+    client.xadd("s", {"do": "RPUSH", "n": 2})
+    client.xdel("s", failing)
+    wait_for(lambda: client.lrange("seen", 0, -1) == [b"2"], what="the entry after it")
+    wait_for(lambda: client.xpending("s", "__gears_consumer_group__")["pending"] == 0, what="the acknowledgement")

@@ -1,0 +1,94 @@
+"""What settles a batch goes with other commands, and is settled all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.gears.stream_link import StreamLink
+from rededge_nb.edge.state import Instance
+
+READ = ("XREADGROUP", "GROUP", "g", "c", "COUNT", 1, "STREAMS", "s", ">")
+
+
+@pytest.fixture
+def link(client: redis.Redis, edge: Instance) -> Iterator[StreamLink]:
+    """A link whose group of the stream `s` has read the first of three entries."""
+    for number in (1, 2, 3):
+        client.xadd("s", {"n": number}, id=f"{number}-0")
+    client.xgroup_create("s", "g", "0")
+    own = client_from_url(edge.url, name="link")
+    own.response_callbacks.clear()
+    link = StreamLink(own)
+    assert ids(link.batch(READ, settle_first=True)) == [b"1-0"]
+    yield link
+    own.close()
+
+
+def ids(batch: list[list[object]]) -> list[bytes]:
+    return [entry_id for _, entries in batch for entry_id, _ in entries]  # type: ignore[attr-defined]
+
+
+def pending(client: redis.Redis) -> list[bytes]:
+    found: list[dict[str, bytes]] = client.xpending_range("s", "g", "-", "+", 10)  # type: ignore[assignment]
+    return [entry["message_id"] for entry in found]
+
+
+@pytest.mark.parametrize("settle_first", [True, False])
+def test_a_batch_is_settled_with_the_next(link: StreamLink, client: redis.Redis, settle_first: bool) -> None:
+    link.unsettled = [("XACK", "s", "g", "1-0")]
+    assert ids(link.batch(READ, settle_first=settle_first)) == [b"2-0"]
+    link.settle()
+    assert pending(client) == [b"2-0"]
+    assert link.command(("ECHO", "x")) == b"x", "replies are still told apart"
+
+
+def test_the_last_batch_is_settled_without_a_next(link: StreamLink, client: redis.Redis) -> None:
+    link.unsettled = [("XACK", "s", "g", "1-0")]
+    link.settle()
+    assert pending(client) == []
+
+
+def test_what_could_not_be_settled_is_told_and_keeps_nothing_else_from_it(
+    link: StreamLink, client: redis.Redis
+) -> None:
+    link.unsettled = [("NO.SUCH",)]
+    assert ids(link.batch(READ, settle_first=False)) == [b"2-0"], "it is not known yet"
+    link.unsettled = [("XACK", "s", "g", "2-0")]
+    with pytest.raises(redis.ResponseError, match=r"NO\.SUCH"):
+        link.batch(READ, settle_first=False)
+    assert ids(link.batch(READ, settle_first=False)) == [b"3-0"]
+    link.settle()
+    assert pending(client) == [b"1-0", b"3-0"]
+
+
+def test_a_refused_command_does_not_mix_up_the_replies(link: StreamLink, client: redis.Redis) -> None:
+    link.looked_up.take(b"m")
+    link.unsettled = [("XACK", "s", "g", "1-0")]
+    with pytest.raises(redis.ResponseError, match="NOGROUP"):
+        link.batch((*READ[:2], "none", *READ[3:]), settle_first=False)
+    assert ids(link.batch(READ, settle_first=True)) == [b"2-0"]
+    assert pending(client) == [b"2-0"]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_made_anew(link: StreamLink, client: redis.Redis) -> None:
+    (own,) = [each["id"] for each in client.client_list() if each["name"] == "link"]
+    client.client_kill_filter(_id=own)
+    link.unsettled = [("XACK", "s", "g", "1-0")]
+    assert ids(link.batch(READ, settle_first=True)) == [b"2-0"]
+    assert pending(client) == [b"2-0"]
+
+
+def test_replies_that_are_lost_with_the_connection_are_an_error(link: StreamLink, client: redis.Redis) -> None:
+    own = link.command(("CLIENT", "ID"))
+    link.unsettled = [
+        ("CLIENT", "KILL", "SKIPME", "no", "ID", own),
+        ("XACK", "s", "g", "1-0"),
+    ]  # it is closed after its reply
+    with pytest.raises(redis.ConnectionError):
+        link.command(("PING",))
+    assert link.command(("ECHO", "x")) == b"x"
+    assert pending(client) == [b"1-0"]
