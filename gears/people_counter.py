@@ -106,7 +106,8 @@ def detect(record):
     except Exception as error:
         refuse(record, error)
         return []
-    steps = dict(zip(("read", "resize", "model", "script", "boxes"), np.diff(marks) * 1000, strict=True))
+    names = ("read", "resize", "model", "script", "boxes")
+    steps = {name: (end - start) * 1000 for name, start, end in zip(names, marks[:-1], marks[1:], strict=True)}
     record.update(boxes=corners, confidence=scores, steps=steps, model=values["model"])
     return [record]
 
@@ -116,7 +117,7 @@ def decode(image):
         raise ValueError("the entry has no field 'image'")
     if len(image) > IMAGE_BYTES_MOST:
         raise ValueError(f"the picture is too large: {len(image)} bytes, more than {IMAGE_BYTES_MOST}")
-    image = bytes(image, "utf-8") if isinstance(image, str) else bytes(image)
+    image = image.encode() if isinstance(image, str) else image
     # OpenCV fills the rest of a truncated JPEG with grey, and says nothing
     if image.startswith(JPEG_START) and JPEG_END not in image[-4096:]:
         raise ValueError(f"the JPEG is truncated: it has {len(image)} bytes and no end marker")

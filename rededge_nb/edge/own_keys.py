@@ -53,8 +53,8 @@ def next_registration(client: redis.Redis) -> str:
 
 def of_registration(client: redis.Redis, registration_id: str) -> dict[str, str]:
     """Everything that is kept of a registration under keys of its own."""
-    names = ("statistics", "executions", "attempts", "workers")
-    return {name: _own(client, f"gears:registration:{registration_id}:{name}") for name in names}
+    prefix = _own(client, f"gears:registration:{registration_id}:")
+    return {name: prefix + name for name in ("statistics", "executions", "attempts", "workers")}
 
 
 def lease(client: redis.Redis, stream: str) -> str:

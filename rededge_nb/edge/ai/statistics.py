@@ -115,7 +115,12 @@ class Statistics:
 
 
 def _sum(first: Runs, second: Runs) -> Runs:
-    return Runs(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
+    return Runs(
+        first.duration + second.duration,
+        first.samples + second.samples,
+        first.calls + second.calls,
+        first.errors + second.errors,
+    )
 
 
 def _write(client: redis.Redis, stored: Stored, runs: Runs) -> None:
