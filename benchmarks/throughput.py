@@ -29,7 +29,7 @@ from rededge_nb.gears import register_gear
 from rededge_nb.sources import open_source
 
 FRAMES = 40
-ROUNDS = 10
+ROUNDS = 16
 WATCHED_ROUNDS = 5
 BAR = 0.90
 SEED_CAMERA = "seed"
