@@ -166,7 +166,7 @@ def store(record):
             "ts", ts,
             "boxes", json.dumps(record["boxes"].ravel().tolist()),
             "people", people,
-            "confidence", json.dumps([round(float(value), 3) for value in record["confidence"]]),
+            "confidence", json.dumps([round(value, 3) for value in record["confidence"].tolist()]),
             "model", record["model"],
             "ms", round(elapsed, 3),
         )  # fmt: skip

@@ -82,14 +82,14 @@ class StreamLink:
         if self._connection is None:
             self._connection = self._pool.get_connection()
         owed, self._owed = self._owed, 0
+        if not owed and self._is_stale():
+            self._connection.disconnect()  # the next command connects anew
         try:
             settled = self._next(owed)
         except BaseException:
             self._connection.disconnect()
             raise
         check(settled)
-        if self._is_stale():
-            self._connection.disconnect()  # the next command connects anew
 
     def _is_stale(self) -> bool:
         """Whether the server has closed the connection, or sent what was not asked for."""

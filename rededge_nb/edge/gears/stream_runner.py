@@ -23,7 +23,7 @@ from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
 from rededge_nb.edge.gears.errors import GearsForceStopped
-from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered
+from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered, steps_text
 from rededge_nb.edge.gears.readers import stream_record
 from rededge_nb.edge.gears.registrations import Draft
 from rededge_nb.edge.gears.stream_link import StreamLink
@@ -80,6 +80,7 @@ class StreamRunner:
         self._leases = worker.engine.leases
         self._draft = draft
         self._arguments = draft.arguments
+        self._steps = steps_text(draft.steps)
         self._client = client_from_url(worker.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
         self._link = StreamLink(self._client)
@@ -341,7 +342,9 @@ class StreamRunner:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
             execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
-            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
+            profiled = outcome.step_milliseconds is not None
+            steps = steps_text(self._draft.steps, outcome) if profiled else self._steps
+            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, steps)
             keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
             memory = remember_registered(self._client, self._draft.id, fields, keep=keep)
             if outcome.errors and outcome.errors[0].startswith(PAUSE):
