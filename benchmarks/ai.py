@@ -24,7 +24,7 @@ from rededge_nb import assets, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.sessions import default_threads
-from rededge_nb.edge.ai.tensors import Array
+from rededge_nb.edge.ai.tensors import Array, Tensor
 from rededge_nb.edge.client import check, client_from_url, connection_of, in_transaction, replies_to
 from rededge_nb.models import load_card, store_model
 
@@ -88,7 +88,7 @@ def measure(client: redis.Redis, runs: int) -> dict[str, float]:
 
 def moved(client: redis.Redis, outputs: Sequence[Array | None]) -> None:
     """The same tensors out of Redis and into it, as the fields of hashes, by nothing but a connection."""
-    blobs = [output.reshape(-1).data.cast("B") for output in outputs if output is not None]
+    blobs = [Tensor.from_array(output).to_buffer() for output in outputs if output is not None]
     writes = [("HSET", f"moved:{number}", "blob", blob) for number, blob in enumerate(blobs)]
     with connection_of(client) as connection:
         check(replies_to(connection, [("HGET", "image", "blob")]))

@@ -106,8 +106,7 @@ def detect(record):
     except Exception as error:
         refuse(record, error)
         return []
-    names = ("read", "resize", "model", "script", "boxes")
-    steps = {name: (end - start) * 1000 for name, start, end in zip(names, marks[:-1], marks[1:], strict=True)}
+    steps = dict(zip(("read", "resize", "model", "script", "boxes"), np.diff(marks) * 1000, strict=True))
     record.update(boxes=corners, confidence=scores, steps=steps, model=values["model"])
     return [record]
 

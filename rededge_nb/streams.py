@@ -11,7 +11,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.edge.client import check, connection_of, replies_to
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError
 
 Entry = tuple[str, dict[bytes, bytes]]
@@ -136,22 +135,11 @@ def new_entries(client: redis.Redis, after: dict[str, str], *, block_ms: int = B
         after: Id of the last entry seen, by stream key. Updated.
         block_ms: How long to wait at most; the result is empty then.
     """
-    words = ("XREAD", "COUNT", 1000, "BLOCK", max(1, block_ms), "STREAMS", *after, *after.values())
-    with connection_of(client) as connection:
-        (reply,) = replies = replies_to(connection, [words])
-    check(replies)
-    found = [(key.decode(), entry) for key, raw in reply or () for entry in _raw_entries(raw)]
+    reply = client.xread(cast(Any, after), count=1000, block=max(1, block_ms))
+    found = [(key.decode(), entry) for key, raw in cast(Any, reply) or [] for entry in _entries(raw)]
     for key, (entry_id, _) in found:
         after[key] = entry_id
     return found
-
-
-def _raw_entries(raw: list[Any]) -> list[Entry]:
-    # An entry that was deleted after its id was taken up has no fields.
-    return [
-        (entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {})
-        for entry_id, fields in raw
-    ]
 
 
 def _entries(raw: object) -> list[Entry]:

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.edge.packing import Packer, pack
+from rededge_nb.edge.packing import Packer
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
@@ -73,7 +73,7 @@ def connection_of(client: redis.Redis) -> Iterator[Any]:
 
 def replies_to(connection: Any, commands: Sequence[Words]) -> list[Any]:
     """The replies to several commands that are sent at once, errors among them as they are."""
-    connection.send_packed_command(pack(commands))
+    connection.send_packed_command(connection.pack_commands(commands))
     return [next_reply(connection) for _ in commands]
 
 

@@ -6,7 +6,6 @@ hands on as it is. What redis-py does around hiredis takes six times as long as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hiredis import pack_command
@@ -15,7 +14,6 @@ from redis.connection import HiredisRespSerializer, PythonRespSerializer
 
 LONG = 16 * 1024
 """Bytes of an argument from which on hiredis is slower."""
-Piece = bytes | memoryview
 _BUFFERS = (bytes, bytearray, memoryview)
 _CUTOFF = 6000
 """Arguments longer than this are sent by themselves, so that they are not copied."""
@@ -28,7 +26,7 @@ class Packer:
         self._short: Any = HiredisRespSerializer()
         self._long: Any = PythonRespSerializer(_CUTOFF, Encoder("utf-8", "strict", decode_responses=False).encode)
 
-    def pack(self, *args: Any) -> list[Piece]:
+    def pack(self, *args: Any) -> list[bytes | memoryview]:
         """The command's bytes, in pieces.
 
         Raises:
@@ -36,7 +34,7 @@ class Packer:
         """
         for arg in args:
             if isinstance(arg, _BUFFERS) and (len(arg) > LONG or not isinstance(arg, bytes)):
-                pieces: list[Piece] = self._long.pack(*map(_plain, args))
+                pieces: list[bytes | memoryview] = self._long.pack(*map(_plain, args))
                 return pieces
         name = args[0]
         if (b" " if isinstance(name, bytes) else " ") not in name:
@@ -44,33 +42,8 @@ class Packer:
                 return [pack_command(args)]
             except TypeError:
                 pass  # redis-py says it better
-        short: list[Piece] = self._short.pack(*args)  # takes CONFIG GET as one word, too
+        short: list[bytes | memoryview] = self._short.pack(*args)  # takes CONFIG GET as one word, too
         return short
-
-
-_packer = Packer()
-
-
-def pack(commands: Iterable[Sequence[Any]]) -> list[Piece]:
-    """The bytes of several commands, in few pieces: what is short together, what is long by itself.
-
-    Raises:
-        redis.DataError: an argument is neither text, bytes nor a number.
-    """
-    pieces: list[Piece] = []
-    short: list[bytes] = []
-    for words in commands:
-        for piece in _packer.pack(*words):
-            if isinstance(piece, bytes) and len(piece) <= _CUTOFF:
-                short.append(piece)
-                continue
-            if short:
-                pieces.append(b"".join(short))
-                short = []
-            pieces.append(piece)
-    if short:
-        pieces.append(b"".join(short))
-    return pieces
 
 
 def _plain(arg: Any) -> Any:

@@ -30,7 +30,6 @@ from rededge_nb.edge.commands import Answered, Call, CommandError
 from rededge_nb.edge.gears import remote
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.late_replies import Late, LateReplies, is_busy
-from rededge_nb.edge.packing import pack
 from rededge_nb.edge.resp import encode
 from rededge_nb.edge.shard import told
 from rededge_nb.edge.switchboard import COMMANDS
@@ -195,7 +194,7 @@ class Worker:
                     continue
                 payload = self._encoded(call, outcome)
                 answer = ("EDGE.REPLY", request_id, payload)
-                connection.send_packed_command(pack([answer, ("EDGE.NEXT", 1, queue)]))
+                connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
                 try:
                     connection.read_response()
                 except redis.ResponseError as error:

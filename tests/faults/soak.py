@@ -60,7 +60,7 @@ class Growth:
     """One figure of one process, in medians over slices of the run after the first part.
 
     Attributes:
-        least_bad: The first of them.
+        first: The first of them.
         worst: The greatest of them.
     """
 

@@ -20,7 +20,6 @@ import redis
 from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
 from rededge_nb.edge.client import Words, check, connection_of, in_transaction, next_reply, replies_to
 from rededge_nb.edge.commands import CommandError
-from rededge_nb.edge.packing import pack
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +181,7 @@ class Replacement:
         if self._connection is None:
             self._connection = self._client.connection_pool.get_connection()
         self._looking = True
-        self._connection.send_packed_command(pack(self._looks))
+        self._connection.send_packed_command(self._connection.pack_commands(self._looks))
 
     def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[Words] = ()) -> None:
         """Write as replace() does, and execute the commands of `also` in the same transaction.
@@ -253,7 +252,7 @@ class Replacement:
         # over TCP a server that has gone would be noticed after sending, when nobody knows what became of it
         if self._connection.can_read():
             raise redis.ConnectionError("Redis sent what was not asked for")
-        self._connection.send_packed_command(pack(commands))
+        self._connection.send_packed_command(self._connection.pack_commands(commands))
 
     def _done(self, commands: Sequence[Words], own: int) -> bool:
         """Whether the commands were done, the first `own` between MULTI and EXEC well; not if a key had changed."""

@@ -136,8 +136,10 @@ def open_block() -> atomic | None:
 
 def _running() -> object:
     """The task that runs, or else the thread."""
-    loop = asyncio._get_running_loop()  # what is public raises where there is none, for each command of a gear
-    return (asyncio.current_task(loop) if loop is not None else None) or threading.get_ident()
+    try:
+        return asyncio.current_task() or threading.get_ident()
+    except RuntimeError:
+        return threading.get_ident()  # it has no event loop
 
 
 def _reads_only(context: Context, words: Words) -> bool:

@@ -42,9 +42,6 @@ def changes(words: Sequence[object]) -> bool:
 
 def _name(words: Sequence[object]) -> str:
     """The command as the tables above spell it: with its subcommand where it is about the client."""
-    name = _text(words[0]).upper()
-    return " ".join(map(_text, words[:2])).upper() if name == "CLIENT" else name
-
-
-def _text(word: object) -> str:
-    return word.decode(errors="replace") if isinstance(word, bytes) else str(word)
+    names = [word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in words[:2]]
+    name = names[0].upper()
+    return " ".join(names).upper() if name == "CLIENT" else name

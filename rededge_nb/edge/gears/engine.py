@@ -35,7 +35,6 @@ from rededge_nb.edge.gears.executions import (
     fields_of,
     run_chain,
     save_unregistered,
-    steps_text,
 )
 from rededge_nb.edge.gears.futures import Slots
 from rededge_nb.edge.gears.leases import Leases
@@ -163,7 +162,7 @@ class Engine:
         """Run in a thread of its own, as soon as there is a place for it; returns the execution's id at once."""
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
-        created = fields_of(execution.id, "created", self._worker.id, None, steps_text(run.steps))
+        created = fields_of(execution.id, "created", self._worker.id, None, run.steps)
         save_unregistered(self.raw_client, created, keep=keep)
 
         def work() -> None:
@@ -178,8 +177,7 @@ class Engine:
                     outcome = Outcome(errors=[error_text(error, with_traceback=False)])
                     _fail(run, outcome.errors[0])
                 try:
-                    steps = steps_text(run.steps, outcome)
-                    ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, steps)
+                    ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
                     save_unregistered(self.raw_client, ended, keep=keep)
                 except redis.RedisError:
                     logger.exception("the outcome of execution %s could not be stored", execution.id)

@@ -121,13 +121,10 @@ def describe_steps(steps: tuple[Step, ...], milliseconds: list[int] | None = Non
     return [step.describe(duration) for step, duration in reversed(list(zip(steps, durations, strict=True)))]
 
 
-def steps_text(steps: tuple[Step, ...], outcome: Outcome | None = None) -> str:
-    """The steps as they are kept, with how long they took where the outcome tells."""
-    return json.dumps(describe_steps(steps, outcome.step_milliseconds if outcome else None))
-
-
-def fields_of(execution_id: str, status: str, worker_id: str, outcome: Outcome | None, steps: str) -> list[Any]:
-    """An execution as flat fields, for a hash or a stream entry; `steps` is of steps_text()."""
+def fields_of(
+    execution_id: str, status: str, worker_id: str, outcome: Outcome | None, steps: tuple[Step, ...]
+) -> list[Any]:
+    """An execution as flat fields, for a hash or a stream entry."""
     outcome_fields: list[Any] = []
     if outcome is not None:
         results = encode([to_reply(result) for result in outcome.results])
@@ -139,7 +136,8 @@ def fields_of(execution_id: str, status: str, worker_id: str, outcome: Outcome |
             "results", results, "result_count", len(outcome.results),
             "errors", json.dumps(errors), "milliseconds", outcome.milliseconds,
         ]  # fmt: skip
-    return ["id", execution_id, "status", status, "worker", worker_id, "steps", steps, *outcome_fields]
+    described = json.dumps(describe_steps(steps, outcome.step_milliseconds if outcome else None))
+    return ["id", execution_id, "status", status, "worker", worker_id, "steps", described, *outcome_fields]
 
 
 def remember_registered(client: redis.Redis, registration_id: str, fields: list[Any], *, keep: int) -> Words:

@@ -18,7 +18,7 @@ from rededge_nb.edge.client import client_from_url, transact
 from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.errors import GearsForceStopped, own_server
-from rededge_nb.edge.gears.executions import fields_of, remember_registered, steps_text
+from rededge_nb.edge.gears.executions import fields_of, remember_registered
 from rededge_nb.edge.gears.readers import INTERNAL_PREFIX, key_record, key_type
 from rededge_nb.edge.gears.registrations import Draft
 
@@ -151,8 +151,7 @@ class KeysRunner:
             yield record
 
         execution_id, outcome = engine.execute(self._context, self._draft, records)
-        steps = steps_text(self._draft.steps, outcome)
-        fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, steps)
+        fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
         keep = engine.options.number("MaxExecutionsPerRegistration")
         counts = statistics.count_outcome(self._client, self._draft.id, outcome)
         transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])

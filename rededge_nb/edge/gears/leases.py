@@ -76,9 +76,7 @@ class Leases:
         """Whether this worker is the stream's worker of choice."""
         with self._lock:
             candidates = self._candidates.get(registration_id, ())
-        if len(candidates) > 1:
-            return max(candidates, key=lambda one: _weight(one, stream)) == self._worker_id
-        return not candidates or candidates[0] == self._worker_id
+        return not candidates or max(candidates, key=lambda one: _weight(one, stream)) == self._worker_id
 
     def release(self, registration_id: str, stream: str) -> None:
         """Let the stream go."""

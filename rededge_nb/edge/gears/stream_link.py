@@ -10,9 +10,8 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, check, next_reply
+from rededge_nb.edge.client import Words, check, replies_to
 from rededge_nb.edge.gears.looked_up import LookedUp
-from rededge_nb.edge.packing import pack
 
 
 class StreamLink:
@@ -24,11 +23,9 @@ class StreamLink:
     def __init__(self, client: redis.Redis) -> None:
         self.looked_up = LookedUp()
         self.unsettled: list[Words] = []
-        """What counts and acknowledges the last batch; it goes with the next command."""
+        """What counts and acknowledges the last batch; it goes before the next command."""
         self._pool = client.connection_pool
         self._connection: Any = None
-        self._owed = 0
-        """Replies, to what was sent behind a command, that were not read yet."""
 
     def command(self, words: Words) -> Any:
         """The reply to a command, once all is settled.
@@ -36,21 +33,16 @@ class StreamLink:
         Raises:
             redis.ResponseError: it failed, or what was to be settled.
         """
-        (reply,) = self._exchange([words], settle_first=True)
+        (reply,) = self._exchange([words])
         return _checked(reply)
 
-    def batch(self, words: Words, *, settle_first: bool) -> Any:
-        """The reply to a command that reads a batch.
-
-        Args:
-            words: The command.
-            settle_first: Whether it comes after what is to be settled. That is not waited for otherwise, and the
-                command must not block then.
+    def batch(self, words: Words) -> Any:
+        """The reply to a command that reads a batch, as command() gets it; the batch's models are looked up with it.
 
         Raises:
-            redis.ResponseError: it failed, or what was to be settled, now or with the last batch.
+            redis.ResponseError: it failed, or what was to be settled.
         """
-        reply, *answers = self._exchange([words, *self.looked_up.questions()], settle_first=settle_first)
+        reply, *answers = self._exchange([words, *self.looked_up.questions()])
         self.looked_up.answered(answers)
         return _checked(reply)
 
@@ -60,36 +52,22 @@ class StreamLink:
         Raises:
             redis.ResponseError: that failed.
         """
-        if self.unsettled or self._owed:
+        if self.unsettled:
             self.command(("PING",))
 
-    def _exchange(self, commands: Sequence[Words], *, settle_first: bool) -> list[Any]:
-        self._make_ready()
+    def _exchange(self, commands: Sequence[Words]) -> list[Any]:
+        if self._connection is None:
+            self._connection = self._pool.get_connection()
+        elif self._is_stale():
+            self._connection.disconnect()  # what is sent next connects anew
         unsettled, self.unsettled = self.unsettled, []
         try:
-            together = [*unsettled, *commands] if settle_first else [*commands, *unsettled]
-            self._connection.send_packed_command(pack(together))
-            settled = self._next(len(unsettled)) if settle_first else []
-            replies = self._next(len(commands))
+            replies = replies_to(self._connection, [*unsettled, *commands])
         except BaseException:
             self._connection.disconnect()  # replies may be under way
             raise
-        self._owed = 0 if settle_first else len(unsettled)
-        check(settled)
-        return replies
-
-    def _make_ready(self) -> None:
-        if self._connection is None:
-            self._connection = self._pool.get_connection()
-        owed, self._owed = self._owed, 0
-        if not owed and self._is_stale():
-            self._connection.disconnect()  # the next command connects anew
-        try:
-            settled = self._next(owed)
-        except BaseException:
-            self._connection.disconnect()
-            raise
-        check(settled)
+        check(replies[: len(unsettled)])
+        return replies[len(unsettled) :]
 
     def _is_stale(self) -> bool:
         """Whether the server has closed the connection, or sent what was not asked for."""
@@ -97,9 +75,6 @@ class StreamLink:
             return bool(self._connection.can_read())
         except redis.ConnectionError:
             return True
-
-    def _next(self, count: int) -> list[Any]:
-        return [next_reply(self._connection) for _ in range(count)]
 
 
 def _checked(reply: Any) -> Any:

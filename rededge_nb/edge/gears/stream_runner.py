@@ -23,7 +23,7 @@ from rededge_nb.edge.gears import statistics
 from rededge_nb.edge.gears.context import Context, entered
 from rededge_nb.edge.gears.crashes import MAX_CRASHES, Attempts, Verdict
 from rededge_nb.edge.gears.errors import GearsForceStopped
-from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered, steps_text
+from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered
 from rededge_nb.edge.gears.readers import stream_record
 from rededge_nb.edge.gears.registrations import Draft
 from rededge_nb.edge.gears.stream_link import StreamLink
@@ -80,7 +80,6 @@ class StreamRunner:
         self._leases = worker.engine.leases
         self._draft = draft
         self._arguments = draft.arguments
-        self._steps = steps_text(draft.steps)
         self._client = client_from_url(worker.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
         self._link = StreamLink(self._client)
@@ -269,17 +268,11 @@ class StreamRunner:
     def _read(self, streams: list[str], after: str, wait_ms: int | None, count: int | None = None) -> list[Any]:
         words: list[Any] = ["XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count or self._arguments["batchSize"]]
         together = self._in_one_command(streams)
+        if wait_ms is not None and together:
+            words += ["BLOCK", max(wait_ms, 1)]
         found: list[Any] = []
         for some in [streams] if together else [[stream] for stream in streams]:
-            where = ["STREAMS", *some, *([after] * len(some))]
-            entries: Any = None
-            if self._link.unsettled and after == ">":
-                # a batch that is there already need not wait until the last one is settled
-                entries = self._link.batch([*words, *where], settle_first=False)
-            if not entries:
-                wait = ["BLOCK", max(wait_ms, 1)] if wait_ms is not None and together else []
-                entries = self._link.batch([*words, *wait, *where], settle_first=True)
-            found += entries or ()
+            found += self._link.batch([*words, "STREAMS", *some, *([after] * len(some))]) or ()
         if not found and not together:
             self._stopping.wait(POLL_DELAY)
         return [(stream.decode(), entries) for stream, entries in found]
@@ -342,9 +335,7 @@ class StreamRunner:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
             execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
-            profiled = outcome.step_milliseconds is not None
-            steps = steps_text(self._draft.steps, outcome) if profiled else self._steps
-            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, steps)
+            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
             keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
             memory = remember_registered(self._client, self._draft.id, fields, keep=keep)
             if outcome.errors and outcome.errors[0].startswith(PAUSE):

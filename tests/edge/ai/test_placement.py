@@ -64,7 +64,7 @@ def test_helpers_at_work_for_another_caller_stay(placed: Placement) -> None:
 
     thread = threading.Thread(target=other)
     thread.start()
-    begun.wait()
+    assert begun.wait(10.0)
     before = _processors(placed)
     os.sched_setaffinity(0, {ALLOWED[1]})
     try:

@@ -78,10 +78,6 @@ def test_what_the_gear_itself_has_changed_counts(answering: redis.Redis) -> None
     assert told(answering, ["RENAME", "other", "m"]) == MULTIPLIED
 
 
-def test_what_a_read_finds_is_as_before(answering: redis.Redis) -> None:
-    assert told(answering, ["XRANGE", "s", "-", "+"], ["GET", "nothing"]) == ADDED
-
-
 def test_an_answer_is_good_for_one_runner_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
     known = LookedUp()
     assert known.questions() == []
@@ -93,6 +89,17 @@ def test_an_answer_is_good_for_one_runner_soon_after(monkeypatch: pytest.MonkeyP
     known.answered([[b"model"]])
     monkeypatch.setattr(looked_up, "LONGEST", -1.0)
     assert known.take(b"m") is None, "it is too old"
+
+
+def test_an_answer_outlasts_reads_and_no_write() -> None:
+    known = LookedUp()
+    known.take(b"m")
+    known.answered([[b"model"]])
+    known.sent([("XRANGE", "s", "-", "+"), ("get", "x")])
+    assert known.take(b"m") == {b"m": [b"model"]}
+    known.answered([[b"model"]])
+    known.sent([("GET", "x"), ("DEL", "m")])
+    assert known.take(b"m") is None
 
 
 def test_the_keys_used_last_are_asked_about() -> None:

@@ -23,7 +23,7 @@ def link(client: redis.Redis, edge: Instance) -> Iterator[StreamLink]:
     own = client_from_url(edge.url, name="link")
     own.response_callbacks.clear()
     link = StreamLink(own)
-    assert ids(link.batch(READ, settle_first=True)) == [b"1-0"]
+    assert ids(link.batch(READ)) == [b"1-0"]
     yield link
     own.close()
 
@@ -37,11 +37,9 @@ def pending(client: redis.Redis) -> list[bytes]:
     return [entry["message_id"] for entry in found]
 
 
-@pytest.mark.parametrize("settle_first", [True, False])
-def test_a_batch_is_settled_with_the_next(link: StreamLink, client: redis.Redis, settle_first: bool) -> None:
+def test_a_batch_is_settled_with_the_next(link: StreamLink, client: redis.Redis) -> None:
     link.unsettled = [("XACK", "s", "g", "1-0")]
-    assert ids(link.batch(READ, settle_first=settle_first)) == [b"2-0"]
-    link.settle()
+    assert ids(link.batch(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
     assert link.command(("ECHO", "x")) == b"x", "replies are still told apart"
 
@@ -56,12 +54,11 @@ def test_what_could_not_be_settled_is_told_and_keeps_nothing_else_from_it(
     link: StreamLink, client: redis.Redis
 ) -> None:
     link.unsettled = [("NO.SUCH",)]
-    assert ids(link.batch(READ, settle_first=False)) == [b"2-0"], "it is not known yet"
-    link.unsettled = [("XACK", "s", "g", "2-0")]
     with pytest.raises(redis.ResponseError, match=r"NO\.SUCH"):
-        link.batch(READ, settle_first=False)
-    assert ids(link.batch(READ, settle_first=False)) == [b"3-0"]
-    link.settle()
+        link.batch(READ)
+    assert pending(client) == [b"1-0", b"2-0"], "what was read with it is there for the next who takes up the stream"
+    link.unsettled = [("XACK", "s", "g", "2-0")]
+    assert ids(link.batch(READ)) == [b"3-0"]
     assert pending(client) == [b"1-0", b"3-0"]
 
 
@@ -69,8 +66,8 @@ def test_a_refused_command_does_not_mix_up_the_replies(link: StreamLink, client:
     link.looked_up.take(b"m")
     link.unsettled = [("XACK", "s", "g", "1-0")]
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
-        link.batch((*READ[:2], "none", *READ[3:]), settle_first=False)
-    assert ids(link.batch(READ, settle_first=True)) == [b"2-0"]
+        link.batch((*READ[:2], "none", *READ[3:]))
+    assert ids(link.batch(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
 
 
@@ -78,7 +75,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(link: StreamLink, c
     (own,) = [each["id"] for each in client.client_list() if each["name"] == "link"]
     client.client_kill_filter(_id=own)
     link.unsettled = [("XACK", "s", "g", "1-0")]
-    assert ids(link.batch(READ, settle_first=True)) == [b"2-0"]
+    assert ids(link.batch(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
 
 

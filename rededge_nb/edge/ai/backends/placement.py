@@ -71,8 +71,8 @@ class Placement:
                 others = (number for number in self._allowed if number != here)
                 for helper, number in zip(self._helpers, others, strict=False):
                     _move(helper, {number})
-        _move(0, {here})
         try:
+            _move(0, {here})
             yield
         finally:
             _move(0, before)
@@ -82,8 +82,10 @@ class Placement:
 
 def _how_to_tell_the_processor() -> Callable[[], int] | None:
     """What tells the processor that the calling thread is on; None where there is no such thing."""
+    if not (hasattr(os, "sched_getaffinity") and _TASKS.is_dir()):
+        return None
     tell: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
-    return tell if hasattr(os, "sched_getaffinity") and _TASKS.is_dir() else None
+    return tell
 
 
 def _threads() -> set[int]:
