@@ -106,7 +106,8 @@ def detect(record):
     except Exception as error:
         refuse(record, error)
         return []
-    steps = dict(zip(("read", "resize", "model", "script", "boxes"), np.diff(marks) * 1000, strict=True))
+    names = ("read", "resize", "model", "script", "boxes")
+    steps = {name: (end - start) * 1000 for name, start, end in zip(names, marks, marks[1:])}
     record.update(boxes=corners, confidence=scores, steps=steps, model=values["model"])
     return [record]
 

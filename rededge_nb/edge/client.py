@@ -73,8 +73,13 @@ def connection_of(client: redis.Redis) -> Iterator[Any]:
 
 def replies_to(connection: Any, commands: Sequence[Words]) -> list[Any]:
     """The replies to several commands that are sent at once, errors among them as they are."""
-    connection.send_packed_command(connection.pack_commands(commands))
+    send(connection, commands)
     return [next_reply(connection) for _ in commands]
+
+
+def send(connection: Any, commands: Sequence[Words]) -> None:
+    """Send several commands at once; next_reply() gives what comes of them."""
+    connection.send_packed_command(connection.pack_commands(commands))
 
 
 def next_reply(connection: Any) -> Any:

@@ -17,38 +17,54 @@ LONGEST = 0.1
 """Seconds after which an answer is none any more: a gear may take its time before it runs a model."""
 MOST = 4
 """Keys that are asked about, those used last."""
-CHANGE_NOTHING = frozenset({
-    "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "LRANGE", "MGET", "SMEMBERS", "TIME", "TTL", "TYPE", "XINFO", "XLEN",
-    "XPENDING", "XRANGE", "XREVRANGE", "ZRANGE",
+LEAVE_MODELS = frozenset({
+    "EXEC", "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "INCR", "INCRBY", "LPUSH", "LRANGE", "MGET", "MULTI",
+    "PUBLISH", "RPUSH", "SADD", "SMEMBERS", "TIME", "TS.ADD", "TS.CREATE", "TS.INCRBY", "TS.MADD", "TTL", "TYPE",
+    "XADD", "XINFO", "XLEN", "XPENDING", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZRANGE",
 })  # fmt: skip
-"""Commands of a gear after which a model is still what it was; there are more, which gears rarely need."""
+"""Commands of a gear after which a model is still what it was: they read, or refuse a key that holds a hash, as a model
+is. There are more, which gears rarely need."""
 
 
 class LookedUp:
-    """The answers for the batch in hand. Each is good for one runner, and for none after the gear has written."""
+    """The answers for the batch in hand. Each is good for one runner, and for none after the gear has written.
+
+    Questions about the next batch may be under way meanwhile; what the gear writes spoils their answers, too.
+    """
 
     def __init__(self) -> None:
         self._used: list[bytes] = []
         self._found: dict[bytes, Any] = {}
-        self._asked = 0.0
+        self._found_at = 0.0
+        self._asked: list[bytes] = []
+        self._asked_at = 0.0
+
+    @property
+    def asked(self) -> int:
+        """How many questions have no answer yet."""
+        return len(self._asked)
 
     def questions(self) -> list[Words]:
         """The commands to send behind the one that reads a batch."""
+        self._asked, self._asked_at = self._used, time.monotonic()
         return [store.question(key, SESSION_FIELDS) for key in self._used]
 
     def answered(self, replies: Sequence[Any]) -> None:
         """Take the replies to questions(), errors among them as they are."""
-        self._found = dict(zip(self._used, replies, strict=True))
-        self._asked = time.monotonic()
+        asked, self._asked = self._asked, []
+        self._found = dict(zip(asked, replies, strict=True))
+        self._found_at = self._asked_at
 
     def take(self, key: bytes) -> store.Found | None:
         """What `store.look_up` would find, if it is known; the key will be asked about with the next batch."""
         if key not in self._used:
             self._used = [*self._used[-MOST + 1 :], key]
         reply = self._found.pop(key, None)
-        return None if reply is None or time.monotonic() - self._asked > LONGEST else {key: reply}
+        return None if reply is None or time.monotonic() - self._found_at > LONGEST else {key: reply}
 
     def sent(self, commands: Sequence[Words]) -> None:
         """Note what the gear sends."""
-        if self._found and not all(words[0].upper() in CHANGE_NOTHING for words in commands):
-            self._found = {}
+        if all(words[0].upper() in LEAVE_MODELS for words in commands):
+            return
+        self._found = {}
+        self._asked_at = float("-inf")  # the answers that are still to come are too old

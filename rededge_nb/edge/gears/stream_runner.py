@@ -1,7 +1,8 @@
 """Runs one StreamReader registration: reads its streams as a consumer group and executes its chain on each batch.
 
 At least once: a batch is acknowledged only after its whole chain has ended, so a worker that dies in the middle leaves
-it pending, and whoever owns the stream next begins with what is pending.
+it pending, and whoever owns the stream next begins with what is pending. While a chain runs over a batch of one entry
+Redis is asked for the next one: that is pending then, too, although nobody has begun with it.
 
 A batch is counted and acknowledged in one transaction. In a Redis Cluster that cannot be, since the stream and the
 counters lie in different slots: there the acknowledgement comes last, and a batch whose worker dies in between is
@@ -26,7 +27,7 @@ from rededge_nb.edge.gears.errors import GearsForceStopped
 from rededge_nb.edge.gears.executions import Outcome, fields_of, remember_registered
 from rededge_nb.edge.gears.readers import stream_record
 from rededge_nb.edge.gears.registrations import Draft
-from rededge_nb.edge.gears.stream_link import StreamLink
+from rededge_nb.edge.gears.stream_link import Batch, StreamLink
 
 if TYPE_CHECKING:
     from rededge_nb.edge.worker import Worker
@@ -163,10 +164,12 @@ class StreamRunner:
         due = ready if whole else self._wait_for_batch(ready)
         if not due:
             return
-        batches = self._read(due, ">", BLOCK_MS if whole else 1)
-        for number, (stream, entries) in enumerate(batches, 1):
+        batches = self._link.taken_ahead() or self._read(due, ">", BLOCK_MS if whole else 1)
+        for number, (key, entries) in enumerate(batches, 1):
+            stream, last = key.decode(), number == len(batches)
             if self._leases.owns(self._draft.id, stream):
-                last = number == len(batches)
+                if last and whole and self._in_one_command(due):
+                    self._link.read_ahead(self._reading(due, ">"))
                 if not self._execute(stream, entries, settle_later=last):
                     return
 
@@ -177,12 +180,12 @@ class StreamRunner:
         self._leases.release(self._draft.id, stream)
 
     def _look_for_pending(self) -> None:
-        """Prepare a stream anew if it has pending entries: between two rounds none of them is in hand here."""
+        """Prepare a stream anew if it has pending entries: between two rounds only what was read ahead is in hand."""
         if time.monotonic() - self._looked_for_pending < PENDING_INTERVAL:
             return
         self._looked_for_pending = time.monotonic()
         for stream in tuple(self._prepared):
-            if self._command("XPENDING", stream, GROUP)[0]:
+            if self._command("XPENDING", stream, GROUP)[0] > self._link.count_ahead(stream.encode()):
                 self._prepared.discard(stream)
 
     def _streams(self) -> list[str]:
@@ -232,24 +235,28 @@ class StreamRunner:
                 raise
             new = False  # another worker, or one before this, has begun with it
         self._left_over[stream] = (0, 0) if new else _parts(self._command("EVAL", NEWEST, 1, stream))
-        pending = self._read([stream], "0", None, count=self._arguments["batchSize"])
-        entries = pending[0][1] if pending else []
+        self._link.drop_ahead(stream.encode())  # that is pending, too
+        first = True
         while True:
-            if entries and not self._may_try(stream, entries[0][0]):
+            pending = self._read([stream], "0")
+            entries = pending[0][1] if pending else []
+            if entries and not self._may_try(stream, entries[0][0], first=first):
                 return False
             # RedisGears runs, and counts, one execution at the first sight of a stream even when nothing is pending
-            if not self._execute(stream, entries):
+            if (entries or first) and not self._execute(stream, entries):
                 return False
-            pending = self._read([stream], "0", None, count=self._arguments["batchSize"]) if entries else []
-            entries = pending[0][1] if pending else []
             if not entries:
                 break
+            first = False
         self._prepared.add(stream)
         return True
 
-    def _may_try(self, stream: str, entry_id: bytes) -> bool:
-        """Whether a batch that was left pending, perhaps by a worker that it killed, is to be run again."""
-        crashes = 0 if entry_id in self._left_pending else 1
+    def _may_try(self, stream: str, entry_id: bytes, *, first: bool) -> bool:
+        """Whether a batch that was left pending, perhaps by a worker that it killed, is to be run again.
+
+        Only the first may have done that: what is pending behind it was read ahead.
+        """
+        crashes = 0 if entry_id in self._left_pending or not first else 1
         verdict = self._attempts.begin(stream, entry_id.decode(), crashes=crashes)
         if verdict is Verdict.GO:
             self._attempted.add(stream)
@@ -265,17 +272,21 @@ class StreamRunner:
         self._worker.engine.pause(self._draft.id, reason)
         return False
 
-    def _read(self, streams: list[str], after: str, wait_ms: int | None, count: int | None = None) -> list[Any]:
-        words: list[Any] = ["XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count or self._arguments["batchSize"]]
-        together = self._in_one_command(streams)
-        if wait_ms is not None and together:
-            words += ["BLOCK", max(wait_ms, 1)]
-        found: list[Any] = []
-        for some in [streams] if together else [[stream] for stream in streams]:
-            found += self._link.batch([*words, "STREAMS", *some, *([after] * len(some))]) or ()
-        if not found and not together:
+    def _read(self, streams: list[str], after: str, wait_ms: int | None = None) -> list[Batch]:
+        """The next batches of streams, or those that are pending where `after` is "0"."""
+        if self._in_one_command(streams):
+            return self._link.read(self._reading(streams, after, wait_ms))
+        found = [batch for stream in streams for batch in self._link.read(self._reading([stream], after))]
+        if not found:
             self._stopping.wait(POLL_DELAY)
-        return [(stream.decode(), entries) for stream, entries in found]
+        return found
+
+    def _reading(self, streams: list[str], after: str, wait_ms: int | None = None) -> Words:
+        """The command that reads batches of streams."""
+        wait = () if wait_ms is None else ("BLOCK", wait_ms)
+        count = self._arguments["batchSize"]
+        afters = [after] * len(streams)
+        return ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, *wait, "STREAMS", *streams, *afters)
 
     def _command(self, *words: Any) -> Any:
         return self._link.command(words)

@@ -78,28 +78,55 @@ def test_what_the_gear_itself_has_changed_counts(answering: redis.Redis) -> None
     assert told(answering, ["RENAME", "other", "m"]) == MULTIPLIED
 
 
-def test_an_answer_is_good_for_one_runner_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def answered(known: LookedUp) -> None:
+    """Have the only question answered."""
+    assert known.questions() == [store.question(b"m", SESSION_FIELDS)]
+    known.answered([[b"model"]])
+
+
+@pytest.fixture
+def known() -> LookedUp:
+    """One that asks for a key."""
     known = LookedUp()
     assert known.questions() == []
     assert known.take(b"m") is None
-    assert known.questions() == [store.question(b"m", SESSION_FIELDS)]
-    known.answered([[b"model"]])
+    return known
+
+
+def test_an_answer_is_good_for_one_runner_soon_after(known: LookedUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(known)
     assert known.take(b"m") == {b"m": [b"model"]}
     assert known.take(b"m") is None, "it was taken"
-    known.answered([[b"model"]])
+    answered(known)
     monkeypatch.setattr(looked_up, "LONGEST", -1.0)
     assert known.take(b"m") is None, "it is too old"
 
 
-def test_an_answer_outlasts_reads_and_no_write() -> None:
-    known = LookedUp()
-    known.take(b"m")
-    known.answered([[b"model"]])
-    known.sent([("XRANGE", "s", "-", "+"), ("get", "x")])
+def test_an_answer_outlasts_what_leaves_models_alone_and_nothing_else(known: LookedUp) -> None:
+    answered(known)
+    known.sent([("XRANGE", "s", "-", "+"), ("get", "x"), ("XADD", "s", "*", "a", "b")])
     assert known.take(b"m") == {b"m": [b"model"]}
-    known.answered([[b"model"]])
+    answered(known)
     known.sent([("GET", "x"), ("DEL", "m")])
     assert known.take(b"m") is None
+
+
+def test_a_write_spoils_the_answer_that_is_under_way(known: LookedUp) -> None:
+    known.questions()
+    known.sent([("DEL", "m")])
+    known.answered([[b"model"]])
+    assert known.take(b"m") is None
+    answered(known)
+    assert known.take(b"m") == {b"m": [b"model"]}, "the next one is good again"
+
+
+def test_an_answer_lasts_while_the_next_question_is_under_way(known: LookedUp) -> None:
+    answered(known)
+    known.questions()
+    assert known.take(b"m") == {b"m": [b"model"]}
+    known.take(b"n")
+    known.answered([[b"replaced"]])
+    assert known.take(b"m") == {b"m": [b"replaced"]}
 
 
 def test_the_keys_used_last_are_asked_about() -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears.stream_link import StreamLink
+from rededge_nb.edge.gears.stream_link import Batch, StreamLink
 from rededge_nb.edge.state import Instance
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "COUNT", 1, "STREAMS", "s", ">")
@@ -23,13 +23,13 @@ def link(client: redis.Redis, edge: Instance) -> Iterator[StreamLink]:
     own = client_from_url(edge.url, name="link")
     own.response_callbacks.clear()
     link = StreamLink(own)
-    assert ids(link.batch(READ)) == [b"1-0"]
+    assert ids(link.read(READ)) == [b"1-0"]
     yield link
     own.close()
 
 
-def ids(batch: list[list[object]]) -> list[bytes]:
-    return [entry_id for _, entries in batch for entry_id, _ in entries]  # type: ignore[attr-defined]
+def ids(batch: list[Batch]) -> list[bytes]:
+    return [entry_id for _, entries in batch for entry_id, _ in entries]
 
 
 def pending(client: redis.Redis) -> list[bytes]:
@@ -39,7 +39,7 @@ def pending(client: redis.Redis) -> list[bytes]:
 
 def test_a_batch_is_settled_with_the_next(link: StreamLink, client: redis.Redis) -> None:
     link.unsettled = [("XACK", "s", "g", "1-0")]
-    assert ids(link.batch(READ)) == [b"2-0"]
+    assert ids(link.read(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
     assert link.command(("ECHO", "x")) == b"x", "replies are still told apart"
 
@@ -55,10 +55,10 @@ def test_what_could_not_be_settled_is_told_and_keeps_nothing_else_from_it(
 ) -> None:
     link.unsettled = [("NO.SUCH",)]
     with pytest.raises(redis.ResponseError, match=r"NO\.SUCH"):
-        link.batch(READ)
+        link.read(READ)
     assert pending(client) == [b"1-0", b"2-0"], "what was read with it is there for the next who takes up the stream"
     link.unsettled = [("XACK", "s", "g", "2-0")]
-    assert ids(link.batch(READ)) == [b"3-0"]
+    assert ids(link.read(READ)) == [b"3-0"]
     assert pending(client) == [b"1-0", b"3-0"]
 
 
@@ -66,8 +66,8 @@ def test_a_refused_command_does_not_mix_up_the_replies(link: StreamLink, client:
     link.looked_up.take(b"m")
     link.unsettled = [("XACK", "s", "g", "1-0")]
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
-        link.batch((*READ[:2], "none", *READ[3:]))
-    assert ids(link.batch(READ)) == [b"2-0"]
+        link.read((*READ[:2], "none", *READ[3:]))
+    assert ids(link.read(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
 
 
@@ -75,7 +75,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(link: StreamLink, c
     (own,) = [each["id"] for each in client.client_list() if each["name"] == "link"]
     client.client_kill_filter(_id=own)
     link.unsettled = [("XACK", "s", "g", "1-0")]
-    assert ids(link.batch(READ)) == [b"2-0"]
+    assert ids(link.read(READ)) == [b"2-0"]
     assert pending(client) == [b"2-0"]
 
 
