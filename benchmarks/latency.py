@@ -49,7 +49,8 @@ def measure(frames: int = FRAMES, rounds: int = ROUNDS, overload_seconds: float 
             overload = _overload(client, pictures, overload_seconds)
     median = statistics.median(times)
     return [
-        Row("latency at 10 fps, median, by the bare loop's", percentile(latencies, 50) / median, "x", 1.25),
+        # capture time and entry id are whole milliseconds, which are shared out among the frames that have them
+        Row("latency at 10 fps, median, by the bare loop's", statistics.median_grouped(latencies) / median, "x", 1.25),
         Row("latency at 10 fps, p99, by the bare loop's median", percentile(latencies, 99) / median, "x", 2.0),
         Row("for comparison: the bare loop's own p99 by its median", percentile(times, 99) / median, "x"),
         *overload,

@@ -10,6 +10,7 @@ unless its field `keep` is 1. So the latency stays at about two runs of the mode
 
 import json
 import time
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -107,7 +108,7 @@ def detect(record):
         refuse(record, error)
         return []
     names = ("read", "resize", "model", "script", "boxes")
-    steps = {name: (end - start) * 1000 for name, start, end in zip(names, marks, marks[1:])}
+    steps = {name: (end - start) * 1000 for name, (start, end) in zip(names, pairwise(marks), strict=True)}
     record.update(boxes=corners, confidence=scores, steps=steps, model=values["model"])
     return [record]
 

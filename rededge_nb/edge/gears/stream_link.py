@@ -73,17 +73,17 @@ class StreamLink:
         reply, self._ahead = self._ahead, None
         return _checked(reply) or []
 
+    def ahead_of(self, stream: bytes) -> list[Any]:
+        """The entries of a stream that were read ahead, which are still to be taken."""
+        self._take_replies()
+        ahead = self._ahead if isinstance(self._ahead, list) else []
+        return [entry for key, entries in ahead if key == stream for entry in entries]
+
     def drop_ahead(self, stream: bytes) -> None:
-        """Leave pending what was read ahead of a stream."""
+        """Leave those entries pending."""
         self._take_replies()
         if isinstance(self._ahead, list):
             self._ahead = [batch for batch in self._ahead if batch[0] != stream]
-
-    def count_ahead(self, stream: bytes) -> int:
-        """How many entries of a stream were read ahead."""
-        self._take_replies()
-        ahead = self._ahead if isinstance(self._ahead, list) else []
-        return sum(len(entries) for key, entries in ahead if key == stream)
 
     def settle(self) -> None:
         """Have settled what is to be.

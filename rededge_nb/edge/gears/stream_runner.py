@@ -175,6 +175,9 @@ class StreamRunner:
 
     def _release(self, stream: str) -> None:
         self._link.settle()
+        if ahead := self._link.ahead_of(stream.encode()):
+            self._attempts.leave(stream, ahead[0][0].decode())
+            self._link.drop_ahead(stream.encode())
         self._held.discard(stream)
         self._prepared.discard(stream)
         self._leases.release(self._draft.id, stream)
@@ -185,7 +188,7 @@ class StreamRunner:
             return
         self._looked_for_pending = time.monotonic()
         for stream in tuple(self._prepared):
-            if self._command("XPENDING", stream, GROUP)[0] > self._link.count_ahead(stream.encode()):
+            if self._command("XPENDING", stream, GROUP)[0] > len(self._link.ahead_of(stream.encode())):
                 self._prepared.discard(stream)
 
     def _streams(self) -> list[str]:

@@ -89,3 +89,56 @@ def test_replies_that_are_lost_with_the_connection_are_an_error(link: StreamLink
         link.command(("PING",))
     assert link.command(("ECHO", "x")) == b"x"
     assert pending(client) == [b"1-0"]
+
+
+def test_a_batch_is_read_ahead_and_what_was_unsettled_is_settled(link: StreamLink, client: redis.Redis) -> None:
+    link.looked_up.take(b"m")
+    link.unsettled = [("XACK", "s", "g", "1-0")]
+    link.read_ahead(READ)
+    assert ids(link.taken_ahead()) == [b"2-0"]
+    assert pending(client) == [b"2-0"]
+    assert link.taken_ahead() == [], "it was taken"
+    link.unsettled = [("XACK", "s", "g", "2-0")]
+    link.read_ahead(READ)
+    assert link.command(("ECHO", "x")) == b"x", "replies are still told apart"
+    assert [entry_id for entry_id, _ in link.ahead_of(b"s")] == [b"3-0"]
+    assert link.ahead_of(b"t") == []
+    assert ids(link.taken_ahead()) == [b"3-0"]
+    link.read_ahead(READ)
+    assert link.taken_ahead() == [], "there is no more"
+
+
+def test_what_was_read_ahead_can_be_left_to_others(link: StreamLink, client: redis.Redis) -> None:
+    link.read_ahead(READ)
+    link.drop_ahead(b"t")
+    assert [entry_id for entry_id, _ in link.ahead_of(b"s")] == [b"2-0"]
+    link.drop_ahead(b"s")
+    assert link.taken_ahead() == []
+    assert pending(client) == [b"1-0", b"2-0"]
+
+
+def test_an_error_of_reading_ahead_is_told_when_it_is_taken(link: StreamLink, client: redis.Redis) -> None:
+    link.read_ahead((*READ[:2], "none", *READ[3:]))
+    assert link.command(("ECHO", "x")) == b"x"
+    with pytest.raises(redis.ResponseError, match="NOGROUP"):
+        link.taken_ahead()
+    assert link.taken_ahead() == []
+
+
+def test_what_could_not_be_settled_is_told_before_what_was_read_ahead(link: StreamLink, client: redis.Redis) -> None:
+    link.unsettled = [("NO.SUCH",)]
+    link.read_ahead(READ)
+    with pytest.raises(redis.ResponseError, match=r"NO\.SUCH"):
+        link.taken_ahead()
+    assert ids(link.taken_ahead()) == [b"2-0"]
+    assert pending(client) == [b"1-0", b"2-0"]
+
+
+def test_what_was_read_ahead_is_lost_with_the_connection_and_pending(link: StreamLink, client: redis.Redis) -> None:
+    own = link.command(("CLIENT", "ID"))
+    link.unsettled = [("CLIENT", "KILL", "SKIPME", "no", "ID", own)]
+    link.read_ahead(READ)
+    with pytest.raises(redis.ConnectionError):
+        link.taken_ahead()
+    assert link.taken_ahead() == []
+    assert ids(link.read((*READ[:-1], "0"))) == pending(client)[:1] == [b"1-0"]

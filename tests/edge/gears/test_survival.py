@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from tests.edge.test_worker import workers_of
+from tests.edge.gears.own_server import Server
 from tests.gear_scripts import execute, fields, only_registration, registrations
 from tests.waiting import wait_for
 
 GROUP = "__gears_consumer_group__"
-
-
-class Server:
-    """An instance of the test's own."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self.client = client_from_url(instance.url)
-
-    def workers(self) -> list[psutil.Process]:
-        return workers_of(self.instance.pid)
-
-    def kill_worker(self) -> None:
-        os.kill(self.workers()[0].pid, signal.SIGKILL)
-
-
-@pytest.fixture
-def own(folder: Path) -> Iterator[Server]:
-    started = Server(server.start(folder))
-    yield started
-    started.client.close()
 
 
 def test_registrations_survive_flushall(own: Server) -> None:
