@@ -21,9 +21,8 @@ import numpy as np
 import redis
 
 from rededge_nb import assets, settings
-from rededge_nb.edge import server
+from rededge_nb.edge import processors, server
 from rededge_nb.edge.ai import backends
-from rededge_nb.edge.ai.sessions import default_threads
 from rededge_nb.edge.ai.tensors import Array, Tensor
 from rededge_nb.edge.client import check, client_from_url, connection_of, in_transaction, replies_to
 from rededge_nb.models import load_card, store_model
@@ -55,7 +54,7 @@ def measure(client: redis.Redis, runs: int) -> dict[str, float]:
     card = load_card(assets.model_card_file())
     store_model(client, card)
     image = np.random.default_rng(0).integers(0, 255, (1, *card.input_wh[::-1], 3), np.uint8)
-    model = backends.load(card.backend, card.read(), device="CPU", threads=default_threads())
+    model = backends.load(card.backend, card.read(), device="CPU", threads=processors.default_threads())
     client.execute_command("AI.TENSORSET", "image", "UINT8", *image.shape, "BLOB", image.tobytes())
     words = ("AI.MODELEXECUTE", card.key, "INPUTS", 1, "image", "OUTPUTS", 2, "boxes", "scores")
     pairs: list[tuple[Callable[[], object], list[float]]] = [

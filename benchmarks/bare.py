@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from rededge_nb import assets
+from rededge_nb.edge import processors
 from rededge_nb.edge.ai import backends
-from rededge_nb.edge.ai.sessions import default_threads
 from rededge_nb.models import load_card
 from rededge_nb.producer import encode_jpeg
 from rededge_nb.sources import open_source
@@ -29,7 +29,8 @@ class BareLoop:
     def __init__(self) -> None:
         self._card = load_card(assets.model_card_file())
         self.input_wh = self._card.input_wh
-        self._model = backends.load(self._card.backend, self._card.read(), device="CPU", threads=default_threads())
+        threads = processors.default_threads()
+        self._model = backends.load(self._card.backend, self._card.read(), device="CPU", threads=threads)
 
     def people(self, jpeg: bytes) -> np.ndarray:
         """Boxes of the people in a picture, in pixels of the model's input."""

@@ -19,8 +19,8 @@ from rededge_nb import schema
 from rededge_nb.capture import Capture, start_capture
 
 COUNTS = (1, 2, 4, 8)
-SECONDS = 8.0
-ROUNDS = 2
+SECONDS = 5.0
+ROUNDS = 4
 FRAMES = 60
 LEAST_TOTAL = 0.90
 LEAST_SHARE = 0.80

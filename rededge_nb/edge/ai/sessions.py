@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from rededge_nb.edge import processors
 from rededge_nb.edge.ai import backends, batches, records, store
 from rededge_nb.edge.ai.batches import Batching, Inputs, Outputs
 from rededge_nb.edge.ai.cache import Cache, Identity
@@ -22,8 +22,6 @@ from rededge_nb.edge.commands import CommandError
 if TYPE_CHECKING:
     from rededge_nb.edge.ai.backends.torch_scripts import CompiledScript
 
-MAX_THREADS = 4
-"""The most threads that one run takes, unless told otherwise."""
 CACHE_BYTES = 1024**3
 """Size of the model files that are kept ready, unless told otherwise; the one in use is kept whatever its size."""
 SESSION_FIELDS = (*records.MODEL_FIELDS, "digest", "generation")
@@ -113,7 +111,7 @@ class Sessions:
 
     Args:
         statistics: where runs are counted; without it nobody sees the counts.
-        threads: threads for each run; without it one for each core that the process may use, MAX_THREADS at most.
+        threads: threads for each run; without it `processors.default_threads()`.
         cache_bytes: as CACHE_BYTES.
     """
 
@@ -121,7 +119,7 @@ class Sessions:
         self, statistics: Statistics | None = None, *, threads: int | None = None, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self._statistics = statistics or Statistics()
-        self._threads = threads or default_threads()
+        self._threads = threads or processors.default_threads()
         self._cache = Cache(cache_bytes)
         self.queues = Queues()
 
@@ -220,12 +218,6 @@ class Sessions:
         """Bytes that what a key holds takes in this process; 0 if it is not loaded."""
         identity = self._cache.holders().get((database_of(redis_client), key))
         return self._cache.memory(identity) if identity is not None else 0
-
-
-def default_threads() -> int:
-    """One for each core that the process may use, MAX_THREADS at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_THREADS)
 
 
 def database_of(client: redis.Redis) -> int:

@@ -15,14 +15,17 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rededge_nb.edge import processors
+
 _TASKS = Path("/proc/self/task")
 
 
 class Placement:
-    """Keeps the helpers of one model's runs off the processor of whoever calls it; safe to use from any thread.
+    """Gives each thread of one model's runs a processor of its own; safe to use from any thread.
 
-    That is done where a run takes all processors that the process may use: each helper has one of those that the
-    caller leaves. Anywhere else the kernel has room to do better, and nothing is done.
+    That is done where a run takes all processors that the process may use: the caller has the first, which Redis keeps
+    off, or stays where it is if another run goes on; each helper has one of those that the caller leaves. Anywhere
+    else the kernel has room to do better, and nothing is done.
 
     Args:
         threads: threads of a run, its caller among them.
@@ -30,8 +33,7 @@ class Placement:
 
     def __init__(self, threads: int) -> None:
         self._processor = _how_to_tell_the_processor()
-        allowed = sorted(os.sched_getaffinity(0)) if self._processor else []
-        self._allowed = allowed if len(allowed) == threads > 1 else []
+        self._allowed = processors.taken_by_run(threads) if self._processor else []
         self._helpers: list[int] = []
         """Their thread ids."""
         self._away_from: int | None = None
@@ -59,18 +61,21 @@ class Placement:
 
     @contextlib.contextmanager
     def of_run(self) -> Iterator[None]:
-        """Keep the calling thread where it is, and the helpers elsewhere, unless they are at work for another."""
+        """Keep the calling thread in one place, and the helpers elsewhere, unless they are at work for another."""
         if not self._helpers or self._processor is None:
             yield
             return
         before, here = os.sched_getaffinity(0), self._processor()
         with self._lock:
             self._running += 1
-            if here != self._away_from and self._running == 1:
-                self._away_from = here
-                others = (number for number in self._allowed if number != here)
-                for helper, number in zip(self._helpers, others, strict=False):
-                    _move(helper, {number})
+            if self._running == 1:
+                if self._allowed[0] in before:
+                    here = self._allowed[0]
+                if here != self._away_from:
+                    self._away_from = here
+                    others = (number for number in self._allowed if number != here)
+                    for helper, number in zip(self._helpers, others, strict=False):
+                        _move(helper, {number})
         try:
             _move(0, {here})
             yield
