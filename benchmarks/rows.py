@@ -15,6 +15,7 @@ import numpy
 import onnxruntime
 
 from rededge_nb import __version__
+from rededge_nb.edge import processors
 
 RESULTS = Path(__file__).parent / "results"
 """Where the results go, with `.md` and `.json` added."""
@@ -104,9 +105,8 @@ def write(rows: Sequence[Row], seconds: float, target: Path = RESULTS) -> None:
 
 def machine() -> str:
     """Processor, cores that may be used, memory, system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    return f"{_processor()}, {processors.count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
 def versions() -> str:

@@ -46,11 +46,11 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="rededge-") as name:
         pictures = write_pictures(jpegs, Path(name) / "pictures")
         for _ in range(starts):
-            bare = BareLoop()
-            bare.seconds(jpegs)
+            bare = _warm_loop(jpegs)
             with counting_server(pictures) as client:
                 for side, seconds in in_turn(_alone(client, bare, jpegs, pictures), rounds).items():
                     alone.setdefault(side, []).extend(seconds)
+        bare = _warm_loop(jpegs)
         with counting_server(pictures) as client:
             sides = {"bare": lambda: sum(bare.seconds(jpegs))} | dict(_watched(client, pictures, frames))
             watched = in_turn(sides, watched_rounds)
@@ -64,7 +64,14 @@ def measure(
     ]
 
 
+def _warm_loop(jpegs: list[bytes]) -> BareLoop:
+    loop = BareLoop()
+    loop.seconds(jpegs)
+    return loop
+
+
 def _alone(client: redis.Redis, bare: BareLoop, jpegs: list[bytes], pictures: Path) -> dict[str, Callable[[], float]]:
+    """The sides without a viewer."""
     frames = len(jpegs)
     return {
         "bare": lambda: sum(bare.seconds(jpegs)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from rededge_nb.edge import own_keys
+from rededge_nb.edge import own_keys, processors
 from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.commands import CommandError
 from rededge_nb.errors import ModelError
@@ -174,7 +173,7 @@ def _milliseconds(run: Callable[[], object], seconds: float) -> Iterator[float]:
 
 def _thread_counts() -> list[int]:
     """1, 2, 4 … up to the processors that this process may use, and their number itself."""
-    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = processors.count()
     return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
 
 

@@ -12,6 +12,7 @@ import redis
 from rededge_nb import assets, inference
 from rededge_nb.capture import capture
 from rededge_nb.detections import latest_detected_frame
+from rededge_nb.edge import processors
 from rededge_nb.errors import ModelError, ServerUnavailableError
 from rededge_nb.inference import Timing, compare_backends, detect_people
 from rededge_nb.models import ModelCard, load_card, store_model
@@ -80,7 +81,7 @@ def test_backends_are_compared(card: ModelCard, image: Any, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
 def test_threads_that_are_tried(monkeypatch: pytest.MonkeyPatch, most: int, counts: list[int]) -> None:
-    monkeypatch.setattr(inference.os, "sched_getaffinity", lambda _: set(range(most)), raising=False)
+    monkeypatch.setattr(processors, "count", lambda: most)
     assert inference._thread_counts() == counts
 
 

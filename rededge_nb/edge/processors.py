@@ -13,9 +13,14 @@ def allowed() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
+def count() -> int:
+    """How many processors this process may use; all of the machine's where the system does not tell."""
+    return len(allowed()) or os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Threads of a run: one for each processor that the process may use, MAX_THREADS at most."""
-    return min(len(allowed()) or os.cpu_count() or 1, MAX_THREADS)
+    return min(count(), MAX_THREADS)
 
 
 def taken_by_run(threads: int) -> list[int]:
@@ -31,8 +36,8 @@ def configuration_lines() -> list[str]:
     """The lines of redis.conf that keep Redis off the first processor, where runs take all.
 
     On two cores the kernel would wake Redis on the processor of the gear that has sent it a command or waits for its
-    frame, even if the other one is idle (see `ai/backends/placement.py`): Redis interrupts the gear then for 0.4 of the
-    15 ms of a frame. Its child that writes the append-only file anew has time, and may be anywhere.
+    frame, even if the other one is idle (see `ai/backends/placement.py`): Redis interrupts the gear then for about 0.4
+    of the 15 ms of a frame. Its child that writes the append-only file anew has time, and may be anywhere.
     """
     numbers = taken_by_run(default_threads())
     if not numbers:

@@ -104,6 +104,6 @@ def _affinity(thread: int) -> set[int]:
         return set()
 
 
-def _move(thread: int, processors: set[int]) -> None:
+def _move(thread: int, numbers: set[int]) -> None:
     with contextlib.suppress(OSError):  # the process may not use them any more
-        os.sched_setaffinity(thread, processors)
+        os.sched_setaffinity(thread, numbers)
