@@ -65,7 +65,7 @@ def test_a_worker_that_is_killed_loses_neither_entry(own: Server) -> None:
     own.kill_worker()
     wait_for(lambda: seen(client) == [1, 1, 2, 2], what="the second entry, which one worker had, once more", timeout=30)
     client.rpush("go", 1, 1)
-    wait_for(lambda: pending(client) == 0, what="the rest")
+    wait_for(lambda: pending(client) == 0 and seen(client)[-1] == 3, what="the rest")
     assert seen(client) == [1, 1, 2, 2, 3]
 
 
