@@ -19,7 +19,7 @@ demo test browser asan bench fuzz kills soak: export MPLCONFIGDIR := $(STATE)/ma
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/*.[ch])
+$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/switchboard/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, and $(PYTHON) is older: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
@@ -72,10 +72,10 @@ lab: install  ## JupyterLab on the notebooks, RedisEdge running
 asan: install  ## the switchboard's tests against a build with the address and undefined-behaviour sanitizers (needs gcc)
 	mkdir -p build
 	gcc -std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -Wall -Wextra -Werror -fPIC -shared \
-	  -fvisibility=hidden rededge_nb/edge/switchboard.c -o build/switchboard-asan.so
+	  -fvisibility=hidden rededge_nb/edge/switchboard/switchboard.c -o build/switchboard-asan.so
 	REDEDGE_SWITCHBOARD_MODULE=build/switchboard-asan.so ASAN_OPTIONS=detect_leaks=0 \
 	  REDEDGE_TEST_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/edge/test_switchboard.py tests/faults/test_fuzz_switchboard.py
+	  $(BIN)/python -m pytest tests/edge/switchboard/test_switchboard.py tests/faults/test_fuzz_switchboard.py
 
 INPUTS ?= 100000
 fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes some minutes, and prints what was refused
@@ -101,4 +101,4 @@ docker-check: install  ## build every image and run every service without Docker
 clean:  ## everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo
 	-$(BIN)/rededge down --dir $(STATE)/test
-	rm -rf $(VENV) $(STATE) build dist runs *.egg-info rededge_nb/edge/_switchboard*.so
+	rm -rf $(VENV) $(STATE) build dist runs *.egg-info rededge_nb/edge/switchboard/_switchboard.so

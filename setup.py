@@ -1,39 +1,67 @@
-"""Builds the edge module: a plain shared object that Redis loads by path, not a Python extension.
+"""Builds the Redis module `_switchboard.so`. Everything else about the package is in pyproject.toml.
 
-Everything else about the package stands in pyproject.toml.
+The module is a plain shared object that Redis loads by path, not a Python extension. So it is compiled with flags of
+its own: those of Debian's Python contain linker options that other compilers refuse. And one wheel serves every
+Python version.
 """
 
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-NO_COMPILER = """
+COMPILER = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
+FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"]
+SOURCES = Path("rededge_nb/edge/switchboard")
+
+FAILED = """
 rededge_nb needs a C compiler to build its Redis module, and building it failed:
     {reason}
-Install one (Debian, Ubuntu: `apt install gcc libc6-dev`), or let a PyPI wheel be one:
-    pip install ziglang && CC="python -m ziglang cc" pip install .
+Install one (Debian, Ubuntu: `apt install gcc libc6-dev`) and try again.
 """
 
 
 class BuildSwitchboard(build_ext):
-    """Builds the module with the compiler alone: no Python headers, no Python library."""
+    """Compiles the module with the compiler alone: no Python headers, no Python library."""
+
+    def get_ext_filename(self, fullname):
+        """The file's name without the interpreter's version in it."""
+        return str(Path(*fullname.split("."))) + ".so"
 
     def build_extension(self, ext):
-        """Compile and link, or end with a sentence that says what to install."""
-        self.compiler.include_dirs = []
+        """Compile and link in one step, or end with a sentence that says what to install."""
+        output = Path(self.get_ext_fullpath(ext.name))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        command = [*(COMPILER or [sys.executable, "-m", "ziglang", "cc"]), *FLAGS, *ext.sources, "-o", str(output)]
         try:
-            super().build_extension(ext)
-        except Exception as error:
-            raise SystemExit(NO_COMPILER.format(reason=error)) from error
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SystemExit(FAILED.format(reason=error)) from error
+
+
+class AnyPythonWheel(bdist_wheel):
+    """Marks the wheel as one for every Python 3 on this platform."""
+
+    def get_tag(self):
+        """Python, ABI and platform tags."""
+        return "py3", "none", super().get_tag()[2]
 
 
 setup(
-    cmdclass={"build_ext": BuildSwitchboard},
+    cmdclass={"build_ext": BuildSwitchboard, "bdist_wheel": AnyPythonWheel},
+    # without a compiler, pip installs one from PyPI for the build
+    setup_requires=[] if COMPILER else ["ziglang"],
     ext_modules=[
         Extension(
-            "rededge_nb.edge._switchboard",
-            sources=["rededge_nb/edge/switchboard.c"],
-            depends=["rededge_nb/edge/basics.h", "rededge_nb/edge/resp_reply.h"],
-            extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
+            "rededge_nb.edge.switchboard._switchboard",
+            sources=[str(SOURCES / "switchboard.c")],
+            depends=[str(SOURCES / name) for name in ("basics.h", "resp_reply.h")],
         )
     ],
 )

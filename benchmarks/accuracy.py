@@ -15,9 +15,9 @@ from benchmarks.bare import BareLoop, sample_jpegs, write_pictures
 from benchmarks.counting import own_server
 from benchmarks.rows import Row
 from benchmarks.throughput import SEED_CAMERA, register_seed
-from rededge_nb.capture import capture
-from rededge_nb.detections import read_detections
-from rededge_nb.provision import provision
+from rededge_nb.capture.run import capture
+from rededge_nb.control.provision import provision
+from rededge_nb.reading.detections import read_detections
 
 LABELS = Path(__file__).with_name("labels.json")
 

@@ -21,11 +21,11 @@ import numpy as np
 import redis
 
 from rededge_nb import assets, settings
+from rededge_nb.control.models import load_card, store_model
 from rededge_nb.edge import processors, server
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.tensors import Array, Tensor
 from rededge_nb.edge.client import check, client_from_url, connection_of, in_transaction, replies_to
-from rededge_nb.models import load_card, store_model
 
 BAR_MS = 1.5
 WARM_UP = 5

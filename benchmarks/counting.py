@@ -11,11 +11,11 @@ from pathlib import Path
 import redis
 
 from rededge_nb import settings
-from rededge_nb.capture import capture
+from rededge_nb.capture.run import capture
+from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import StateFolder
-from rededge_nb.provision import provision
+from rededge_nb.edge.server.state import StateFolder
 
 WARM_UP = 20
 """Frames before anything is measured."""

@@ -16,11 +16,11 @@ from benchmarks.bare import BareLoop, sample_jpegs, write_pictures
 from benchmarks.counting import counting_server
 from benchmarks.rows import Row
 from rededge_nb import schema
-from rededge_nb.capture import start_capture
-from rededge_nb.detections import read_detections
-from rededge_nb.series import read_series
+from rededge_nb.capture.run import start_capture
+from rededge_nb.reading.detections import read_detections
+from rededge_nb.reading.series import read_series
+from rededge_nb.reading.summary import start_marker, summarize
 from rededge_nb.streams import last_id
-from rededge_nb.summary import start_marker, summarize
 from tests.waiting import wait_for
 
 FRAMES = 60

@@ -16,7 +16,7 @@ from benchmarks.bare import sample_jpegs, write_pictures
 from benchmarks.counting import counting_server
 from benchmarks.rows import Row
 from rededge_nb import schema
-from rededge_nb.capture import Capture, start_capture
+from rededge_nb.capture.run import Capture, start_capture
 
 COUNTS = (1, 2, 4, 8)
 SECONDS = 5.0

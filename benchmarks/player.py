@@ -25,9 +25,9 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from rededge_nb import Workbench, assets, settings
-from rededge_nb.capture import Capture
+from rededge_nb.capture.run import Capture
 from rededge_nb.edge import server
-from rededge_nb.series import create_series
+from rededge_nb.reading.series import create_series
 from tests.browser import jupyter
 from tests.waiting import wait_for
 

@@ -16,9 +16,9 @@ import redis
 from benchmarks.counting import own_server
 from benchmarks.rows import Row
 from rededge_nb import settings
+from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.provision import provision
 
 STARTS = 3
 IMPORTS = 5

@@ -23,10 +23,10 @@ from benchmarks.rows import Row
 from benchmarks.viewers import watching
 from benchmarks.web import serving
 from rededge_nb import assets, schema, settings
-from rededge_nb.capture import capture
+from rededge_nb.capture.run import capture
+from rededge_nb.capture.sources import open_source
+from rededge_nb.control.gears import register_gear
 from rededge_nb.edge import server
-from rededge_nb.gears import register_gear
-from rededge_nb.sources import open_source
 
 FRAMES = 40
 STARTS = 4

@@ -15,8 +15,7 @@ from typing import Any
 
 from rededge_nb import schema
 from rededge_nb.connection import resolve_url
-from rededge_nb.edge import own_keys
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import client_from_url, key_names
 
 NEWEST_FRAME_MS = 30_000
 
@@ -24,7 +23,7 @@ NEWEST_FRAME_MS = 30_000
 def worker() -> str | None:
     """Why no worker of this container is at work; None if one is."""
     client = client_from_url(resolve_url())
-    pattern = own_keys.life(client, f"{socket.gethostname()}-*")
+    pattern = key_names.life(client, f"{socket.gethostname()}-*")
     return None if any(client.scan_iter(match=pattern, count=1000)) else f"no key matches {pattern}"
 
 

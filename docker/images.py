@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from rededge_nb.edge.binaries import openssl11_folder, stack_folder
+from rededge_nb.edge.server.binaries import openssl11_folder, stack_folder
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"

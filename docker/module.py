@@ -6,10 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from rededge_nb.edge.binaries import built_switchboard
-from rededge_nb.edge.redis_process import quoted
-from rededge_nb.edge.switchboard import module_arguments
-from rededge_nb.edge.users import RULES
+from rededge_nb.edge.server.binaries import built_switchboard
+from rededge_nb.edge.server.redis_server import quoted
+from rededge_nb.edge.server.users import RULES
+from rededge_nb.edge.worker.command_table import module_arguments
 
 
 def main(folder: Path) -> None:

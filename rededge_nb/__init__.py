@@ -38,6 +38,6 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Add `%%gear` and `%redis` to a notebook: what `%load_ext rededge_nb` calls."""
-    from rededge_nb.magics import load
+    from rededge_nb.jupyter.magics import load
 
     load(shell)

@@ -11,8 +11,8 @@ import redis
 from redis.exceptions import MovedError
 
 from rededge_nb import schema, settings, streams
-from rededge_nb.edge import server, shard
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url, shard
 from rededge_nb.errors import ConfigurationError, MissingModuleError, ServerUnavailableError
 
 NEEDED = {
@@ -30,7 +30,7 @@ ADD_EDGE_MODULE = (
 
 
 def resolve_url(url: str | None = None, *, directory: Path | None = None) -> str:
-    """The address to use: `url`, else the instance in `directory`, else REDIS_URL, else the running instance.
+    """The address to use: `url`, else the instance in `directory`, else REDIS_URL, else the running server.
 
     Raises:
         ServerUnavailableError: none of these is there.

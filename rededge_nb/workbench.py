@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 import redis
 
-from rededge_nb import assets, frames, gears, models, schema, settings, streams
-from rededge_nb import capture as captures
-from rededge_nb import detections as found
-from rededge_nb import provision as provisioning
-from rededge_nb import series as time_series
-from rededge_nb import summary as summaries
+from rededge_nb import assets, schema, settings, streams
+from rededge_nb.capture import run as captures
 from rededge_nb.connection import connect, without_password
+from rededge_nb.control import gears, models
+from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
-from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import NoDataError
+from rededge_nb.reading import detections as found
+from rededge_nb.reading import frames
+from rededge_nb.reading import series as time_series
+from rededge_nb.reading import summary as summaries
 
 if TYPE_CHECKING:
     from rededge_nb.widgets.capture_panel import CapturePanel

@@ -17,7 +17,7 @@ from unittest import mock
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge.binaries import find_binaries, openssl11_folder
+from rededge_nb.edge.server.binaries import find_binaries, openssl11_folder
 from tests.waiting import wait_for
 
 

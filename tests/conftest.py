@@ -14,8 +14,8 @@ import redis
 from rededge_nb import assets, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears.options import AT_RUN_TIME, DEFAULTS
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
+from rededge_nb.edge.server.state import Instance
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,8 +18,8 @@ from benchmarks.flask_loop import flask_loop
 from benchmarks.rows import Row
 from benchmarks.throughput import SEED_CAMERA, captured, register_seed
 from benchmarks.viewers import watching
-from rededge_nb.detections import read_detections
-from rededge_nb.provision import provision
+from rededge_nb.control.provision import provision
+from rededge_nb.reading.detections import read_detections
 from tests.waiting import wait_for
 
 

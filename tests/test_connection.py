@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rededge_nb.connection import connect, resolve_url, without_password
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, MissingModuleError, ServerUnavailableError
 from tests.bare import bare_server
 

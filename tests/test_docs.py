@@ -12,17 +12,17 @@ import pytest
 import redis
 
 from rededge_nb import schema, settings, web
-from rededge_nb.camera_file import read_cameras
+from rededge_nb.capture.camera_file import read_cameras
 from rededge_nb.cli import main
 from rededge_nb.edge.ai import commands as ai
 from rededge_nb.edge.gears import commands as gears
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.web import metrics, pages
 from rededge_nb.web.handlers import Services
 from rededge_nb.web.server import routes
+from tests.paths import TOP
 from tests.waiting import wait_for
 
-TOP = Path(__file__).parent.parent
 PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")])
 REFERENCE = TOP / "docs" / "reference"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import TOP
 
 
 def build(into: Path, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,11 +34,11 @@ def compiler() -> dict[str, str]:
 def sources(tmp_path: Path) -> Path:
     """A copy of what git tracks, so that building leaves nothing in the checkout."""
     copy = tmp_path / "sources"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
-        if (ROOT / name).is_file() and not name.startswith("tests/"):
+        if (TOP / name).is_file() and not name.startswith("tests/"):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
+            (copy / name).write_bytes((TOP / name).read_bytes())
     return copy
 
 

@@ -10,7 +10,7 @@ import redis
 import rededge_nb
 from rededge_nb import Workbench, schema
 from rededge_nb.edge import server
-from rededge_nb.edge.state import Instance, StateFolder
+from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError
 from tests.waiting import wait_for
 

@@ -18,7 +18,7 @@ from rededge_nb.errors import RedEdgeError, ServerUnavailableError
 if TYPE_CHECKING:
     import redis
 
-    from rededge_nb.edge.state import Instance
+    from rededge_nb.edge.server.state import Instance
 
 EXIT_FAILED = 1
 """What was asked for could not be done. (2, wrong use, is click's.)"""
@@ -28,7 +28,7 @@ EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C before it was done."""
 
 directory_option = click.option(
-    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="State folder of the instance."
+    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="State folder of the server."
 )
 camera_option = click.option("--camera", default="0", show_default=True, help="Camera id, as in the key camera:<id>.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -59,7 +59,7 @@ def explained(error: Exception) -> tuple[int, str]:
     """Exit code and line for an error that ended a command."""
     import redis
 
-    from rededge_nb.edge.shard import told
+    from rededge_nb.edge.client.shard import told
 
     if isinstance(error, ServerUnavailableError):
         return EXIT_NOT_RUNNING, str(error)

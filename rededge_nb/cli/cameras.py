@@ -25,7 +25,7 @@ from rededge_nb.cli.base import (
 if TYPE_CHECKING:
     import redis
 
-    from rededge_nb.capture_report import CaptureReport
+    from rededge_nb.capture.report import CaptureReport
 
 
 @click.command(
@@ -46,7 +46,7 @@ def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, ge
 
     A model or gear that you gave stays, for cameras that come later too, until another is given.
     """
-    from rededge_nb.provision import provision
+    from rededge_nb.control.provision import provision
 
     with connected(directory) as client:
         changes = provision(client, cameras=cameras, model=model, gear=gear)
@@ -122,9 +122,9 @@ def _capture_one(
 ) -> CaptureReport:
     from tqdm import tqdm
 
-    from rededge_nb.capture import capture as run_capture
-    from rededge_nb.provision import provision
-    from rededge_nb.sources import open_source
+    from rededge_nb.capture.run import capture as run_capture
+    from rededge_nb.capture.sources import open_source
+    from rededge_nb.control.provision import provision
 
     opening = {name: options.pop(name) for name in ("fps", "loop", "flip", "size", "mjpeg", "wait")}
     with (
@@ -144,8 +144,8 @@ def _capture_one(
 def _capture_file(
     client: redis.Redis, path: str, *, seconds: float | None, stop: threading.Event
 ) -> list[CaptureReport]:
-    from rededge_nb.cameras import CameraState, capture_cameras, read_cameras
-    from rededge_nb.provision import provision
+    from rededge_nb.capture.cameras import CameraState, capture_cameras, read_cameras
+    from rededge_nb.control.provision import provision
 
     def tell(state: CameraState) -> None:
         click.echo(f"camera {state.camera}: {state.state}{f', {state.problem}' if state.problem else ''}", err=True)
@@ -188,7 +188,7 @@ def top(
     in/s are frames that the gear took up, out/s those it has counted people in; it drops frames that it has no time
     for, and fails with those that it cannot read. In a pipe the table is printed anew at each look.
     """
-    from rededge_nb.top import watch
+    from rededge_nb.monitoring.top import watch
 
     end_like_ctrl_c()
     with connected(directory) as client:

@@ -24,7 +24,7 @@ COMPLETE_VARIABLE = "_REDEDGE_COMPLETE"
 @json_option
 def doctor(directory: Path | None, as_json: bool) -> None:
     """Check everything that RedisEdge needs, and say what to do about what is missing. Exit code 1 if something is."""
-    from rededge_nb.doctor import as_lines, examine
+    from rededge_nb.monitoring.doctor import as_lines, examine
 
     findings = []
     for finding in examine(directory):

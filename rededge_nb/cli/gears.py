@@ -15,7 +15,7 @@ from rededge_nb.cli.base import connected, directory_option, echo_json, examples
 if TYPE_CHECKING:
     import redis
 
-    from rededge_nb.gears import Registration
+    from rededge_nb.control.gears import Registration
 
 NAME_HELP = "NAME is a registration's id, or a session's name, which stands for all its registrations."
 
@@ -36,8 +36,8 @@ def gears() -> None:
 @json_option
 def list_(directory: Path | None, as_json: bool) -> None:
     """List the registrations, with what they did so far."""
-    from rededge_nb.gears import list_registrations, on_one_stream
-    from rededge_nb.tables import Table
+    from rededge_nb.control.gears import list_registrations, on_one_stream
+    from rededge_nb.display.tables import Table
 
     with connected(directory) as client:
         found = list_registrations(client)
@@ -79,7 +79,7 @@ def register(script: str, directory: Path | None, session: str | None, descripti
 
     SCRIPT is a file that ends in .py, or the name of a bundled gear.
     """
-    from rededge_nb.gears import list_registrations, on_one_stream, register_gear_file
+    from rededge_nb.control.gears import list_registrations, on_one_stream, register_gear_file
 
     path = assets.gear_file(script)
     name = session or path.stem
@@ -104,7 +104,7 @@ def register(script: str, directory: Path | None, session: str | None, descripti
 @directory_option
 def unregister(name: str, directory: Path | None) -> None:
     """Forget a gear; the frames it has in hand are finished."""
-    from rededge_nb.gears import unregister_gear
+    from rededge_nb.control.gears import unregister_gear
 
     _on_each(directory, name, unregister_gear, "unregistered")
 
@@ -119,7 +119,7 @@ def unregister(name: str, directory: Path | None) -> None:
 @directory_option
 def pause(name: str, directory: Path | None) -> None:
     """Let a gear finish what it has in hand and start nothing new; its stream goes on filling."""
-    from rededge_nb.gears import pause_gear
+    from rededge_nb.control.gears import pause_gear
 
     _on_each(directory, name, pause_gear, "paused")
 
@@ -134,7 +134,7 @@ def pause(name: str, directory: Path | None) -> None:
 @directory_option
 def unpause(name: str, directory: Path | None) -> None:
     """Let a paused gear go on where it stopped."""
-    from rededge_nb.gears import unpause_gear
+    from rededge_nb.control.gears import unpause_gear
 
     _on_each(directory, name, unpause_gear, "unpaused")
 
@@ -150,9 +150,9 @@ def unpause(name: str, directory: Path | None) -> None:
 @json_option
 def errors(directory: Path | None, count: int, as_json: bool) -> None:
     """Show each gear's last error, and the newest frames that could not be processed."""
-    from rededge_nb.frames import read_errors
-    from rededge_nb.gears import list_registrations
-    from rededge_nb.provision import known_cameras
+    from rededge_nb.control.gears import list_registrations
+    from rededge_nb.control.provision import known_cameras
+    from rededge_nb.reading.frames import read_errors
 
     with connected(directory) as client:
         broken = [each for each in list_registrations(client) if each.last_error]
@@ -181,7 +181,7 @@ def _warn(pairs: Iterable[tuple[Registration, Registration]]) -> None:
 
 
 def _on_each(directory: Path | None, name: str, change: Callable[[redis.Redis, str], None], done: str) -> None:
-    from rededge_nb.gears import find_registrations
+    from rededge_nb.control.gears import find_registrations
 
     with connected(directory) as client:
         for each in find_registrations(client, name):

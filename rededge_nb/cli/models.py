@@ -27,9 +27,9 @@ def models() -> None:
 @json_option
 def list_(directory: Path | None, as_json: bool) -> None:
     """List the models; the one that the people counter uses is marked."""
-    from rededge_nb.models import list_models
-    from rededge_nb.provision import read_settings
-    from rededge_nb.tables import Table
+    from rededge_nb.control.models import list_models
+    from rededge_nb.control.provision import read_settings
+    from rededge_nb.display.tables import Table
 
     with connected(directory) as client:
         found = list_models(client)
@@ -69,8 +69,8 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 
     Without `--use` it is only stored, and the people counter runs what it ran before.
     """
-    from rededge_nb.models import key_of, load_card, store_model
-    from rededge_nb.provision import use_model
+    from rededge_nb.control.models import key_of, load_card, store_model
+    from rededge_nb.control.provision import use_model
 
     described = load_card(assets.model_card_file(card))
     with connected(directory) as client:
@@ -91,7 +91,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 @directory_option
 def remove(key: str, directory: Path | None) -> None:
     """Delete a model. A gear that uses it waits until it is there again."""
-    from rededge_nb.models import remove_model
+    from rededge_nb.control.models import remove_model
 
     with connected(directory) as client:
         remove_model(client, key)

@@ -97,8 +97,8 @@ def dashboard(directory: Path | None, port: int, browser: bool) -> None:
 
     Whoever has the address that is printed may see it; it is new each time.
     """
-    from rededge_nb import launcher
-    from rededge_nb.edge.redis_process import port_is_free
+    from rededge_nb.edge.server.redis_server import port_is_free
+    from rededge_nb.jupyter import launcher
 
     _need("voila", "voila")
     if not port_is_free(port):
@@ -114,7 +114,7 @@ def dashboard(directory: Path | None, port: int, browser: bool) -> None:
 def _server_while_used(directory: Path | None) -> Iterator[None]:
     """A server that the processes started meanwhile find, and which ends after them unless it ran before."""
     from rededge_nb.edge import server
-    from rededge_nb.edge.state import StateFolder
+    from rededge_nb.edge.server.state import StateFolder
 
     if directory is None and settings.redis_url():
         yield
@@ -128,7 +128,7 @@ def _server_while_used(directory: Path | None) -> Iterator[None]:
 
 def _run(command: list[str], **environment: str) -> int:
     """Run a command until it ends or this process is asked to; returns an exit code."""
-    from rededge_nb.edge.redis_process import end_with_parent
+    from rededge_nb.edge.server.redis_server import end_with_parent
 
     asked: list[int] = []
 

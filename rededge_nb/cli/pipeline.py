@@ -64,7 +64,7 @@ def run_options(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no progress.")
 def run(as_json: bool, **options: Any) -> None:
     """Run the notebooks in order, each saved as .ipynb and HTML, with summary.json and index.html."""
-    from rededge_nb.pipeline import run_pipeline
+    from rededge_nb.pipeline.run import run_pipeline
 
     end_like_ctrl_c()
     report = run_pipeline(**options, progress=not as_json)
@@ -91,7 +91,7 @@ def schedule(cron: str, now: bool, **options: Any) -> None:
     times that pass meanwhile, or while the machine sleeps, are made up for by one run. Each run is a process of its
     own; what it does is logged in a line.
     """
-    from rededge_nb.schedule import RunCommand, Scheduler, cron_trigger
+    from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_trigger
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
     scheduler = Scheduler(cron_trigger(cron), RunCommand(**options), now=now)

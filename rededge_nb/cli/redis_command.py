@@ -28,7 +28,7 @@ def redis(directory: Path | None, words: tuple[str, ...]) -> None:
     """
     from redis import ResponseError
 
-    from rededge_nb.replies import Reply
+    from rededge_nb.display.replies import Reply
 
     with connected(directory) as client:
         client.response_callbacks.clear()

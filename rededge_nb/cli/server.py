@@ -21,11 +21,11 @@ from rededge_nb.cli.base import (
     say_where,
     server_address,
 )
-from rededge_nb.edge.users import OWNER, RULES
+from rededge_nb.edge.server.users import OWNER, RULES
 from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rededge_nb.edge.state import Instance
+    from rededge_nb.edge.server.state import Instance
 
 
 @click.command(
@@ -57,7 +57,7 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
             say_where(instance)
 
     if detach:
-        from rededge_nb.status import wait_for_worker
+        from rededge_nb.monitoring.status import wait_for_worker
 
         instance = server.start(directory, port=port, workers=workers)
         ready(instance)
@@ -93,7 +93,7 @@ def down(directory: Path | None) -> None:
 @json_option
 def status(directory: Path | None, as_json: bool) -> None:
     """Tell what runs, and how it fares. Exit code 1: not all is well; 3: nothing runs, or Redis does not answer."""
-    from rededge_nb.status import WELL, server_status, status_lines
+    from rededge_nb.monitoring.status import WELL, server_status, status_lines
 
     facts = server_status(*server_address(directory))
     if as_json:
@@ -154,8 +154,8 @@ def worker(directory: Path | None, address: str | None) -> None:
 )
 def module() -> None:
     """Print the redis.conf line that loads the edge module into a server of your own."""
-    from rededge_nb.edge.binaries import built_switchboard
-    from rededge_nb.edge.redis_process import quoted
-    from rededge_nb.edge.switchboard import module_arguments
+    from rededge_nb.edge.server.binaries import built_switchboard
+    from rededge_nb.edge.server.redis_server import quoted
+    from rededge_nb.edge.worker.command_table import module_arguments
 
     click.echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import redis
 
-from rededge_nb import schema, series, streams
+from rededge_nb import schema, streams
 from rededge_nb.errors import NoDataError
+from rededge_nb.reading import series
 
 MAX_SAMPLES = 1800
 """Samples a line above which they are gathered in buckets: a minute of 30 frames a second is not."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rededge_nb import palette, schema
+from rededge_nb import schema
+from rededge_nb.display import colors
 from rededge_nb.live.chart_data import ChartData, series_names
 
 MINUTES = (1.0, 60.0)
@@ -21,13 +22,13 @@ def setup(sender: str) -> dict[str, Any]:
         "averages": list(schema.COMPACTION_MINUTES),
         "minutes": list(MINUTES),
         "colors": {
-            "people": palette.BLUE,
-            "average": palette.VERMILION,
-            "band": palette.SKY,
-            schema.IN_FPS: palette.SKY,
-            schema.OUT_FPS: palette.BLUE,
-            "dropped": palette.VERMILION,
-            **palette.STEP_COLORS,
+            "people": colors.BLUE,
+            "average": colors.VERMILION,
+            "band": colors.SKY,
+            schema.IN_FPS: colors.SKY,
+            schema.OUT_FPS: colors.BLUE,
+            "dropped": colors.VERMILION,
+            **colors.STEP_COLORS,
         },
     }
 

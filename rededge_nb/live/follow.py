@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import redis
 
-from rededge_nb import frames, schema, streams
-from rededge_nb.detections import Detections, parse_detections
+from rededge_nb import schema, streams
 from rededge_nb.errors import GearError, NoDataError
-from rededge_nb.frames import Frame
+from rededge_nb.reading import frames
+from rededge_nb.reading.detections import Detections, parse_detections
+from rededge_nb.reading.frames import Frame
 
 RAW_AFTER = 2.0
 """Seconds without detections after which frames are shown without."""

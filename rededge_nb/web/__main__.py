@@ -12,7 +12,7 @@ import sys
 
 from rededge_nb import settings
 from rededge_nb.edge import server
-from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.web import run
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest, split_host_and_port
 
 from rededge_nb import settings
-from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError
 
 TOKEN_FILE = "web_token"  # noqa: S105 - the name of the file

@@ -10,10 +10,12 @@ import numpy as np
 import redis
 from redis.exceptions import NoPermissionError
 
-from rededge_nb import provision, schema, series, streams
-from rededge_nb.detections import Detections, parse_detections
+from rededge_nb import schema, streams
+from rededge_nb.control import provision
 from rededge_nb.errors import ConfigurationError, GearError, MissingModuleError
-from rededge_nb.status import WELL, count_workers, problems
+from rededge_nb.monitoring.status import WELL, count_workers, problems
+from rededge_nb.reading import series
+from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.web.handlers import Handler
 
 MAX_DETECTIONS = 1000

@@ -7,11 +7,11 @@ import textwrap
 import cv2
 import numpy as np
 
-from rededge_nb import render
+from rededge_nb.capture.producer import encode_jpeg
+from rededge_nb.capture.sources import Image
+from rededge_nb.display import drawing
 from rededge_nb.errors import SourceError
 from rededge_nb.live.follow import Picture
-from rededge_nb.producer import encode_jpeg
-from rededge_nb.sources import Image
 
 JPEG_QUALITY = 85
 WAITING_WH = (768, 432)
@@ -35,9 +35,9 @@ def picture_jpeg(camera: str, picture: Picture | None, notice: str) -> bytes:
     except (SourceError, cv2.error) as error:
         return words_jpeg(f"camera {camera}", str(error))
     if picture.detections is not None:
-        image = render.draw_detections(image, picture.detections)
+        image = drawing.draw_detections(image, picture.detections)
     if notice:
-        image = render.draw_notice(image, _printable(notice))
+        image = drawing.draw_notice(image, _printable(notice))
     return encode_jpeg(image, quality=JPEG_QUALITY)
 
 
@@ -47,13 +47,13 @@ def words_jpeg(title: str, words: str) -> bytes:
     image: Image = np.full((height, width, 3), _GROUND, np.uint8)
     lines = textwrap.wrap(_printable(words), _COLUMNS)[:6]
     top = (height - _LINE_HEIGHT * (len(lines) + 1)) // 2
-    _line(image, _printable(title), top, scale=0.95, ink=render.BOX_COLOR)
+    _line(image, _printable(title), top, scale=0.95, ink=drawing.BOX_COLOR)
     for number, text in enumerate(lines, 1):
         _line(image, text, top + 10 + number * _LINE_HEIGHT, scale=0.75, ink=_INK)
     return encode_jpeg(image, quality=JPEG_QUALITY)
 
 
-def _line(image: Image, text: str, top: int, *, scale: float, ink: render.Color) -> None:
+def _line(image: Image, text: str, top: int, *, scale: float, ink: drawing.Color) -> None:
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
     left = (image.shape[1] - width) // 2
     cv2.putText(image, text, (left, top + height), _FONT, scale, ink, 1, cv2.LINE_AA)

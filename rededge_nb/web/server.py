@@ -22,7 +22,7 @@ from tornado.web import Application, RequestHandler
 from rededge_nb import settings, streams
 from rededge_nb.connection import without_password
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError
 from rededge_nb.web import pages
 from rededge_nb.web.access import Access, token_for

@@ -11,10 +11,10 @@ import ipywidgets
 import redis
 
 from rededge_nb import assets, schema, streams
-from rededge_nb.capture import Capture, CaptureOptions
+from rededge_nb.capture.run import Capture, CaptureOptions
+from rededge_nb.capture.sources import PICTURE_SUFFIXES
+from rededge_nb.display.tables import Table
 from rededge_nb.errors import SourceError
-from rededge_nb.sources import PICTURE_SUFFIXES
-from rededge_nb.tables import Table
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.upload import Upload
 from rededge_nb.widgets.words import Level, Words

@@ -11,9 +11,10 @@ import numpy as np
 import redis
 from IPython.display import display, update_display
 
-from rededge_nb import provision, schema
-from rededge_nb.producer import encode_jpeg
-from rededge_nb.tables import Table
+from rededge_nb import schema
+from rededge_nb.capture.producer import encode_jpeg
+from rededge_nb.control import provision
+from rededge_nb.display.tables import Table
 from rededge_nb.widgets.capture_panel import CapturePanel
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel

@@ -12,7 +12,7 @@ from IPython.display import Pretty, display
 from ipywidgets import IntProgress
 from matplotlib.axes import Axes
 
-from rededge_nb.capture import Progress
+from rededge_nb.capture.run import Progress
 from rededge_nb.errors import RedEdgeError
 
 UPDATE_INTERVAL = 0.25

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import redis
 
-from rededge_nb import gears, provision, schema
-from rededge_nb.tables import Table
+from rededge_nb import schema
+from rededge_nb.control import gears, provision
+from rededge_nb.display.tables import Table
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.table_view import Pill, Row, TableView, Tone
 

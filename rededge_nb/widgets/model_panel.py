@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import redis
 
-from rededge_nb import assets, models, provision, schema
+from rededge_nb import assets, schema
+from rededge_nb.control import models, provision
+from rededge_nb.display.tables import Table
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.tables import Table
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.table_view import Pill, Row, TableView
 from rededge_nb.widgets.words import Words

@@ -12,9 +12,9 @@ import ipywidgets
 import redis
 
 from rededge_nb import streams
+from rededge_nb.display.tables import Table
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
-from rededge_nb.tables import Table
 from rededge_nb.widgets.words import Level, Words
 
 if TYPE_CHECKING:

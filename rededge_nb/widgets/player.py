@@ -14,13 +14,14 @@ import redis
 import traitlets
 from IPython.display import display, update_display
 
-from rededge_nb import render, schema
-from rededge_nb.detections import Detections, latest_detected_frame
+from rededge_nb import schema
+from rededge_nb.capture.producer import encode_jpeg
+from rededge_nb.display import drawing
 from rededge_nb.errors import NoDataError, RedEdgeError
-from rededge_nb.frames import Frame, latest_frame
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, Picture
-from rededge_nb.producer import encode_jpeg
+from rededge_nb.reading.detections import Detections, latest_detected_frame
+from rededge_nb.reading.frames import Frame, latest_frame
 from rededge_nb.widgets.pages import Pages
 
 BUSY_AFTER = 2.0
@@ -213,7 +214,7 @@ def _still(client: redis.Redis, camera: str) -> bytes:
         frame, found = latest_detected_frame(client, camera)
     except NoDataError:
         frame, found = latest_frame(client, camera), None
-    image = frame.image() if found is None else render.draw_detections(frame.image(), found)
+    image = frame.image() if found is None else drawing.draw_detections(frame.image(), found)
     height, width = image.shape[:2]
     if width > _STILL_WIDTH:
         size_wh = (_STILL_WIDTH, round(height * _STILL_WIDTH / width))

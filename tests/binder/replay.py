@@ -23,7 +23,8 @@ from pathlib import Path
 
 import psutil
 
-TOP = Path(__file__).parent.parent.parent
+from tests.paths import TOP
+
 MOST_MEMORY = 1e9
 TIMEOUT = 120.0
 RUN_NOTEBOOK = """

@@ -13,9 +13,9 @@ import pytest
 from rededge_nb import assets, schema, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from tests.paths import TOP
 from tests.waiting import wait_for
 
-TOP = Path(__file__).parent.parent.parent
 BINDER = TOP / "binder"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.browser import jupyter
 from tests.browser.jupyter import Lab, Watch
 

@@ -19,6 +19,7 @@ import nbformat
 from playwright.sync_api import Page, Request
 
 from rededge_nb import settings
+from tests.paths import TOP
 from tests.waiting import wait_for
 
 CHROMIUM_FLAGS = (
@@ -191,7 +192,7 @@ def execute(page: Page, code: str) -> str:
 
 def environment() -> dict[str, str]:
     """Environment for a lab whose kernels use the tests' server and import this checkout."""
-    root = Path(__file__).parents[2]
+    root = TOP
     kept = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
     return {**kept, "PYTHONPATH": os.pathsep.join([str(root), *kept.get("PYTHONPATH", "").split(os.pathsep)])}
 

@@ -10,8 +10,11 @@ import pytest
 import redis
 from playwright.sync_api import Page
 
-from rededge_nb import capture, provision, schema, series
+from rededge_nb import schema
+from rededge_nb.capture import run
+from rededge_nb.control import provision
 from rededge_nb.live import chart_data
+from rededge_nb.reading import series
 from tests.browser import jupyter
 from tests.browser.conftest import RunNotebook
 from tests.waiting import wait_for
@@ -83,13 +86,13 @@ def test_charts_show_what_redis_has_and_grow_with_a_capture(
     client: redis.Redis, video: Path, run_notebook: RunNotebook
 ) -> None:
     provision.provision(client)
-    capture.capture(client, video, frames=20, pace="asap")
+    run.capture(client, video, frames=20, pace="asap")
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     before = drawn(page)
     assert before["people"] == before["prf_total"] == 20
     histories = jupyter.execute(page, "print(charts.stats().histories)")
-    with capture.start_capture(client, video, frames=30, pace="asap") as running:
+    with run.start_capture(client, video, frames=30, pace="asap") as running:
         wait_for(lambda: drawn(page)["people"] > before["people"], timeout=60, what="the charts to grow")
         running.wait(60)
     wait_for(lambda: latest(page) == pytest.approx(stored(client)), timeout=60, what="the newest samples")

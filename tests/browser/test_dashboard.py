@@ -11,7 +11,8 @@ import pytest
 import redis
 from playwright.sync_api import Page, expect
 
-from rededge_nb import assets, gears, provision, schema, streams
+from rededge_nb import assets, schema, streams
+from rededge_nb.control import gears, provision
 from tests.browser import jupyter
 from tests.browser.conftest import RunNotebook
 from tests.browser.jupyter import Lab

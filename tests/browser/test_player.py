@@ -10,8 +10,9 @@ import pytest
 import redis
 from playwright.sync_api import Page
 
-from rededge_nb import detections, provision
-from rededge_nb.capture import Capture, start_capture
+from rededge_nb.capture.run import Capture, start_capture
+from rededge_nb.control import provision
+from rededge_nb.reading import detections
 from tests.browser import jupyter
 from tests.browser.conftest import RunNotebook
 from tests.waiting import wait_for

@@ -17,9 +17,9 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.live import follow
-from rededge_nb.series import create_series
+from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.browser import jupyter
 from tests.waiting import wait_for

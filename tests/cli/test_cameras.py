@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from rededge_nb import assets
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import rededge
 from tests.waiting import wait_for
 

@@ -11,7 +11,7 @@ import pytest
 
 from rededge_nb import __version__
 from rededge_nb.cli import main
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import COMMAND, rededge
 
 

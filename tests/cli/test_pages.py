@@ -11,8 +11,8 @@ from pathlib import Path
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.redis_process import free_port
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.redis_server import free_port
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import listens, rededge, started, status
 from tests.waiting import wait_for
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
 

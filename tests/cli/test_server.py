@@ -11,8 +11,8 @@ from pathlib import Path
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.binaries import stack_folder
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.binaries import stack_folder
+from rededge_nb.edge.server.state import Instance
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+from tests.paths import TOP
+
+COMPOSE = yaml.safe_load((TOP / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 RUN_ONCE = {"init"}
 WITHOUT_PAGE = {"scheduler"}
@@ -27,14 +28,14 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 def project(tmp_path: Path) -> Path:
     """What docker compose reads, with passwords of its own."""
     (tmp_path / "docker").mkdir()
-    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
-    shutil.copy(ROOT / "docker/webcam.yml", tmp_path / "docker")
+    shutil.copy(TOP / "docker-compose.yml", tmp_path)
+    shutil.copy(TOP / "docker/webcam.yml", tmp_path / "docker")
     make_env(tmp_path / ".env")
     return tmp_path
 
 
 def make_env(path: Path) -> str:
-    command = [sys.executable, str(ROOT / "docker/env.py"), str(path)]
+    command = [sys.executable, str(TOP / "docker/env.py"), str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -65,7 +66,7 @@ def test_without_passwords_it_says_what_to_do(project: Path) -> None:
 
 
 def secrets_used() -> set[str]:
-    return set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+    return set(re.findall(r"\$\{(\w+):\?", (TOP / "docker-compose.yml").read_text()))
 
 
 def test_every_password_is_one_that_make_env_makes(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_images_are_pinned(name: str) -> None:
 
 
 def test_base_images_are_pinned() -> None:
-    dockerfile = (ROOT / "docker/Dockerfile").read_text()
+    dockerfile = (TOP / "docker/Dockerfile").read_text()
     bases = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
     assert all(re.fullmatch(r"\w+:\d+\.\d+(\.\d+)?-\w+", image) for image in bases.values()), bases
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", dockerfile, re.MULTILINE)

@@ -16,15 +16,14 @@ import pytest
 import redis
 
 from rededge_nb import schema
-from rededge_nb.edge.state import Instance
-from rededge_nb.edge.users import RULES
+from rededge_nb.edge.server.state import Instance
+from rededge_nb.edge.server.users import RULES
+from tests.paths import TOP
 from tests.waiting import wait_for
-
-ROOT = Path(__file__).parents[2]
 
 
 def healthy(url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "docker/healthy.py"), *words]
+    command = [sys.executable, str(TOP / "docker/healthy.py"), *words]
     return subprocess.run(command, env=os.environ | {"REDIS_URL": url}, capture_output=True, text=True, check=False)
 
 
@@ -73,13 +72,13 @@ def test_a_page_is_healthy_when_it_answers() -> None:
 
 
 def test_grafana_gets_the_videos_address_with_its_token(tmp_path: Path) -> None:
-    dashboards = ROOT / "grafana/dashboards"
+    dashboards = TOP / "grafana/dashboards"
     environment = {
         "PATH": os.environ["PATH"],
         "VIDEO_URL": "http://edge.local:5000/video",
         "REDEDGE_WEB_TOKEN": "abc-_1",
     }
-    command = ["sh", str(ROOT / "docker/grafana.sh"), str(dashboards), str(tmp_path / "to"), "echo", "started"]
+    command = ["sh", str(TOP / "docker/grafana.sh"), str(dashboards), str(tmp_path / "to"), "echo", "started"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "started\n"
     made = {path.name: json.loads(path.read_text()) for path in (tmp_path / "to").iterdir()}
@@ -103,10 +102,10 @@ def server(tmp_path: Path) -> Path:
 
 
 def test_the_passwords_of_redis_stand_in_no_command_line(server: Path, tmp_path: Path) -> None:
-    script = (ROOT / "docker/redisedge.sh").read_text()
+    script = (TOP / "docker/redisedge.sh").read_text()
     assert "/run/redis" in script
-    shutil.copy(ROOT / "docker/redis.conf", tmp_path)
-    subprocess.run([sys.executable, str(ROOT / "docker/module.py"), str(tmp_path / "module")], check=True)
+    shutil.copy(TOP / "docker/redis.conf", tmp_path)
+    subprocess.run([sys.executable, str(TOP / "docker/module.py"), str(tmp_path / "module")], check=True)
     script = script.replace("/usr/local/lib/rededge", str(tmp_path / "module")).replace("/etc/rededge", str(tmp_path))
     here = tmp_path / "redisedge.sh"
     here.write_text(script.replace("/run/redis", str(tmp_path / "run")))
@@ -123,7 +122,7 @@ def test_the_passwords_of_redis_stand_in_no_command_line(server: Path, tmp_path:
 
 
 def test_the_edge_module_is_loaded_with_its_arguments(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(ROOT / "docker/module.py"), str(tmp_path / "module")], check=True)
+    subprocess.run([sys.executable, str(TOP / "docker/module.py"), str(tmp_path / "module")], check=True)
     line = (tmp_path / "module/rededge.conf").read_text()
     assert line.startswith(f'loadmodule "{tmp_path / "module/rededge.so"}" "CLASS" "')
     assert "AI.MODELEXECUTE" in line

@@ -20,7 +20,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.edge.binaries import Binaries, find_binaries, openssl11_folder
+from rededge_nb.edge.server.binaries import Binaries, find_binaries, openssl11_folder
 from tests.waiting import wait_for
 
 PRELOAD = "REDEDGE_TEST_PRELOAD"

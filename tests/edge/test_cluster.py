@@ -18,17 +18,17 @@ from redis.cluster import RedisCluster
 from redis.crc import key_slot
 
 from rededge_nb import assets, schema, settings
-from rededge_nb.capture import capture
+from rededge_nb.capture.run import capture
+from rededge_nb.capture.sources import open_source
 from rededge_nb.cli.base import explained
-from rededge_nb.detections import read_detections
-from rededge_nb.edge import own_keys, shard
+from rededge_nb.control.gears import list_registrations
+from rededge_nb.control.inference import detect_people
+from rededge_nb.control.models import key_of, load_card
+from rededge_nb.control.provision import known_cameras, provision, read_settings
+from rededge_nb.edge.client import key_names, shard
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.gears import list_registrations
-from rededge_nb.inference import detect_people
-from rededge_nb.models import key_of, load_card
-from rededge_nb.provision import known_cameras, provision, read_settings
-from rededge_nb.series import camera_ids, read_many
-from rededge_nb.sources import open_source
+from rededge_nb.reading.detections import read_detections
+from rededge_nb.reading.series import camera_ids, read_many
 from rededge_nb.web.api import read_cameras
 from tests.conftest import empty
 from tests.edge.cluster import FIRST_SLOTS, Shard, place, redis_cluster
@@ -69,7 +69,7 @@ def names(client: redis.Redis, pattern: str) -> set[str]:
 
 
 def of_users(client: redis.Redis) -> set[str]:
-    return {key for key in names(client, "*") if not key.startswith(own_keys.PREFIX)}
+    return {key for key in names(client, "*") if not key.startswith(key_names.PREFIX)}
 
 
 def test_every_camera_is_counted_on_its_own_shard(clients: list[redis.Redis], video: Path) -> None:
@@ -113,9 +113,9 @@ def test_what_belongs_to_a_shard_has_its_tag(clients: list[redis.Redis]) -> None
         assert of_users(client) - names(client, "camera:*") == {
             f"cameras:{{{tag}}}", f"people_counter:settings:{{{tag}}}", f"model:nanodet-g-416:{{{tag}}}",
         }  # fmt: skip
-        own = names(client, f"{own_keys.PREFIX}*")
+        own = names(client, f"{key_names.PREFIX}*")
         assert own
-        assert all(key.startswith(f"{own_keys.PREFIX}{{{tag}}}:") for key in own)
+        assert all(key.startswith(f"{key_names.PREFIX}{{{tag}}}:") for key in own)
         assert read_settings(client)["model"] == f"model:nanodet-g-416:{{{tag}}}"
         assert execute(client, "GB('ShardsIDReader').map(lambda r: hashtag()).run()") == [[tag.encode()], []]
     assert provision(clients[1], cameras=CAMERAS) == [], "all is there"

@@ -30,7 +30,7 @@ from typing import TypeVar
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.gears import list_registrations, unpause_gear
+from rededge_nb.control.gears import list_registrations, unpause_gear
 from tests.faults.accounts import Account, account, unanswered
 from tests.faults.stack import Stack
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import sys
 
+from rededge_nb.capture.producer import Answers
+from rededge_nb.capture.sources import Taken
 from rededge_nb.cli import main
-from rededge_nb.producer import Answers
-from rededge_nb.sources import Taken
 
 
 def record_in(path: str) -> None:

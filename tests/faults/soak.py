@@ -29,9 +29,9 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema
-from rededge_nb.capture import capture
-from rededge_nb.edge.state import Instance
-from rededge_nb.provision import provision
+from rededge_nb.capture.run import capture
+from rededge_nb.control.provision import provision
+from rededge_nb.edge.server.state import Instance
 from tests.faults.stack import Stack
 from tests.waiting import wait_for
 

@@ -21,8 +21,9 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.redis_process import free_port
-from rededge_nb.edge.state import Instance, StateFolder
+from rededge_nb.edge.server.redis_server import free_port
+from rededge_nb.edge.server.state import Instance, StateFolder
+from tests.paths import TOP
 
 CLI = (sys.executable, "-P", "-m", "rededge_nb.cli")
 RESTART_DELAY = 0.1
@@ -91,7 +92,7 @@ class Stack:
         self.record = folder / "record"
         self.web_port = free_port()
         environment = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
-        environment |= {settings.STATE_DIR: str(self.state.path), "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment |= {settings.STATE_DIR: str(self.state.path), "PYTHONPATH": str(TOP)}
         recording = [sys.executable, "-m", "tests.faults.recording", str(self.record)]
         commands = {
             "supervisor": [*CLI, "up"],

@@ -17,20 +17,22 @@ import pytest
 import redis
 
 from rededge_nb import schema
-from rededge_nb.capture import capture
+from rededge_nb.capture.run import capture
 from rededge_nb.connection import connect
-from rededge_nb.detections import read_detections
-from rededge_nb.edge import server, users
+from rededge_nb.control.provision import provision
+from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance, StateFolder
+from rededge_nb.edge.server import users
+from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ServerUnavailableError
-from rededge_nb.provision import provision
+from rededge_nb.reading.detections import read_detections
 from rededge_nb.web import WebServer
 from rededge_nb.workbench import Workbench
+from tests.paths import TOP
 from tests.waiting import wait_for
 from tests.web.site import ask, watching
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+DOCUMENT = TOP / "docs" / "security.md"
 
 READING = [
     *(("XRANGE", "camera:0", "-", "+"), ("XREVRANGE", "camera:0:yolo", "+", "-"), ("XLEN", "camera:0:errors")),
@@ -180,7 +182,7 @@ def test_no_password_is_in_what_a_notebook_shows(edge: Instance, client: redis.R
     passwords = [StateFolder(edge.dir).password(user) for user in (users.OWNER, *users.RULES)]
     with Workbench(edge.url) as workbench:
         shown = repr(workbench) + repr(workbench.client) + repr(workbench.client.connection_pool)
-    for notebook in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"):
+    for notebook in (TOP / "notebooks").glob("*.ipynb"):
         shown += notebook.read_text()
     assert "redis" in shown
     assert not any(password in shown for password in passwords)

@@ -10,14 +10,14 @@ import pytest
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.camera_file import read_cameras
-from rededge_nb.capture_options import check_options
-from rededge_nb.detections import parse_detections, read_detections
+from rededge_nb.capture.camera_file import read_cameras
+from rededge_nb.capture.options import check_options
+from rededge_nb.capture.sources import open_source
+from rededge_nb.control.models import load_card
 from rededge_nb.errors import ConfigurationError, GearError, ModelCardError, NoDataError
-from rededge_nb.frames import parse_frame, read_frame
-from rededge_nb.models import load_card
-from rededge_nb.series import read_series
-from rededge_nb.sources import open_source
+from rededge_nb.reading.detections import parse_detections, read_detections
+from rededge_nb.reading.frames import parse_frame, read_frame
+from rededge_nb.reading.series import read_series
 from tests.gear_scripts import execute, only_registration
 from tests.waiting import wait_for
 

@@ -15,18 +15,19 @@ import pytest
 import redis
 
 from rededge_nb import schema, settings
-from rededge_nb.capture import capture, start_capture
-from rededge_nb.detections import read_detections
-from rededge_nb.edge import memory, server
+from rededge_nb.capture.producer import Producer
+from rededge_nb.capture.run import capture, start_capture
+from rededge_nb.capture.sources import Taken
+from rededge_nb.control.gears import list_registrations
+from rededge_nb.control.provision import provision
+from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance, StateFolder
+from rededge_nb.edge.server import memory
+from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError, ServerFullError, SourceError
-from rededge_nb.frames import Frame, read_errors
-from rededge_nb.gears import list_registrations
-from rededge_nb.producer import Producer
-from rededge_nb.provision import provision
-from rededge_nb.sources import Taken
-from rededge_nb.status import WELL, server_status
+from rededge_nb.monitoring.status import WELL, server_status
+from rededge_nb.reading.detections import read_detections
+from rededge_nb.reading.frames import Frame, read_errors
 from tests.faults import bombs
 from tests.waiting import wait_for
 

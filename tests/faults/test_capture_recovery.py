@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from rededge_nb import streams
-from rededge_nb.capture import Capture, start_capture
+from rededge_nb.capture.producer import Producer
+from rededge_nb.capture.run import Capture, start_capture
 from rededge_nb.errors import ServerUnavailableError
-from rededge_nb.producer import Producer
 from tests.bare import BareServer, bare_server
-from tests.test_capture import ERRORS, FOUND, FRAMES, StandInGear
+from tests.capture.test_run import ERRORS, FOUND, FRAMES, StandInGear
 from tests.waiting import wait_for
 
 SCENE = "synthetic:people=0,size=128x64"

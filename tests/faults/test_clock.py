@@ -9,20 +9,20 @@ import pytest
 import redis
 
 from rededge_nb import schema
-from rededge_nb.capture import capture
-from rededge_nb.doctor import examine
-from rededge_nb.edge import own_keys, server
-from rededge_nb.edge.binaries import find_binaries
-from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears import leases
-from rededge_nb.edge.redis_process import STOP_TIMEOUT, end_process, start_redis, wait_until_ready
-from rededge_nb.edge.state import Instance, StateFolder
-from rededge_nb.provision import provision
-from rededge_nb.series import read_series
-from rededge_nb.status import server_status
-from tests.edge.test_worker import workers_of
+from rededge_nb.capture.run import capture
+from rededge_nb.control.provision import provision
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.gears.state import leases
+from rededge_nb.edge.server.binaries import find_binaries
+from rededge_nb.edge.server.redis_server import STOP_TIMEOUT, end_process, start_redis, wait_until_ready
+from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.monitoring.doctor import examine
+from rededge_nb.monitoring.status import server_status
+from rededge_nb.reading.series import read_series
+from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute, only_registration
-from tests.test_people_counter import answered, jpeg_of
+from tests.gears.test_people_counter import answered, jpeg_of
 from tests.waiting import wait_for
 
 HOUR_MS = 3_600_000
@@ -94,17 +94,17 @@ def running(folder: Path) -> tuple[Instance, redis.Redis]:
 
 def leave_traces_of_the_future(instance: Instance, client: redis.Redis) -> None:
     """Do as if a worker had died, and then the clock had gone back by an hour."""
-    key = wait_for(lambda: next(client.scan_iter(own_keys.life(client, "*")), None), what="the worker's sign of life")
+    key = wait_for(lambda: next(client.scan_iter(key_names.life(client, "*")), None), what="the worker's sign of life")
     living = key.decode().rpartition(":")[2]
     names = (f"dead-{number}" for number in range(1000))
     dead = next(name for name in names if leases._weight(name, "s") > leases._weight(living, "s"))
     registration = only_registration(client)["id"].decode()
     worker = psutil.Process(workers_of(instance.pid)[0].pid)
     worker.suspend()  # else it would renew its lease in between
-    workers = own_keys.of_registration(client, registration)["workers"]
+    workers = key_names.of_registration(client, registration)["workers"]
     client.zadd(workers, {dead: now_ms(client) + HOUR_MS})
-    client.set(own_keys.life(client, dead), 1, px=HOUR_MS)
-    client.set(own_keys.lease(client, "s"), f"{dead}/{registration}", px=HOUR_MS)
+    client.set(key_names.life(client, dead), 1, px=HOUR_MS)
+    client.set(key_names.lease(client, "s"), f"{dead}/{registration}", px=HOUR_MS)
     seen = client.zscore(workers, living)
     worker.resume()
     wait_for(lambda: client.zscore(workers, living) != seen, what="the worker to look at its leases")
@@ -128,12 +128,12 @@ def test_a_start_begins_without_the_traces_of_the_last(running: tuple[Instance, 
     state = StateFolder(instance.dir)
     process = start_redis(state, find_binaries())
     wait_until_ready(process, state, instance.url)
-    client.set(own_keys.life(client, "dead"), 1, px=HOUR_MS)
-    client.set(own_keys.lease(client, "s"), f"dead/{registration}", px=HOUR_MS)
-    client.zadd(own_keys.of_registration(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS})
+    client.set(key_names.life(client, "dead"), 1, px=HOUR_MS)
+    client.set(key_names.lease(client, "s"), f"dead/{registration}", px=HOUR_MS)
+    client.zadd(key_names.of_registration(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS})
     end_process(process, STOP_TIMEOUT)
     again = server.start(instance.dir)
-    assert client.exists(own_keys.life(client, "dead")) == 0
+    assert client.exists(key_names.life(client, "dead")) == 0
     wait_for(lambda: server_status(again.url, again)["workers"] == 1, what="the one worker that lives", timeout=30)
     client.xadd("s", {"n": 2})
     wait_for(lambda: client.llen("seen") == 2, what="the entry", timeout=30)

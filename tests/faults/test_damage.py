@@ -15,13 +15,13 @@ import pytest
 import redis
 
 from rededge_nb import schema
-from rededge_nb.capture import start_capture
+from rededge_nb.capture.run import start_capture
 from rededge_nb.edge import server
-from rededge_nb.edge.binaries import find_binaries
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import StateFolder
+from rededge_nb.edge.server.binaries import find_binaries
+from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ServerError
-from rededge_nb.status import WELL, server_status
+from rededge_nb.monitoring.status import WELL, server_status
 from rededge_nb.web import WebServer
 from tests.cli.running import COMMAND, rededge
 from tests.gear_scripts import execute

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.faults.fuzz.kinds import run
 
 

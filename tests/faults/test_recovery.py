@@ -14,16 +14,16 @@ import pytest
 import redis
 
 from rededge_nb.edge import server
-from rededge_nb.edge.binaries import find_binaries
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.redis_process import start_redis, wait_until_ready, write_configuration
-from rededge_nb.edge.state import Instance, StateFolder
-from rededge_nb.edge.supervisor import Supervisor
+from rededge_nb.edge.server.binaries import find_binaries
+from rededge_nb.edge.server.redis_server import start_redis, wait_until_ready, write_configuration
+from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.server.supervisor import Supervisor
 from rededge_nb.errors import ServerError, ServerUnavailableError
-from rededge_nb.status import ANSWER_TIMEOUT, WELL, server_status
+from rededge_nb.monitoring.status import ANSWER_TIMEOUT, WELL, server_status
 from rededge_nb.web import WebServer, handlers
 from tests.cli.running import rededge
-from tests.edge.test_worker import workers_of
+from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
 from tests.web.site import ask
@@ -65,7 +65,7 @@ def test_status_and_health_without_a_worker(folder: Path) -> None:
 
 
 def test_a_worker_that_has_just_died_is_not_waited_for_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.status.ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr("rededge_nb.monitoring.status.ANSWER_TIMEOUT", 0.5)
     instance = server.start(folder)
     wait_for(lambda: facts(instance)["state"] == WELL, what="the worker", timeout=30)
     with suspended(instance.pid):
@@ -106,7 +106,7 @@ def test_all_go_on_when_redis_comes_back_after_long(folder: Path, monkeypatch: p
 
 
 def test_a_redis_that_hangs_is_called_away_until_it_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.status.ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr("rededge_nb.monitoring.status.ANSWER_TIMEOUT", 0.3)
     monkeypatch.setattr(handlers, "ANSWER_TIMEOUT", 0.3)
     assert ANSWER_TIMEOUT <= 10
     instance = server.start(folder)
@@ -143,9 +143,9 @@ def test_redis_is_started_again_until_it_stays(folder: Path, monkeypatch: pytest
 
 
 def test_who_gives_up_says_so_where_it_is_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.edge.supervisor.MAX_RESTARTS", 2)
+    monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_RESTARTS", 2)
     with monkeypatch.context() as broken:
-        broken.setattr("rededge_nb.edge.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
+        broken.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
         broken.delenv("REDIS_URL", raising=False)
         with pytest.raises(ServerError, match="giving up"):
             server.run(folder).run(lambda _: None)

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "grafana"
+from tests.paths import TOP
+
+FOLDER = TOP / "grafana"
 FILES = sorted((FOLDER / "dashboards").glob("*.json"))
 UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000}
 

@@ -12,10 +12,10 @@ import pytest
 import redis
 
 from rededge_nb import assets, schema
-from rededge_nb.capture import start_capture
+from rededge_nb.capture.run import start_capture
+from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from rededge_nb.provision import provision
+from rededge_nb.edge.server.state import Instance
 from tests.conftest import empty
 from tests.grafana.dashboards import FILES, load, panels, time_range, variables
 from tests.grafana.datasource import DataSource, Frame, replace_variables

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb import schema, series, streams
+from rededge_nb import schema, streams
 from rededge_nb.live import chart_data
 from rededge_nb.live.chart_data import ChartData, Message, tables
+from rededge_nb.reading import series
 
 Told = dict[str, dict[int, dict[str, float]]]
 """Values by table, time and series."""

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from rededge_nb.detections import parse_detections
-from rededge_nb.frames import Frame
 from rededge_nb.live import follow
 from rededge_nb.live.follow import Picture, about_silence
+from rededge_nb.reading.detections import parse_detections
+from rededge_nb.reading.frames import Frame
 
 
 @pytest.mark.parametrize(

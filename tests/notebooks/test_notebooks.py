@@ -12,7 +12,7 @@ import papermill
 import pytest
 
 from rededge_nb import assets
-from rededge_nb.pipeline import NOTEBOOKS
+from rededge_nb.pipeline.run import NOTEBOOKS
 
 FOLDER = assets.folder("notebooks")
 SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str", "live_minutes": "float"}

@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from rededge_nb import assets, settings
+from rededge_nb.control.gears import list_registrations
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from rededge_nb.gears import list_registrations
+from rededge_nb.edge.server.state import Instance
 from tests.waiting import wait_for
 
 NAMES = sorted(path.stem for path in assets.folder("notebooks").glob("*.ipynb"))

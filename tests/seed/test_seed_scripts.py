@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb.detections import read_detections
-from rededge_nb.edge.state import Instance
-from rededge_nb.provision import provision
+from rededge_nb.control.provision import provision
+from rededge_nb.edge.server.state import Instance
+from rededge_nb.reading.detections import read_detections
 from tests.waiting import wait_for
 
 HERE = Path(__file__).parent

@@ -13,8 +13,8 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from rededge_nb import schema
-from rededge_nb.edge.state import Instance
-from rededge_nb.series import create_series
+from rededge_nb.edge.server.state import Instance
+from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.bare import bare_server
 from tests.waiting import wait_for

@@ -13,7 +13,7 @@ import pytest
 import redis
 from websocket import ABNF, WebSocket, WebSocketBadStatusException, create_connection
 
-from rededge_nb.series import create_series
+from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.web.site import Camera
 

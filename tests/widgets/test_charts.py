@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb import Workbench, schema, series
+from rededge_nb import Workbench, schema
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.reading import series
 from rededge_nb.widgets import charts as charts_module
 from rededge_nb.widgets.charts import Charts
 from tests.waiting import wait_for

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from rededge_nb import Workbench
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.widgets import dashboard as module
 from rededge_nb.widgets.dashboard import Dashboard
 from tests.waiting import wait_for

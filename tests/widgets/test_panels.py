@@ -12,11 +12,13 @@ import ipywidgets
 import pytest
 import redis
 
-from rededge_nb import Workbench, capture, gears, provision, schema
+from rededge_nb import Workbench, schema
+from rededge_nb.capture import run
+from rededge_nb.control import gears, provision
+from rededge_nb.display.tables import Table
 from rededge_nb.edge import server
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.tables import Table
 from rededge_nb.widgets.capture_panel import SAMPLE, CapturePanel
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
@@ -176,7 +178,7 @@ def test_the_capture_that_a_cell_began_is_shown_and_stopped(wb: Workbench, video
 
 def test_it_is_not_started_where_another_one_feeds_the_camera(wb: Workbench, client: redis.Redis, video: Path) -> None:
     panel = wb.capture_panel()
-    with capture.start_capture(client, video, loop=True) as other:
+    with run.start_capture(client, video, loop=True) as other:
         wait_for(lambda: other.report.frames, what="frames")
         panel.start(only_if_silent=True)
         wait_for(lambda: panel.state.text == "frames come from another capture", what="words")

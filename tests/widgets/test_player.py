@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from rededge_nb import Workbench, schema
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.live import follow
 from rededge_nb.widgets.pages import Pages

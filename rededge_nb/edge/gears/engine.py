@@ -14,10 +14,12 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.gears import modules, redisgears_module, registrations, statistics
-from rededge_nb.edge.gears.api import script_globals
-from rededge_nb.edge.gears.context import Context, Script, current, entered, set_fallback
-from rededge_nb.edge.gears.errors import (
+from rededge_nb.edge.gears.chain.profiles import Profiles
+from rededge_nb.edge.gears.chain.readers import READERS
+from rededge_nb.edge.gears.runners.runners import Runners
+from rededge_nb.edge.gears.runners.timers import Timers
+from rededge_nb.edge.gears.runtime.context import Context, Script, current, entered, set_fallback
+from rededge_nb.edge.gears.runtime.errors import (
     SCRIPT_FILE_NAME,
     ExecutionAbortedError,
     GearsError,
@@ -26,7 +28,12 @@ from rededge_nb.edge.gears.errors import (
     error_text,
     own_server,
 )
-from rededge_nb.edge.gears.executions import (
+from rededge_nb.edge.gears.runtime.futures import Slots
+from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions
+from rededge_nb.edge.gears.script import modules, redisgears_module
+from rededge_nb.edge.gears.script.api import script_globals
+from rededge_nb.edge.gears.state import registrations, statistics
+from rededge_nb.edge.gears.state.executions import (
     ExecutionIds,
     Manner,
     Outcome,
@@ -36,18 +43,12 @@ from rededge_nb.edge.gears.executions import (
     run_chain,
     save_unregistered,
 )
-from rededge_nb.edge.gears.futures import Slots
-from rededge_nb.edge.gears.leases import Leases
-from rededge_nb.edge.gears.live import LiveExecution, LiveExecutions
-from rededge_nb.edge.gears.options import DEFAULTS, Options
-from rededge_nb.edge.gears.profiles import Profiles
-from rededge_nb.edge.gears.readers import READERS
-from rededge_nb.edge.gears.registrations import Draft, Session
-from rededge_nb.edge.gears.runners import Runners
-from rededge_nb.edge.gears.timers import Timers
+from rededge_nb.edge.gears.state.leases import Leases
+from rededge_nb.edge.gears.state.options import DEFAULTS, Options
+from rededge_nb.edge.gears.state.registrations import Draft, Session
 
 if TYPE_CHECKING:
-    from rededge_nb.edge.worker import Worker
+    from rededge_nb.edge.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ import pytest
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge import binaries
 from rededge_nb.edge.ai.commands import COMMANDS
-from rededge_nb.edge.ai.sessions import Sessions
-from rededge_nb.edge.ai.statistics import Statistics
-from rededge_nb.edge.commands import Answered, Call, CommandError
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.storage.statistics import Statistics
+from rededge_nb.edge.server import binaries
+from rededge_nb.edge.switchboard.calls import Answered, Call, CommandError
 from tests.waiting import wait_for
 
 PATIENCE = 60.0

@@ -12,8 +12,8 @@ import redis
 
 from rededge_nb.edge.ai.commands import COMMANDS
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.commands import CommandError
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
+from rededge_nb.edge.switchboard.calls import CommandError
 from tests.edge.ai import onnx_files
 
 ADD = onnx_files.binary("Add")

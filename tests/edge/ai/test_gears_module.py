@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.edge.ai import onnx_files
 
 GEAR = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.edge.ai import onnx_files
 
 # of setuptools, the last with pkg_resources
@@ -75,11 +75,11 @@ def test_it_works_with_the_other_backends(
 
 def made(backend: str) -> bytes:
     if backend == "tflite":
-        from tests.edge.ai.test_tflite import MODEL
+        from tests.edge.ai.backends.test_tflite import MODEL
 
         return MODEL
     if backend == "torch":
-        from tests.edge.ai.test_torch import Sum, archive
+        from tests.edge.ai.backends.test_torch import Sum, archive
 
         return archive(Sum())
     import tensorflow as tf

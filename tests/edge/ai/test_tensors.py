@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rededge_nb.edge.ai.tensors import DTYPES, MAX_VALUES, Tensor, parse_values
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 
 @pytest.mark.parametrize("dtype", [name for name in DTYPES if name not in ("STRING", "BOOL")])

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from rededge_nb import assets
+from rededge_nb.control.models import load_card, model_memory, store_model
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from rededge_nb.models import load_card, model_memory, store_model
+from rededge_nb.edge.server.state import Instance
 from tests.edge.ai import onnx_files
 from tests.waiting import wait_for
 

@@ -8,8 +8,8 @@ import signal
 import psutil
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from tests.edge.test_worker import workers_of
+from rededge_nb.edge.server.state import Instance
+from tests.edge.worker.test_worker import workers_of
 
 
 class Server:

@@ -16,10 +16,10 @@ import pytest
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge import own_keys, server
-from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
-from tests.edge.test_worker import workers_of
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.server.state import Instance
+from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute, fields, registrations
 from tests.waiting import wait_for
 
@@ -41,7 +41,7 @@ def both(instance: Instance) -> Iterator[redis.Redis]:
 
 
 def owners(client: redis.Redis) -> list[bytes]:
-    return [(client.get(own_keys.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
+    return [(client.get(key_names.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
 
 
 def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance) -> None:
@@ -55,7 +55,9 @@ def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance
     assert sum(shares.values()) == len(STREAMS)
     wait_for(lambda: both.hlen("by") == len(STREAMS), what="every stream's entry")
     dying = workers_of(instance.pid)[0].pid
-    theirs = [stream for stream in STREAMS if (both.get(own_keys.lease(both, stream)) or b"").find(b"-%d-" % dying) > 0]
+    theirs = [
+        stream for stream in STREAMS if (both.get(key_names.lease(both, stream)) or b"").find(b"-%d-" % dying) > 0
+    ]
     os.kill(dying, signal.SIGKILL)
     died = time.monotonic()
     for stream in STREAMS:
@@ -126,7 +128,7 @@ def test_an_option_reaches_every_worker_and_outlasts_flushall(both: redis.Redis)
 
         wait_for(seen, what="the option in each worker")
         both.flushall()
-        wait_for(lambda v=value: both.hget(own_keys.gears_options(both), "mine") == v, what="the option again")  # type: ignore[misc]
+        wait_for(lambda v=value: both.hget(key_names.gears_options(both), "mine") == v, what="the option again")  # type: ignore[misc]
     assert both.execute_command("RG.CONFIGGET", "mine") == [b"second"]
 
 

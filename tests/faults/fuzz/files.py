@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from rededge_nb import assets
-from rededge_nb.camera_file import read_cameras
+from rededge_nb.capture.camera_file import read_cameras
+from rededge_nb.capture.sources import open_source
+from rededge_nb.control.models import load_card
 from rededge_nb.errors import ConfigurationError, ModelCardError, RedEdgeError
-from rededge_nb.models import load_card
-from rededge_nb.sources import open_source
 from tests.faults import bombs
 from tests.faults.fuzz.world import PATIENCE, Tally, World, mutated
 

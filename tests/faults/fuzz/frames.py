@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import redis
 
-from rededge_nb import frames, schema, series, streams, summary
-from rededge_nb.detections import parse_detections
+from rededge_nb import schema, streams
+from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.follow import Follower
-from rededge_nb.provision import provision
+from rededge_nb.reading import frames, series, summary
+from rededge_nb.reading.detections import parse_detections
 from rededge_nb.web import api, metrics
 from tests.faults import bombs
 from tests.faults.fuzz.world import PATIENCE, Tally, World, mutated

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 from tests.faults.fuzz.commands import ai_kind, keys_kind, rg_kind
 from tests.faults.fuzz.files import video_kind, yaml_kind
 from tests.faults.fuzz.frames import frames_kind

@@ -7,13 +7,13 @@ import threading
 from typing import Any
 
 from rededge_nb import schema
-from rededge_nb.capture import capture
-from rededge_nb.detections import read_detections
+from rededge_nb.capture.run import capture
+from rededge_nb.capture.sources import open_source
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.errors import RedEdgeError
-from rededge_nb.frames import latest_frame, read_frame
-from rededge_nb.series import read_series
-from rededge_nb.sources import open_source
+from rededge_nb.reading.detections import read_detections
+from rededge_nb.reading.frames import latest_frame, read_frame
+from rededge_nb.reading.series import read_series
 from tests.faults.fuzz.world import Tally, World
 
 TEXTS = (

@@ -11,7 +11,7 @@ import psutil
 import redis
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.state import Instance
+from rededge_nb.edge.server.state import Instance
 
 PATIENCE = 60.0
 """Seconds without an answer that count as a hang."""

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Protocol, cast
 
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 NAMES = ("TF", "TFLITE", "TORCH", "ONNX")
 """The backends that RedisAI knows."""

@@ -15,7 +15,7 @@ from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
 from rededge_nb.edge.ai.backends.placement import Placement
 from rededge_nb.edge.ai.backends.time_limit import TimeLimit
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 settings.disable_telemetry()
 import onnxruntime  # noqa: E402 - after the line above, which it looks at

@@ -18,7 +18,7 @@ import numpy as np
 from rededge_nb import settings
 from rededge_nb.edge.ai.backends import LoadedModel, onnx
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 # without this package, which it can do without, importing OpenVINO does not report home that it was imported
 sys.modules.setdefault("openvino_telemetry", cast(Any, None))

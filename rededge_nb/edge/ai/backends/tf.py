@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it would tell every caller's mistake on stderr
 import tensorflow as tf

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 MAX_ELEMENTS = 1 << 28
 """The most elements that one input may have: the interpreter itself would end the process for want of memory."""

@@ -11,7 +11,7 @@ import torch
 
 from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 
 class TorchModel:

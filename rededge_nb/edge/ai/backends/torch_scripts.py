@@ -18,11 +18,11 @@ import torch
 from rededge_nb.edge.ai.backends import script_calls
 from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 if TYPE_CHECKING:
-    from rededge_nb.edge.ai.scripts import Invocation
-    from rededge_nb.edge.ai.sessions import Sessions
+    from rededge_nb.edge.ai.execution.scripts import Invocation
+    from rededge_nb.edge.ai.execution.sessions import Sessions
 
 ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
 SIGNATURE = "def {}(tensors: List[Tensor], keys: List[str], args: List[str])"

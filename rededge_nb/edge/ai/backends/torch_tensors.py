@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rededge_nb.edge.ai.tensors import Array
-from rededge_nb.edge.commands import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 # TorchScript is what RedisAI's models and scripts are; that torch has a successor for it is nothing to tell callers
 warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)

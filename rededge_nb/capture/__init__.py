@@ -1,0 +1,1 @@
+"""Capture: frames from a source into a camera's stream."""

@@ -1,0 +1,191 @@
+"""Reading the YAML file that describes several cameras; its errors name the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import yaml
+
+from rededge_nb import schema, settings
+from rededge_nb.capture.options import CaptureOptions, check_options
+from rededge_nb.capture.sources import synthetic
+from rededge_nb.capture.sources.address import Address, is_address
+from rededge_nb.errors import ConfigurationError, SourceError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """One camera of the file.
+
+    Attributes:
+        camera: Camera id.
+        source: What `open_source` takes, with what the environment told; may hold a password.
+        shown: The source for people, without credentials.
+        options: Options of `start_capture`, `camera` among them.
+    """
+
+    camera: str
+    source: str | int = field(repr=False)
+    shown: str
+    options: CaptureOptions
+
+
+def read_cameras(path: str | Path) -> list[CameraConfig]:
+    """The cameras of a file, in its order.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has a mistake; the message names file, line and field.
+    """
+    path = Path(path).expanduser()
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the cameras in {path}: {getattr(error, 'strerror', error)}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        # Not chained, and only in part: it quotes the line, which may hold a password.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        raise ConfigurationError(f"{path}{where}: this is not YAML ({problem or type(error).__name__})") from None
+    return _File(path, loader).cameras(root)
+
+
+class _File:
+    """Turns nodes, which know their lines, into cameras."""
+
+    def __init__(self, path: Path, loader: yaml.SafeLoader) -> None:
+        self._path = path
+        self._loader = loader
+
+    def cameras(self, root: yaml.Node | None) -> list[CameraConfig]:
+        listed = root
+        if isinstance(root, yaml.MappingNode):
+            entries = self._entries(root, {"cameras"}, "the file")
+            listed = entries.get("cameras")
+        if not isinstance(listed, yaml.SequenceNode) or not listed.value:
+            self._refuse(listed or root, "there are no cameras: take a list `cameras:` with `id` and `source` for each")
+        cameras: list[CameraConfig] = []
+        lines: dict[str, int] = {}
+        for node in listed.value:
+            camera = self._camera(node)
+            if camera.camera in lines:
+                self._refuse(
+                    node, f"camera {camera.camera!r} is in line {lines[camera.camera]} already: take another id"
+                )
+            lines[camera.camera] = _line(node)
+            cameras.append(camera)
+        return cameras
+
+    def _camera(self, node: yaml.Node) -> CameraConfig:
+        if not isinstance(node, yaml.MappingNode):
+            self._refuse(node, "a camera is written as `id: …` and `source: …`, one in a line")
+        entries = self._entries(node, {"id", "source", *_OPTIONS}, "a camera")
+        for name in ("id", "source"):
+            if name not in entries:
+                self._refuse(node, f"the camera has no `{name}`: every camera needs `id` and `source`")
+        try:
+            camera = schema.camera_id(self._value("id", entries["id"], (str, int), "a name or a number"))
+        except ConfigurationError as error:
+            self._refuse(entries["id"], str(error))
+        options: CaptureOptions = {}
+        for name, (types, said) in _OPTIONS.items():
+            if name in entries:
+                value = self._value(name, entries[name], types, said)
+                option: Any = {name: tuple(value) if isinstance(value, list) else value}
+                try:
+                    check_options(option)
+                except ConfigurationError as error:
+                    self._refuse(entries[name], str(error))
+                options.update(option)
+        options.update({"camera": camera, "wait": True})
+        source, shown = self._source(entries["source"])
+        return CameraConfig(camera, source, shown, options)
+
+    def _source(self, node: yaml.Node) -> tuple[str | int, str]:
+        source = self._value("source", node, (str, int), "a path, an address or the number of a webcam")
+        if isinstance(source, int) or source.isdigit():
+            return int(source), f"webcam {source}"
+        source = self._with_variables(source, node)
+        if is_address(source):
+            try:
+                return source, Address.parse(source).shown
+            except SourceError as error:
+                # not chained: the traceback of the cause would show nothing new
+                self._refuse(node, str(error))
+        if source.startswith(synthetic.PREFIX):
+            try:
+                synthetic.Scene.parse(source)
+            except ConfigurationError as error:
+                self._refuse(node, str(error))
+            return source, source
+        path = self._path.parent / Path(source).expanduser()
+        return str(path), str(path)
+
+    def _with_variables(self, text: str, node: yaml.Node) -> str:
+        """The text with its `${NAME}` filled in; before the `@` of an address they are percent-encoded."""
+        before, at, after = text.rpartition("@") if is_address(text) else ("", "", text)
+
+        def value(found: re.Match[str], encode: Callable[[str], str]) -> str:
+            known = settings.environment_value(found[1])
+            if known is None:
+                self._refuse(node, f"`source` refers to ${{{found[1]}}}, which the environment does not have: set it")
+            return encode(known)
+
+        filled = _VARIABLE.sub(lambda found: value(found, lambda known: quote(known, safe="")), before)
+        return filled + at + _VARIABLE.sub(lambda found: value(found, str), after)
+
+    def _entries(self, node: yaml.MappingNode, known: set[str], what: str) -> dict[str, yaml.Node]:
+        entries: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            if name not in known:
+                self._refuse(key, f"{what} has no field `{name}`: take {', '.join(sorted(known))}")
+            if name in entries:
+                self._refuse(key, f"`{name}` is there twice: remove one")
+            entries[name] = value
+        return entries
+
+    def _value(self, name: str, node: yaml.Node, types: tuple[type, ...], said: str) -> Any:
+        try:
+            value = self._loader.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            value = None
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            self._refuse(node, f"`{name}` must be {said}")
+        return value
+
+    def _refuse(self, node: yaml.Node | None, words: str) -> NoReturn:
+        where = "" if node is None else f" line {_line(node)}"
+        raise ConfigurationError(f"{self._path}{where}: {words}") from None
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+_NUMBER = ((int, float), "a number")
+_WHOLE = ((int,), "a whole number")
+_SWITCH = ((bool,), "true or false")
+_OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
+    "fps": _NUMBER,
+    "seconds": _NUMBER,
+    "frames": _WHOLE,
+    "loop": _SWITCH,
+    "flip": _SWITCH,
+    "size": ((str, list), "width and height, such as 1280x720"),
+    "mjpeg": _SWITCH,
+    "pace": ((str,), "realtime or asap"),
+    "quality": _WHOLE,
+    "max_age": _NUMBER,
+    "max_bytes": _WHOLE,
+    "window": _WHOLE,
+    "stall_timeout": _NUMBER,
+    "away_timeout": _NUMBER,
+}

@@ -1,0 +1,170 @@
+"""Getting pictures to the gear and its answers back, through absences of the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import redis
+
+from rededge_nb import streams
+from rededge_nb.capture.options import Settings
+from rededge_nb.capture.producer import Answers, Producer, Sender
+from rededge_nb.capture.sources import Taken, backoff
+from rededge_nb.errors import ServerUnavailableError
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+"""Seconds until the first look for a server that has gone, and between two looks at most."""
+CANNOT_SAVE = "MISCONF"
+"""What an error says when the server refuses writes because it cannot save them: its disk is full."""
+
+
+class Delivery:
+    """Sends the pictures of one capture, and with `asap` hears what the gear says to them.
+
+    While the server is away it waits. Then it finds out whether the picture in hand was taken, and sends those again
+    that the gear has not answered and the server has lost: one that was killed may lack its last second.
+
+    Args:
+        client: One from `streams.own_connection`.
+        on_problem: Told what is wrong while the server is away, and None when it is back.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        options: Settings,
+        *,
+        stop: threading.Event,
+        on_problem: Callable[[str | None], None],
+    ) -> None:
+        asap = options.pace == "asap"
+        self._client = client
+        self._camera = options.camera
+        self._patience = options.away_timeout
+        self._stop = stop
+        self._on_problem = on_problem
+        self._producer = Producer(
+            client,
+            options.camera,
+            quality=options.quality,
+            max_age=options.max_age,
+            max_bytes=options.max_bytes,
+            keep=asap,
+        )
+        self._sender = Sender(self._producer, must_go=asap, patience=options.stall_timeout, stop=stop)
+        self._answers = Answers(client, options.camera, stall_timeout=options.stall_timeout) if asap else None
+        self._lost: deque[Taken] = deque()
+
+    @property
+    def under_way(self) -> int:
+        """How many frames have no answer yet, of those whose answer is waited for."""
+        return len(self._waiting) + len(self._lost)
+
+    def send(self, taken: Taken) -> tuple[str, int] | None:
+        """Send a picture; gives its entry id and size, or None if it was left out.
+
+        A picture whose answer is waited for is kept until the server is back; without that the next one is better.
+
+        Raises:
+            ServerUnavailableError: the server was away for `away_timeout` seconds, or refuses the password.
+            ServerFullError: it had no room for too long.
+        """
+        if self._answers:
+            taken = self._producer.encoded(taken)
+        while not self._stop.is_set():
+            try:
+                self._send_lost()
+                sent = self._sender.send(taken, not_answered=self._waiting)
+            except (redis.RedisError, ServerUnavailableError) as error:
+                sent = self._wait_for_server(error)
+                if sent is None and self._answers:
+                    continue
+            if sent and self._answers:
+                self._answers.expect(sent[0], taken)
+            return sent
+        return None
+
+    def receive(self) -> bool:
+        """Wait a little for answers; whether one came.
+
+        Raises:
+            ServerUnavailableError: as `send`.
+            WaitTimeoutError: no gear answers.
+        """
+        if self._answers is None:
+            return False
+        try:
+            self._send_lost()
+            answered = self._answers.receive()
+            if not answered:
+                self._client.ping()  # a gear that cannot write its answers is no reason to give up on it
+        except (redis.RedisError, ServerUnavailableError) as error:
+            self._wait_for_server(error)
+            return False
+        else:
+            return answered
+
+    @property
+    def _waiting(self) -> list[str]:
+        return self._answers.waiting if self._answers else []
+
+    def _send_lost(self) -> None:
+        while self._lost and self._answers:
+            sent = self._sender.send(self._lost[0], not_answered=self._waiting)
+            if sent is None:  # asked to stop
+                return
+            self._answers.expect(sent[0], self._lost.popleft())
+
+    def _wait_for_server(self, error: Exception) -> tuple[str, int] | None:
+        """Return when the server answers, or at a stop: with the entry of the picture in hand, if it was taken."""
+        began = time.monotonic()
+        told = False
+        for delay in backoff.delays(first=FIRST_DELAY, longest=LONGEST_DELAY):
+            if not _may_pass(error) or time.monotonic() - began + delay > self._patience:
+                with streams.server_errors(self._client):
+                    raise error
+            if not told:
+                logger.warning("camera %s: Redis is away (%s): trying again until it is back", self._camera, error)
+                told = True
+            self._on_problem(f"Redis is away: {error}")
+            if self._stop.wait(delay):
+                break
+            try:
+                sent = self._take_up()
+            except (redis.RedisError, ServerUnavailableError) as again:
+                error = again
+                continue
+            self._on_problem(None)
+            logger.warning("camera %s: Redis is back after %.1f s", self._camera, time.monotonic() - began)
+            return sent
+        return None
+
+    def _take_up(self) -> tuple[str, int] | None:
+        """Go on from what the server has."""
+        self._client.ping()  # refused, as writes are, while the server cannot save any
+        sent = self._producer.find_unconfirmed()
+        if self._answers is None:
+            return sent
+        if sent and self._lost:  # it was one of these that was in hand
+            self._answers.expect(sent[0], self._lost.popleft())
+            sent = None
+        lost = self._answers.recover()
+        if lost:
+            logger.warning("camera %s: %d frames without answer were lost: sending them again", self._camera, len(lost))
+        self._lost.extend(lost)
+        return sent
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error is one of a server that is away, starting, or cannot write for the moment."""
+    if isinstance(error, redis.AuthenticationError) or isinstance(error.__cause__, redis.AuthenticationError):
+        return False
+    if isinstance(error, redis.ResponseError):
+        return CANNOT_SAVE in str(error)
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError | ServerUnavailableError)

@@ -1,0 +1,287 @@
+"""From a frame source into a camera's stream: at the pace of life, or as fast as the gear answers."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import redis
+
+from rededge_nb import schema, streams
+from rededge_nb.capture import pacing
+from rededge_nb.capture.delivery import Delivery
+from rededge_nb.capture.options import (
+    DEFAULT_AWAY_TIMEOUT,
+    DEFAULT_MAX_AGE,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_QUALITY,
+    DEFAULT_STALL_TIMEOUT,
+    DEFAULT_WINDOW,
+    OPENING,
+    CaptureOptions,
+    Pace,
+    Progress,
+    Settings,
+    settings_of,
+)
+from rededge_nb.capture.report import CaptureReport, Tally
+from rededge_nb.capture.sources import Source, Taken, open_source
+from rededge_nb.connection import shard_of
+from rededge_nb.errors import WaitTimeoutError
+
+__all__ = ["Capture", "CaptureOptions", "CaptureReport", "Pace", "Progress", "capture", "start_capture"]
+
+_EXIT_TIMEOUT = 5.0
+
+
+def capture(
+    client: redis.Redis,
+    source: str | int | Path | Source,
+    *,
+    camera: object = "0",
+    fps: float | None = None,
+    seconds: float | None = None,
+    frames: int | None = None,
+    loop: bool = False,
+    flip: bool = False,
+    size: str | tuple[int, int] | None = None,
+    mjpeg: bool = False,
+    wait: bool = False,
+    pace: Pace = "realtime",
+    quality: int = DEFAULT_QUALITY,
+    max_age: float = DEFAULT_MAX_AGE,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    window: int = DEFAULT_WINDOW,
+    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
+    away_timeout: float = DEFAULT_AWAY_TIMEOUT,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> CaptureReport:
+    """Add the frames of a source to the stream `camera:<id>`.
+
+    Args:
+        client: Tells where the server is; the capture makes a connection of its own, in a Redis Cluster to the
+            camera's shard.
+        source: Whatever `open_source` takes, or an open source, which stays open and keeps what it was opened with.
+        camera: Camera id.
+        fps: Rate wanted, if not the source's own; see `open_source`. An `asap` capture takes every frame.
+        seconds: End after so many seconds of the source.
+        frames: End after so many frames.
+        loop: Start again at the end of a file or folder.
+        flip: Swap left and right.
+        size: Width and height that frames are shrunk to fit in, as `(640, 480)` or `640x480`.
+        mjpeg: Ask a webcam for JPEG and hand that on; see `open_source`.
+        wait: Wait for a camera that does not answer, instead of raising an error.
+        pace: `realtime` plays a source at its own speed and skips frames when late; `asap` takes every frame
+            and never has more than `window` under way that the gear has not answered, in detections or errors.
+        quality: JPEG quality, 1 to 100.
+        max_age: Seconds after which a frame leaves the stream.
+        max_bytes: Size of the stream above which its oldest frames leave it.
+        window: Frames under way at once with `asap`.
+        stall_timeout: Seconds to wait for the gear with `asap`.
+        away_timeout: Seconds to wait for a server that has gone away. Frames of a camera or a file at its own speed
+            are skipped meanwhile; with `asap` none is lost, but some may be processed twice.
+        progress: Called after each frame that was added, or answered with `asap`.
+        stop: Ends the capture soon after it is set; frames under way are not waited for.
+
+    Raises:
+        SourceError: the source cannot be opened or read.
+        ServerUnavailableError: the server does not answer at the start, or was away for `away_timeout` seconds.
+        WaitTimeoutError: with `asap`, no gear answered for `stall_timeout` seconds.
+        ServerFullError: with `asap`, the server had no room for a frame for `stall_timeout` seconds. With `realtime`
+            frames are skipped until there is room again.
+        ConfigurationError: an option is out of range.
+    """
+    options = Settings(
+        schema.camera_id(camera),
+        seconds,
+        frames,
+        pace,
+        quality,
+        max_age,
+        max_bytes,
+        window,
+        stall_timeout,
+        away_timeout,
+    )
+    opening: AbstractContextManager[Source] = (
+        nullcontext(source)
+        if isinstance(source, Source)
+        else open_source(source, fps=fps, loop=loop, flip=flip, size=size, mjpeg=mjpeg, wait=wait, stop=stop)
+    )
+    with opening as opened:
+        return _run(client, opened, options, Tally(options.camera, opened.describe), progress, stop)
+
+
+def start_capture(client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> Capture:
+    """Begin a capture in the background; takes what `capture` takes, except `stop`.
+
+    Raises:
+        SourceError: the source cannot be opened.
+        ConfigurationError: an option is out of range.
+    """
+    return Capture(client, source, **options)
+
+
+class Capture:
+    """A capture in the background: see `start_capture`. Leaving its `with` block, or the interpreter, stops it."""
+
+    def __init__(self, client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> None:
+        opening: dict[str, Any] = {name: value for name, value in options.items() if name in OPENING}
+        self._options = settings_of(options)
+        self._source = open_source(source, **opening)
+        self._tally = Tally(self._options.camera, self._source.describe)
+        self._progress = options.get("progress")
+        self._stop = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, args=(client,), name="rededge capture", daemon=True)
+        atexit.register(self._leave)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are still being added."""
+        return self._thread.is_alive()
+
+    @property
+    def report(self) -> CaptureReport:
+        """What was done so far."""
+        return self._tally.report()
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the capture, if it was an error; `wait` and `stop` raise it."""
+        return self._error
+
+    @property
+    def problem(self) -> str | None:
+        """Why no frames are added at the moment: the camera or the server is away; None when all is well."""
+        return (self._tally.problem or self._source.problem) if self.running else None
+
+    def wait(self, timeout: float | None = None) -> CaptureReport:
+        """Wait until the capture has ended.
+
+        Raises:
+            WaitTimeoutError: it still runs after `timeout` seconds, or the gear did not answer.
+            RedEdgeError: whatever else ended it, see `capture`.
+        """
+        self._thread.join(timeout)
+        if self.running:
+            raise WaitTimeoutError(f"{self!r} has not ended after {timeout:g} s: give it longer, or stop() it")
+        if self._error is not None:
+            raise self._error
+        return self.report
+
+    def stop(self) -> CaptureReport:
+        """End the capture and wait until it has; does nothing but report when it has ended already.
+
+        Raises:
+            RedEdgeError: the capture had ended with this error.
+        """
+        self.request_stop()
+        return self.wait()
+
+    def request_stop(self) -> None:
+        """Let the capture end soon, and do not wait for it."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """End the capture, whatever became of it."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.close()
+
+    def __repr__(self) -> str:
+        if self.running:
+            state = f"waiting ({self.problem})" if self.problem else "running"
+        else:
+            state = f"failed: {self._error}" if self._error else "ended"
+        report = self.report
+        return f"<Capture camera {report.camera}, {state}: {report.frames} frames at {report.fps:.1f} fps>"
+
+    def _work(self, client: redis.Redis) -> None:
+        try:
+            with self._source:
+                _run(client, self._source, self._options, self._tally, self._progress, self._stop)
+        except Exception as error:  # noqa: BLE001  kept for wait() and stop(), which raise it
+            self._error = error
+        finally:
+            atexit.unregister(self._leave)
+
+    def _leave(self) -> None:
+        self._stop.set()
+        self._thread.join(_EXIT_TIMEOUT)
+
+
+def _run(
+    client: redis.Redis,
+    source: Source,
+    options: Settings,
+    tally: Tally,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> CaptureReport:
+    stop = stop or threading.Event()
+    total = _frames_expected(source, options)
+    with shard_of(client, options.camera) as there, streams.own_connection(there) as own:
+        delivery = Delivery(own, options, stop=stop, on_problem=tally.note_problem)
+
+        def tell() -> None:
+            if progress is not None:
+                progress(tally.frames - delivery.under_way, total)
+
+        def wait_until_waiting(at_most: int) -> None:
+            while delivery.under_way > at_most and not stop.is_set():
+                if delivery.receive():
+                    tell()
+
+        tally.start()
+        try:
+            for taken in islice(_pictures(source, options, tally, stop), options.frames):
+                wait_until_waiting(at_most=options.window - 1)
+                if stop.is_set():
+                    break
+                sent = delivery.send(taken)
+                if sent is None:
+                    tally.skip(1)
+                    continue
+                tally.add(*sent)
+                if options.pace != "asap":
+                    tell()
+            wait_until_waiting(at_most=0)
+        finally:
+            tally.end()
+    return tally.report()
+
+
+def _pictures(source: Source, options: Settings, tally: Tally, stop: threading.Event) -> Iterator[Taken]:
+    if source.live:
+        return pacing.as_they_come(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
+    if options.pace == "realtime":
+        return pacing.in_time(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
+    return islice(iter(source.take, None), pacing.frames_in(source, options.seconds))
+
+
+def _frames_expected(source: Source, options: Settings) -> int | None:
+    bounds = [options.frames]
+    if not source.live:
+        bounds.append(pacing.frames_in(source, options.seconds, realtime=options.pace == "realtime"))
+        if not source.loop:
+            bounds.append(pacing.frames_of(source, realtime=options.pace == "realtime"))
+    return min((bound for bound in bounds if bound is not None), default=None)

@@ -1,0 +1,187 @@
+"""Receiving from a camera in a thread of its own, and connecting again for as long as it takes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Generator
+from contextlib import closing
+from typing import Protocol
+
+from rededge_nb.capture.sources import backoff
+from rededge_nb.capture.sources.base import Reader, Taken
+from rededge_nb.errors import SourceError
+from rededge_nb.images import picture_size_wh
+
+logger = logging.getLogger(__name__)
+
+FIRST_TIMEOUT = 15.0
+"""Seconds in which a camera that is opened has to send its first picture."""
+MOST_WAITING = 8
+"""Pictures that are kept for whoever reads; older ones are lost."""
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""Memory that they may take; the newest is kept however large it is."""
+
+_POLL = 0.1
+_END_TIMEOUT = 0.5
+
+
+class Connection(Protocol):
+    """How to reach one camera."""
+
+    native_fps: float | None
+    """The rate that it tells, once it was reached."""
+
+    def pictures(self) -> Generator[Taken]:
+        """Connect and receive; ends where there are no more pictures and connecting again would be wrong.
+
+        Raises:
+            SourceError: the camera does not answer, falls silent, hangs up, or sends something else.
+        """
+
+    def close(self) -> None:
+        """Make `pictures` end soon, by an error if need be. Called from another thread, perhaps twice."""
+
+
+class Receiver(Reader):
+    """Keeps the newest pictures of a camera ready.
+
+    A thread receives, so that no picture is older than it must be, and whoever reads can stop at any time, whatever
+    the connection hangs in. When the connection breaks, it connects again, at first soon, then less often.
+    """
+
+    def __init__(self, connection: Connection, describe: str) -> None:
+        self._connection = connection
+        self._describe = describe
+        self._changed = threading.Condition()
+        self._waiting: deque[Taken] = deque()
+        self._waiting_bytes = 0
+        self._received = 0
+        self._failure: Exception | None = None
+        self._ended = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"rededge {describe}", daemon=True)
+        self._thread.start()
+
+    @property
+    def native_fps(self) -> float | None:
+        """The rate that the camera told; None if it does not tell, or was not reached yet."""
+        return self._connection.native_fps
+
+    def wait_for_first(self, stop: threading.Event | None) -> None:
+        """Wait for the first picture, or until `stop` is set.
+
+        Raises:
+            SourceError: the first try failed, or brought no picture within `FIRST_TIMEOUT`.
+        """
+        deadline = time.monotonic() + FIRST_TIMEOUT
+        while not (stop is not None and stop.is_set()):
+            with self._changed:
+                self._changed.wait_for(lambda: self._received or self._failure or self._ended, _POLL)
+                received, failure, ended = self._received, self._failure, self._ended
+            if received:
+                return
+            if failure is None and (ended or time.monotonic() > deadline):
+                failure = SourceError(
+                    f"{self._describe} sent no picture within {FIRST_TIMEOUT:g} s: see whether it is the address of a "
+                    "video stream, and whether the camera is on"
+                )
+            if failure is not None:
+                self.close()
+                raise failure
+
+    def ready(self, timeout: float) -> bool:
+        """Wait for a picture or the end."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._waiting or self._ended, timeout))
+
+    def read(self) -> Taken | None:
+        """The oldest picture that waits, or the next one that comes; None once closed, or at the end of a video."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            if not self._waiting:
+                if self._failure is not None and not self._closing.is_set():
+                    raise self._failure
+                return None
+            return self._pop()
+
+    def close(self) -> None:
+        """End the thread, or let it end by itself where it hangs in a system call."""
+        self._closing.set()
+        with self._changed:
+            self._ended = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._connection.close()
+        self._thread.join(_END_TIMEOUT)
+
+    def _work(self) -> None:
+        try:
+            delays = backoff.delays()
+            while not self._closing.is_set():
+                received = self._received
+                try:
+                    if self._receive():
+                        break
+                except SourceError as error:
+                    if self._received > received:
+                        delays = backoff.delays()
+                    self._wait(next(delays), error)
+        except Exception as error:  # noqa: BLE001  `read` raises it
+            self._failure = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _receive(self) -> bool:
+        """Receive over one connection; True at the end of all pictures."""
+        with closing(self._connection.pictures()) as pictures:
+            for taken in pictures:
+                if self._closing.is_set():
+                    return True
+                self._put(taken)
+        return True
+
+    def _wait(self, delay: float, error: SourceError) -> None:
+        if self._closing.is_set():
+            return
+        with self._changed:
+            self.problem = f"{error}; trying again in {delay:.1f} s"
+            self._failure = error
+            self._changed.notify_all()
+        logger.info("%s", self.problem)
+        self._closing.wait(delay)
+
+    def _put(self, taken: Taken) -> None:
+        with self._changed:
+            if not self._received:
+                self.size_wh = _size_wh(taken)
+            self.problem = self._failure = None
+            self._received += 1
+            self._waiting.append(taken)
+            self._waiting_bytes += _bytes(taken)
+            while len(self._waiting) > MOST_WAITING or (
+                self._waiting_bytes > MOST_WAITING_BYTES and len(self._waiting) > 1
+            ):
+                self._pop()
+                self.missed += 1
+            self._changed.notify_all()
+
+    def _pop(self) -> Taken:
+        taken = self._waiting.popleft()
+        self._waiting_bytes -= _bytes(taken)
+        return taken
+
+
+def _bytes(taken: Taken) -> int:
+    return len(taken.picture) if isinstance(taken.picture, bytes) else taken.picture.nbytes
+
+
+def _size_wh(taken: Taken) -> tuple[int, int]:
+    if isinstance(taken.picture, bytes):
+        return picture_size_wh(taken.picture) or (0, 0)
+    height, width = taken.picture.shape[:2]
+    return width, height

@@ -1,0 +1,1 @@
+"""Control: writes models, gears and series to the server."""

@@ -1,0 +1,182 @@
+"""Asking a model about one picture, and how long that takes on this machine."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from rededge_nb.capture.sources import Image
+from rededge_nb.control.models import ModelCard, key_of
+from rededge_nb.edge import processors
+from rededge_nb.edge.ai.backends import onnx
+from rededge_nb.edge.client import key_names
+from rededge_nb.edge.switchboard.calls import CommandError
+from rededge_nb.errors import ModelError
+from rededge_nb.streams import server_errors
+
+INSTALL_OPENVINO = "not installed: pip install openvino"
+FEWEST_RUNS = 5
+
+
+def detect_people(
+    client: redis.Redis,
+    card: ModelCard,
+    image: Image,
+    *,
+    confidence: float | None = None,
+    iou: float | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the people in an image with the card's model, which must be stored; as the gear does, but from here.
+
+    Args:
+        client: A connection to the server.
+        card: The model's card.
+        image: uint8 of shape (height, width, 3), blue first.
+        confidence: Least confidence of a detection, 0 to 1; None is what the card says.
+        iou: Boxes that overlap more than this are one detection; None is what the card says.
+
+    Returns:
+        Boxes of shape (n, 4): left, top, right, bottom in pixels of the image; and their confidence, shape (n,).
+
+    Raises:
+        ModelError: the model is not stored, or failed.
+        ServerUnavailableError: the server does not answer.
+    """
+    boxes, scores = _run_in_redis(client, card, _square(card, image))
+    confidence = card.confidence if confidence is None else confidence
+    return _people(card, image, boxes, scores, confidence, card.iou if iou is None else iou)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one run of a model takes."""
+
+    backend: str
+    median_ms: float | None
+    """None where it could not be measured; `note` says why."""
+    note: str = ""
+
+
+def compare_backends(card: ModelCard, image: Image, *, seconds: float = 1.0) -> list[Timing]:
+    """Time the card's model in this process: ONNX Runtime with 1, 2, 4 … threads, and OpenVINO if it is installed.
+
+    Args:
+        card: The model's card.
+        image: uint8 of shape (height, width, 3), blue first.
+        seconds: How long each is run.
+
+    Raises:
+        ModelCardError: the model's file is not what the card says.
+        ModelError: ONNX Runtime refuses the model.
+    """
+    blob, square = card.read(), _square(card, image)
+    timings = [
+        Timing(f"ONNX Runtime, {_count(threads)}", _median_ms(_onnx(card, blob, square, threads), seconds))
+        for threads in _thread_counts()
+    ]
+    try:
+        timings.append(Timing("OpenVINO", _median_ms(_openvino(card, blob, square), seconds)))
+    except ModuleNotFoundError:
+        timings.append(Timing("OpenVINO", None, INSTALL_OPENVINO))
+    return timings
+
+
+def _square(card: ModelCard, image: Image) -> Image:
+    resized = cv2.resize(image, card.input_wh, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)[np.newaxis]
+
+
+def _run_in_redis(
+    client: redis.Redis, card: ModelCard, square: Image
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    names, call_id = (card.input_name, "boxes", "scores"), uuid.uuid4().hex
+    with server_errors(client):
+        model = key_of(client, card)
+        picture, boxes, scores = keys = [key_names.inference(client, call_id, name) for name in names]
+    # no MULTI: a model may not be run inside one
+    pipeline = client.pipeline(transaction=False)
+    pipeline.execute_command("AI.TENSORSET", picture, "UINT8", *square.shape, "BLOB", square.tobytes())
+    pipeline.execute_command("AI.MODELEXECUTE", model, "INPUTS", 1, picture, "OUTPUTS", 2, boxes, scores)
+    for key in (boxes, scores):
+        pipeline.execute_command("AI.TENSORGET", key, "META", "BLOB")
+    pipeline.execute_command("DEL", *keys)
+    with server_errors(client):
+        replies = pipeline.execute(raise_on_error=False)
+    for command, reply in zip(("AI.TENSORSET", f"AI.MODELEXECUTE {model}", "AI.TENSORGET"), replies, strict=False):
+        if isinstance(reply, redis.RedisError):
+            raise ModelError(f"{command}: {reply}; `wb.models.store(card)` stores a card's model") from reply
+    return _tensor(replies[2]), _tensor(replies[3])
+
+
+def _tensor(reply: Any) -> NDArray[np.float32]:
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
+    return np.frombuffer(fields[b"blob"], np.float32).reshape(fields[b"shape"])
+
+
+def _people(
+    card: ModelCard,
+    image: Image,
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    confidence: float,
+    iou: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    looks_like = scores[0, :, card.class_id]
+    sure = looks_like >= confidence
+    xyxy, looks_like = boxes[0][sure], looks_like[sure]
+    xywh = np.hstack((xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]))
+    kept = np.array(cv2.dnn.NMSBoxes(xywh.tolist(), looks_like.tolist(), confidence, iou), int).ravel()
+    height, width = image.shape[:2]
+    scale = np.array([width / card.input_wh[0], height / card.input_wh[1]] * 2, np.float32)
+    corners = np.clip(np.rint(xyxy[kept] * scale), 0, [width, height] * 2)
+    return corners.astype(np.float32), looks_like[kept]
+
+
+def _onnx(card: ModelCard, blob: bytes, square: Image, threads: int) -> Callable[[], object]:
+    try:
+        model = onnx.load(blob, device="CPU", threads=threads)
+    except CommandError as error:
+        raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
+    return lambda: model.run([square])
+
+
+def _openvino(card: ModelCard, blob: bytes, square: Image) -> Callable[[], object]:
+    from rededge_nb.edge.ai.backends import onnx_openvino
+
+    try:
+        model = onnx_openvino.load(blob, device="CPU", threads=_thread_counts()[-1])
+    except CommandError as error:
+        raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
+    return lambda: model.run([square])
+
+
+def _median_ms(run: Callable[[], object], seconds: float) -> float:
+    run()  # the first run prepares
+    return float(np.median(list(_milliseconds(run, seconds))))
+
+
+def _milliseconds(run: Callable[[], object], seconds: float) -> Iterator[float]:
+    runs, end = 0, time.perf_counter() + seconds
+    while runs < FEWEST_RUNS or time.perf_counter() < end:
+        began = time.perf_counter()
+        run()
+        runs += 1
+        yield (time.perf_counter() - began) * 1000
+
+
+def _thread_counts() -> list[int]:
+    """1, 2, 4 … up to the processors that this process may use, and their number itself."""
+    most = processors.count()
+    return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
+
+
+def _count(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"

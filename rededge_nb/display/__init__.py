@@ -1,0 +1,1 @@
+"""Display: frames with boxes, plots and tables."""

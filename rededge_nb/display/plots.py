@@ -1,0 +1,285 @@
+"""Pictures for notebooks, with matplotlib (`pip install rededge_nb[notebooks]`).
+
+Each function draws into `ax`, or into a new figure as wide as a notebook, and returns the axes: their figure is
+`ax.figure`. Times are local.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from typing import Any
+
+import cv2
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from rededge_nb import schema
+from rededge_nb.capture.sources import Image
+from rededge_nb.control.inference import Timing
+from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION
+from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.reading.series import Series
+
+WIDTH_INCHES = 9.0
+HEIGHT_INCHES = 3.5
+_BAR_INCHES = 0.45
+
+_INK = "#2B2F36"
+_MUTED = "#7A808A"
+
+_STEP_COLUMNS = 160
+"""Columns of `plot_steps`: more could not be told apart."""
+
+_STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": "#C9CDD3",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#E8EAED",
+    "grid.linewidth": 0.8,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+}
+
+
+def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """Show an image, such as one from `draw_detections`.
+
+    Args:
+        image: uint8 of shape (height, width, 3), blue first.
+        title: Above it.
+        ax: Where to draw.
+    """
+    height, width = image.shape[:2]
+    with _axes(ax, WIDTH_INCHES * height / width) as axes:
+        axes.imshow(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), interpolation="antialiased")
+        axes.set_axis_off()
+        axes.set_title(title)
+    return axes
+
+
+def plot_people(
+    people: Series,
+    *,
+    average: Series | None = None,
+    low: Series | None = None,
+    high: Series | None = None,
+    title: str = "People in view",
+    ax: Axes | None = None,
+) -> Axes:
+    """People per frame over time, and per bucket their average on a band from minimum to maximum.
+
+    Args:
+        people: Samples as measured.
+        average: The series `people_avg_1m`, or another aggregate.
+        low: `people_min_1m`.
+        high: `people_max_1m`.
+        title: Above it.
+        ax: Where to draw.
+
+    Raises:
+        NoDataError: `people` has no samples.
+        ConfigurationError: `low` and `high` are not of the same buckets, or an aggregate was not read as one.
+    """
+    _need_samples(people)
+    with _axes(ax) as axes:
+        if low is not None and high is not None and len(low):
+            if not np.array_equal(low.timestamps_ms, high.timestamps_ms):
+                raise ConfigurationError(
+                    f"{low.key} and {high.key} are not of the same times: read both with one range"
+                )
+            edges, lows = _buckets(low, people)
+            _, highs = _buckets(high, people)
+            axes.fill_between(
+                edges, lows, highs, step="post", color=SKY, alpha=0.25, linewidth=0, label=f"min to max, {_bucket(low)}"
+            )
+        axes.plot(_local(people.timestamps_ms), people.values, color=BLUE, linewidth=0.9, alpha=0.65, label="per frame")
+        if average is not None and len(average):
+            edges, means = _buckets(average, people)
+            axes.step(edges, means, where="post", color=VERMILION, linewidth=2.2, label=f"average, {_bucket(average)}")
+        axes.set_ylim(0, max(1.0, float(people.values.max())) * 1.12)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.set_ylabel("people")
+        _finish(axes, title)
+    return axes
+
+
+def plot_steps(
+    steps: Mapping[str, Series], *, title: str = "Time per frame, step by step", ax: Axes | None = None
+) -> Axes:
+    """Milliseconds per step, stacked in pipeline order; many frames are gathered to their median.
+
+    Args:
+        steps: Series `prf_<step>` by their name, as `read_many` returns them; others are passed over.
+        title: Above it.
+        ax: Where to draw.
+
+    Raises:
+        NoDataError: none of them has samples.
+    """
+    names = {step: schema.step_series(step) for step in schema.STEPS}
+    chosen = {step: steps[name] for step, name in names.items() if name in steps}
+    measured = [series.timestamps_ms for series in chosen.values() if len(series)]
+    if not measured:
+        raise NoDataError(f"no samples of steps ({', '.join(steps) or 'no series given'}): start a capture first")
+    edges = np.linspace(
+        min(times[0] for times in measured), max(times[-1] for times in measured) + 1, _STEP_COLUMNS + 1
+    )
+    columns = {step: _medians(edges, series) for step, series in chosen.items()}
+    with _axes(ax) as axes:
+        axes.stackplot(
+            _local(((edges[:-1] + edges[1:]) / 2).astype(np.int64)),
+            list(columns.values()),
+            colors=[STEP_COLORS[step] for step in columns],
+            labels=[f"{step}  {np.median(s.values):.1f} ms" if len(s) else step for step, s in chosen.items()],
+            linewidth=0,
+        )
+        # A single hiccup must not press everything else against the axis.
+        stacked = np.sum(list(columns.values()), axis=0)
+        axes.set_ylim(0, float(np.percentile(stacked, 98)) * 1.25 or 1.0)
+        axes.set_ylabel("milliseconds")
+        _finish(axes, title, outside="median")
+    return axes
+
+
+def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and out", ax: Axes | None = None) -> Axes:
+    """Frames per second that came in and that were processed; what was dropped between them is shaded.
+
+    Raises:
+        NoDataError: `in_fps` has no samples.
+    """
+    _need_samples(in_fps)
+    seconds = np.arange(in_fps.timestamps_ms[0] // 1000, in_fps.timestamps_ms[-1] // 1000 + 1)
+    came, went = _per_second(seconds, in_fps), _per_second(seconds, out_fps)
+    # The last step needs an end to be seen.
+    edges = _local(np.append(seconds, seconds[-1] + 1) * 1000)
+    came, went = np.append(came, came[-1]), np.append(went, went[-1])
+    with _axes(ax) as axes:
+        axes.fill_between(
+            edges, went, came, where=came > went, step="post", color=VERMILION, alpha=0.22, linewidth=0, label="dropped"
+        )
+        axes.step(edges, came, where="post", color=SKY, linewidth=3.2, label="in")
+        axes.step(edges, went, where="post", color=BLUE, linewidth=1.4, label="processed")
+        axes.set_ylim(0, max(1.0, float(came.max()), float(went.max())) * 1.15)
+        axes.set_ylabel("frames per second")
+        _finish(axes, title)
+    return axes
+
+
+def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the model", ax: Axes | None = None) -> Axes:
+    """Milliseconds of each backend as bars, the fastest in the strongest colour; what was not measured says why.
+
+    Raises:
+        NoDataError: there are no timings.
+    """
+    measured = [timing.median_ms for timing in timings if timing.median_ms is not None]
+    if not measured:
+        raise NoDataError("there are no timings to plot: `compare_backends` makes some")
+    widths = [timing.median_ms or 0.0 for timing in timings]
+    with _axes(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
+        colors = [BLUE if width == min(measured) else SKY for width in widths]
+        bars = axes.barh([timing.backend for timing in timings], widths, height=0.62, color=colors)
+        for timing, label in zip(timings, axes.bar_label(bars, padding=5), strict=True):
+            known = timing.median_ms is not None
+            label.set_text(f"{timing.median_ms:.1f} ms" if known else timing.note)
+            label.set_color(_INK if known else _MUTED)
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.set_xlim(0, max(measured) * 1.15)
+        axes.set_title(title)
+    return axes
+
+
+@contextmanager
+def _axes(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
+    # The backend is chosen now at the latest: a notebook's switches pyplot to interactive, which leaving the context
+    # would undo, and later figures were not shown.
+    if ax is None:
+        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
+    with mpl.rc_context(_STYLE):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(WIDTH_INCHES, height), layout="constrained")
+        yield ax
+
+
+def _finish(axes: Axes, title: str, *, outside: str = "") -> None:
+    zone = _local_zone()
+    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+    axes.margins(x=0)
+    axes.set_title(title)
+    if outside:
+        # From top to bottom as they lie upon each other.
+        axes.legend(title=outside, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True, alignment="left")
+    else:
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6)
+
+
+def _local_zone() -> tzinfo | None:
+    return datetime.now().astimezone().tzinfo
+
+
+def _local(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(date2num(timestamps_ms.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
+
+
+def _buckets(series: Series, within: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges of a series' buckets, cut to the time of `within`, and its values with the last one twice."""
+    if series.bucket_ms is None:
+        raise ConfigurationError(f"{series.key} was not read as an aggregate: read people_avg_1m, or give bucket_ms")
+    edges = np.append(series.timestamps_ms, series.timestamps_ms[-1] + series.bucket_ms)
+    cut = np.clip(edges, within.timestamps_ms[0], within.timestamps_ms[-1])
+    return _local(cut), np.append(series.values, series.values[-1])
+
+
+def _bucket(series: Series) -> str:
+    seconds = (series.bucket_ms or 0) / 1000
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def _medians(edges: NDArray[np.float64], series: Series) -> NDArray[np.float64]:
+    """Median of the samples between each two edges, drawn through where there are none."""
+    if not len(series):
+        return np.zeros(len(edges) - 1)
+    column = np.digitize(series.timestamps_ms, edges) - 1
+    filled = np.unique(column)
+    medians = [np.median(series.values[column == each]) for each in filled]
+    return np.asarray(np.interp(np.arange(len(edges) - 1), filled, medians), np.float64)
+
+
+def _per_second(seconds: NDArray[np.int64], series: Series) -> NDArray[np.float64]:
+    rates = np.zeros(len(seconds))
+    indices = series.timestamps_ms // 1000 - seconds[0]
+    inside = (indices >= 0) & (indices < len(seconds))
+    np.add.at(rates, indices[inside], series.values[inside])
+    return rates
+
+
+def _need_samples(series: Series) -> None:
+    if not len(series):
+        raise NoDataError(f"{series.key} has no samples in this range: start a capture, or ask for more time")

@@ -1,0 +1,212 @@
+"""AI.MODELSTORE, AI.MODELSET, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from rededge_nb.edge.ai import backends
+from rededge_nb.edge.ai.commands import configuration
+from rededge_nb.edge.ai.execution.sessions import identity_of
+from rededge_nb.edge.ai.parsing.arguments import Words, wrong_arity
+from rededge_nb.edge.ai.storage import hashes, records
+from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
+
+DEVICE = re.compile(rb"(CPU|GPU)(:[0-9]+)?", re.IGNORECASE)
+"""A device, as clients spell it."""
+MAX_DEVICE = 10
+"""Characters that a device has fewer than; AI.MODELSET takes this many, too."""
+MISSING_BLOB = "ERR Insufficient arguments, missing model BLOB"
+_KEYWORDS = (b"TAG", b"BATCHSIZE", b"MINBATCHSIZE", b"MINBATCHTIMEOUT", b"INPUTS", b"OUTPUTS", b"BLOB")
+
+
+@dataclass(frozen=True)
+class _Options:
+    tag: bytes
+    batching: tuple[int, int, int]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+def modelstore(call: Call) -> object:
+    """`AI.MODELSTORE key backend device [TAG t] [BATCHSIZE n] … [OUTPUTS c name …] BLOB data [data …]`."""
+    if len(call.args) < 5:
+        raise wrong_arity(call)
+    words = Words(call.args)
+    key, backend, device = words.take(""), _backend(words), words.take("")
+    if len(device) >= MAX_DEVICE or not DEVICE.fullmatch(device):
+        raise CommandError("ERR Invalid DEVICE")
+    tag = words.take(MISSING_BLOB) if words.take_keyword(b"TAG") else b""
+    batching = _batching(words)
+    if not len(words):
+        raise CommandError(MISSING_BLOB)
+    inputs, outputs = _counted_names(words, "input", backend), _counted_names(words, "output", backend)
+    if not words.take_keyword(b"BLOB"):
+        raise CommandError("ERR Invalid argument, expected BLOB" if len(words) else MISSING_BLOB)
+    return _store(call, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
+
+
+def modelset(call: Call) -> object:
+    """`AI.MODELSET key backend device [TAG t] [BATCHSIZE n] … [INPUTS name … OUTPUTS name …] BLOB data [data …]`.
+
+    Without the word BLOB the last word is the data, as it was up to RedisAI 0.9.
+    """
+    if len(call.args) < 3:
+        raise wrong_arity(call)
+    words = Words(call.args)
+    key, backend = words.take(""), _backend(words)
+    device = words.take("ERR Invalid DEVICE")
+    if len(device) > MAX_DEVICE or device.upper() in _KEYWORDS:
+        raise CommandError("ERR Invalid DEVICE")
+    if not DEVICE.fullmatch(device):
+        raise CommandError("ERR unsupported device")
+    tag = words.take(MISSING_BLOB) if words.take_keyword(b"TAG") else b""
+    if backend == "TFLITE" and words.peek() == b"BATCHSIZE":
+        raise CommandError("ERR Auto-batching not supported by the TFLITE backend")
+    batching = _batching(words)
+    if backend != "TF":
+        return _store(call, key, backend, device, _data_after_anything(words), _Options(tag, batching))
+    if not len(words) or words.peek() == b"BLOB":
+        raise CommandError("ERR Insufficient arguments, INPUTS and OUTPUTS not specified")
+    if not words.take_keyword(b"INPUTS"):
+        raise CommandError("ERR INPUTS not specified")
+    inputs = _names_until(words, b"OUTPUTS", b"BLOB")
+    if not words.take_keyword(b"OUTPUTS"):
+        raise CommandError("ERR OUTPUTS not specified")
+    outputs = _names_until(words, b"BLOB")
+    if words.take_keyword(b"BLOB"):
+        blob = _blob(words)
+    elif len(outputs) > 1:
+        blob = outputs.pop()
+    else:
+        raise CommandError(MISSING_BLOB)
+    names = (tuple(name.decode("utf-8", "replace") for name in side) for side in (inputs, outputs))
+    return _store(call, key, backend, device, blob, _Options(tag, batching, *names))
+
+
+def modelget(call: Call) -> object:
+    """`AI.MODELGET key [META] [BLOB]`."""
+    if not 1 <= len(call.args) <= 3:
+        raise wrong_arity(call)
+    key, *words = call.args
+    asked = {word.upper() for word in words} & {b"META", b"BLOB"}
+    model = records.get_model(call.redis, key)
+    data = None if asked == {b"META"} else _chunks(call, hashes.read(call.redis, key, hashes.MODEL, ["blob"])[0])
+    if asked == {b"BLOB"}:
+        return data
+    meta = [
+        *("backend", model.backend, "device", model.device, "tag", model.tag),
+        *("batchsize", model.batchsize, "minbatchsize", model.minbatchsize),
+        *("inputs", list(model.inputs), "outputs", list(model.outputs)),
+        *("minbatchtimeout", model.minbatchtimeout),
+    ]
+    return meta if data is None else [*meta, "blob", data]
+
+
+def modeldel(call: Call) -> object:
+    """`AI.MODELDEL key`."""
+    if len(call.args) != 1:
+        raise wrong_arity(call)
+    hashes.delete(call.redis, call.args[0], hashes.MODEL)
+    call.worker.sessions.sweep(call.worker.client)
+    return OK
+
+
+def modelscan(call: Call) -> object:
+    """`AI._MODELSCAN`."""
+    if call.args:
+        raise wrong_arity(call)
+    return [[key, tag] for key, tag in records.scan(call.redis, hashes.MODEL)]
+
+
+def _store(call: Call, key: bytes, backend: str, device: bytes, blob: bytes, options: _Options) -> object:
+    batchsize, minbatchsize, minbatchtimeout = options.batching
+    record = records.Model(
+        backend=backend,
+        device=device.decode(),
+        tag=options.tag,
+        batchsize=batchsize,
+        minbatchsize=minbatchsize,
+        minbatchtimeout=minbatchtimeout,
+        inputs=options.inputs,
+        outputs=options.outputs,
+    )
+    identity = identity_of(record, hashes.digest_of(blob))
+    loaded = call.worker.sessions.load(identity, blob)
+    record = replace(record, inputs=tuple(loaded.inputs), outputs=tuple(loaded.outputs))
+    try:
+        hashes.replace(call.redis, hashes.MODEL, [(key, record.fields(blob, identity.digest))])
+        call.worker.sessions.hold(call.redis, key, identity)
+    finally:
+        call.worker.sessions.sweep(call.worker.client)
+    return OK
+
+
+def _backend(words: Words) -> str:
+    backend = words.take("").decode("latin-1").upper()
+    if backend not in backends.NAMES:
+        raise CommandError("ERR unsupported backend")
+    return backend
+
+
+def _batching(words: Words) -> tuple[int, int, int]:
+    batchsize = _size(words, "BATCHSIZE")
+    minbatchsize = _size(words, "MINBATCHSIZE")
+    if minbatchsize and not batchsize:
+        raise CommandError("ERR MINBATCHSIZE specified without BATCHSIZE")
+    minbatchtimeout = _size(words, "MINBATCHTIMEOUT")
+    if minbatchtimeout and not minbatchsize:
+        raise CommandError("ERR MINBATCHTIMEOUT specified without MINBATCHSIZE")
+    return batchsize, minbatchsize, minbatchtimeout
+
+
+def _size(words: Words, keyword: str) -> int:
+    if not words.take_keyword(keyword.encode()):
+        return 0
+    size = words.take_number(f"ERR Invalid argument for {keyword}")
+    if size < 0:
+        raise CommandError(f"ERR Invalid argument for {keyword}")
+    return size
+
+
+def _counted_names(words: Words, side: str, backend: str) -> tuple[str, ...]:
+    """The names of a TF graph's inputs or outputs; other models must have none given."""
+    given = words.take_keyword(f"{side.upper()}S".encode())
+    if backend != "TF":
+        if given:
+            raise CommandError(f"ERR {side.upper()}S argument should not be specified for this backend")
+        return ()
+    if not given:
+        raise CommandError(f"ERR {side.upper()}S not specified for TF")
+    count = words.take_number(f"ERR Invalid argument for {side}_count")
+    if count <= 0:
+        raise CommandError(f"ERR Invalid argument for {side}_count")
+    names = words.take_many(count, f"ERR number of model {side}s does not match the number of given arguments")
+    return tuple(name.decode("utf-8", "replace") for name in names)
+
+
+def _names_until(words: Words, *keywords: bytes) -> list[bytes]:
+    names: list[bytes] = []
+    while len(words) and words.peek() not in keywords:
+        names.append(words.take(""))
+    return names
+
+
+def _blob(words: Words) -> bytes:
+    return b"".join(words.take_rest() or [words.take(MISSING_BLOB)])
+
+
+def _data_after_anything(words: Words) -> bytes:
+    """What follows BLOB, whatever came before; without BLOB the only word there is."""
+    before = _names_until(words, b"BLOB")
+    if words.take_keyword(b"BLOB"):
+        return _blob(words)
+    if len(before) != 1:
+        raise CommandError(MISSING_BLOB)
+    return before[0]
+
+
+def _chunks(call: Call, blob: bytes) -> bytes | list[bytes]:
+    size = configuration.model_chunk_size(call.worker.client(0))
+    count = len(blob) // size + 1
+    return blob if count == 1 else [blob[i * size : (i + 1) * size] for i in range(count)]

@@ -1,0 +1,1 @@
+"""Running models and scripts: sessions, queues, batches and DAGs."""

@@ -1,0 +1,234 @@
+"""Runs of models and scripts as their commands spell them, alone or in a DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+
+from rededge_nb.edge.ai.execution.queues import Job
+from rededge_nb.edge.ai.execution.scripts import Invocation, ScriptSession
+from rededge_nb.edge.ai.execution.sessions import INPUTS_MISMATCH, Session, Sessions
+from rededge_nb.edge.ai.parsing.arguments import Words, arity_text, integer, text
+from rededge_nb.edge.ai.storage import hashes
+from rededge_nb.edge.ai.tensors import Array
+from rededge_nb.edge.switchboard.calls import CommandError
+
+OUTPUTS_MISMATCH = "Number of keys given as OUTPUTS here does not match model definition"
+_SCRIPTEXECUTE = "AI.SCRIPTEXECUTE"
+_SCOPES = (b"KEYS", b"INPUTS", b"ARGS", b"OUTPUTS")
+_COUNT_NAMES = {b"INPUTS": "inputs", b"OUTPUTS": "outputs", b"ARGS": "keys"}
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where models and scripts are found."""
+
+    redis: redis.Redis
+    sessions: Sessions
+    found: hashes.Found | None = None
+    """What was read of them already."""
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A run of a model."""
+
+    session: Session
+    inputs: Sequence[bytes]
+    outputs: Sequence[bytes]
+    timeout: float | None = None
+    """Seconds that it may wait for its device."""
+
+    @property
+    def device(self) -> str:
+        """The queue that it goes to."""
+        return self.session.device.upper()
+
+    def job(self, arrays: Sequence[Array], timeout: float | None) -> Job:
+        """The run on these inputs."""
+        return self.session.job(arrays, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class ScriptRun:
+    """A run of a script's function."""
+
+    session: ScriptSession
+    invocation: Invocation
+    inputs: Sequence[bytes]
+    outputs: Sequence[bytes]
+    timeout: float | None = None
+    """Seconds that it may wait for its device."""
+
+    @property
+    def device(self) -> str:
+        """The queue that it goes to."""
+        return self.session.device.upper()
+
+    def job(self, arrays: Sequence[Array], timeout: float | None) -> Job:
+        """The run on these inputs."""
+        return self.session.job(self.invocation, arrays, timeout=timeout)
+
+
+def parse_modelexecute(args: Sequence[bytes], where: Where, name: str) -> ModelRun:
+    """`key INPUTS n in … OUTPUTS m out … [TIMEOUT ms]`.
+
+    Raises:
+        CommandError: the words are wrong, or the key holds no model.
+    """
+    if len(args) < 7:
+        raise CommandError(arity_text(name))
+    words = Words(list(args))
+    session = where.sessions.get(where.redis, words.take(""), where.found)
+    inputs = _counted(words, "input", len(session.inputs))
+    outputs = _counted(words, "output", len(session.outputs))
+    timeout = None
+    if words.take_keyword(b"TIMEOUT"):
+        timeout = parse_timeout(words)
+    if len(words):
+        raise CommandError(f"Invalid argument: {text(words.take(''))}")
+    return ModelRun(session, inputs, outputs, timeout)
+
+
+def parse_modelrun(args: Sequence[bytes], where: Where, name: str) -> ModelRun:
+    """`key [TIMEOUT ms] INPUTS in … OUTPUTS out …`.
+
+    Raises:
+        CommandError: the words are wrong, or the key holds no model.
+    """
+    if len(args) < 5:
+        raise CommandError(arity_text(name))
+    words = Words(list(args))
+    session = where.sessions.get(where.redis, words.take(""))
+    timeout = parse_timeout(words) if words.take_keyword(b"TIMEOUT") else None
+    if not words.take_keyword(b"INPUTS"):
+        raise CommandError("ERR INPUTS not specified")
+    inputs, outputs = _divided(words.take_rest(), b"OUTPUTS")
+    if len(inputs) != len(session.inputs):
+        raise CommandError(INPUTS_MISMATCH)
+    if len(outputs) != len(session.outputs):
+        raise CommandError(OUTPUTS_MISMATCH)
+    return ModelRun(session, inputs, outputs, timeout)
+
+
+def parse_scriptexecute(args: Sequence[bytes], where: Where, name: str, *, in_dag: bool = False) -> ScriptRun:
+    """`key function [KEYS n k …] [INPUTS n t …] [ARGS n a …] [OUTPUTS n t …] [TIMEOUT ms]`.
+
+    Raises:
+        CommandError: the words are wrong, or the key holds no script.
+    """
+    if len(args) < 2:
+        raise CommandError(arity_text(name))
+    words = Words(list(args))
+    session = where.sessions.script(where.redis, words.take(""))
+    function = text(words.take(""))
+    if not in_dag and words.peek() not in (b"KEYS", b"INPUTS"):
+        raise CommandError(f"ERR KEYS or INPUTS scope must be provided first for {_SCRIPTEXECUTE} command")
+    scopes: dict[bytes, list[bytes]] = {}
+    timeout = None
+    while len(words):
+        if timeout is not None:
+            raise CommandError(f"ERR Encountered problem parsing {_SCRIPTEXECUTE}")
+        if words.take_keyword(b"TIMEOUT"):
+            timeout = parse_timeout(words, f" in {_SCRIPTEXECUTE}")
+            continue
+        scope = words.peek() or b""
+        word = words.take("")
+        if scope not in _SCOPES:
+            raise CommandError(f"ERR Invalid {_SCRIPTEXECUTE} command. Unexpected argument: {text(word)}")
+        if scope in scopes:
+            raise CommandError(f"ERR Already Encountered {scope.decode()} scope in {_SCRIPTEXECUTE} command")
+        scopes[scope] = _keys(words) if scope == b"KEYS" else _scope(words, scope)
+    invocation = Invocation(
+        function,
+        keys=[text(key) for key in scopes.get(b"KEYS", ())],
+        args=[text(argument) for argument in scopes.get(b"ARGS", ())],
+        outputs=len(scopes.get(b"OUTPUTS", ())),
+    )
+    return ScriptRun(session, invocation, scopes.get(b"INPUTS", []), scopes.get(b"OUTPUTS", []), timeout)
+
+
+def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun:
+    """`key function [TIMEOUT ms] INPUTS t … [$ t …] OUTPUTS t …`.
+
+    Raises:
+        CommandError: the words are wrong, or the key holds no script.
+    """
+    if len(args) < 2:
+        raise CommandError(arity_text(name))
+    words = Words(list(args))
+    session = where.sessions.script(where.redis, words.take(""))
+    if words.peek() in (b"TIMEOUT", b"INPUTS", b"OUTPUTS"):
+        raise CommandError("ERR function name not specified")
+    function = text(words.take(""))
+    timeout = parse_timeout(words) if words.take_keyword(b"TIMEOUT") else None
+    inputs: list[bytes] = []
+    outputs: list[bytes] = []
+    if words.take_keyword(b"INPUTS"):
+        inputs, outputs = _divided(words.take_rest(), b"OUTPUTS")
+    elif words.take_keyword(b"OUTPUTS"):
+        outputs = words.take_rest()
+    elif len(words):
+        raise CommandError("ERR Unrecongnized parameter to SCRIPTRUN")
+    if b"$" in outputs:
+        raise CommandError("ERR Encountered a variable size list of tensors outside of input section")
+    if inputs.count(b"$") > 1:
+        raise CommandError("ERR Already encountered a variable size list of tensors")
+    inputs = [key for key in inputs if key != b"$"]
+    return ScriptRun(session, Invocation(function, outputs=len(outputs)), inputs, outputs, timeout)
+
+
+def parse_timeout(words: Words, where: str = "") -> float:
+    """The seconds that follow the word TIMEOUT, which are milliseconds there.
+
+    Raises:
+        CommandError: there is no number above 0.
+    """
+    milliseconds = integer(words.take(f"ERR No value provided for TIMEOUT{where}"))
+    if milliseconds is None or milliseconds <= 0:
+        raise CommandError("ERR Invalid value for TIMEOUT")
+    return milliseconds / 1000
+
+
+def _counted(words: Words, side: str, expected: int) -> list[bytes]:
+    keyword = f"{side.upper()}S"
+    if not words.take_keyword(keyword.encode()):
+        raise CommandError(f"ERR {keyword} not specified")
+    count = words.take_number(f"ERR Invalid argument for {side}_count")
+    if count <= 0:
+        raise CommandError(f"ERR {side.capitalize()} count must be a positive integer")
+    if count != expected:
+        raise CommandError(INPUTS_MISMATCH if side == "input" else OUTPUTS_MISMATCH)
+    return words.take_many(
+        count, f"ERR number of {side} keys to AI.MODELEXECUTE command does not match the number of given arguments"
+    )
+
+
+def _keys(words: Words) -> list[bytes]:
+    if len(words) < 2:
+        raise CommandError("ERR Missing arguments after KEYS keyword")
+    count = integer(words.take(""))
+    if count is None or count < 1:
+        raise CommandError("ERR Invalid or negative value found in number of KEYS")
+    return words.take_many(
+        count,
+        "ERR Number of pre declared KEYS to be used in the command does not match the number of given arguments",
+    )
+
+
+def _scope(words: Words, scope: bytes) -> list[bytes]:
+    count = integer(words.take(f"ERR Invalid arguments provided to {_SCRIPTEXECUTE}"))
+    if count is None or count < 0:
+        raise CommandError(f"ERR Invalid argument for {_COUNT_NAMES[scope]} count in {_SCRIPTEXECUTE}")
+    name = scope.decode().lower()
+    return words.take_many(
+        count, f"ERR number of {name} to {_SCRIPTEXECUTE} command does not match the number of given arguments"
+    )
+
+
+def _divided(words: list[bytes], keyword: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The words before and after the first that is `keyword` in any case."""
+    at = next((index for index, word in enumerate(words) if word.upper() == keyword), len(words))
+    return words[:at], words[at + 1 :]

@@ -1,0 +1,1 @@
+"""Models, scripts, tensors and statistics in Redis."""

@@ -1,0 +1,1 @@
+"""The steps of a gear, and running records through them."""

@@ -1,0 +1,164 @@
+"""Readers: where a gear's records come from, and what their arguments mean."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rededge_nb.edge.client import key_names
+from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest, commands, keys, stream
+from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.runtime.values import from_redis, text_or_bytes
+
+PAGE = 100
+"""Entries that a run over a stream reads at a time."""
+SCAN_COUNT = 1_000
+"""Keys that a run over keys asks for at a time."""
+INTERNAL_PREFIX = key_names.PREFIX
+"""Keys in which this package keeps what it knows: no reader shows them unless they are asked for by name."""
+READ_KEY = """
+-- TYPE of a key that is not there is an event, keymiss, which would raise the next execution; OBJECT is none
+if not redis.call('OBJECT', 'ENCODING', KEYS[1]) then return {'none'} end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if ARGV[1] == '1' then
+  if kind == 'string' then return {kind, redis.call('GET', KEYS[1])} end
+  if kind == 'hash' then return {kind, redis.call('HGETALL', KEYS[1])} end
+  if kind == 'list' then return {kind, redis.call('LRANGE', KEYS[1], 0, -1)} end
+end
+return {kind}
+"""
+"""A key's type in Redis' words, `none` where there is no such key, and with '1' its value, in one step."""
+PLAIN_TYPES = ("string", "hash", "list", "set", "zset")
+
+Command = Callable[..., Any]
+"""Sends one command and gives its reply as it comes."""
+
+
+class StreamRecord(dict[str, Any]):
+    """A stream entry: `id`, `key`, `value`.
+
+    Up to RedisGears 0.9 the record was flat; the entry's fields, and `streamId`, are still found at the top level.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        """The field `name` of the entry, as old gears ask for it."""
+        return self["id"] if name == "streamId" else self["value"][name]
+
+
+def stream_record(key: str, entry_id: bytes, fields: dict[bytes, bytes] | list[bytes]) -> StreamRecord:
+    """The record that the first step gets for a stream entry."""
+    pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
+    value = {name.decode(errors="replace"): text_or_bytes(content) for name, content in pairs}
+    return StreamRecord(id=entry_id.decode(), key=key, value=value)
+
+
+def read_stream(command: Command, key: str, *, from_id: str = "0-0") -> Iterator[StreamRecord]:
+    """The entries of one stream after `from_id`, oldest first."""
+    start = from_id
+    while True:
+        entries = command("XRANGE", key, f"({start}", "+", "COUNT", PAGE)
+        for entry_id, fields in entries:
+            yield stream_record(key, entry_id, fields)
+            start = entry_id.decode()
+        if len(entries) < PAGE:
+            return
+
+
+def key_type(command: Command, key: bytes) -> str:
+    """A key's type as `keyTypes` names it."""
+    kind: str = command("EVAL", READ_KEY, 1, key, 0)[0].decode()
+    return "empty" if kind == "none" else kind if kind in (*PLAIN_TYPES, "stream") else "module"
+
+
+def key_record(command: Command, key: bytes, *, event: str | None, read_value: bool) -> dict[str, Any]:
+    """The record that the first step gets for a key."""
+    record: dict[str, Any] = {"key": text_or_bytes(key)}
+    if not read_value:
+        return record | {"event": event}
+    kind, *values = command("EVAL", READ_KEY, 1, key, 1)
+    value: Any = from_redis(values[0]) if values else None
+    if kind == b"hash":
+        value = dict(zip(value[::2], value[1::2], strict=True))
+    name = kind.decode()
+    shown = {"none": "empty", "stream": "unknown"}.get(name, name if name in PLAIN_TYPES else "module")
+    return record | {"value": value, "type": shown, "event": event}
+
+
+def scan_keys(command: Command, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
+    """The keys that fit a glob, each once."""
+    seen: set[bytes] = set()
+    cursor = b"0"
+    while True:
+        cursor, page = command("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+        for key in page:
+            if key not in seen and (not key.startswith(INTERNAL_PREFIX.encode()) or INTERNAL_PREFIX in pattern):
+                seen.add(key)
+                yield key
+        if cursor == b"0":
+            return
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a builder may do with a reader."""
+
+    run: Callable[[Command, Any, dict[str, Any]], Iterator[Any]] | None = None
+    """Gives the records of a run: how to send commands, first argument, keyword arguments."""
+    register: Callable[[RegisterRequest], dict[str, Any]] | None = None
+    """Checks a registration's arguments and gives them in full."""
+    check_argument: Callable[[Any], Any] = lambda argument: argument
+    """Checks the first argument of a run."""
+
+
+def _run_keys(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    read_value, pattern = keywords.get("readValue", True), str(argument)
+    keys_found = [pattern.encode()] if keywords.get("noScan") else scan_keys(command, pattern)
+    for key in keys_found:
+        yield key_record(command, key, event=None, read_value=read_value)
+
+
+def _run_keys_only(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    pattern, exact = str(argument), bool(keywords.get("noScan"))
+    generator = keywords.get("patternGenerator")
+    if generator is not None:
+        pattern, exact = generator()
+    if exact:
+        if command("EXISTS", pattern):
+            yield pattern
+        return
+    for key in scan_keys(command, pattern, int(keywords.get("count", SCAN_COUNT))):
+        yield text_or_bytes(key)
+
+
+def _run_stream(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    return read_stream(command, str(argument), from_id=str(keywords.get("fromId", "0-0")))
+
+
+def _run_python(_: Command, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
+    if inspect.isgeneratorfunction(argument):
+        yield from argument()
+        return
+    while True:
+        yield argument()
+
+
+def _run_shards(_: Command, __: Any, ___: dict[str, Any]) -> Iterator[Any]:
+    yield "1"
+
+
+def _a_function(argument: Any) -> Any:
+    if not callable(argument):
+        raise GearsError("pyreader argument must be a function")
+    return argument
+
+
+READERS: dict[str, Reader] = {
+    "KeysReader": Reader(_run_keys, keys),
+    "KeysOnlyReader": Reader(_run_keys_only),
+    "StreamReader": Reader(_run_stream, stream),
+    "PythonReader": Reader(_run_python, check_argument=_a_function),
+    "ShardsIDReader": Reader(_run_shards),
+    "CommandReader": Reader(register=commands),
+}

@@ -1,0 +1,180 @@
+"""The steps of a gear: what each does to the records that flow through it.
+
+Records are pulled one at a time through the whole chain. Operations such as `count` are written as several steps, as
+in RedisGears, so that each step is one of a few kinds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from rededge_nb.edge.gears.runtime.context import Context, current
+from rededge_nb.edge.gears.runtime.futures import settled
+
+Records = Iterator[Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a chain: its kind, a key of STEPS, the callback if it has one, and what else it needs."""
+
+    kind: str
+    callback: Any = None
+    argument: Any = None
+
+    def describe(self, milliseconds: int = 0) -> list[object]:
+        """The step as RG.GETEXECUTION shows it: type, milliseconds, internal name, callback."""
+        name = STEPS[self.kind][1]
+        return ["type", self.kind, "duration", milliseconds, "name", name, "arg", str(self.callback or "")]
+
+
+class Keyed(NamedTuple):
+    """A record on its way through a grouping: its key, and itself."""
+
+    key: Any
+    record: Any
+
+
+def text_key(key: Any) -> str:
+    """A group's key as it comes out: text as it is, anything else as its repr."""
+    return key if isinstance(key, str) else repr(key)
+
+
+def _map(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for record in records:
+        yield settled(context, callback(record))
+
+
+def _filter(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for record in records:
+        if settled(context, callback(record)):
+            yield record
+
+
+def _foreach(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for record in records:
+        settled(context, callback(record))
+        yield record
+
+
+def _flatmap(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for record in records:
+        spread = settled(context, callback(record))
+        if isinstance(spread, list):
+            yield from reversed(spread)  # last element first: so does RedisGears, and sort() there relies on it
+        else:
+            yield spread
+
+
+def _accumulate(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    accumulated, any_record = None, False
+    for record in records:
+        accumulated, any_record = settled(context, callback(accumulated, record)), True
+    if any_record:
+        yield accumulated
+
+
+def _limit(records: Records, step: Step) -> Records:
+    length, start = step.argument
+    return islice(records, start, start + length)
+
+
+def _extractkey(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for record in records:
+        yield Keyed(_without_future(context, callback, record), record)
+
+
+def _group(records: Records, _: Step) -> Records:
+    groups: dict[str, list[Any]] = {}
+    for key, record in records:
+        groups.setdefault(text_key(key), []).append(record)
+    for key in reversed(groups):  # the last group first, as in RedisGears
+        yield Keyed(key, groups[key])
+
+
+def _reduce(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    for key, group in records:
+        yield {"key": key, "value": _without_future(context, callback, key, group)}
+
+
+def _accumulatebykey(records: Records, step: Step) -> Records:
+    context, callback = current(), step.callback
+    groups: dict[str, Any] = {}
+    for key, record in records:
+        name = text_key(key)
+        groups[name] = settled(context, callback(name, groups.get(name), record))
+    for name, accumulated in groups.items():
+        yield {"key": name, "value": accumulated}
+
+
+def _pass(records: Records, _: Step) -> Records:
+    return records
+
+
+STEPS: dict[str, tuple[Callable[[Records, Step], Records], str]] = {
+    "map": (_map, "RedisGearsPy_PyCallbackMapper"),
+    "filter": (_filter, "RedisGearsPy_PyCallbackFilter"),
+    "foreach": (_foreach, "RedisGearsPy_PyCallbackForEach"),
+    "flatmap": (_flatmap, "RedisGearsPy_PyCallbackFlatMapper"),
+    "accumulate": (_accumulate, "RedisGearsPy_PyCallbackAccumulate"),
+    "accumulatebykey": (_accumulatebykey, "RedisGearsPy_PyCallbackAccumulateByKey"),
+    "extractkey": (_extractkey, "RedisGearsPy_PyCallbackExtractor"),
+    "group": (_group, "group"),
+    "reduce": (_reduce, "RedisGearsPy_PyCallbackReducer"),
+    "limit": (_limit, "limit"),
+    "collect": (_pass, "collect"),
+    "repartition": (_pass, "repartition"),
+}
+"""What each kind of step does, and the name RG.GETEXECUTION shows for it. There is one shard, and all records are
+on it: collect and repartition have nothing to move."""
+
+
+def chain(records: Iterable[Any], steps: Iterable[Step], times: list[float] | None = None) -> Records:
+    """The records after all steps; nothing is pulled before the result is.
+
+    `times`, one number a step, grows by the seconds that each step takes.
+    """
+    flowing = iter(records)
+    if times is None:
+        for step in steps:
+            flowing = STEPS[step.kind][0](flowing, step)
+        return flowing
+    before: list[float] = []
+    for index, step in enumerate(steps):
+        inclusive = [0.0]
+        flowing = _timed(STEPS[step.kind][0](flowing, step), inclusive, before, times, index)
+        before = inclusive
+    return flowing
+
+
+def _timed(records: Records, inclusive: list[float], before: list[float], times: list[float], index: int) -> Records:
+    """The records, with the time that they took less the time of the steps before."""
+    while True:
+        started = time.perf_counter()
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        finally:
+            inclusive[0] += time.perf_counter() - started
+            times[index] = inclusive[0] - (before[0] if before else 0.0)
+        yield record
+
+
+def _without_future(context: Context, callback: Callable[..., Any], *arguments: Any) -> Any:
+    context.futures_allowed = False
+    try:
+        return settled(context, callback(*arguments))
+    finally:
+        context.futures_allowed = True

@@ -1,0 +1,177 @@
+"""RG.PYEXECUTE and RG.TRIGGER: the commands that run gears."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.runtime.live import LiveExecution
+from rededge_nb.edge.gears.state import registrations
+from rededge_nb.edge.gears.state.registrations import Draft, Session, Sessions
+from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass
+class PyExecute:
+    """The arguments of RG.PYEXECUTE."""
+
+    script: str
+    unblocking: bool = False
+    session_id: str | None = None
+    description: str | None = None
+    upgrade: bool = False
+    replace_with: str | None = None
+    force_reinstall: bool = False
+    requirements: list[str] = field(default_factory=list)
+
+
+def parse_pyexecute(args: list[bytes]) -> PyExecute:
+    """Read the words after RG.PYEXECUTE.
+
+    Raises:
+        CommandError: with RedisGears' texts.
+    """
+    words = [word.decode(errors="replace") for word in args]
+    parsed = PyExecute(words.pop(0))
+    while words:
+        option = words.pop(0)
+        match option.upper():
+            case "UNBLOCKING":
+                parsed.unblocking = True
+            case "UPGRADE":
+                parsed.upgrade = True
+            case "FORCE_REINSTALL_REQUIREMENTS":
+                parsed.force_reinstall = True
+            case "ID" | "DESCRIPTION" | "REPLACE_WITH" as name:
+                if not words:
+                    raise CommandError(f"{name} is missing")
+                value = words.pop(0)
+                if name == "ID":
+                    parsed.session_id = _checked_id(value)
+                elif name == "DESCRIPTION":
+                    parsed.description = value
+                else:
+                    parsed.replace_with = value
+            case "REQUIREMENTS":
+                parsed.requirements = [name for word in words for name in _requirements_in(word)]
+                words = []
+            case _:
+                raise CommandError(f"Unknown arguments were given: {option}")
+    return parsed
+
+
+def pyexecute(call: Call) -> object:
+    """RG.PYEXECUTE: execute a script; reply with what it ran, or OK once what it registered is stored."""
+    asked, engine = parse_pyexecute(call.args), call.worker.engine
+    _session_to_replace(asked, registrations.load_sessions(engine.raw_client))
+    execution = engine.new_execution()
+    execution.status = "running"
+
+    def work() -> object:
+        with engine.live.hold(execution):
+            try:
+                return _execute(call, asked, execution)
+            except GearsError as error:
+                raise CommandError(str(error)) from error
+
+    return later(work, execution.settled)
+
+
+def trigger(call: Call) -> object:
+    """RG.TRIGGER trigger [arg …]: run the gear that is registered for it."""
+    return _trigger(call, call.args)
+
+
+def trigger_on_key(call: Call) -> object:
+    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key routes the clients of a cluster."""
+    return _trigger(call, call.args)
+
+
+def _execute(call: Call, asked: PyExecute, execution: LiveExecution) -> object:
+    engine = call.worker.engine
+    requirements = engine.runners.requirements
+    requirements.install(asked.requirements, force=asked.force_reinstall)
+    session_id = asked.session_id or secrets.token_hex(20)
+    script = engine.execute_script(asked.script, session_id, execution)
+    if script.drafts:
+        session = registrations.new_session(session_id, asked.description, asked.requirements, script.drafts)
+
+        def replaced(sessions: Sessions) -> Session | None:
+            gone = _session_to_replace(asked, sessions)
+            _check_triggers(script.drafts, [one for one in sessions.values() if one != gone])
+            return gone
+
+        engine.register(session, script.drafts, replaced)
+        if script.run is not None:
+            engine.run_unblocking(script.run, session_id)
+        return OK
+    if script.run is None:
+        return OK
+    if asked.unblocking:
+        return engine.run_unblocking(script.run, session_id)
+    outcome = engine.run(execution, script.run, session_id)
+    if outcome.status == "aborted":
+        raise CommandError("execution aborted")
+    return outcome.reply()
+
+
+def _trigger(call: Call, words: list[bytes]) -> object:
+    engine = call.worker.engine
+    engine.runners.follow_changes()  # another worker may have registered it a moment ago
+    name = words[0].decode(errors="replace")
+    found = engine.runners.trigger(name)
+    if found is None:
+        known = registrations.all_registrations(registrations.load_sessions(engine.raw_client))
+        if any(one.reader == "CommandReader" and one.arguments["trigger"] == name for one in known):
+            raise CommandError(
+                f"ERR Could not trigger execution, {name} is registered and does not run in worker {call.worker.id}: "
+                "what it requires is being installed there, or lastError in RG.DUMPREGISTRATIONS has the reason"
+            )
+        raise CommandError("ERR subcommand not found")
+    execution = engine.new_execution(found.draft.id, found.draft.steps)
+    turn = found.take_turn()
+    return later(lambda: found.call(execution, turn, words), execution.settled)
+
+
+def _requirements_in(word: str) -> list[str]:
+    """The packages that one word asks for: Grafana's data source sends all in one, and one may have blanks in it."""
+    try:
+        Requirement(word)
+    except InvalidRequirement:
+        return word.split()
+    return [word.strip()]
+
+
+def _checked_id(session_id: str) -> str:
+    if not SESSION_ID.fullmatch(session_id):
+        raise CommandError("ID must be compose of: ['A'-'Z' | 'a'-'z' | '0' - '9' | '-' | '_']")
+    return session_id
+
+
+def _session_to_replace(asked: PyExecute, sessions: Sessions) -> Session | None:
+    existing = sessions.get(asked.session_id) if asked.session_id else None
+    if asked.replace_with is not None:
+        if existing is not None:
+            raise CommandError(f"Can not replace an existing session {asked.session_id} with {asked.replace_with}")
+        if asked.replace_with not in sessions:
+            raise CommandError(f"Can not replace with {asked.replace_with}, session does not exists.")
+        return sessions[asked.replace_with]
+    if existing is not None and not asked.upgrade:
+        raise CommandError(f"Session {asked.session_id} already exists")
+    return existing
+
+
+def _check_triggers(drafts: list[Draft], others: list[Session]) -> None:
+    taken = {
+        one.arguments["trigger"] for session in others for one in session.registrations if one.reader == "CommandReader"
+    }
+    for draft in drafts:
+        if draft.reader == "CommandReader" and draft.arguments["trigger"] in taken:
+            raise CommandError("trigger already registered")

@@ -1,0 +1,114 @@
+"""The RG.* commands about options, requirements, memory and the cluster that there is not."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.state import registrations
+from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
+from rededge_nb.edge.gears.state.requirements import Installed
+from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, Simple
+
+CHUNK_BYTES = 10 * 1024 * 1024
+"""Size of the pieces in which RG.PYEXPORTREQ gives a requirement."""
+PLUGIN = ["name", "rg_python", "version", 1]
+
+
+def pystats(call: Call) -> object:  # noqa: ARG001
+    """RG.PYSTATS: bytes of memory of this worker's process; RedisGears counted its interpreter's own allocations.
+
+    `TotalAllocated` and `PeakAllocated` are the largest resident size so far, `CurrAllocated` is the size now.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    try:
+        now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        now = peak
+    return ["TotalAllocated", peak, "PeakAllocated", peak, "CurrAllocated", min(now, peak)]
+
+
+def configget(call: Call) -> object:
+    """RG.CONFIGGET key …: one element a key; built-in names are case-sensitive."""
+    options = call.worker.engine.options
+    options.refresh()
+    reply: list[object] = []
+    for word in call.args:
+        name = word.decode(errors="replace")
+        value = options.get(name)
+        reply.append(CommandError(f"(error) Unsupported config parameter: {name}") if value is None else value)
+    return reply
+
+
+def configset(call: Call) -> object:
+    """RG.CONFIGSET key value …: one element a key; a name that is not built in goes to the user's own options."""
+    words = [word.decode(errors="replace") for word in call.args]
+    values: list[str | None] = [*words[1::2]]
+    if len(words) % 2:
+        values.append(None)
+    return [_set(call, name, value) for name, value in zip(words[::2], values, strict=True)]
+
+
+def pydumpreqs(call: Call) -> object:
+    """RG.PYDUMPREQS: the requirements that were asked for here."""
+    return [_describe(call, one) for one in call.worker.engine.runners.requirements.all()]
+
+
+def pyexportreq(call: Call) -> object:
+    """RG.PYEXPORTREQ name: a requirement with its wheels, in chunks for RG.PYIMPORTREQ."""
+    requirements = call.worker.engine.runners.requirements
+    installed = requirements.find(call.args[0].decode(errors="replace"))
+    if installed is None:
+        raise CommandError("requirement does not exists")
+    data = requirements.export(installed)
+    return [_describe(call, installed), [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]]
+
+
+def pyimportreq(call: Call) -> object:
+    """RG.PYIMPORTREQ chunk …: install what RG.PYEXPORTREQ gave."""
+
+    def work() -> object:
+        try:
+            call.worker.engine.runners.requirements.add(b"".join(call.args))
+        except GearsError as error:
+            raise CommandError(str(error)) from error
+        return "OK"
+
+    return later(work)
+
+
+def infocluster(call: Call) -> object:  # noqa: ARG001
+    """RG.INFOCLUSTER: there is none."""
+    return "no cluster mode"
+
+
+def refreshcluster(call: Call) -> object:  # noqa: ARG001
+    """RG.REFRESHCLUSTER: there is nothing to look for."""
+    return OK
+
+
+def dumpplugins(call: Call) -> object:  # noqa: ARG001
+    """RG.DUMPPLUGINS: Python is the only one."""
+    return [PLUGIN]
+
+
+def _set(call: Call, name: str, value: str | None) -> object:
+    options = call.worker.engine.options
+    if value is None:
+        return CommandError(f"(error) Value was not given to {name}")
+    if name in DEFAULTS and name not in AT_RUN_TIME:
+        return CommandError(f"(error) {name} is not configurable at runtime")
+    try:
+        options.set(name, value)
+    except ValueError:
+        return CommandError(f"(error) Failed setting config value {name}")
+    return OK if name in DEFAULTS else Simple("OK - value was saved in extra config dictionary")
+
+
+def _describe(call: Call, installed: Installed) -> list[object]:
+    sessions = registrations.load_sessions(call.worker.engine.raw_client).values()
+    return installed.describe(sum(installed.name in session.requirements for session in sessions))

@@ -1,0 +1,1 @@
+"""Runners: what starts a registered gear when an event arrives."""

@@ -1,0 +1,170 @@
+"""Runs one KeysReader registration: an execution for each keyspace event, in the order of the events.
+
+Redis tells of events once, to who listens at that moment: events that happen while no worker does (it has just died,
+and another takes over within two seconds) raise no execution.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from rededge_nb.edge.client import client_from_url, transact
+from rededge_nb.edge.gears.chain.readers import INTERNAL_PREFIX, key_record, key_type
+from rededge_nb.edge.gears.runtime.context import Context, entered
+from rededge_nb.edge.gears.runtime.errors import GearsForceStopped, own_server
+from rededge_nb.edge.gears.state import statistics
+from rededge_nb.edge.gears.state.executions import fields_of, remember_registered
+from rededge_nb.edge.gears.state.registrations import Draft
+
+if TYPE_CHECKING:
+    from rededge_nb.edge.worker.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+NEEDED_EVENTS = "AEm"
+"""Flags of `notify-keyspace-events`: all events, missed keys too, by the event's name."""
+LISTEN_TIMEOUT = 0.25
+"""Longest wait for an event; a runner that is asked to stop notices within this."""
+RETRY_DELAY = 0.2
+"""Seconds before another try to own the registration, or at a server that is away."""
+
+
+class KeysRunner:
+    """Two threads that run one registration until stop(): one listens, one executes."""
+
+    def __init__(self, worker: Worker, draft: Draft, session_id: str) -> None:
+        self.busy = False
+        """Whether an execution is going on."""
+        self._worker = worker
+        self._draft = draft
+        self._place = f"events of {draft.id}"
+        self._client = client_from_url(worker.url, name="rededge-worker-events")
+        self._client.response_callbacks.clear()
+        self._stopping = threading.Event()
+        self.listening = threading.Event()
+        """Set while events are heard."""
+        self._events: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
+        self._context = Context(worker, session_id=session_id)
+        worker.engine.leases.join(draft.id)
+        self._threads = [
+            threading.Thread(target=work, name=f"{name}-{draft.id}", daemon=True)
+            for name, work in (("events", self._listen_for_ever), ("gear", self._execute_for_ever))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Stop after the execution in hand; False if that has not ended within `timeout` seconds."""
+        self._stopping.set()
+        self._events.put(None)
+        for thread in self._threads:
+            thread.join(timeout)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def wait_until_heard(self, timeout: float) -> None:
+        """Return when events are heard, here or by the worker that owns the registration."""
+        deadline = time.monotonic() + timeout
+        while not self.listening.wait(0.02) and time.monotonic() < deadline:
+            if self._worker.engine.leases.held_elsewhere(self._place):
+                return
+
+    def _listen_for_ever(self) -> None:
+        leases = self._worker.engine.leases
+        while not self._stopping.is_set():
+            try:
+                if leases.acquire(self._draft.id, self._place):
+                    self._listen()
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                pass  # heard again when Redis is back
+            except redis.RedisError as error:
+                logger.warning("registration %s: %s", self._draft.id, error)
+                self._worker.engine.report(self._draft.id, str(error))
+            self._stopping.wait(RETRY_DELAY)
+        try:
+            leases.release(self._draft.id, self._place)
+            leases.leave(self._draft.id)
+        except redis.RedisError as error:
+            logger.info("the lease of registration %s runs out by itself: %s", self._draft.id, error)
+        self._client.close()
+
+    def _listen(self) -> None:
+        """Hear events for as long as this worker owns the registration."""
+        have_keyspace_events(self._client)
+        connection = self._client.connection_pool.get_connection()
+        prefix = f"__keyevent@{connection.db}__:"
+        try:
+            connection.send_command("PSUBSCRIBE", f"{prefix}*")
+            connection.read_response()
+            self.listening.set()
+            while not self._stopping.is_set() and self._worker.engine.leases.owns(self._draft.id, self._place):
+                if not connection.can_read(LISTEN_TIMEOUT):
+                    continue
+                _, _, channel, key = connection.read_response()
+                event = channel.decode()[len(prefix) :]
+                if self._is_about(event, key):
+                    self._events.put((event, key))
+        finally:
+            self.listening.clear()
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+
+    def _is_about(self, event: str, key: bytes) -> bool:
+        arguments = self._draft.arguments
+        pattern, events = arguments["regex"].encode(), arguments["eventTypes"]
+        if pattern.endswith(b"*"):
+            fits = key.startswith(pattern[:-1]) and not key.startswith(INTERNAL_PREFIX.encode())
+        else:
+            fits = key == pattern
+        return fits and (events is None or event in events)
+
+    def _execute_for_ever(self) -> None:
+        with entered(self._context):
+            while (event := self._events.get()) is not None and not self._stopping.is_set():
+                self.busy = True
+                try:
+                    self._execute(*event)
+                except redis.RedisError as error:
+                    logger.warning("registration %s, %s of %r: %s", self._draft.id, *event, error)
+                except GearsForceStopped:
+                    continue  # it came too late for the execution that it was meant for
+                except BaseException:  # the thread must live on, or no event is answered any more
+                    logger.exception("registration %s", self._draft.id)
+                finally:
+                    self.busy = False
+
+    def _execute(self, event: str, key: bytes) -> None:
+        arguments, engine = self._draft.arguments, self._worker.engine
+        wanted = arguments["keyTypes"]
+        if wanted is not None and key_type(self._client.execute_command, key) not in wanted:
+            return
+
+        def records() -> Any:
+            read_value = bool(arguments["readValue"])
+            with own_server():
+                record = key_record(self._client.execute_command, key, event=event, read_value=read_value)
+            yield record
+
+        execution_id, outcome = engine.execute(self._context, self._draft, records)
+        fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
+        keep = engine.options.number("MaxExecutionsPerRegistration")
+        counts = statistics.count_outcome(self._client, self._draft.id, outcome)
+        transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])
+
+
+def have_keyspace_events(client: redis.Redis) -> None:
+    """Let Redis tell of keyspace events, beside what it is set to tell already.
+
+    Raises:
+        redis.ResponseError: this user may not change the setting.
+    """
+    name = "notify-keyspace-events"
+    flags = client.execute_command("CONFIG", "GET", name)[1].decode()
+    missing = "".join(flag for flag in NEEDED_EVENTS if flag not in flags)
+    if missing:
+        client.execute_command("CONFIG", "SET", name, flags + missing)

@@ -1,0 +1,1 @@
+"""What runs while a gear's code runs: its context, transactions, futures, time limits."""

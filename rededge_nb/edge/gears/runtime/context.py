@@ -1,0 +1,168 @@
+"""What gear code runs in: the worker, and the script or execution it belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from rededge_nb.edge.client import Words, check, in_transaction, replies_to
+from rededge_nb.edge.gears.runtime import connection_state
+from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
+from rededge_nb.edge.gears.runtime.model_lookups import LookedUp
+
+if TYPE_CHECKING:
+    from rededge_nb.edge.gears.runtime.futures import GearsFuture
+    from rededge_nb.edge.gears.runtime.live import LiveExecution
+    from rededge_nb.edge.gears.state.executions import Run
+    from rededge_nb.edge.gears.state.registrations import Draft
+    from rededge_nb.edge.worker.worker import Worker
+
+
+@dataclass
+class Script:
+    """What a script asked for while RG.PYEXECUTE ran it."""
+
+    session_id: str
+    drafts: list[Draft] = field(default_factory=list)
+    run: Run | None = None
+    ended: bool = False
+    """Whether the script is through: code that it left behind can no longer register."""
+
+
+@dataclass
+class Context:
+    """Where gear code runs."""
+
+    worker: Worker
+    script: Script | None = None
+    """The script being executed; None inside an execution."""
+    session_id: str | None = None
+    execution: LiveExecution | None = None
+    future: GearsFuture | None = None
+    """The future that the running step has created."""
+    futures_allowed: bool = True
+    """Whether the running step can wait for a future."""
+    looked_up: LookedUp | None = None
+    """What was asked about models when the batch was read, where there are batches."""
+    _connection: redis.Connection | None = field(default=None, init=False)
+    _connection_changed: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def command(self, *words: Any) -> Any:
+        """Send a command on the context's own connection and give the reply as it comes.
+
+        Raises:
+            redis.ResponseError: Redis answered with an error.
+            ServerAwayError: it is away.
+        """
+        if self.execution is not None:
+            return self.execution.shielded(self._command, words)
+        return self._command(words)
+
+    def transaction(self, commands: Sequence[Words]) -> list[Any]:
+        """The replies to commands that are executed in one transaction, errors among them as they are.
+
+        Raises:
+            redis.RedisError: Redis refused all of them, or is away.
+        """
+        *queued, executed = self._replies(in_transaction(commands))
+        check(queued)
+        if isinstance(executed, redis.ResponseError):
+            raise executed
+        return list(executed)
+
+    def pipeline(self) -> Any:
+        """A transaction over the worker's client that can watch keys."""
+        if self.looked_up is not None:
+            self.looked_up.sent([("MULTI",)])
+        return self.worker.engine.raw_client.pipeline(transaction=True)
+
+    def forget_changes(self) -> None:
+        """Let go of a connection that was changed, after an execution."""
+        with self._lock:
+            if self._connection_changed:
+                self._release()
+
+    def close(self) -> None:
+        """Give the connection back. Code that goes on in threads of its own takes one for each command."""
+        with self._lock:
+            self._closed = True
+            self._release()
+
+    def _command(self, words: tuple[Any, ...]) -> Any:
+        (reply,) = self._replies([words])
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _replies(self, commands: Sequence[Words]) -> list[Any]:
+        """The replies to commands that are sent at once, errors among them as they are."""
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                with own_server():
+                    connection = self._connection = self.worker.engine.connections.get_connection()
+            try:
+                # no other execution may have it as it is then
+                self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
+                if self.looked_up is not None:
+                    self.looked_up.sent(commands)
+                with own_server():
+                    return replies_to(connection, commands)
+            except BaseException:
+                connection.disconnect()
+                self._release()
+                raise
+            finally:
+                if self._closed:
+                    self._release()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        changed, self._connection_changed = self._connection_changed, False
+        if connection is not None:
+            if changed:
+                connection.disconnect()
+            self.worker.engine.connections.release(connection)
+
+
+_current: ContextVar[Context] = ContextVar("gears_context")
+_fallback: list[Context] = []
+
+
+def set_fallback(context: Context) -> None:
+    """The context of threads that gear code started by itself; they share it, and no connection."""
+    context.close()
+    _fallback[:] = [context]
+
+
+def current() -> Context:
+    """The context of the running gear code.
+
+    Raises:
+        GearsError: there is none.
+    """
+    found = _current.get(None)
+    if found is not None:
+        return found
+    if _fallback:
+        return _fallback[0]
+    raise GearsError("this can be called only from gear code that RedisGears runs")
+
+
+@contextlib.contextmanager
+def entered(context: Context) -> Iterator[Context]:
+    """Run gear code in `context`."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+        context.close()

@@ -1,0 +1,77 @@
+"""Conversions between Redis replies, the Python values of gears, and replies to clients."""
+
+from __future__ import annotations
+
+import redis
+
+from rededge_nb.edge.switchboard.calls import CommandError, Simple
+
+NOT_A_REPLY = "PY RECORD"
+"""What clients get for a record that has no form in RESP, as from RedisGears."""
+
+INT64 = range(-(2**63), 2**63)
+"""The integers that RESP has."""
+MAX_DEPTH = 28
+"""Lists inside lists of one record: the edge module passes on 32 in all, and a reply has some around the records."""
+
+
+def from_redis(reply: object) -> object:
+    """A reply as gear code sees it: text is str, or bytearray where it is not UTF-8; errors in arrays are str."""
+    match reply:
+        case bytes():
+            return text_or_bytes(reply)
+        case list():
+            return [from_redis(element) for element in reply]
+        case redis.RedisError():
+            return str(reply)
+        case _:
+            return reply
+
+
+def text_or_bytes(value: bytes) -> str | bytearray:
+    """A Redis string as gear code sees it."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return bytearray(value)
+
+
+def to_argument(value: object) -> bytes:
+    """An argument of execute(): bytes and bytearray as they are, anything else as its text."""
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    return str(value).encode()
+
+
+def to_reply(record: object) -> object:
+    """A gear's result in the form that a client gets, RedisGears' `+` and `-` rule included.
+
+    Every record has one: what RESP has no form for becomes NOT_A_REPLY, characters that UTF-8 has none for become `?`.
+    """
+    return _to_reply(record, ())
+
+
+def encodable(text: str) -> str:
+    """The text without what cannot be UTF-8: lone halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
+
+
+def _to_reply(record: object, around: tuple[int, ...]) -> object:
+    """The reply for an element of lists whose ids are `around`."""
+    match record:
+        case str() if len(record) > 1 and record[0] == "+":
+            return Simple(encodable(record[1:]))
+        case str() if len(record) > 1 and record[0] == "-":
+            return CommandError(encodable(record[1:]))
+        case str():
+            return encodable(record)
+        case int() if INT64.start <= record < INT64.stop:
+            return record
+        case bytes():
+            return record
+        case float():
+            return f"{record:f}"
+        case list() if id(record) not in around and len(around) < MAX_DEPTH:
+            return [_to_reply(element, (*around, id(record))) for element in record]
+        case _:
+            return NOT_A_REPLY

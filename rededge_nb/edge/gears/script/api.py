@@ -1,0 +1,171 @@
+"""The names that a gear script finds in its globals."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from rededge_nb.edge.client import shard
+from rededge_nb.edge.gears.runtime import connection_state
+from rededge_nb.edge.gears.runtime.atomic import atomic as atomic
+from rededge_nb.edge.gears.runtime.atomic import open_block
+from rededge_nb.edge.gears.runtime.context import current
+from rededge_nb.edge.gears.runtime.errors import GearsError, GearsFlatError
+from rededge_nb.edge.gears.runtime.futures import (
+    GearsFuture,
+    create_future,
+    run_coroutine,
+    set_future_exception,
+    set_future_results,
+)
+from rededge_nb.edge.gears.runtime.values import from_redis, to_argument
+from rededge_nb.edge.gears.script.builder import GearsBuilder
+
+logger = logging.getLogger("rededge_nb.gears")
+
+LOG_LEVELS = {
+    "debug": logging.DEBUG,
+    "verbose": logging.DEBUG,
+    "notice": logging.INFO,
+    "warning": logging.WARNING,
+}
+BLOCKING = {
+    "RG.PYEXECUTE": "Can not run gears inside a multi exec, lua, or when blocking is not allowed",
+    "RG.TRIGGER": "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
+}
+BLOCKING["RG.TRIGGERONKEY"] = BLOCKING["RG.TRIGGER"]
+BLOCKING["RG.GETRESULTSBLOCKING"] = BLOCKING["RG.PYEXECUTE"]
+
+
+def execute(*words: object) -> Any:
+    """Run a Redis command and return its reply: str, bytearray where it is not UTF-8, int, None or list.
+
+    Inside `with atomic():` the command is held back until the block ends, or until its reply is used.
+
+    Raises:
+        GearsError: Redis answered with an error.
+    """
+    if not words:
+        return []
+    command = words[0]
+    if not isinstance(command, str):
+        raise GearsError("the given command must be a string")
+    if command[:3].upper() == "RG." and command.upper() in BLOCKING:
+        raise GearsError(BLOCKING[command.upper()])
+    sent = (command, *(to_argument(value) for value in words[1:]))
+    context = current()
+    block = open_block()
+    connection_state.check(sent, atomic=block is not None)
+    if block is not None:
+        return block.queue(sent)
+    try:
+        return from_redis(context.command(*sent))
+    except redis.ResponseError as error:
+        raise GearsError(shard.told(error)) from None
+
+
+def log(message: str, level: str = "notice") -> None:
+    """Write a line to the worker's log; level is debug, verbose, notice or warning."""
+    if not isinstance(message, str):
+        raise GearsError("log message must be a string")
+    if level not in LOG_LEVELS:
+        raise GearsError(f"unknown log level {level!r}: use one of {', '.join(LOG_LEVELS)}")
+    logger.log(LOG_LEVELS[level], "GEARS: %s", message)
+
+
+def flat_error(message: str) -> None:
+    """Raise an error that is reported by its message alone."""
+    raise GearsFlatError(message)
+
+
+def config_get(key: str) -> str | None:
+    """An option of the user's own, set by RG.CONFIGSET."""
+    return current().worker.engine.options.users_own(key)
+
+
+def gears_config_get(key: str, default: Any = None) -> Any:
+    """An option of the user's own, or the default."""
+    value = config_get(key)
+    return default if value is None else value
+
+
+def hashtag() -> str:
+    """A tag that keeps a key on this shard; without a cluster one of slot 0, the first of the only shard."""
+    return shard.tag(current().worker.engine.raw_client) or shard.tag_of_slot(0)
+
+
+def override_reply(value: object) -> None:  # noqa: ARG001
+    """Refused: a client's command is answered by Redis itself before a gear hears of it."""
+    raise GearsError("Can not get command ctx")
+
+
+def get_command() -> list[str]:
+    """Refused, as override_reply."""
+    raise GearsError("Can not get command ctx")
+
+
+def call_next(*arguments: object) -> None:  # noqa: ARG001
+    """Refused: there are no command hooks outside the server process."""
+    raise GearsError("Can not get CommandHook ctx")
+
+
+def is_async_allow() -> bool:
+    """Whether the running code may wait for a future."""
+    context = current()
+    return context.execution is not None and context.script is None
+
+
+def is_in_atomic_block() -> bool:
+    """Whether the running code is inside `with atomic():`."""
+    return open_block() is not None
+
+
+def register_timer(seconds: float, function: Callable[[], Any], key: str | None = None) -> None:
+    """Call a function every so many seconds until it raises; with a key, for as long as the key exists."""
+    if not callable(function):
+        raise GearsError("callback argument must be a function")
+    current().worker.engine.timers.start(float(seconds), function, key)
+
+
+NAMES: dict[str, Any] = {
+    "ConfigGet": config_get,
+    "GB": GearsBuilder,
+    "GearsBuilder": GearsBuilder,
+    "GearsConfigGet": gears_config_get,
+    "GearsFuture": GearsFuture,
+    "Log": log,
+    "asyncio": asyncio,
+    "atomic": atomic,
+    "call_next": call_next,
+    "configGet": config_get,
+    "copy": copy,
+    "createFuture": create_future,
+    "execute": execute,
+    "flat_error": flat_error,
+    "gearsConfigGet": gears_config_get,
+    "gearsCtx": GearsBuilder,
+    "gearsFuture": GearsFuture,
+    "get_command": get_command,
+    "hashtag": hashtag,
+    "isAsyncAllow": is_async_allow,
+    "isInAtomicBlock": is_in_atomic_block,
+    "log": log,
+    "override_reply": override_reply,
+    "registerTE": register_timer,
+    "runCoroutine": run_coroutine,
+    "setFutureException": set_future_exception,
+    "setFutureResults": set_future_results,
+}
+"""What every script finds."""
+
+
+def script_globals() -> dict[str, Any]:
+    """A fresh globals dict for a script."""
+    import redisgears  # type: ignore[import-not-found]
+
+    return {"__name__": "not_main", "redisgears": redisgears, "rg": redisgears, **NAMES}

@@ -1,0 +1,255 @@
+"""GearsBuilder: how a script says what to do with which records."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Self
+
+from rededge_nb.edge.gears.chain.readers import READERS
+from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest
+from rededge_nb.edge.gears.chain.steps import Step
+from rededge_nb.edge.gears.runtime.context import Script, current
+from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.state.executions import Run
+from rededge_nb.edge.gears.state.registrations import Draft, checked_callback
+
+MODES = ("async", "async_local", "sync")
+
+
+class RunFuture(Future[Any]):
+    """What run() gives; coroutines of gears can await it: `[[results], [errors]]`."""
+
+    def __await__(self) -> Any:
+        """Wait on the gears' event loop."""
+        import asyncio
+
+        return asyncio.wrap_future(self).__await__()
+
+
+class GearsBuilder:
+    """A chain of steps over the records of a reader; `run` or `register` sets it going.
+
+    Steps change the builder and return it, so that chaining and separate statements both work.
+    """
+
+    def __init__(self, reader: str = "KeysReader", defaultArg: Any = "*", desc: str | None = None) -> None:  # noqa: N803
+        if not isinstance(reader, str):
+            raise GearsError("reader argument must be a string")
+        if desc is not None and not isinstance(desc, str):
+            raise GearsError("desc argument must be a string")
+        if reader not in READERS:
+            raise GearsError("The given reader does not exists")
+        self._reader = reader
+        self._default_argument = defaultArg
+        self._description = desc
+        self._steps: list[Step] = []
+
+    def map(self, *function: Callable[[Any], Any]) -> Self:
+        """Replace each record by what the function makes of it."""
+        return self._add("map", function)
+
+    def filter(self, *function: Callable[[Any], Any]) -> Self:
+        """Keep the records for which the function gives something true."""
+        return self._add("filter", function)
+
+    def flatmap(self, *function: Callable[[Any], Any]) -> Self:
+        """Replace each record by the elements of the list that the function gives, last element first."""
+        return self._add("flatmap", function)
+
+    def foreach(self, *function: Callable[[Any], Any]) -> Self:
+        """Call the function with each record and pass the record on."""
+        return self._add("foreach", function)
+
+    def accumulate(self, *function: Callable[[Any, Any], Any]) -> Self:
+        """Fold all records into one: function(accumulated, record), where accumulated is None at first."""
+        return self._add("accumulate", function)
+
+    def limit(self, *numbers: int) -> Self:
+        """Keep `length` records, the first `start` (default 0) left out."""
+        if not 1 <= len(numbers) <= 2:
+            raise GearsError("wrong number of args to limit function")
+        if not all(isinstance(number, int) for number in numbers):
+            raise GearsError("limit argument must be a number")
+        self._steps.append(Step("limit", argument=(numbers[0], numbers[1] if len(numbers) > 1 else 0)))
+        return self
+
+    def collect(self) -> Self:
+        """Bring all records to the shard that began; there is one."""
+        self._steps.append(Step("collect"))
+        return self
+
+    def repartition(self, *extractor: Callable[[Any], Any]) -> Self:
+        """Move each record to the shard of the key that the function gives; there is one shard."""
+        (function,) = _functions("repartition", extractor, ("",))
+        self._steps += [Step("extractkey", function), Step("repartition"), Step("map", _record)]
+        return self
+
+    def localgroupby(self, *functions: Callable[..., Any]) -> Self:
+        """Fold the records of each key: extractor(record) gives it, reducer(key, accumulated, record) folds."""
+        extractor, reducer = _functions("localgroupby", functions, ("extractor ", "reducer "))
+        self._steps += [Step("extractkey", extractor), Step("accumulatebykey", reducer)]
+        return self
+
+    def groupby(self, *functions: Callable[..., Any]) -> Self:
+        """As localgroupby, over the records of all shards."""
+        extractor, reducer = _functions("groupby", functions, ("extractor ", "reducer "))
+        self._steps += [Step("extractkey", extractor), Step("repartition"), Step("accumulatebykey", reducer)]
+        return self
+
+    def batchgroupby(self, *functions: Callable[..., Any]) -> Self:
+        """Replace the records of each key by what reducer(key, records) makes of them."""
+        extractor, reducer = _functions("batchgroupby", functions, ("extractor ", "reducer "))
+        self._steps += [Step("extractkey", extractor), Step("repartition"), Step("group"), Step("reduce", reducer)]
+        return self
+
+    def aggregate(self, zero: Any, seqOp: Callable[..., Any], combOp: Callable[..., Any]) -> Self:  # noqa: N803
+        """Fold all records: seqOp(accumulated, record) on each shard, combOp(accumulated, other) over the shards."""
+        self.accumulate(lambda a, r: seqOp(a if a else copy.deepcopy(zero), r)).collect()
+        return self.accumulate(lambda a, r: combOp(a if a else copy.deepcopy(zero), r))
+
+    def aggregateby(
+        self, extractor: Callable[[Any], Any], zero: Any, seqOp: Callable[..., Any], combOp: Callable[..., Any]  # noqa: N803
+    ) -> Self:  # fmt: skip
+        """Fold the records of each key: seqOp(key, accumulated, record), combOp(key, accumulated, other)."""
+        self.localgroupby(extractor, lambda k, a, r: seqOp(k, a if a else copy.deepcopy(zero), r))
+        return self.groupby(
+            lambda group: group["key"], lambda k, a, r: combOp(k, a if a else copy.deepcopy(zero), r["value"])
+        )
+
+    def count(self) -> Self:
+        """Replace all records by their number; no records give no number."""
+        return self.accumulate(_count).collect().accumulate(_sum)
+
+    def countby(self, extractor: Callable[[Any], Any] = lambda record: record) -> Self:
+        """Count the records of each key."""
+        return self.aggregateby(extractor, 0, lambda k, a, r: a + 1, lambda k, a, r: a + r)  # noqa: ARG005
+
+    def sort(self, reverse: bool = True) -> Self:
+        """Sort all records; ascending by default, because flatmap turns the order round, as in RedisGears."""
+        self.aggregate([], lambda a, r: [*a, r], lambda a, r: a + r)
+        return self.map(lambda records: sorted(records, reverse=reverse)).flatmap(_itself)
+
+    def distinct(self) -> Self:
+        """Keep one of equal records."""
+        return self.aggregate(set(), lambda a, r: a | {r}, lambda a, r: a | r).flatmap(list)
+
+    def avg(self, extractor: Callable[[Any], float] = float) -> Self:
+        """Replace all records by the average of the numbers that the function gives."""
+        self.map(extractor)
+        self.aggregate((0.0, 0), lambda a, r: (a[0] + r, a[1] + 1), lambda a, r: (a[0] + r[0], a[1] + r[1]))
+        return self.map(lambda total: total[0] / total[1])
+
+    def run(
+        self,
+        arg: Any = None,
+        convertToStr: bool = True,  # noqa: N803
+        collect: bool = True,
+        mode: str = "async",
+        **keywords: Any,
+    ) -> RunFuture:
+        """Run once over what the reader finds.
+
+        In a script: when the script has ended, and RG.PYEXECUTE replies with the results. In an execution: at once, in
+        a thread of its own, and what is returned can be awaited.
+        """
+        script = self._script(mode)
+        reader = READERS[self._reader]
+        if reader.run is None:
+            raise GearsError("Given reader do not support run or not exists")
+        if script is not None and script.run is not None:
+            raise GearsError("Can not run more then 1 executions in a single script")
+        argument = reader.check_argument(arg or self._default_argument)
+        future = RunFuture()
+        run = Run(self._reader, argument, keywords, self._finished(convertToStr, collect), future)
+        if script is not None:
+            script.run = run
+        else:
+            current().worker.engine.run_nested(run)
+        return future
+
+    def register(
+        self,
+        prefix: str = "*",
+        convertToStr: bool = True,  # noqa: N803
+        collect: bool = True,
+        mode: str = "async",
+        onRegistered: Callable[[], Any] | None = None,  # noqa: N803
+        onUnregistered: Callable[[], Any] | None = None,  # noqa: N803
+        **keywords: Any,
+    ) -> str:
+        """Run on each event from now on; returns the registration's id."""
+        script = self._script(mode)
+        if script is None:
+            raise GearsError("register can be called only while a script is executed by RG.PYEXECUTE")
+        reader = READERS[self._reader]
+        if reader.register is None:
+            raise GearsError("Given reader do not support register or not exists")
+        for name, callback in (("onRegistered", onRegistered), ("onUnregistered", onUnregistered)):
+            if callback is not None and not callable(callback):
+                raise GearsError(f"{name} argument must be a function")
+        pattern = str(keywords.pop("regex", prefix))
+        arguments = reader.register(RegisterRequest(pattern, mode, keywords, script.drafts))
+        draft = Draft(
+            id=current().worker.engine.next_registration_id(),
+            reader=self._reader,
+            description=self._description,
+            mode=mode,
+            arguments=arguments,
+            steps=self._finished(convertToStr, collect),
+            on_registered=None if onRegistered is None else checked_callback(onRegistered),
+            on_unregistered=None if onUnregistered is None else checked_callback(onUnregistered),
+        )
+        for step in draft.steps:
+            if step.callback is not None:
+                checked_callback(step.callback)
+        script.drafts.append(draft)
+        return draft.id
+
+    def _add(self, kind: str, functions: tuple[Callable[..., Any], ...]) -> Self:
+        (function,) = _functions(kind, functions, ("",))
+        self._steps.append(Step(kind, function))
+        return self
+
+    def _finished(self, to_text: bool, collect: bool) -> tuple[Step, ...]:
+        # the tail stays on the builder: a second register() adds it again, as in RedisGears
+        if to_text:
+            self._steps.append(Step("map", str))
+        if collect:
+            self._steps.append(Step("collect"))
+        return tuple(self._steps)
+
+    def _script(self, mode: str) -> Script | None:
+        """The script that is being executed; None in code that runs later."""
+        if not isinstance(mode, str):
+            raise GearsError("execution mode must be a string")
+        if mode not in MODES:
+            raise GearsError("unknown execution mode")
+        script = current().script
+        return None if script is None or script.ended else script
+
+
+def _functions(operation: str, given: tuple[Any, ...], names: tuple[str, ...]) -> tuple[Any, ...]:
+    if len(given) != len(names):
+        raise GearsError(f"wrong number of args to {operation} function")
+    for function, name in zip(given, names, strict=True):
+        if not callable(function):
+            raise GearsError(f"{operation} {name}argument must be a function")
+    return given
+
+
+def _count(accumulated: int | None, record: Any) -> int:  # noqa: ARG001
+    return (accumulated or 0) + 1
+
+
+def _sum(accumulated: int | None, record: int) -> int:
+    return (accumulated or 0) + record
+
+
+def _itself(record: Any) -> Any:
+    return record
+
+
+def _record(keyed: Any) -> Any:
+    return keyed.record

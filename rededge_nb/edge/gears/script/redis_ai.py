@@ -1,0 +1,252 @@
+"""`redisAI` inside gears: tensors, and runs of models and scripts in this process.
+
+Names and their odd habits are RedisGears': the names of inputs and outputs are ignored, a runner works once, and
+functions that take a tensor take a list of one, too, which RedisGears 0.9 had where later versions have a list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from rededge_nb.edge.ai.execution.queues import Queues, then
+from rededge_nb.edge.ai.execution.scripts import Invocation, ScriptSession
+from rededge_nb.edge.ai.execution.sessions import Session
+from rededge_nb.edge.ai.storage import hashes
+from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.gears.runtime.context import current
+from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
+from rededge_nb.edge.switchboard.calls import CommandError
+
+T = TypeVar("T")
+_SET_ERRORS = {hashes.WRONG_TYPE: "ERR Key is already set with non tensor values."}
+_GET_ERRORS = {
+    hashes.WRONG_TYPE: "ERR key is not a tensor",
+    "ERR tensor key is empty or in a different shard": "ERR tensor key is empty",
+}
+
+
+class Awaited(Generic[T]):
+    """What the …Async functions return: something to await, once, on any event loop."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        try:
+            return await asyncio.wrap_future(self._future)
+        except CommandError as error:
+            raise GearsError(str(error)) from None
+
+
+@dataclass
+class ModelRunner:
+    """One run of a model: inputs and outputs in the order they were added."""
+
+    session: Session | None
+    queues: Queues
+    inputs: list[Tensor] = field(default_factory=list)
+    output_count: int = 0
+
+
+@dataclass
+class ScriptRunner:
+    """One call of a script's function."""
+
+    session: ScriptSession | None
+    function: str
+    queues: Queues
+    inputs: list[Tensor] = field(default_factory=list)
+    output_count: int = 0
+
+
+def createTensorFromValues(dtype: str, shape: Iterable[int], values: Iterable[float]) -> Tensor:  # noqa: N802
+    """A tensor of a dtype such as `FLOAT` or `UINT8` from its values, row by row."""
+    tensor: Tensor = as_gears_error(Tensor.from_values, dtype, tuple(shape), list(values))
+    return tensor
+
+
+def createTensorFromBlob(dtype: str, shape: Iterable[int], blob: Any) -> Tensor:  # noqa: N802
+    """A tensor over a buffer of little-endian, row-major values; the buffer is not copied."""
+    tensor: Tensor = as_gears_error(Tensor.from_blob, dtype, tuple(shape), blob)
+    return tensor
+
+
+def setTensorInKey(key: str, tensor: Tensor) -> None:  # noqa: N802
+    """Store a tensor under a key."""
+    msetTensorsInKeyspace({key: tensor})
+
+
+def msetTensorsInKeyspace(tensors: Mapping[str, Tensor]) -> None:  # noqa: N802
+    """Store tensors under keys, all of them or none."""
+    pairs = [(key, one(tensor)) for key, tensor in tensors.items()]
+    as_gears_error(hashes.set_tensors, current().worker.client(), pairs, texts=_SET_ERRORS)
+
+
+def getTensorFromKey(key: str) -> Tensor:  # noqa: N802
+    """The tensor stored under a key."""
+    return mgetTensorsFromKeyspace([key])[0]
+
+
+def mgetTensorsFromKeyspace(keys: Iterable[str]) -> list[Tensor]:  # noqa: N802
+    """The tensors stored under keys."""
+    found: list[Tensor] = as_gears_error(hashes.get_tensors, current().worker.client(), list(keys), texts=_GET_ERRORS)
+    return found
+
+
+def tensorToFlatList(tensor: Tensor) -> list[float]:  # noqa: N802
+    """The values, row by row."""
+    values: list[float] = one(tensor).array.ravel().tolist()
+    return values
+
+
+def tensorGetDataAsBlob(tensor: Tensor) -> bytearray:  # noqa: N802
+    """A copy of the values' bytes, little endian and row-major."""
+    return bytearray(one(tensor).to_buffer())
+
+
+def tensorGetDims(tensor: Tensor) -> tuple[int, ...]:  # noqa: N802
+    """The shape."""
+    return tuple(one(tensor).shape)
+
+
+def createModelRunner(key: str) -> ModelRunner:  # noqa: N802
+    """A runner of the model stored under a key."""
+    return ModelRunner(model_at(key), current().worker.sessions.queues)
+
+
+def modelRunnerAddInput(runner: ModelRunner, name: str, tensor: Tensor) -> int:  # noqa: ARG001, N802
+    """Add the next input."""
+    runner.inputs.append(one(tensor))
+    return 1
+
+
+def modelRunnerAddOutput(runner: ModelRunner, name: str) -> int:  # noqa: ARG001, N802
+    """Ask for the next output."""
+    runner.output_count += 1
+    return 1
+
+
+def modelRunnerRun(runner: ModelRunner) -> list[Tensor]:  # noqa: N802
+    """Run the model at once, in this thread, and return the outputs asked for."""
+    session = _take_model(runner)
+    outputs = as_gears_error(session.run, [tensor.array for tensor in runner.inputs])
+    return _tensors(outputs, runner.output_count)
+
+
+def modelRunnerRunAsync(runner: ModelRunner) -> Awaited[list[Tensor]]:  # noqa: N802
+    """Run the model in the queue of its device, together with other runs where the model was stored to be so run."""
+    session = _take_model(runner)
+    job = session.job([tensor.array for tensor in runner.inputs])
+    done = as_gears_error(runner.queues.submit, job)
+    tensors = then(done, lambda outputs: [each for each in outputs if each is not None])
+    return Awaited(then(tensors, lambda outputs: _tensors(outputs, runner.output_count)))
+
+
+def createScriptRunner(key: str, function: str) -> ScriptRunner:  # noqa: N802
+    """A runner of a function of the script stored under a key."""
+    return ScriptRunner(script_at(key), function, current().worker.sessions.queues)
+
+
+def scriptRunnerAddInput(runner: ScriptRunner, tensor: Tensor) -> None:  # noqa: N802
+    """Add the next tensor."""
+    runner.inputs.append(one(tensor))
+
+
+def scriptRunnerAddInputList(runner: ScriptRunner, tensors: Iterable[Tensor]) -> None:  # noqa: N802
+    """Add the tensors that a parameter of type List[Tensor] takes."""
+    runner.inputs.extend(one(tensor) for tensor in tensors)
+
+
+def scriptRunnerAddOutput(runner: ScriptRunner) -> int:  # noqa: N802
+    """Ask for the next output."""
+    runner.output_count += 1
+    return 1
+
+
+def scriptRunnerRun(runner: ScriptRunner) -> list[Tensor]:  # noqa: N802
+    """Call the function at once, in this thread, and return its tensors."""
+    session = _take_script(runner)
+    outputs = as_gears_error(session.run, _invocation(runner), [tensor.array for tensor in runner.inputs])
+    return _tensors(outputs, runner.output_count)
+
+
+def scriptRunnerRunAsync(runner: ScriptRunner) -> Awaited[list[Tensor]]:  # noqa: N802
+    """Call the function in the queue of its device."""
+    session = _take_script(runner)
+    job = session.job(_invocation(runner), [tensor.array for tensor in runner.inputs])
+    done = as_gears_error(runner.queues.submit, job)
+    return Awaited(then(done, lambda outputs: _tensors(outputs, runner.output_count)))
+
+
+def one(tensor: Any) -> Tensor:
+    """A tensor, or the only one of a list."""
+    if isinstance(tensor, list) and len(tensor) == 1:
+        tensor = tensor[0]
+    if not isinstance(tensor, Tensor):
+        raise GearsError(f"a tensor is needed, not a {type(tensor).__name__}")
+    return tensor
+
+
+def model_at(key: str) -> Session:
+    """The model stored under a key."""
+    context = current()
+    worker = context.worker
+    name = key.encode() if isinstance(key, str) else key
+    known = context.looked_up.take(name) if context.looked_up is not None else None
+    texts = {"ERR model key is empty": NO_MODEL, hashes.WRONG_TYPE: NO_MODEL}
+    found: Session = as_gears_error(worker.sessions.get, worker.client(), name, known, texts=texts)
+    return found
+
+
+def script_at(key: str) -> ScriptSession:
+    """The script stored under a key."""
+    worker = current().worker
+    texts = {"ERR script key is empty": NO_SCRIPT, hashes.WRONG_TYPE: NO_SCRIPT}
+    found: ScriptSession = as_gears_error(worker.sessions.script, worker.client(), key, texts=texts)
+    return found
+
+
+NO_MODEL = "given key do not contain RedisAI model"
+NO_SCRIPT = "given key do not contain RedisAI script"
+
+
+def as_gears_error(function: Any, *args: Any, texts: Mapping[str, str] | None = None) -> Any:
+    """What a function returns; a CommandError becomes a GearsError, with its text or another one."""
+    try:
+        with own_server():
+            return function(*args)
+    except CommandError as error:
+        raise GearsError((texts or {}).get(str(error), str(error))) from None
+
+
+def _take_model(runner: ModelRunner) -> Session:
+    session, runner.session = runner.session, None
+    if session is None:
+        raise GearsError("PyGraphRunner is invalid")
+    return session
+
+
+def _take_script(runner: ScriptRunner) -> ScriptSession:
+    session, runner.session = runner.session, None
+    if session is None:
+        raise GearsError("PyTorchScriptRunner is invalid")
+    return session
+
+
+def _invocation(runner: ScriptRunner) -> Invocation:
+    return Invocation(runner.function, outputs=runner.output_count)
+
+
+def _tensors(outputs: Sequence[Any], count: int) -> list[Tensor]:
+    if count > len(outputs):
+        raise GearsError(f"the model has {len(outputs)} outputs, {count} were asked for")
+    return [Tensor.from_array(np.asarray(array, order="C")) for array in outputs[:count]]

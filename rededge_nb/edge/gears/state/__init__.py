@@ -1,0 +1,1 @@
+"""What Redis stores about gears: sessions, registrations, executions, leases, statistics."""

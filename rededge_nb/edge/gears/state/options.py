@@ -1,0 +1,79 @@
+"""The options of RG.CONFIGGET and RG.CONFIGSET."""
+
+from __future__ import annotations
+
+import threading
+
+import redis
+
+from rededge_nb.edge.client import key_names
+
+DEFAULTS: dict[str, int | str] = {
+    "MaxExecutions": 1_000,
+    "MaxExecutionsPerRegistration": 100,
+    "ProfileExecutions": 0,
+    "PythonAttemptTraceback": 1,
+    "ExecutionMaxIdleTime": 5_000,
+    "PythonInstallReqMaxIdleTime": 30_000,
+    "SendMsgRetries": 3,
+    "CreateVenv": 0,
+    "ExecutionThreads": 3,
+    "OverridePythonAllocators": 1,
+    "DownloadDeps": 0,
+    "DependenciesUrl": "",
+    "DependenciesSha256": "",
+    "PythonInstallationDir": "",
+    "Plugin": "",
+}
+AT_RUN_TIME = {
+    "MaxExecutions", "MaxExecutionsPerRegistration", "ProfileExecutions", "PythonAttemptTraceback",
+    "ExecutionMaxIdleTime", "PythonInstallReqMaxIdleTime", "SendMsgRetries",
+}  # fmt: skip
+"""The built-in options that can be changed."""
+
+
+class Options:
+    """The options as this worker last read them. Safe to use from any thread."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._set: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def refresh(self) -> None:
+        """Read what was set since the last time; what is gone, by FLUSHALL, is written anew."""
+        key = key_names.gears_options(self._client)
+        with self._lock:
+            flat = self._client.execute_command("HGETALL", key)
+            texts = [value.decode(errors="replace") for value in flat]
+            found = dict(zip(texts[::2], texts[1::2], strict=True))
+            for name in self._set.keys() - found.keys():
+                # not HSET: what was set since through another worker is newer than what this one remembers
+                self._client.execute_command("HSETNX", key, name, self._set[name])
+            self._set = self._set | found
+
+    def number(self, name: str) -> int:
+        """A built-in option that is a number."""
+        return int(self._set.get(name, DEFAULTS[name]))
+
+    def get(self, name: str) -> int | str | None:
+        """Any option, or None: names of built-in ones are case-sensitive."""
+        if isinstance(DEFAULTS.get(name), int):
+            return self.number(name)
+        return self._set.get(name, DEFAULTS.get(name))
+
+    def users_own(self, name: str) -> str | None:
+        """An option of the user's own, as gears see it."""
+        return None if name in DEFAULTS else self._set.get(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Set an option for all workers; this one uses it from now on.
+
+        Raises:
+            ValueError: a built-in option is a number, and the value is none.
+        """
+        if name in DEFAULTS and int(value) < 0:
+            raise ValueError(f"{name} cannot be {value}: it is a number from 0")
+        with self._lock:
+            self._client.execute_command("HSET", key_names.gears_options(self._client), name, value)
+            self._set[name] = value

@@ -1,0 +1,295 @@
+"""Registrations: what a gear waits for, and how that is kept in Redis.
+
+A session is what one RG.PYEXECUTE created: one globals dict and its registrations. Its description is JSON; its code,
+callbacks with the globals they use, is pickled by cloudpickle, as RedisGears does. Whoever may write these keys can
+run code in the workers, like whoever may call RG.PYEXECUTE: grant `rededge:*` to neither less nor more people.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+import cloudpickle
+import redis
+
+from rededge_nb.edge.client import key_names
+from rededge_nb.edge.gears.chain.steps import Step
+from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.state import vault
+
+SHARD_ID = "0" * 40
+"""The shard id outside a cluster; in one, too, every shard's gears are for themselves."""
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A registration as the script made it, callbacks included."""
+
+    id: str
+    reader: str
+    description: str | None
+    mode: str
+    arguments: dict[str, Any]
+    steps: tuple[Step, ...]
+    on_registered: Callable[[], Any] | None
+    on_unregistered: Callable[[], Any] | None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is known of a registration without its code."""
+
+    id: str
+    session_id: str
+    reader: str
+    description: str | None
+    mode: str
+    arguments: dict[str, Any]
+    paused: bool = False
+    aborted: bool = False
+    """Whether it failed under onFailedPolicy abort: nothing more runs until it is unpaused."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no worker is to run it."""
+        return self.paused or self.aborted
+
+
+@dataclass(frozen=True)
+class Session:
+    """One RG.PYEXECUTE with registrations."""
+
+    id: str
+    description: str | None
+    python: str
+    """Version, as major.minor, of the Python that pickled the code."""
+    requirements: tuple[str, ...]
+    registrations: tuple[Registration, ...]
+
+    def json(self) -> bytes:
+        """The session as it is kept."""
+        return json.dumps(asdict(self)).encode()
+
+
+Sessions = dict[str, Session]
+
+
+def python_version() -> str:
+    """This Python, as far as pickled code depends on it."""
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def checked_callback(callback: Callback) -> Callback:
+    """The callback, once it is known to outlive this process.
+
+    Raises:
+        GearsError: it holds on to something that cannot be stored.
+    """
+    try:
+        cloudpickle.dumps(callback)
+    except Exception as error:
+        name = getattr(callback, "__name__", repr(callback))
+        raise GearsError(f"Error occured when serialized a python callback, callback={name} error={error}") from error
+    return callback
+
+
+def next_registration_id(client: redis.Redis) -> str:
+    """A new registration's id."""
+    return f"{SHARD_ID}-{client.execute_command('INCR', key_names.next_registration(client)) - 1}"
+
+
+def current_version(client: redis.Redis) -> bytes:
+    """The version of the sessions, after they were written anew if FLUSHALL took them."""
+    version: bytes | None = client.execute_command("GET", key_names.sessions_version(client))
+    return version if version is not None else _restore(client)
+
+
+def load_sessions(client: redis.Redis) -> Sessions:
+    """All sessions, by id."""
+    current_version(client)
+    flat = client.execute_command("HGETALL", key_names.sessions(client))
+    return {name.decode(): _session_from_json(text) for name, text in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def all_registrations(sessions: Sessions) -> list[Registration]:
+    """The registrations of all sessions."""
+    return [registration for session in sessions.values() for registration in session.registrations]
+
+
+def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
+    """A session's registrations with their callbacks, by id; one globals dict for all of them.
+
+    Raises:
+        GearsError: they were stored by another version of Python, or are gone.
+    """
+    if session.python != python_version():
+        raise GearsError(
+            f"session {session.id} was registered under Python {session.python}, and this worker runs "
+            f"{python_version()}: register it again"
+        )
+    key = key_names.session_code(client, session.id)
+    pickled = client.execute_command("GET", key)
+    if pickled is None:
+        raise GearsError(f"the code of session {session.id} is gone ({key}): register it again")
+    drafts: tuple[Draft, ...] = cloudpickle.loads(pickled)
+    return {draft.id: draft for draft in drafts}
+
+
+def new_session(
+    session_id: str, description: str | None, requirements: Iterable[str], drafts: Iterable[Draft]
+) -> Session:
+    """The session that a script made."""
+    return Session(
+        id=session_id,
+        description=description,
+        python=python_version(),
+        requirements=tuple(requirements),
+        registrations=tuple(
+            Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
+            for draft in drafts
+        ),
+    )
+
+
+def save_session(
+    client: redis.Redis, session: Session, drafts: Iterable[Draft], replaced: Callable[[Sessions], Session | None]
+) -> None:
+    """Store a session and its code in one step, in place of the one that `replaced` picks, or refuses to pick."""
+    pickled = cloudpickle.dumps(tuple(drafts))
+
+    def edit(sessions: Sessions) -> Sessions:
+        gone = replaced(sessions)
+        kept = {name: other for name, other in sessions.items() if gone is None or name != gone.id}
+        return kept | {session.id: session}
+
+    _change(client, edit, {session.id: pickled})
+
+
+def remove_registration(client: redis.Redis, registration_id: str) -> bool:
+    """Remove one registration, and with the last one its session; False if there is none of that id."""
+    found = False
+
+    def edit(sessions: Sessions) -> Sessions:
+        nonlocal found
+        edited = {}
+        for name, session in sessions.items():
+            kept = tuple(other for other in session.registrations if other.id != registration_id)
+            found = found or len(kept) < len(session.registrations)
+            if kept:
+                edited[name] = replace(session, registrations=kept)
+        return edited
+
+    _change(client, edit, {})
+    return found
+
+
+def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: bool) -> None:
+    """Pause registrations, or let them go on, aborted ones too, all in one step."""
+    _edit_each(
+        client,
+        registration_ids,
+        lambda one: replace(one, paused=paused, aborted=one.aborted and paused),
+    )
+
+
+def set_aborted(client: redis.Redis, registration_id: str) -> None:
+    """Note that a registration failed under onFailedPolicy abort."""
+    _edit_each(client, [registration_id], lambda one: replace(one, aborted=True))
+
+
+def _edit_each(
+    client: redis.Redis, registration_ids: Iterable[str], changed: Callable[[Registration], Registration]
+) -> None:
+    """Change registrations, all in one step."""
+    ids = set(registration_ids)
+
+    def edit(sessions: Sessions) -> Sessions:
+        return {
+            name: replace(
+                session,
+                registrations=tuple(
+                    changed(registration) if registration.id in ids else registration
+                    for registration in session.registrations
+                ),
+            )
+            for name, session in sessions.items()
+        }
+
+    _change(client, edit, {})
+
+
+def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dict[str, bytes]) -> None:
+    """Replace the sessions by what `edit` makes of them, in one step, whatever others do meanwhile."""
+    while True:
+        before = load_sessions(client)
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.watch(key_names.sessions_version(client))
+            if load_sessions(client) != before:
+                continue
+            after = edit(before)
+            gone = {one.id for one in all_registrations(before)} - {one.id for one in all_registrations(after)}
+            changed = {name: one for name, one in after.items() if one != before.get(name) or name in code}
+            pickled = {name: code.get(name) or _code(client, name) for name in changed}
+            pipeline.multi()
+            for name in before.keys() - after.keys():
+                pipeline.execute_command("HDEL", key_names.sessions(client), name)
+                pipeline.execute_command("DEL", key_names.session_code(client, name))
+                vault.queue_removal(pipeline, name)
+            for name, session in changed.items():
+                _queue_session(pipeline, session, pickled[name])
+                vault.queue_store(pipeline, name, session.json(), pickled[name])
+            for registration_id in gone:
+                pipeline.execute_command("DEL", *key_names.of_registration(client, registration_id).values())
+            pipeline.execute_command("INCR", key_names.sessions_version(client))
+            try:
+                pipeline.execute()
+            except redis.WatchError:
+                continue
+            return
+
+
+def _restore(client: redis.Redis) -> bytes:
+    """Write the sessions' keys from the vault; whoever else does it at the same time does it alone."""
+    kept = [(_session_from_json(description), code) for description, code in vault.load_all(client)]
+    numbers = [int(one.id.rpartition("-")[2]) for session, _ in kept for one in session.registrations]
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.watch(key_names.sessions_version(client))
+        version: bytes | None = client.execute_command("GET", key_names.sessions_version(client))
+        if version is not None:
+            return version
+        # milliseconds, so that it never comes back to a number that was there before
+        version = str(int(time.time() * 1000)).encode()
+        pipeline.multi()
+        for session, code in kept:
+            _queue_session(pipeline, session, code)
+        if numbers:
+            pipeline.execute_command("SET", key_names.next_registration(client), max(numbers) + 1)
+        pipeline.execute_command("SET", key_names.sessions_version(client), version)
+        try:
+            pipeline.execute()
+        except redis.WatchError:
+            return current_version(client)
+    return version
+
+
+def _code(client: redis.Redis, session_id: str) -> Any:
+    return client.execute_command("GET", key_names.session_code(client, session_id))
+
+
+def _queue_session(pipeline: Any, session: Session, code: bytes) -> None:
+    pipeline.execute_command("SET", key_names.session_code(pipeline, session.id), code)
+    pipeline.execute_command("HSET", key_names.sessions(pipeline), session.id, session.json())
+
+
+def _session_from_json(text: bytes) -> Session:
+    fields = json.loads(text)
+    fields["registrations"] = tuple(Registration(**registration) for registration in fields["registrations"])
+    fields["requirements"] = tuple(fields.get("requirements", ()))
+    return Session(**fields)

@@ -1,0 +1,225 @@
+"""Packages that gears need: each requirement is installed by pip into a folder of its own in the state folder.
+
+What the worker's own environment has already is used from there. Nothing is installed into that environment, and where
+the two disagree the requirement is refused: one process cannot have two versions of a package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from rededge_nb import settings
+from rededge_nb.edge.gears.runtime.errors import GearsError
+
+INSTALL_TIMEOUT = 900.0
+"""Seconds that pip may take for one requirement, whatever it says meanwhile."""
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", "10", "--retries", "1")
+DONE = "installed.json"
+"""File that is there when a requirement's folder is complete."""
+REQ_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A requirement that is there, as RG.PYDUMPREQS shows it."""
+
+    name: str
+    path: Path
+    wheels: tuple[str, ...]
+    """File names; none where the worker's environment has the package."""
+
+    def describe(self, sessions: int) -> list[object]:
+        """The eighteen words of RG.PYDUMPREQS; `sessions` is how many need it."""
+        return [
+            "GearReqVersion", REQ_VERSION, "Name", self.name, "IsDownloaded", "yes", "IsInstalled", "yes",
+            "CompiledOs", f"{platform.system().lower()}-{platform.machine()}", "Wheels", list(self.wheels),
+            "Path", str(self.path), "RefCount", sessions, "IsInReqDictionary", "yes",
+        ]  # fmt: skip
+
+
+class Requirements:
+    """The requirements of this machine's state folder. Safe to use from any thread."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or settings.state_dir() / "requirements"
+        self._known: dict[str, Installed] = {}
+        self._lock = threading.Lock()
+
+    def activate(self, names: Iterable[str]) -> bool:
+        """Let gears import what is installed; False if some is not."""
+        return all(self._activate(name) for name in names)
+
+    def install(self, names: Iterable[str], *, force: bool = False) -> None:
+        """Install what is not there yet; `force`: install anew what is in the state folder.
+
+        Raises:
+            GearsError: one cannot be had; the text says which and why.
+        """
+        for name in names:
+            with self._lock:
+                if not self._activate(name) or (force and self._path(name).exists()):
+                    self._install(name)
+
+    def find(self, name: str) -> Installed | None:
+        """A requirement that was asked for here."""
+        if name not in self._known and (self._path(name) / DONE).exists():
+            self._activate(name)
+        return self._known.get(name)
+
+    def all(self) -> list[Installed]:
+        """All that were asked for here, by name."""
+        for file in self._folder.glob(f"*/{DONE}"):
+            self._activate(json.loads(file.read_text())["name"])
+        return [self._known[name] for name in sorted(self._known)]
+
+    def export(self, installed: Installed) -> bytes:
+        """A requirement with its wheels, for add() on another machine."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as content:
+            content.writestr("name", installed.name)
+            for wheel in installed.wheels:
+                content.write(installed.path / "wheels" / wheel, f"wheels/{wheel}")
+        return archive.getvalue()
+
+    def add(self, archive: bytes) -> None:
+        """Install what export() gave.
+
+        Raises:
+            GearsError: it is not that, or cannot be installed here.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(archive)) as content:
+                name = content.read("name").decode()
+                wheels = {Path(entry).name: content.read(entry) for entry in content.namelist() if entry != "name"}
+        except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+            raise GearsError(f"this is not what RG.PYEXPORTREQ gives: {error}") from None
+        with self._lock:
+            if not self._activate(name):
+                self._install(name, wheels)
+
+    def _activate(self, name: str) -> bool:
+        if name in self._known:
+            return True
+        if _have(name):
+            self._known[name] = Installed(name, Path(sys.prefix), ())
+            return True
+        path = self._path(name)
+        if not (path / DONE).exists():
+            return False
+        site = str(path / "site")
+        if site not in sys.path:
+            sys.path.append(site)  # last: what the worker itself imports stays as it is
+            importlib.invalidate_caches()
+        if not _have(name):
+            return False
+        wheels = sorted(wheel.name for wheel in (path / "wheels").iterdir())
+        self._known[name] = Installed(name, path, tuple(wheels))
+        return True
+
+    def _install(self, name: str, wheels: dict[str, bytes] | None = None) -> None:
+        requirement = _parsed(name)
+        present = _version_of(requirement)
+        if (
+            present is not None
+            and not self._path(name).exists()
+            and not requirement.specifier.contains(present, prereleases=True)
+        ):
+            raise _unsatisfied(
+                f"{name} is asked for, and {requirement.name} {present} is there already where the workers run: one "
+                "process cannot have both. Change the requirement, or that environment"
+            )
+        path = self._path(name)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=self._folder))
+        try:
+            (new / "wheels").mkdir()
+            for wheel, content in (wheels or {}).items():
+                (new / "wheels" / wheel).write_bytes(content)
+            if wheels is None:
+                _run_pip(["wheel", "--quiet", "--wheel-dir", str(new / "wheels"), name], name)
+            offline = ["--no-index", "--find-links", str(new / "wheels"), "--target", str(new / "site")]
+            _run_pip(["install", "--quiet", *offline, name], name)
+            (new / DONE).write_text(json.dumps({"name": name}))
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another worker of this machine was faster
+                new.rename(path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        self._known.pop(name, None)
+        if not self._activate(name):
+            raise _unsatisfied(f"{name} was installed into {path}, and is not found there")
+
+    def _path(self, name: str) -> Path:
+        python = "".join(platform.python_version_tuple()[:2])
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-py{python}"
+
+
+def _parsed(name: str) -> Requirement:
+    try:
+        return Requirement(name)
+    except InvalidRequirement as error:
+        raise _unsatisfied(f"{name!r} is no requirement as pip takes them: {error}") from None
+
+
+def _version_of(requirement: Requirement) -> str | None:
+    try:
+        return version(requirement.name)
+    except PackageNotFoundError:
+        return None
+
+
+def _have(name: str) -> bool:
+    """Whether the package can be imported here in a version that will do."""
+    requirement = _parsed(name)
+    present = _version_of(requirement)
+    return present is not None and requirement.specifier.contains(present, prereleases=True)
+
+
+def _run_pip(arguments: list[str], name: str) -> None:
+    """Run pip, which cannot hang: its connections have a time limit, and so has all of it."""
+    from rededge_nb.edge.server.redis_server import end_with_parent  # which knows the table of commands, and that us
+
+    try:
+        done = subprocess.run(
+            [*PIP, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=INSTALL_TIMEOUT,
+            env=os.environ | {"PIP_USER": "0"},  # a user's pip.conf may say otherwise, and --target would refuse
+            preexec_fn=end_with_parent(),
+        )
+    except subprocess.TimeoutExpired:
+        raise _unsatisfied(f"{name}: pip has not ended within {INSTALL_TIMEOUT:.0f} s") from None
+    if done.returncode != 0:
+        raise _unsatisfied(f"{name}: {_reason(done.stdout.splitlines())}")
+
+
+def _reason(lines: list[str]) -> str:
+    errors = [line for line in lines if line.startswith("ERROR")] or [line for line in lines if line][-3:]
+    return " | ".join(errors) or "pip gave no reason"
+
+
+def _unsatisfied(text: str) -> GearsError:
+    return GearsError(f"Could not satisfy requirements (look at redis log file for more information): {text}")

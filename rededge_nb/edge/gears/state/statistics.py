@@ -1,0 +1,94 @@
+"""How the registrations fare: counters, durations, lags, the last error."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+
+from rededge_nb.edge.client import Words, key_names
+from rededge_nb.edge.gears.state.executions import Outcome
+
+ABSURD_LAG_MS = 365 * 24 * 3_600_000
+"""An entry that is older, or younger, has an id that somebody made up, such as 1-0."""
+
+
+def _key(client: redis.Redis, registration_id: str) -> str:
+    return key_names.of_registration(client, registration_id)["statistics"]
+
+
+def count_outcome(
+    client: redis.Redis,
+    registration_id: str,
+    outcome: Outcome,
+    *,
+    status: str = "OK",
+    oldest_id: bytes | None = None,
+) -> list[Words]:
+    """The commands that count one execution; `oldest_id` is the entry that a settled batch began with."""
+    key = _key(client, registration_id)
+    how = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
+    amounts = [("triggered", 1), (how, 1), ("total_ms", outcome.milliseconds)]
+    values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
+    if how != "aborted":
+        values += ["last_error", outcome.errors[0] if outcome.errors else ""]
+    if oldest_id is not None and (lag := _lag_ms(oldest_id)) is not None:
+        values += ["last_lag_ms", lag]
+        amounts += [("total_lag_ms", lag), ("lags", 1)]
+    return [*(("HINCRBY", key, name, amount) for name, amount in amounts), ("HSET", key, *values)]
+
+
+def report(client: redis.Redis, registration_id: str, reason: str) -> None:
+    """Show in lastError what keeps a registration from running."""
+    client.execute_command("HSET", _key(client, registration_id), "last_error", reason)
+
+
+def queue_read(pipeline: Any, registration_id: str) -> None:
+    """Add to `pipeline` what reads a registration's statistics."""
+    pipeline.execute_command("HGETALL", _key(pipeline, registration_id))
+
+
+def clear(client: redis.Redis, registration_ids: list[str]) -> None:
+    """Count from nothing again; the status stays."""
+    pipeline = client.pipeline(transaction=True)
+    for registration_id in registration_ids:
+        pipeline.execute_command(
+            "HDEL", _key(client, registration_id), "triggered", "success", "failures", "aborted", "last_ms", "total_ms",
+            "last_lag_ms", "total_lag_ms", "lags", "last_error",
+        )  # fmt: skip
+    pipeline.execute()
+
+
+def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[object], list[object]]:
+    """The numbers as RG.DUMPREGISTRATIONS shows them, and what comes after the arguments: the status, of streams."""
+    statistics = dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def number(name: bytes) -> int:
+        return int(statistics.get(name, 0))
+
+    runs = number(b"success") + number(b"failures") + number(b"aborted")
+    numbers: list[object] = [
+        "numTriggered", number(b"triggered") + in_flight,
+        "numSuccess", number(b"success"),
+        "numFailures", number(b"failures"),
+        "numAborted", number(b"aborted"),
+        "lastRunDurationMS", number(b"last_ms"),
+        "totalRunDurationMS", number(b"total_ms"),
+        "avgRunDurationMS", _average(number(b"total_ms"), runs),
+    ]  # fmt: skip
+    if reader == "StreamReader":
+        numbers += ["lastEstimatedLagMS", number(b"last_lag_ms")]
+        numbers += ["avgEstimatedLagMS", _average(number(b"total_lag_ms"), number(b"lags"))]
+    numbers += ["lastError", statistics.get(b"last_error") or None]
+    return numbers, ["status", statistics.get(b"status", b"OK")] if reader == "StreamReader" else []
+
+
+def _lag_ms(entry_id: bytes) -> int | None:
+    """How old an entry is by its id; None where the id cannot be a time. A clock that is ahead of ours is no lag."""
+    age = int(time.time() * 1000) - int(entry_id.split(b"-")[0])
+    return max(0, age) if abs(age) < ABSURD_LAG_MS else None
+
+
+def _average(total: int, count: int) -> str:
+    return f"{total / count:.17g}" if count else "0"

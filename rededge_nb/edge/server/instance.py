@@ -1,0 +1,146 @@
+"""The embedded RedisEdge: starting, finding and stopping it.
+
+Everything an instance owns is in its state folder: unix socket, port, password, logs and data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rededge_nb import errors, settings
+from rededge_nb.edge.server.redis_server import STOP_TIMEOUT
+from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.server.supervisor import WORKER_STOP_TIMEOUT, FolderHeldError, Supervisor
+from rededge_nb.errors import ServerError
+
+START_TIMEOUT = 90.0
+"""Seconds for a detached instance to be ready."""
+
+
+def find(directory: Path | None = None) -> Instance | None:
+    """The instance that runs in `directory` (default: the usual state folder), or None."""
+    return StateFolder(directory or settings.state_dir()).running()
+
+
+def not_running(directory: Path | None = None) -> str:
+    """What to say where no instance is found: since when and why, if it gave up."""
+    path = directory or settings.state_dir()
+    failure = StateFolder(path).failure()
+    gave_up = f"; the last one gave up at {failure}" if failure else ""
+    return f"no RedisEdge runs in {path}{gave_up}: start one with `rededge up --detach`"
+
+
+def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, while_used: bool = False) -> Instance:
+    """Start an instance as a process of its own and return when it is ready; one that runs already is returned.
+
+    Args:
+        directory: state folder; default REDEDGE_DIR, else the user's state folder.
+        port: TCP port on 127.0.0.1; 0 takes the port of the last time if it is free, else any.
+        workers: number of worker processes.
+        while_used: end by itself soon after the last process that holds `StateFolder.use()` let go.
+
+    Raises:
+        ServerError: it could not be started; the message says why.
+    """
+    folder = StateFolder(directory or settings.state_dir())
+    folder.create()
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        running = folder.running()
+        if running:
+            return _checked_port(running, port)
+        if not folder.held():
+            failure = _spawn(folder, port=port, workers=workers, while_used=while_used)
+            # two that start at once: one comes too late, and takes what the other made
+            if failure and failure["error"] != FolderHeldError.__name__:
+                raise getattr(errors, failure["error"], ServerError)(failure["message"])
+        elif time.monotonic() > deadline:
+            raise ServerError(f"another supervisor holds {folder.path} and does not get ready; see {folder.logs}")
+        else:
+            time.sleep(0.02)
+
+
+def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) -> dict[str, str]:
+    """Start a supervisor and wait for its word: empty when it is ready, else `error` (a class) and `message`."""
+    # -P: a rededge_nb in the current folder, a checkout that was not built, must not be taken for the installed one
+    command = [sys.executable, "-P", "-m", "rededge_nb.edge.server.supervisor", str(folder.path)]
+    command += ["--port", str(port), "--workers", str(workers)]
+    command += ["--while-used"] if while_used else []
+    read_end, write_end = os.pipe()
+    with (folder.logs / "supervisor.log").open("ab") as log, os.fdopen(read_end) as answer:
+        process = subprocess.Popen(
+            [*command, "--ready-fd", str(write_end)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write_end,),
+        )
+        os.close(write_end)
+        process.wait()
+        message = answer.read()
+    if not message:
+        raise ServerError(f"the supervisor ended while starting; see {folder.logs / 'supervisor.log'}")
+    said: dict[str, str] = json.loads(message)
+    return said
+
+
+def run(directory: Path | None = None, *, port: int = 0, workers: int = 1) -> Supervisor:
+    """A supervisor to run in this process (`.run(ready)`), for `rededge up` in the foreground.
+
+    Raises:
+        ServerError: an instance runs in the folder already.
+    """
+    folder = StateFolder(directory or settings.state_dir())
+    folder.create()
+    running = folder.running()
+    if running:
+        raise ServerError(f"RedisEdge runs already in {folder.path} (process {running.pid}, port {running.port})")
+    return Supervisor(folder, port=port, workers=workers, while_used=False)
+
+
+def stop(directory: Path | None = None) -> bool:
+    """Stop the instance in `directory` and wait for its end; False if none ran.
+
+    Raises:
+        ServerError: it did not end in time.
+    """
+    folder = StateFolder(directory or settings.state_dir())
+    if not folder.held():
+        return False
+    instance = folder.recorded()
+    if instance is not None:  # else it is ending already
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(instance.pid, signal.SIGTERM)
+    deadline = time.monotonic() + WORKER_STOP_TIMEOUT + STOP_TIMEOUT + 5
+    while folder.held():
+        if time.monotonic() > deadline:
+            raise ServerError(f"the supervisor of {folder.path} does not end; see {folder.logs}")
+        time.sleep(0.02)
+    return True
+
+
+def disk_use(directory: Path) -> int:
+    """Bytes of all files in a state folder."""
+    total = 0
+    for file in directory.rglob("*"):
+        try:
+            total += file.lstat().st_size
+        except FileNotFoundError:
+            continue  # the server has just rewritten it
+    return total
+
+
+def _checked_port(instance: Instance, port: int) -> Instance:
+    if port not in (0, instance.port):
+        raise ServerError(
+            f"RedisEdge runs already in {instance.dir} on port {instance.port}, not {port}: "
+            "stop it first (`rededge down`)"
+        )
+    return instance

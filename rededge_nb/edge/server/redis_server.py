@@ -1,0 +1,171 @@
+"""One redis-server child: its configuration, its start, its end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from rededge_nb.edge import processors
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.server import memory, users
+from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
+from rededge_nb.edge.server.state import StateFolder
+from rededge_nb.edge.worker.command_table import module_arguments
+from rededge_nb.errors import ServerError
+
+READY_TIMEOUT = 60.0
+"""Seconds for redis-server to load its data and answer; a large append-only file takes a while."""
+STOP_TIMEOUT = 20.0
+"""Seconds for redis-server to write its data and end."""
+REWRITE_MIN_SIZE = "64mb"
+"""The append-only file is rewritten when it has doubled and is above this: frames that have passed through are
+gone from it then, so it stays below about twice the data in memory plus this."""
+PR_SET_PDEATHSIG = 1
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether redis-server could listen on 127.0.0.1:`port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path) -> None:
+    """Write redis.conf, which holds the password, readable by its owner alone.
+
+    Raises:
+        ConfigurationError: the size that the environment gives the server is none.
+    """
+    lines = [
+        "bind 127.0.0.1",
+        f"port {port}",
+        f"unixsocket {quoted(socket_path)}",
+        "unixsocketperm 700",
+        f"requirepass {folder.password()}",
+        f"dir {quoted(folder.data)}",
+        "daemonize no",
+        'save ""',
+        "appendonly yes",
+        "appendfsync everysec",
+        "auto-aof-rewrite-percentage 100",
+        f"auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}",
+        *memory.configuration_lines(),
+        *processors.configuration_lines(),
+        f"loadmodule {quoted(binaries.timeseries)}",
+        f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments())}",
+        *(users.configuration_line(user, folder.password(user)) for user in users.RULES),
+    ]
+    folder.write_private(folder.config_file, "\n".join(lines) + "\n")
+
+
+def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[bytes]:
+    """Start redis-server on the folder's redis.conf; `wait_until_ready` says when it answers."""
+    environment = dict(os.environ)
+    if binaries.needs_openssl11:
+        environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder.path))
+    with (folder.logs / "redis.log").open("ab") as log:
+        return subprocess.Popen(
+            [str(binaries.redis_server), str(folder.config_file)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            preexec_fn=end_with_parent(),
+        )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], folder: StateFolder, url: str) -> None:
+    """Return once the server answers PING with its data loaded.
+
+    Raises:
+        ServerError: it ended, or did not answer in READY_TIMEOUT seconds.
+    """
+    deadline = time.monotonic() + READY_TIMEOUT
+    client = client_from_url(url)
+    try:
+        while True:
+            try:
+                client.ping()
+                return
+            except (redis.ConnectionError, redis.BusyLoadingError) as error:
+                reason = str(error)
+            try:
+                process.wait(timeout=0.02)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    process.kill()
+                    raise ServerError(
+                        f"redis-server did not answer within {READY_TIMEOUT:.0f} s ({reason}); "
+                        f"see {folder.logs / 'redis.log'}"
+                    ) from None
+            else:
+                raise ServerError(
+                    f"redis-server ended with exit code {process.returncode} while starting: {log_tail(folder)}"
+                )
+    finally:
+        client.close()
+
+
+def log_tail(folder: StateFolder, lines: int = 5) -> str:
+    """The last lines of redis.log, and where the rest is."""
+    file = folder.logs / "redis.log"
+    tail = file.read_text(errors="replace").splitlines()[-lines:] if file.exists() else []
+    return " | ".join(line.strip() for line in tail) + f" (all of it in {file})"
+
+
+def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Ask a child to end, wait, and kill it if it does not."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def end_with_parent(*, most_memory: int | None = None) -> Callable[[], None] | None:
+    """What a child runs before exec so that it is asked to end when its parent dies (Linux; elsewhere nothing).
+
+    Args:
+        most_memory: bytes of data that the child may have.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if most_memory is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (most_memory if hard < 0 else min(most_memory, hard), hard))
+
+    return prepare
+
+
+def quoted(word: object) -> str:
+    """A word as redis.conf takes it, whatever is in it."""
+    text = str(word).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

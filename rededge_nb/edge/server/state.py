@@ -1,0 +1,200 @@
+"""The state folder of an embedded server: what is where, who holds it, what is known of the instance in it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from rededge_nb.edge.server.users import OWNER
+from rededge_nb.errors import ServerError
+
+SOCKET_PATH_LIMIT = 100
+"""Longest socket path used inside the folder; the kernel takes 107 bytes."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A running embedded server."""
+
+    dir: Path
+    pid: int
+    """Process id of the supervisor."""
+    redis_pid: int
+    port: int
+    socket: Path
+    started: float
+    """Seconds since the epoch."""
+    workers: int
+    """Number of worker processes asked for."""
+    restarts: int = 0
+    """How often a child that had died was started again."""
+    last_death: str = ""
+    """Which child died last, and how."""
+
+    @property
+    def url(self) -> str:
+        """Address over the unix socket, password included."""
+        return self.url_of(OWNER)
+
+    @property
+    def tcp_url(self) -> str:
+        """Address on the loopback interface, password included."""
+        return self.url_of(OWNER, tcp=True)
+
+    def url_of(self, user: str, *, tcp: bool = False) -> str:
+        """Address with the name and password of one of the server's users: over the unix socket, or of the port."""
+        name = "" if user == OWNER else user
+        credentials = f"{name}:{quote(StateFolder(self.dir).password(user))}"
+        if tcp:
+            return f"redis://{credentials}@127.0.0.1:{self.port}/0"
+        return f"unix://{credentials}@{quote(str(self.socket))}"
+
+
+class StateFolder:
+    """Paths and files of one state folder, readable by its owner alone."""
+
+    def __init__(self, path: Path) -> None:
+        path = path.resolve()  # redis-server works in another folder
+        self.path = path
+        self.data = path / "data"
+        self.logs = path / "logs"
+        self.config_file = path / "redis.conf"
+        self.password_file = path / "password"
+        self.instance_file = path / "instance.json"
+        self._failure_file = path / "failure"
+        self._port_file = path / "port"
+        self._lock_file = path / "lock"
+        self._users_file = path / "users"
+
+    def create(self) -> None:
+        """Make the folder and those in it.
+
+        Raises:
+            ServerError: that is not allowed there.
+        """
+        try:
+            for folder in (self.path, self.data, self.logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise ServerError(
+                f"the state folder {self.path} cannot be made or used ({error}): name another with --dir or REDEDGE_DIR"
+            ) from error
+
+    def password(self, user: str = OWNER) -> str:
+        """The password of a user of the server, made at the first call and kept with mode 0600."""
+        file = self.password_file if user == OWNER else self.password_file.with_name(f"password-{user}")
+        try:
+            return file.read_text().strip()
+        except FileNotFoundError:
+            self.write_private(file, secrets.token_urlsafe(32) + "\n")
+            return self.password(user)
+
+    def socket_path(self) -> Path:
+        """Where the unix socket goes: in the folder, or in a private temporary one if that path is too long."""
+        inside = self.path / "redis.sock"
+        if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT:
+            return inside
+        return Path(tempfile.mkdtemp(prefix="rededge-")) / "redis.sock"
+
+    def write_private(self, file: Path, text: str) -> None:
+        """Write `text` to `file` in one step, mode 0600 from the start."""
+        temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        temporary.replace(file)
+
+    def record(self, instance: Instance) -> None:
+        """Write down the running instance."""
+        fields = dataclasses.asdict(instance) | {"dir": str(instance.dir), "socket": str(instance.socket)}
+        self.write_private(self._port_file, f"{instance.port}\n")
+        self.write_private(self.instance_file, json.dumps(fields, indent=2) + "\n")
+
+    def recorded(self) -> Instance | None:
+        """The instance last written down, running or not."""
+        try:
+            fields = json.loads(self.instance_file.read_text())
+            fields.update(dir=Path(fields["dir"]), socket=Path(fields["socket"]))
+            return Instance(**fields)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError):
+            # cut off by a crash, or written by another version: as good as none
+            return None
+
+    def note_failure(self, message: str) -> None:
+        """Write down, for those who ask later, why the instance has ended; on a full disk only the log tells it."""
+        with contextlib.suppress(OSError):
+            self.write_private(self._failure_file, f"{time.strftime('%Y-%m-%d %H:%M:%S')}: {message}\n")
+
+    def failure(self) -> str | None:
+        """When and why the last instance gave up, unless one was started since."""
+        try:
+            return self._failure_file.read_text().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def forget_failure(self) -> None:
+        """Note that an instance runs again."""
+        self._failure_file.unlink(missing_ok=True)
+
+    def last_port(self) -> int | None:
+        """The TCP port of the instance before this one, which clients may still know."""
+        try:
+            return int(self._port_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def running(self) -> Instance | None:
+        """The instance that runs now and is ready."""
+        return self.recorded() if self.held() else None
+
+    def held(self) -> bool:
+        """Whether a supervisor holds the folder. A lock dies with its process, so this is never stale."""
+        try:
+            with self._lock_file.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[bool]:
+        """Hold the folder as its supervisor; gives False if another does."""
+        with self._lock_file.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def use(self) -> contextlib.ExitStack:
+        """Keep an instance that was started to live while it is used; close what this returns to let it go."""
+        stack = contextlib.ExitStack()
+        users = stack.enter_context(self._users_file.open("ab"))
+        fcntl.flock(users, fcntl.LOCK_SH)
+        return stack
+
+    def used(self) -> bool:
+        """Whether any process keeps the instance alive through use()."""
+        with self._users_file.open("ab") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False

@@ -1,0 +1,1 @@
+"""The worker: answers AI.* and RG.* calls and runs gears."""

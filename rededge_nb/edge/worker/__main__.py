@@ -1,0 +1,8 @@
+"""`python -m rededge_nb.edge.worker` starts a worker for the server that REDIS_URL names."""
+
+import sys
+
+from rededge_nb.edge.worker.worker import main
+
+if __name__ == "__main__":
+    sys.exit(main())

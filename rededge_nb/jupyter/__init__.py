@@ -1,0 +1,1 @@
+"""Jupyter: magics and the launcher of JupyterLab."""

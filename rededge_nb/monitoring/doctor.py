@@ -1,0 +1,304 @@
+"""What `rededge doctor` examines: everything that has to be there, tried where that is the only way to know."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from rededge_nb import settings
+from rededge_nb.capture.sources.webcam_devices import webcams
+from rededge_nb.errors import RedEdgeError
+
+State = Literal["ok", "warn", "fail"]
+
+OLDEST_PYTHON = (3, 11)
+WEB_PORT = 5000
+GIGABYTE = 1e9
+DISK_WARN, DISK_FAIL = 2 * GIGABYTE, 0.2 * GIGABYTE
+"""Free bytes in the state folder; a busy camera keeps about 200 MB there."""
+MEMORY_WARN, MEMORY_FAIL = 1 * GIGABYTE, 0.3 * GIGABYTE
+"""Free bytes of memory; the server with a worker and its model takes about 300 MB."""
+OPTIONAL = {
+    "openvino": ("running ONNX models with OpenVINO", "pip install 'rededge_nb[openvino]'"),
+    "torch": ("TORCH models and scripts", "pip install 'rededge_nb[torch]'"),
+    "tensorflow-cpu": ("TF models", "pip install 'rededge_nb[tf]'"),
+    "ai-edge-litert": ("TFLITE models", "pip install 'rededge_nb[tflite]'"),
+    "papermill": ("the pipeline", "pip install 'rededge_nb[notebooks]'"),
+    "voila": ("the dashboard as a page", "pip install 'rededge_nb[voila]'"),
+    "jupyterlab": ("`rededge lab`", "pip install 'rededge_nb[lab]'"),
+}
+"""Packages that one can do without, what for, and how they are installed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined.
+
+    Attributes:
+        name: The thing.
+        state: `ok`, `warn` for what only some need, `fail` for what nothing works without.
+        found: What it is.
+        advice: What to do about it; empty where all is well.
+    """
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine(directory: Path | None = None) -> Iterator[Finding]:
+    """Examine everything, one thing after the other, for the server that `directory` or the environment names."""
+    own = directory is not None or not settings.redis_url()
+    yield _platform()
+    yield _python()
+    if own:
+        yield _trying("redis-server", _server_starts)
+    else:
+        yield _trying("REDIS_URL", _server_answers)
+        yield from _clock(str(settings.redis_url()))
+    yield _trying("onnxruntime", _onnxruntime)
+    yield _trying("opencv", _opencv)
+    for package, (purpose, advice) in OPTIONAL.items():
+        yield _optional(package, purpose, advice)
+    yield _webcams()
+    yield _trying("ports", _ports)
+    if own:
+        folder = (directory or settings.state_dir()).absolute()
+        yield _trying("state folder", lambda: _state_folder(folder))
+        yield _disk(folder)
+        yield _trying("instance", lambda: _instance(folder))
+        yield from _clock(_url_of_instance(folder))
+    yield _memory()
+
+
+def as_lines(finding: Finding) -> list[str]:
+    """A finding as text."""
+    lines = [f"{finding.state:<4}  {finding.name:<14} {finding.found}"]
+    return [*lines, f"{'':<21}-> {finding.advice}"] if finding.advice else lines
+
+
+def _trying(name: str, examination: Callable[[], Finding]) -> Finding:
+    """The finding of an examination; an error that says what to do is one as well."""
+    try:
+        return examination()
+    except RedEdgeError as error:
+        found, _, advice = str(error).partition(": ")
+        return Finding(name, "fail", found, advice)
+    except (ImportError, OSError) as error:
+        return Finding(name, "fail", f"{type(error).__name__}: {error}", "install the package again: pip install .")
+
+
+def _platform() -> Finding:
+    libc, libc_version = platform.libc_ver()
+    found = f"{platform.system()} {platform.release()}, {platform.machine()}, {libc or 'no glibc'} {libc_version}"
+    if (platform.system(), platform.machine(), libc) == ("Linux", "x86_64", "glibc"):
+        return Finding("platform", "ok", found)
+    advice = (
+        "no redis-server comes from PyPI for this platform: name your own with "
+        f"{settings.REDIS_SERVER} and {settings.TIMESERIES_MODULE}, or a server that runs with {settings.REDIS_URL}"
+    )
+    return Finding("platform", "warn", found, advice)
+
+
+def _python() -> Finding:
+    found = f"{platform.python_implementation()} {platform.python_version()} in {sys.prefix}"
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("python", "ok", found)
+    return Finding("python", "fail", found, f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer")
+
+
+def _server_starts() -> Finding:
+    """Start a redis-server with both modules in a folder of its own, and end it."""
+    from rededge_nb.edge.client import client_from_url
+    from rededge_nb.edge.server.binaries import find_binaries
+    from rededge_nb.edge.server.redis_server import (
+        STOP_TIMEOUT,
+        end_process,
+        start_redis,
+        wait_until_ready,
+        write_configuration,
+    )
+    from rededge_nb.edge.server.state import StateFolder
+
+    binaries = find_binaries()
+    with tempfile.TemporaryDirectory(prefix="rededge-") as temporary:
+        folder = StateFolder(Path(temporary))
+        folder.create()
+        socket = folder.path / "redis.sock"
+        write_configuration(folder, binaries, port=0, socket_path=socket)
+        process = start_redis(folder, binaries)
+        url = f"unix://:{folder.password()}@{socket}"
+        try:
+            wait_until_ready(process, folder, url)
+            client = client_from_url(url)
+            redis_version = client.info("server")["redis_version"]
+            modules = cast(list[dict[bytes, Any]], client.module_list())
+            client.close()
+        finally:
+            end_process(process, STOP_TIMEOUT)
+    loaded = ", ".join(sorted(f"{module[b'name'].decode()} {module[b'ver']}" for module in modules))
+    return Finding("redis-server", "ok", f"{redis_version} at {binaries.redis_server}, loads {loaded}")
+
+
+def _server_answers() -> Finding:
+    """What the server that REDIS_URL names is like."""
+    from rededge_nb.connection import connect, without_password
+    from rededge_nb.monitoring.status import server_status
+
+    url = str(settings.redis_url())
+    connect().close()
+    facts = server_status(url, None)
+    found = f"{without_password(url)} answers: Redis {facts['redis_version']} with all modules"
+    return _as_well_as(facts["state"], "REDIS_URL", found)
+
+
+def _onnxruntime() -> Finding:
+    settings.disable_telemetry()
+    runtime = importlib.import_module("onnxruntime")
+    return Finding("onnxruntime", "ok", f"{runtime.__version__}, {', '.join(runtime.get_available_providers())}")
+
+
+def _opencv() -> Finding:
+    cv2 = importlib.import_module("cv2")
+    ffmpeg = any("FFMPEG" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
+    if ffmpeg:
+        return Finding("opencv", "ok", f"{cv2.__version__} with FFmpeg")
+    advice = "it reads no video files and no RTSP: install the wheel, pip install opencv-python-headless"
+    return Finding("opencv", "warn", f"{cv2.__version__} without FFmpeg", advice)
+
+
+def _optional(package: str, purpose: str, advice: str) -> Finding:
+    try:
+        return Finding(package, "ok", version(package))
+    except PackageNotFoundError:
+        return Finding(package, "ok", f"not installed; for {purpose}: {advice}")
+
+
+def _webcams() -> Finding:
+    found = webcams()
+    if not found:
+        return Finding("webcams", "ok", "none; video files, pictures and addresses can be captured all the same")
+    texts = [f"{camera.index}: {camera.name or camera.problem}" for camera in found]
+    if all(camera.problem for camera in found):
+        return Finding("webcams", "warn", ", ".join(texts), "join the group video: sudo usermod -aG video $USER")
+    return Finding("webcams", "ok", ", ".join(texts))
+
+
+def _ports() -> Finding:
+    from rededge_nb.edge.server.redis_server import free_port, port_is_free
+
+    free_port()
+    if port_is_free(WEB_PORT):
+        return Finding("ports", "ok", f"127.0.0.1 can be listened on, {WEB_PORT} (rededge web) is free")
+    return Finding(
+        "ports", "warn", f"127.0.0.1:{WEB_PORT} is taken, perhaps by `rededge web` itself", "else rededge web --port N"
+    )
+
+
+def _state_folder(folder: Path) -> Finding:
+    from rededge_nb.edge.server.state import StateFolder
+
+    StateFolder(folder).create()
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    return Finding("state folder", "ok", str(folder))
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    return _enough("disk", free, DISK_WARN, DISK_FAIL, "free some, or keep the state elsewhere with REDEDGE_DIR")
+
+
+def _memory() -> Finding:
+    free = _free_memory()
+    if free is None:
+        return Finding("memory", "ok", "not known on this platform")
+    return _enough("memory", free, MEMORY_WARN, MEMORY_FAIL, "close what is not needed")
+
+
+def _enough(name: str, free: float, warn: float, fail: float, advice: str) -> Finding:
+    found = f"{free / GIGABYTE:.1f} GB free"
+    if free >= warn:
+        return Finding(name, "ok", found)
+    return Finding(name, "warn" if free >= fail else "fail", found, advice)
+
+
+def _free_memory() -> int | None:
+    """Bytes that this process may still take: of the machine, and of the container if there is one."""
+    bounds = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        bounds.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and limit.read_text().strip() != "max":
+        bounds.append(int(limit.read_text()) - int(used.read_text()))
+    return min(bounds, default=None)
+
+
+def _instance(folder: Path) -> Finding:
+    from rededge_nb.edge.server.state import StateFolder
+    from rededge_nb.monitoring.status import server_status
+
+    instance = StateFolder(folder).running()
+    if instance is None:
+        return Finding("instance", "ok", "none runs; `rededge up --detach` starts one")
+    facts = server_status(instance.url, instance)
+    found = f"runs and answers on port {facts['port']}, memory {facts['memory_mb']} MB"
+    return _as_well_as(facts["state"], "instance", found)
+
+
+def _url_of_instance(folder: Path) -> str | None:
+    from rededge_nb.edge.server.state import StateFolder
+
+    instance = StateFolder(folder).running()
+    return instance.url if instance else None
+
+
+def _clock(url: str | None) -> Iterator[Finding]:
+    """Whether time series reach into the future: nothing can be added to those until it is there."""
+    import redis
+
+    from rededge_nb.edge.client import client_from_url
+    from rededge_nb.monitoring.status import ANSWER_TIMEOUT
+    from rededge_nb.reading.series import ahead_of_the_clock
+
+    if url is None:
+        return
+    client = client_from_url(url, timeout=ANSWER_TIMEOUT)
+    try:
+        ahead = ahead_of_the_clock(client)
+    except (redis.RedisError, RedEdgeError):
+        return  # what is wrong was found above
+    finally:
+        client.close()
+    if not ahead:
+        yield Finding("clock", "ok", "no time series is ahead of it")
+        return
+    camera, seconds = max(ahead.items(), key=lambda item: item[1])
+    yield Finding(
+        "clock",
+        "warn",
+        f"camera {camera} has samples of a time that comes in {seconds / 3600:.1f} hours; cameras so: {len(ahead)}",
+        "set the clock if it is late; if it was ahead once, delete the camera's series (keys camera:"
+        f"{camera}:people and the like) and let `rededge init --camera {camera}` make them anew",
+    )
+
+
+def _as_well_as(state: str, name: str, found: str) -> Finding:
+    """The finding of a server that answers, in the state that `server_status` tells."""
+    from rededge_nb.monitoring.status import WELL
+
+    if state == WELL:
+        return Finding(name, "ok", found)
+    return Finding(name, "fail", f"{found}; {state}", "see the logs in the state folder, and `rededge status`")

@@ -1,0 +1,1 @@
+"""Pipelines: notebooks run headless, their report, and schedules."""

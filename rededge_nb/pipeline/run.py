@@ -1,0 +1,217 @@
+"""The notebooks as a pipeline: papermill runs them in order against one server, and a report is made of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import platform
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from rededge_nb import assets, settings
+from rededge_nb._version import __version__
+from rededge_nb.assets import NOTEBOOKS
+from rededge_nb.connection import connect
+from rededge_nb.edge import server
+from rededge_nb.edge.server.state import StateFolder
+from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.pipeline.report import as_table, write_html, write_index
+from rededge_nb.reading.summary import start_marker, summarize
+
+logger = logging.getLogger(__name__)
+
+CELL_TIMEOUT = 3600
+"""Seconds that one cell may take."""
+RUN_FOLDER = re.compile(r"\d{8}-\d{6}\+*")
+"""Names of the folders that runs make; they sort by age."""
+VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
+
+
+@dataclass(frozen=True)
+class PipelineReport:
+    """What a run left behind."""
+
+    folder: Path
+    index: Path
+    summary: dict[str, Any]
+
+    def table(self) -> str:
+        """The figures as text."""
+        return as_table(self.summary)
+
+
+def run_pipeline(
+    *,
+    directory: Path | None = None,
+    video: Path | None = None,
+    camera: str = "0",
+    seconds: float | None = None,
+    output: Path = Path("runs"),
+    notebooks: Sequence[str] = NOTEBOOKS,
+    keep: int | None = None,
+    progress: bool = True,
+) -> PipelineReport:
+    """Run the notebooks in order; uses the running RedisEdge, or starts one and stops it afterwards.
+
+    Args:
+        directory: state folder of the instance; default: REDIS_URL, or the usual folder.
+        video: video to count in; default: the bundled sample.
+        camera: camera id.
+        seconds: use only so many seconds of the video.
+        output: folder in which a folder for this run is made.
+        notebooks: names of those to run; each runs alone too.
+        keep: remove all but so many of the newest runs from `output` afterwards.
+        progress: show progress bars.
+
+    Returns:
+        The run's folder, its index.html, and the content of its summary.json.
+
+    Raises:
+        PipelineError: a notebook failed; what was made so far, with a report that says so, is kept, as it is when the
+            run is interrupted.
+        ServerError: no server could be started.
+        ConfigurationError: the notebook tools are not installed.
+    """
+    folder = output.resolve() / time.strftime("%Y%m%d-%H%M%S")
+    while folder.exists():
+        folder = folder.with_name(folder.name + "+")
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationError(f"the folder {folder} for the run cannot be made: {error}") from error
+    shared = {"camera": camera, "source": str((video or assets.sample_video()).resolve()), "seconds": seconds}
+    # nobody looks on, so that nothing need be played for the player and the charts
+    shared |= {"pace": "asap", "live_minutes": 0}
+    with _server(directory):
+        client = connect()
+        try:
+            return _run(client, folder, shared, notebooks, progress=progress)
+        finally:
+            client.close()
+            if keep is not None:
+                remove_old_runs(folder.parent, keep=keep)
+
+
+def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
+    """Remove all but the newest runs from the folder that they were made in; returns those removed."""
+    runs = sorted(path for path in output.iterdir() if RUN_FOLDER.fullmatch(path.name) and path.is_dir())
+    old = runs[: max(0, len(runs) - keep)]
+    for run in old:
+        shutil.rmtree(run)
+        logger.info("removed the old run %s", run)
+    return old
+
+
+def _run(
+    client: redis.Redis, folder: Path, shared: dict[str, Any], notebooks: Sequence[str], *, progress: bool
+) -> PipelineReport:
+    marker = start_marker(client, shared["camera"])
+    started = time.time()
+    failure: PipelineError | KeyboardInterrupt | None = None
+    steps: list[dict[str, Any]] = []
+    for name in notebooks:
+        began = time.monotonic()
+        try:
+            _run_notebook(name, folder, shared, progress=progress)
+        except PipelineError as error:
+            failure = error
+        except KeyboardInterrupt as interrupt:
+            failure = interrupt
+        outcome = "failed" if failure else "done"
+        steps.append({"notebook": name, "outcome": outcome, "seconds": round(time.monotonic() - began, 1)})
+        write_html(folder / f"{name}.ipynb")
+        if failure:
+            break
+    summary = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "outcome": "failed" if failure else "done",
+        "error": (str(failure) or "interrupted") if failure else None,
+        "camera": shared["camera"],
+        "source": Path(shared["source"]).name,
+        "notebooks": steps,
+        **_figures(client, marker),
+        "versions": _versions(client),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    index = write_index(folder, summary)
+    if failure:
+        raise failure
+    return PipelineReport(folder, index, summary)
+
+
+def _figures(client: redis.Redis, marker: Any) -> dict[str, Any]:
+    try:
+        return summarize(client, marker.camera, marker).as_dict()
+    except NoDataError:
+        return {}  # the run failed before there were series
+
+
+def _run_notebook(name: str, folder: Path, shared: dict[str, Any], *, progress: bool) -> None:
+    try:
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"running notebooks needs {error.name}: pip install 'rededge_nb[notebooks]'"
+        ) from error
+
+    source = assets.folder("notebooks") / f"{name}.ipynb"
+    target = folder / f"{name}.ipynb"
+    known = papermill.inspect_notebook(str(source))
+    parameters = {key: value for key, value in shared.items() if key in known and value is not None}
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters=parameters,
+            cwd=str(source.parent),
+            progress_bar={"desc": name} if progress else False,
+            execution_timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            # ipykernel warns at each start that its messages to this process, over loopback, are not encrypted, and
+            # shows tracebacks of its own when a run is interrupted; what goes wrong in a cell comes another way
+            extra_arguments=["--log-level=CRITICAL"],
+        )
+    except papermill.PapermillExecutionError as error:
+        raise PipelineError(
+            f"{name}, cell {error.exec_count}: {error.ename}: {error.evalue} (all of it in {target})"
+        ) from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise PipelineError(f"{name}: {error} (what there is of it is in {target})") from error
+
+
+@contextlib.contextmanager
+def _server(directory: Path | None) -> Iterator[None]:
+    """A server that the kernels find as this process does, through the environment."""
+    if directory is None and settings.redis_url():
+        yield
+        return
+    folder = StateFolder(directory or settings.state_dir())
+    folder.create()
+    started = False
+    try:
+        with folder.use(), settings.state_dir_set_to(folder.path):
+            started = server.find(folder.path) is None
+            # even if this process is killed, what it started ends
+            server.start(folder.path, while_used=True)
+            yield
+    finally:
+        if started and not folder.used():
+            server.stop(folder.path)
+
+
+def _versions(client: redis.Redis) -> dict[str, str]:
+    info: Any = client.info("server")
+    versions = {"rededge_nb": __version__, "python": platform.python_version()}
+    versions |= {"redis-server": str(info["redis_version"])}
+    return versions | {name: version(name) for name in VERSIONS_OF}

@@ -1,0 +1,1 @@
+"""Reading: frames, detections, series and summaries from Redis."""

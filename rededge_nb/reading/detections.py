@@ -1,0 +1,209 @@
+"""Reading what the gear found in a camera's frames."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from rededge_nb import schema, streams
+from rededge_nb.errors import ConfigurationError, GearError, NoDataError
+from rededge_nb.reading.frames import Frame, read_frame
+from rededge_nb.streams import Entry
+
+_END_OF_TRACKS = 2**62
+"""Track ids are below this; what is not, NaN included, is 0."""
+
+_PAIR_CANDIDATES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one frame; one row a box.
+
+    Attributes:
+        ref: Entry id of the frame.
+        entry_id: Entry id of the detections.
+        ts_ms: Capture time, milliseconds since the epoch; the time of the frame's entry where none was given.
+        xyxy: Boxes, float32 of shape (n, 4): left, top, right, bottom in pixels of the frame.
+        confidence: float32 of shape (n,), 0 to 1; NaN where none was given.
+        people: Number of boxes, as the gear counted them.
+        model: Key of the model, empty where none was given.
+        ms: Milliseconds from taking up the frame to having its boxes; NaN where none was given.
+        tracks: Track ids, int64 of shape (n,); None where the gear does not track.
+    """
+
+    camera: str
+    ref: str
+    entry_id: str
+    ts_ms: int
+    xyxy: NDArray[np.float32] = field(repr=False)
+    confidence: NDArray[np.float32] = field(repr=False)
+    people: int
+    model: str
+    ms: float
+    tracks: NDArray[np.int64] | None = field(default=None, repr=False)
+
+    @property
+    def latency_ms(self) -> int:
+        """Milliseconds from the capture of the frame to its detections being in Redis."""
+        return streams.time_ms(self.entry_id) - self.ts_ms
+
+    @property
+    def time(self) -> np.datetime64:
+        """Capture time, UTC."""
+        return np.datetime64(self.ts_ms, "ms")
+
+    def __len__(self) -> int:
+        """Number of boxes."""
+        return len(self.xyxy)
+
+    def __repr__(self) -> str:
+        who = "1 person" if self.people == 1 else f"{self.people} people"
+        return f"<Detections of frame {self.ref}, camera {self.camera}: {who}, latency {self.latency_ms} ms>"
+
+
+def read_detections(
+    client: redis.Redis, camera: object, *, start: str = "-", end: str = "+", count: int | None = None
+) -> list[Detections]:
+    """Detections from entry id `start` to `end` (of the detections, not the frames), oldest first.
+
+    Raises:
+        GearError: an entry is malformed.
+    """
+    found = streams.entries(client, schema.detections_key(camera), start=start, end=end, count=count)
+    return [parse_detections(schema.camera_id(camera), entry) for entry in found]
+
+
+def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, Detections]:
+    """The newest frame that was processed and is still in its stream, with what was found in it.
+
+    Raises:
+        NoDataError: there is none.
+        GearError: an entry is malformed.
+    """
+    key = schema.detections_key(camera)
+    name = schema.camera_id(camera)
+    newest = streams.entries(client, key, count=_PAIR_CANDIDATES, newest_first=True)
+    if not newest:
+        raise _nothing_detected(camera)
+    candidates = [parse_detections(name, entry) for entry in newest]
+    for detections in sorted(candidates, key=lambda each: streams.id_order(each.ref), reverse=True):
+        try:
+            return read_frame(client, camera, detections.ref), detections
+        except NoDataError:
+            continue
+    raise NoDataError(
+        f"none of the newest {len(candidates)} frames in {key} is still in {schema.frames_key(camera)}: "
+        f"start a capture (`rededge capture SOURCE --camera {name}`)"
+    )
+
+
+def follow_detections(
+    client: redis.Redis, camera: object, *, seconds: float | None = None, frames: int | None = None
+) -> Iterator[Detections]:
+    """Detections as they come, from this call on, for so many seconds or frames, whichever ends first.
+
+    Raises:
+        ConfigurationError: neither `seconds` nor `frames` is given.
+        GearError: an entry is malformed.
+        ServerUnavailableError: the server went away.
+    """
+    if seconds is None and frames is None:
+        raise ConfigurationError("following detections would never end: give it seconds or frames")
+    key = schema.detections_key(camera)
+    return _follow(client, schema.camera_id(camera), {key: streams.last_id(client, key)}, seconds, frames)
+
+
+def _follow(
+    client: redis.Redis, camera: str, after: dict[str, str], seconds: float | None, frames: int | None
+) -> Iterator[Detections]:
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    left = math.inf if frames is None else frames
+    with streams.own_connection(client) as own:
+        while left > 0 and (remaining := deadline - time.monotonic()) > 0:
+            block_ms = round(min(streams.BLOCK_MS, remaining * 1000))
+            for _, entry in streams.new_entries(own, after, block_ms=block_ms):
+                if left <= 0:
+                    return
+                left -= 1
+                yield parse_detections(camera, entry)
+
+
+def parse_detections(camera: str, entry: Entry) -> Detections:
+    """An entry of the camera's detection stream.
+
+    Raises:
+        GearError: it is malformed.
+    """
+    entry_id, fields = entry
+    ref = fields.get(schema.REF.encode(), b"").decode(errors="replace")
+    if not streams.is_id(ref):
+        raise _malformed(camera, entry_id, f"{schema.REF} is {ref!r}, not the entry id of a frame")
+    boxes = _floats(camera, entry_id, fields, schema.BOXES)
+    if boxes is None:
+        raise _malformed(camera, entry_id, f"it has no {schema.BOXES}")
+    if boxes.size % 4:
+        raise _malformed(camera, entry_id, f"{schema.BOXES} has {boxes.size} numbers, which is not four a box")
+    xyxy = boxes.reshape(-1, 4)
+    confidence = _floats(camera, entry_id, fields, schema.CONFIDENCE)
+    if confidence is None:
+        confidence = np.full(len(xyxy), np.nan, np.float32)
+    if len(confidence) != len(xyxy):
+        raise _malformed(camera, entry_id, f"{schema.CONFIDENCE} has {len(confidence)} numbers for {len(xyxy)} boxes")
+    tracks = _floats(camera, entry_id, fields, schema.TRACKS)
+    if tracks is not None and len(tracks) != len(xyxy):
+        raise _malformed(camera, entry_id, f"{schema.TRACKS} has {len(tracks)} numbers for {len(xyxy)} boxes")
+    return Detections(
+        camera=camera,
+        ref=ref,
+        entry_id=entry_id,
+        ts_ms=streams.number(fields, schema.TS, streams.time_ms(ref)),
+        xyxy=xyxy,
+        confidence=confidence,
+        people=streams.number(fields, schema.PEOPLE, len(xyxy)),
+        model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
+        ms=_milliseconds(fields.get(schema.MS.encode())),
+        tracks=None if tracks is None else np.where(np.abs(tracks) < _END_OF_TRACKS, tracks, 0).astype(np.int64),
+    )
+
+
+def _floats(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str) -> NDArray[np.float32] | None:
+    text = fields.get(name.encode())
+    if text is None:
+        return None
+    try:
+        with np.errstate(over="ignore"):  # what is too large is infinite
+            values = np.array(json.loads(text), np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a JSON list of numbers") from error
+    if values.ndim != 1:
+        raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a flat JSON list of numbers")
+    return values
+
+
+def _milliseconds(text: bytes | None) -> float:
+    try:
+        return float(text) if text is not None else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _malformed(camera: str, entry_id: str, what: str) -> GearError:
+    return GearError(
+        f"entry {entry_id} of {schema.detections_key(camera)} is malformed: {what}; look at the gear that wrote it "
+        "(RG.DUMPREGISTRATIONS)"
+    )
+
+
+def _nothing_detected(camera: object) -> NoDataError:
+    return NoDataError(
+        f"{schema.detections_key(camera)} is empty: see whether the gear is registered (RG.DUMPREGISTRATIONS, "
+        f"`rededge init`), and start a capture (`rededge capture SOURCE --camera {camera}`)"
+    )

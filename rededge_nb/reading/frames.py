@@ -1,0 +1,154 @@
+"""Reading a camera's frames, and those that could not be processed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import redis
+
+from rededge_nb import schema, streams
+from rededge_nb.capture.sources import Image
+from rededge_nb.errors import NoDataError, SourceError
+from rededge_nb.images import check_size, picture_size_wh
+from rededge_nb.streams import Entry
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a camera.
+
+    Attributes:
+        frame_index: Its number, from 1.
+        ts_ms: Capture time, milliseconds since the epoch; the time of the entry where the producer gave none.
+        jpeg: The encoded picture.
+    """
+
+    camera: str
+    entry_id: str
+    frame_index: int
+    ts_ms: int
+    jpeg: bytes = field(repr=False)
+
+    @property
+    def time(self) -> np.datetime64:
+        """Capture time, UTC."""
+        return np.datetime64(self.ts_ms, "ms")
+
+    def image(self) -> Image:
+        """Decode the picture.
+
+        Raises:
+            SourceError: it cannot be decoded, or would be too large.
+        """
+        size_wh = picture_size_wh(self.jpeg)
+        if size_wh is not None:
+            check_size(size_wh, f"frame {self.entry_id} of camera {self.camera}")
+            image: Image | None = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            if image is not None:
+                return image
+        raise SourceError(
+            f"frame {self.entry_id} of camera {self.camera} is no picture that can be decoded "
+            f"({len(self.jpeg)} bytes): look at the producer of {schema.frames_key(self.camera)}, "
+            "and let it send JPEG, PNG, BMP or WebP"
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Frame {self.entry_id} of camera {self.camera}: number {self.frame_index}, "
+            f"{len(self.jpeg) / 1000:.1f} kB, {self.time} UTC>"
+        )
+
+
+@dataclass(frozen=True)
+class FailedFrame:
+    """A frame that could not be processed.
+
+    Attributes:
+        ref: Entry id of the frame.
+        ts_ms: Capture time, milliseconds since the epoch; the time of the error where the gear gave none.
+    """
+
+    camera: str
+    entry_id: str
+    ref: str
+    ts_ms: int
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"<FailedFrame {self.ref} of camera {self.camera}: {self.reason}>"
+
+
+def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
+    """The frame with this entry id.
+
+    Raises:
+        NoDataError: it is not in the stream, or no longer.
+        SourceError: the entry has no image.
+    """
+    key = schema.frames_key(camera)
+    found = streams.entries(client, key, start=entry_id, end=entry_id) if streams.is_id(entry_id) else []
+    if not found:
+        raise NoDataError(
+            f"{key} has no frame {entry_id[:60]}: frames leave the stream after a while, "
+            f"take a newer one (`wb.camera({schema.camera_id(camera)!r}).latest()`)"
+        )
+    return parse_frame(schema.camera_id(camera), found[0])
+
+
+def latest_frame(client: redis.Redis, camera: object) -> Frame:
+    """The newest frame.
+
+    Raises:
+        NoDataError: there is none.
+        SourceError: the entry has no image.
+    """
+    key = schema.frames_key(camera)
+    found = streams.entries(client, key, count=1, newest_first=True)
+    if not found:
+        raise NoDataError(f"{key} has no frames: start a capture (`rededge capture SOURCE --camera {camera}`)")
+    return parse_frame(schema.camera_id(camera), found[0])
+
+
+def read_errors(
+    client: redis.Redis, camera: object, *, start: str = "-", end: str = "+", count: int | None = None
+) -> list[FailedFrame]:
+    """Frames that could not be processed, oldest first."""
+    name = schema.camera_id(camera)
+    return [
+        FailedFrame(
+            camera=name,
+            entry_id=entry_id,
+            ref=fields.get(schema.REF.encode(), b"").decode(errors="replace"),
+            ts_ms=streams.number(fields, schema.TS, streams.time_ms(entry_id)),
+            reason=fields.get(schema.REASON.encode(), b"no reason given").decode(errors="replace"),
+        )
+        for entry_id, fields in streams.entries(client, schema.errors_key(camera), start=start, end=end, count=count)
+    ]
+
+
+def parse_frame(camera: str, entry: Entry) -> Frame:
+    """An entry of the camera's frame stream.
+
+    Raises:
+        SourceError: it has no image.
+    """
+    entry_id, fields = entry
+    jpeg = fields.get(schema.IMAGE.encode())
+    if jpeg is None:
+        raise SourceError(
+            f"frame {entry_id} of camera {camera} has no field {schema.IMAGE!r} (it has {_names(fields)}): "
+            f"look at the producer of {schema.frames_key(camera)}"
+        )
+    return Frame(
+        camera=camera,
+        entry_id=entry_id,
+        frame_index=streams.number(fields, schema.COUNT, 0),
+        ts_ms=streams.number(fields, schema.TS, streams.time_ms(entry_id)),
+        jpeg=jpeg,
+    )
+
+
+def _names(fields: dict[bytes, bytes]) -> str:
+    return ", ".join(name.decode(errors="replace") for name in fields) or "none"

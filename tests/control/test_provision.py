@@ -1,0 +1,238 @@
+"""`rededge init`: what it makes, that twice changes nothing, that an edit upgrades; and the model cards it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+import yaml
+
+from rededge_nb import assets, schema
+from rededge_nb.control.gears import list_registrations, readable_error, register_gear, unregister_gear
+from rededge_nb.control.models import list_models, load_card, remove_model, stored_model
+from rededge_nb.control.provision import known_cameras, provision, read_settings, use_model
+from rededge_nb.errors import GearError, ModelCardError, ModelError
+
+
+def test_twice_changes_nothing(client: redis.Redis) -> None:
+    changes = provision(client)
+    assert changes[:2] == [
+        "stored model nanodet-g-416 as model:nanodet-g-416",
+        "made 20 series and 9 compaction rules for camera 0",
+    ]
+    assert changes[-1] == "registered gear people_counter for camera:0"
+    before = list_registrations(client)
+    assert provision(client) == []
+    assert list_registrations(client) == before
+    assert [model.key for model in list_models(client)] == ["model:nanodet-g-416"]
+    rules = client.execute_command("TS.INFO", "camera:0:people")
+    buckets = {rule[1] for rule in rules[rules.index(b"rules") + 1]}
+    assert buckets == {60_000, 300_000, 900_000}, "milliseconds"
+
+
+def test_a_new_camera_joins_those_there_are(client: redis.Redis) -> None:
+    provision(client)
+    changes = provision(client, cameras=["desk"])
+    assert any("camera:0, camera:desk" in change for change in changes)
+    assert known_cameras(client) == ["0", "desk"]
+    assert {found.stream for found in list_registrations(client)} == {"camera:0", "camera:desk"}
+
+
+def scripts(client: redis.Redis) -> set[tuple[str, str]]:
+    """Stream and session description of every registration."""
+    return {(found.stream, found.session_description) for found in list_registrations(client)}
+
+
+@pytest.fixture
+def own_gear(tmp_path: Path) -> Path:
+    path = tmp_path / "my_counter.py"
+    path.write_text(assets.gear_file().read_text() + "\n# my own\n")
+    return path
+
+
+@pytest.fixture
+def own_card(tmp_path: Path) -> Path:
+    """A card with the bundled one's name and key: the nearest that a user's can come to it."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "nanodet-g-416.onnx").write_bytes(load_card(assets.model_card_file()).read() + b"\x72\x00")
+    fields = yaml.safe_load(assets.model_card_file().read_text())
+    fields["sha256"] = hashlib.sha256((folder / "nanodet-g-416.onnx").read_bytes()).hexdigest()
+    (folder / "own.yaml").write_text(yaml.safe_dump(fields))
+    return folder / "own.yaml"
+
+
+def test_an_own_gear_stays_and_cameras_that_come_later_get_it(client: redis.Redis, own_gear: Path) -> None:
+    provision(client)
+    assert provision(client, gear=str(own_gear)) == ["upgraded gear people_counter for camera:0"]
+    [(_, own)] = scripts(client)
+    own_gear.unlink()
+    before = list_registrations(client)
+    assert provision(client) == []
+    assert list_registrations(client) == before
+    provision(client, cameras=["desk"])
+    assert scripts(client) == {("camera:0", own), ("camera:desk", own)}
+    for found in list_registrations(client):
+        unregister_gear(client, found.id)
+    assert provision(client) == ["registered gear people_counter for camera:0, camera:desk"]
+    assert scripts(client) == {("camera:0", own), ("camera:desk", own)}
+    assert provision(client, gear=assets.PEOPLE_COUNTER) == ["upgraded gear people_counter for camera:0, camera:desk"]
+    assert provision(client) == []
+    assert own not in {description for _, description in scripts(client)}
+
+
+def test_a_gear_that_is_refused_is_not_kept(client: redis.Redis, own_gear: Path) -> None:
+    provision(client)
+    before = scripts(client)
+    own_gear.write_text("1 / 0")
+    with pytest.raises(GearError, match="ZeroDivisionError"):
+        provision(client, gear=str(own_gear))
+    assert provision(client) == []
+    assert scripts(client) == before
+
+
+def test_a_gear_registered_by_hand_stays(client: redis.Redis, own_gear: Path) -> None:
+    provision(client)
+    register_gear(client, own_gear.read_text(), session="people_counter")
+    before = list_registrations(client)
+    assert provision(client) == []
+    assert list_registrations(client) == before
+    with pytest.raises(GearError, match=r"by hand, for camera:0: to have it read camera:desk too, register its script"):
+        provision(client, cameras=["desk"])
+    register_gear(client, own_gear.read_text(), session="people_counter")
+    assert provision(client, cameras=["desk"]) == []
+    assert scripts(client) == {("camera:0", ""), ("camera:desk", "")}
+
+
+def test_an_own_gear_outlives_flushall(client: redis.Redis, own_gear: Path) -> None:
+    """Registrations do; the script that was kept beside them does not."""
+    provision(client, gear=str(own_gear))
+    before = scripts(client)
+    client.flushall()
+    provision(client)
+    assert scripts(client) == before
+
+
+def test_a_missing_gear_changes_nothing(client: redis.Redis, tmp_path: Path) -> None:
+    with pytest.raises(GearError, match=r"the gear script .*nope\.py cannot be read"):
+        provision(client, gear=str(tmp_path / "nope.py"))
+    assert known_cameras(client) == list_models(client) == []
+    assert read_settings(client) == {}
+
+
+@pytest.mark.parametrize("give", [use_model, lambda client, card: provision(client, model=card)])
+def test_an_own_model_stays(client: redis.Redis, own_card: Path, give: Callable[[redis.Redis, str], object]) -> None:
+    provision(client)
+    give(client, str(own_card))
+    told, stored = read_settings(client), list_models(client)
+    assert told["model_tag"] == load_card(own_card).tag
+    provision(client, cameras=["desk"])
+    assert (read_settings(client), list_models(client)) == (told, stored)
+    provision(client, model=assets.DEFAULT_MODEL)
+    assert read_settings(client)["model_tag"] == load_card(assets.model_card_file()).tag
+    assert provision(client) == []
+
+
+def test_an_own_model_that_is_gone_leaves_its_place(client: redis.Redis, own_card: Path) -> None:
+    provision(client, model=str(own_card))
+    remove_model(client, "model:nanodet-g-416")
+    assert provision(client)[0] == "stored model nanodet-g-416 as model:nanodet-g-416"
+    assert read_settings(client)["model_from"] == "bundled"
+
+
+def test_what_is_bundled_is_upgraded_after_an_edit(
+    client: redis.Redis, own_card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provision(client)
+    [(_, before)] = scripts(client)
+    own_card.rename(own_card.with_name("nanodet-g-416.yaml"))
+    shutil.copytree(assets.folder("gears"), tmp_path / "gears")
+    with (tmp_path / "gears" / "people_counter.py").open("a") as script:
+        script.write("\n# edited\n")
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "rededge_nb")
+    changes = provision(client)
+    assert changes[0] == "stored model nanodet-g-416 as model:nanodet-g-416"
+    assert changes[-1] == "upgraded gear people_counter for camera:0"
+    [(_, after)] = scripts(client)
+    assert before != after
+    assert provision(client) == []
+
+
+def test_thresholds_that_a_user_set_stay_until_the_model_changes(client: redis.Redis) -> None:
+    provision(client)
+    client.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.6")
+    assert provision(client) == []
+    assert read_settings(client)["confidence"] == "0.6"
+    client.hset(schema.GEAR_SETTINGS_KEY, "model_tag", "an-older-model@000")
+    provision(client)
+    assert read_settings(client)["confidence"] == "0.4"
+
+
+def test_a_model_that_is_gone_is_stored_again(client: redis.Redis) -> None:
+    provision(client)
+    remove_model(client, "model:nanodet-g-416")
+    assert stored_model(client, "model:nanodet-g-416") is None
+    assert provision(client) == ["stored model nanodet-g-416 as model:nanodet-g-416"]
+    with pytest.raises(ModelError, match=r"AI\.MODELDEL nothing: model key is empty"):
+        remove_model(client, "nothing")
+
+
+@pytest.fixture
+def card_file(tmp_path: Path) -> Path:
+    shutil.copy(assets.folder("models") / "nanodet-g-416.onnx", tmp_path)
+    shutil.copy(assets.model_card_file(), tmp_path)
+    return tmp_path / "nanodet-g-416.yaml"
+
+
+def test_the_bundled_card_is_true(card_file: Path) -> None:
+    card = load_card(card_file)
+    assert (card.input_wh, card.class_id, card.classes[0], len(card.classes)) == ((416, 416), 0, "person", 80)
+    assert card.licence == "Apache-2.0"
+    assert len(card.read()) == 7_670_604
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 64}, "has sha256 1f5398e6.*card says 000"),
+        ({"file": "gone.onnx"}, "gone.onnx of card 'nanodet-g-416' cannot be read"),
+        ({"counting": {}}, "lacks or misspells a field .*class_id"),
+        ({"input": None}, "lacks or misspells a field"),
+        ({"classes": 3}, "lacks or misspells a field"),
+    ],
+)
+def test_a_wrong_card_is_refused(card_file: Path, change: dict[str, object], message: str) -> None:
+    fields = yaml.safe_load(card_file.read_text()) | change
+    card_file.write_text(yaml.safe_dump(fields))
+    with pytest.raises(ModelCardError, match=message):
+        load_card(card_file).read()
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [unclosed", "\x00"])
+def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "card.yaml").write_text(text)
+    with pytest.raises(ModelCardError, match=r"card\.yaml"):
+        load_card(tmp_path / "card.yaml")
+    with pytest.raises(ModelCardError, match=r"no model card .*other\.yaml; cards in that folder: card"):
+        load_card(tmp_path / "other.yaml")
+
+
+def test_a_model_that_the_server_refuses_is_named(client: redis.Redis, card_file: Path) -> None:
+    (card_file.parent / "nanodet-g-416.onnx").write_bytes(b"no model")
+    fields = yaml.safe_load(card_file.read_text()) | {"sha256": hashlib.sha256(b"no model").hexdigest()}
+    card_file.write_text(yaml.safe_dump(fields))
+    with pytest.raises(ModelError, match=r"AI\.MODELSTORE model:nanodet-g-416 ONNX"):
+        provision(client, model=str(card_file))
+
+
+def test_a_gear_that_raises_shows_its_own_traceback(client: redis.Redis) -> None:
+    with pytest.raises(GearError, match=r'"<string>", line 2, in <module>\nZeroDivisionError: division by zero$'):
+        register_gear(client, "x = 1\n1 / 0", session="broken")
+    with pytest.raises(GearError, match="execution is not registered"):
+        unregister_gear(client, "nothing")
+    assert readable_error("plain") == "plain"
+    assert readable_error("['cut") == "['cut"

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.dates import date2num
+
+from rededge_nb import schema
+from rededge_nb.control.inference import Timing
+from rededge_nb.display.plots import (
+    BLUE,
+    SKY,
+    STEP_COLORS,
+    plot_frame,
+    plot_people,
+    plot_rates,
+    plot_steps,
+    plot_timings,
+)
+from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.reading.series import Series
+
+START_MS = 1_790_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    before = dict(mpl.rcParams)
+    yield
+    plt.close("all")
+    assert dict(mpl.rcParams) == before
+
+
+def series(name: str, samples: dict[int, float], bucket_ms: int | None = None) -> Series:
+    times = np.array([START_MS + offset for offset in samples], np.int64)
+    return Series(f"camera:0:{name}", {"__name__": name}, times, np.array(list(samples.values()), float), bucket_ms)
+
+
+def drawn(ax: plt.Axes) -> int:
+    """Size of the picture: that it can be drawn at all, with every warning an error."""
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, format="png")
+    return len(buffer.getvalue())
+
+
+def legend(ax: plt.Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_frame() -> None:
+    ax = plot_frame(np.full((60, 80, 3), (255, 0, 0), np.uint8), title="Frame 1")
+    assert ax.get_title(loc="left") == "Frame 1"
+    # Blue first in OpenCV, red first in matplotlib.
+    assert tuple(ax.images[0].get_array()[0, 0]) == (0, 0, 255)
+    assert drawn(ax) > 1000
+
+
+def test_people_with_band() -> None:
+    people = series("people", {number * 100: 3 + number % 4 for number in range(900)})
+    minutes = [-20_000, 40_000]
+    average, low, high = (
+        series(f"people_{name}_1m", dict.fromkeys(minutes, value), 60_000)
+        for name, value in (("avg", 4.5), ("min", 3.0), ("max", 6.0))
+    )
+    ax = plot_people(people, average=average, low=low, high=high)
+    assert legend(ax) == ["min to max, 1 min", "per frame", "average, 1 min"]
+    assert ax.get_ylabel() == "people"
+    assert ax.get_ylim()[1] > 6
+    # Buckets that begin earlier or end later are cut to what was measured.
+    steps = ax.lines[1].get_xdata()
+    assert steps[0] == pytest.approx(date2num(people.times[0]))
+    assert steps[-1] == pytest.approx(date2num(people.times[-1]))
+    assert drawn(ax) > 1000
+
+
+def test_people_alone_and_into_given_axes() -> None:
+    _, ax = plt.subplots()
+    assert plot_people(series("people", {0: 0.0, 100: 0.0}), ax=ax) is ax
+    assert legend(ax) == ["per frame"]
+    assert drawn(ax) > 1000
+
+
+def test_people_that_do_not_fit() -> None:
+    people = series("people", {0: 1.0, 100: 2.0})
+    with pytest.raises(NoDataError, match="camera:0:people has no samples"):
+        plot_people(series("people", {}))
+    with pytest.raises(ConfigurationError, match="not read as an aggregate"):
+        plot_people(people, average=people)
+    with pytest.raises(ConfigurationError, match="not of the same times"):
+        plot_people(people, low=series("people_min_1m", {0: 1.0}, 60_000), high=series("people_max_1m", {}, 60_000))
+
+
+def test_steps_are_stacked_in_pipeline_order() -> None:
+    steps = {
+        f"prf_{step}": series(f"prf_{step}", {offset * 100: weight + 1.0 for offset in range(400)})
+        for weight, step in enumerate(reversed(schema.STEPS))
+    }
+    steps["prf_total"] = series("prf_total", {0: 1000.0})
+    steps["prf_model"].values[200] = 10_000
+    ax = plot_steps(steps)
+    assert [text.split()[0] for text in legend(ax)] == list(reversed(schema.STEPS))
+    assert legend(ax)[-1] == "read  6.0 ms"
+    # 6 + 5 + … + 1: the total is not among them, and the one hiccup does not set the scale.
+    assert 21 < ax.get_ylim()[1] < 40
+    assert ax.get_ylabel() == "milliseconds"
+    assert drawn(ax) > 1000
+    assert len(set(STEP_COLORS.values())) == len(schema.STEPS)
+
+
+def test_steps_with_few_samples() -> None:
+    ax = plot_steps({"prf_read": series("prf_read", {0: 2.0}), "prf_model": series("prf_model", {})})
+    assert legend(ax) == ["model", "read  2.0 ms"]
+    assert drawn(ax) > 1000
+    for nothing in ({}, {"prf_read": series("prf_read", {})}):
+        with pytest.raises(NoDataError, match="no samples of steps"):
+            plot_steps(nothing)
+
+
+def test_rates_fill_gaps_with_zero() -> None:
+    came = series("in_fps", {0: 10.0, 1000: 10.0, 4000: 20.0})
+    ax = plot_rates(came, series("out_fps", {0: 10.0, 4000: 5.0}))
+    assert legend(ax) == ["dropped", "in", "processed"]
+    assert list(ax.lines[0].get_ydata()) == [10, 10, 0, 0, 20, 20]
+    assert list(ax.lines[1].get_ydata()) == [10, 0, 0, 0, 5, 5]
+    assert ax.get_ylabel() == "frames per second"
+    assert drawn(ax) > 1000
+    with pytest.raises(NoDataError):
+        plot_rates(series("in_fps", {}), came)
+
+
+def test_timings() -> None:
+    missing = Timing("OpenVINO", None, "not installed: pip install openvino")
+    ax = plot_timings([Timing("ONNX Runtime, 1 thread", 44.26), Timing("ONNX Runtime, 2 threads", 23.1), missing])
+    assert [text.get_text() for text in ax.texts] == ["44.3 ms", "23.1 ms", "not installed: pip install openvino"]
+    assert [bar.get_width() for bar in ax.patches] == [44.26, 23.1, 0]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in ax.patches] == [SKY, BLUE, SKY]
+    assert ax.yaxis_inverted()
+    assert drawn(ax) > 1000
+    for nothing in ([], [missing]):
+        with pytest.raises(NoDataError, match="no timings"):
+            plot_timings(nothing)

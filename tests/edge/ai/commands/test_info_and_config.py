@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import redis
+
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.storage.statistics import Statistics
+from rededge_nb.edge.switchboard.calls import OK, CommandError
+from tests.edge.ai import onnx_files
+
+ADD = onnx_files.binary("Add")
+NO_INFO = "ERR cannot find run info for key"
+EXECUTE = ("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "a", "OUTPUTS", 1, "c")
+
+
+@pytest.fixture
+def stored(call: Callable[..., object]) -> None:
+    """A model `m` and an input `a` of three samples."""
+    call("AI.MODELSTORE", "m", "ONNX", "CPU", "TAG", "t", "BLOB", ADD)
+    call("AI.TENSORSET", "a", "FLOAT", 3, 2)
+
+
+def counters(call: Callable[..., object], key: str = "m") -> dict[str, int]:
+    reply = call("AI.INFO", key)
+    assert isinstance(reply, list)
+    return dict(zip(reply[10::2], reply[11::2], strict=True))
+
+
+@pytest.mark.usefixtures("stored")
+def test_info_counts_runs_and_failures(call: Callable[..., object]) -> None:
+    zero = ["duration", 0, "samples", 0, "calls", 0, "errors", 0]
+    head = ["key", b"m", "type", "MODEL", "backend", "ONNX", "device", "CPU", "tag", b"t"]
+    assert call("AI.INFO", "m") == head + zero
+    call(*EXECUTE)
+    call(*EXECUTE)
+    call("AI.TENSORSET", "a", "FLOAT", 1, 3)
+    with pytest.raises(CommandError):
+        call(*EXECUTE)
+    found = counters(call)
+    assert found.pop("duration") > 0
+    assert found == {"samples": 6, "calls": 3, "errors": 1}
+    assert call("AI.INFO", "m", "resetstat") is OK
+    assert call("AI.INFO", "m") == head + zero
+
+
+@pytest.mark.usefixtures("stored")
+def test_memory_is_told_when_asked_for(call: Callable[..., object], client: redis.Redis) -> None:
+    told = call("AI.INFO", "m", "memory")
+    assert told[:18] == call("AI.INFO", "m")
+    name, memory = told[18:]
+    assert name == "memory"
+    assert memory >= len(ADD)
+    client.copy("m", "not loaded under this key")
+    assert call("AI.INFO", "not loaded under this key", "MEMORY")[18:] == ["memory", 0]
+
+
+@pytest.mark.usefixtures("stored")
+def test_mistakes_in_the_words_are_no_runs(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+    error_of("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "missing", "OUTPUTS", 1, "c")
+    assert counters(call)["calls"] == 0
+
+
+@pytest.mark.usefixtures("stored")
+def test_workers_add_up_and_runs_of_gears_count(
+    call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
+) -> None:
+    statistics = Statistics()
+    sessions = Sessions(statistics)
+    array = np.zeros((5, 2), np.float32)
+    sessions.get(client, "m").run([array, array])
+    call(*EXECUTE)
+    assert counters(call)["samples"] == 3
+    statistics.flush(client_of)
+    statistics.flush(client_of)
+    assert counters(call)["samples"] == 8
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("gone", ["deleted", "text", "replaced"])
+def test_statistics_belong_to_the_stored_value(
+    call: Callable[..., object],
+    error_of: Callable[..., str],
+    client: redis.Redis,
+    worker: SimpleNamespace,
+    gone: str,
+) -> None:
+    call(*EXECUTE)
+    client.delete("m")
+    if gone == "text":
+        client.set("m", "x")
+    elif gone == "replaced":
+        call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
+    worker.statistics.flush(worker.client)
+    if gone == "replaced":
+        assert counters(call)["calls"] == 0
+    else:
+        assert client.exists("m") == (gone == "text")
+        assert error_of("AI.INFO", "m") == NO_INFO
+
+
+@pytest.mark.usefixtures("stored")
+def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], worker: SimpleNamespace) -> None:
+    call(*EXECUTE)
+
+    def away(db: int) -> redis.Redis:
+        raise redis.ConnectionError("away")
+
+    with pytest.raises(redis.ConnectionError):
+        worker.statistics.flush(away)
+    worker.statistics.flush(worker.client)
+    assert counters(call)["calls"] == 1
+
+
+@pytest.mark.usefixtures("stored")
+def test_counts_are_told_and_kept_while_memory_is_full(
+    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
+) -> None:
+    call(*EXECUTE)
+    assert counters(call)["calls"] == 1
+    call(*EXECUTE)
+    client.config_set("maxmemory", 1)
+    try:
+        assert counters(call)["calls"] == 2
+        assert counters(call)["calls"] == 2
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            call("AI.INFO", "m", "RESETSTAT")
+    finally:
+        client.config_set("maxmemory", 0)
+    worker.statistics.flush(worker.client)
+    assert counters(call)["calls"] == 2
+
+
+@pytest.mark.usefixtures("stored")
+def test_counting_keeps_the_time_to_live(
+    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
+) -> None:
+    client.expire("m", 1000)
+    call(*EXECUTE)
+    worker.statistics.flush(worker.client)
+    assert client.ttl("m") > 0
+
+
+def test_errors_of_info(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+    call("AI.TENSORSET", "t", "FLOAT", 1)
+    assert error_of("AI.INFO", "t") == NO_INFO
+    assert error_of("AI.INFO", "missing", "RESETSTAT") == NO_INFO
+    assert error_of("AI.INFO") == "ERR wrong number of arguments for 'AI.INFO' command"
+    assert error_of("AI.INFO", 1, 2, 3) == "ERR wrong number of arguments for 'AI.INFO' command"
+
+
+def test_settings(call: Callable[..., object]) -> None:
+    assert call("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 535_822_336
+    assert call("AI.CONFIG", "model_chunk_size", 100, db=2) is OK
+    assert call("AI.CONFIG", "get", "model_chunk_size", db=1) == 100
+    assert call("AI.CONFIG", "GET", "BACKENDSPATH").endswith(b"backends")
+    assert call("AI.CONFIG", "BACKENDSPATH", "/my/backends", db=1) is OK
+    assert call("AI.CONFIG", "get", "backendspath", db=2) == b"/my/backends"
+    assert call("AI.CONFIG", "GET", "WHATEVER") is None
+    assert call("AI.CONFIG", "LOADBACKEND", "onnx", "redisai_onnxruntime/redisai_onnxruntime.so") is OK
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "ERR wrong number of arguments for 'ai.config' command"),
+        (("GET",), "ERR wrong number of arguments for 'ai.config' command"),
+        (("PUT", 1), "ERR unsupported subcommand"),
+        (("MODEL_CHUNK_SIZE",), "ERR MODEL_CHUNK_SIZE: missing chunk size"),
+        (("MODEL_CHUNK_SIZE", 0), "ERR MODEL_CHUNK_SIZE: invalid chunk size"),
+        (("BACKENDSPATH",), "ERR BACKENDSPATH: missing path argument"),
+        (("LOADBACKEND",), "ERR wrong number of arguments for 'ai.config' command"),
+        (("LOADBACKEND", "ONNX"), "ERR wrong number of arguments for 'ai.config' command"),
+        (("LOADBACKEND", "PYTHON", "evil.py"), "ERR unsupported backend"),
+        (("MODEL_CHUNK_SIZE", "x"), "ERR MODEL_CHUNK_SIZE: invalid chunk size"),
+    ],
+)
+def test_errors_of_config(error_of: Callable[..., str], words: tuple[str | int, ...], error: str) -> None:
+    assert error_of("ai.config", *words) == error

@@ -1,0 +1,256 @@
+"""gearsFuture, coroutines and timers."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from rededge_nb.edge.client import key_names
+from rededge_nb.edge.server.state import Instance
+from tests.edge.worker.test_worker import workers_of
+from tests.gear_scripts import execute
+from tests.waiting import wait_for
+
+PARK = """
+import threading
+waiting = []
+def park(*arguments):
+    future = gearsFuture()
+    waiting.append(future)
+    return future
+def go_on(r):
+    waiting.pop(0).continueRun(eval(r[1]))
+    return 'done'
+GB('CommandReader').{step}.register(trigger='park', convertToStr=False)
+GB('CommandReader').map(go_on).register(trigger='go')
+"""
+
+
+def go_on(client: redis.Redis, value: str) -> None:
+    def asked() -> object:
+        try:
+            return client.execute_command("RG.TRIGGER", "go", value)
+        except redis.ResponseError as error:
+            if "pop from empty list" in str(error) or "untill it returned" in str(error):
+                return None
+            raise
+
+    assert wait_for(asked, what="a future to continue") == [b"done"]
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "reply"),
+    [
+        ("map(park)", "7", [7]),
+        ("foreach(park).map(lambda r: r[0])", "7", [b"park"]),
+        ("filter(park).map(lambda r: r[0])", "True", [b"park"]),
+        ("filter(park).map(lambda r: r[0])", "False", []),
+        ("flatmap(park)", "[1, 2]", [2, 1]),
+        ("accumulate(park)", "'all'", [b"all"]),
+        ("groupby(lambda r: 'k', park).map(lambda g: [g['key'], g['value']])", "9", [[b"k", 9]]),
+    ],
+)
+def test_a_future_parks_its_record(client: redis.Redis, step: str, value: str, reply: object) -> None:
+    execute(client, PARK.replace("{step}", step))
+    parked = client.client()
+    parked.connection.send_command("RG.TRIGGER", "park")
+    go_on(client, value)
+    assert parked.connection.read_response() == reply
+    parked.close()
+
+
+def test_many_parked_records_leave_place_for_others(client: redis.Redis) -> None:
+    execute(client, PARK.replace("{step}", "map(park)"))
+    parked = [client.client() for _ in range(8)]
+    for one in parked:
+        one.connection.send_command("RG.TRIGGER", "park")
+    for number in range(8):
+        go_on(client, str(number))
+    assert sorted(one.connection.read_response() for one in parked) == [[number] for number in range(8)]
+    for one in parked:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("gearsFuture()", "Future object can only be created inside certain execution steps"),
+        ("GB('ShardsIDReader').map(lambda r: (gearsFuture(), gearsFuture())).run()", "async record twice"),
+        ("GB('ShardsIDReader').map(lambda r: gearsFuture().continueRun(1)).run()", "Can not handle future untill it"),
+        ("GB('ShardsIDReader').map(lambda r: gearsFuture()).run()", "Async record did not called continue"),
+        ("GB('ShardsIDReader').batchgroupby(lambda r: 1, lambda k, r: gearsFuture()).run()", "Step does not support"),
+    ],
+)  # fmt: skip
+def test_errors_of_futures(client: redis.Redis, script: str, error: str) -> None:
+    try:
+        _, (text,) = execute(client, script)
+    except redis.ResponseError as raised:
+        text = str(raised).encode()
+    assert error in text.decode()
+
+
+def test_a_future_may_fail(client: redis.Redis) -> None:
+    script = """
+import threading
+def fail(r):
+    future = gearsFuture()
+    threading.Timer(0.01, lambda: future.continueFailed('it failed')).start()
+    return future
+GB('ShardsIDReader').map(fail).run()
+"""
+    assert execute(client, script) == [[], [b"it failed"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("map(f)", [b"11"]),
+        ("filter(f)", [b"1"]),
+        ("foreach(f)", [b"1"]),
+        ("flatmap(f)", [b"11"]),
+        ("accumulate(g)", [b"None1"]),
+        ("localgroupby(lambda r: r, h).map(lambda g: g['value'])", [b"1None1"]),
+    ],
+)
+def test_steps_may_be_coroutines(client: redis.Redis, step: str, expected: list[bytes]) -> None:
+    script = f"""
+async def f(r):
+    await asyncio.sleep(0)
+    execute('SET', 'inside', 1)
+    return r + r
+async def g(a, r):
+    return str(a) + r
+async def h(k, a, r):
+    return k + str(a) + r
+GB('ShardsIDReader').{step}.run()
+"""
+    assert execute(client, script) == [expected, []]
+
+
+def test_an_error_in_a_coroutine_has_its_traceback(client: redis.Redis) -> None:
+    script = "async def f(r):\n    raise ValueError('no')\nGB('ShardsIDReader').map(f).run()"
+    _, (error,) = execute(client, script)
+    assert b"line 2, in f" in error
+    assert b"rededge_nb" not in error
+
+
+def test_a_coroutine_can_await_runs_and_futures(client: redis.Redis) -> None:
+    client.mset({"k1": 1, "k2": 2})
+    script = """
+async def work(r):
+    future = createFuture()
+    failing = createFuture()
+    async def answer():
+        return 'answered'
+    async def fail():
+        raise ValueError('failed')
+    runCoroutine(answer(), future, delay=0.01)
+    runCoroutine(fail(), failing)
+    results = await GB('KeysOnlyReader').run('k*')
+    try:
+        await failing
+    except ValueError as error:
+        failure = str(error)
+    return [sorted(results[0]), results[1], await future, failure, isAsyncAllow()]
+GB('ShardsIDReader').map(work).run(convertToStr=False)
+"""
+    assert execute(client, script) == [[[[b"k1", b"k2"], [], b"answered", b"failed", 1]], []]
+
+
+STRUCK = """
+from rededge_nb.edge.gears import futures
+from rededge_nb.edge.gears.errors import GearsError, GearsForceStopped
+from rededge_nb.edge.gears.live import raise_in_thread
+
+async def answer():
+    return 1
+
+struck = futures.loop()
+for _ in range(300):
+    raise_in_thread(struck._thread.ident, GearsForceStopped)
+    struck.asyncio.call_soon_threadsafe(int)
+for _ in range(300):
+    try:
+        print(futures.loop().submit(answer()).result(10))
+        break
+    except (GearsForceStopped, GearsError):
+        continue  # the last one was still on its way
+"""
+
+
+def test_there_is_an_event_loop_whatever_strikes_it() -> None:
+    done = subprocess.run([sys.executable, "-c", STRUCK], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "1\n", done.stderr[-2000:]
+
+
+def test_a_timer_without_a_key_runs_until_it_raises(client: redis.Redis) -> None:
+    script = """
+def tick():
+    if execute('INCR', 'ticks') == 3:
+        raise ValueError('enough')
+registerTE(0.01, tick)
+"""
+    execute(client, script)
+    wait_for(lambda: client.get("ticks") == b"3", what="the last tick")
+
+
+def test_a_timer_with_a_key_runs_until_the_key_goes(client: redis.Redis) -> None:
+    execute(client, "registerTE(0.01, lambda: execute('INCR', 'ticks'), 'my timer')")
+    wait_for(lambda: int(client.get("ticks") or 0) > 2, what="ticks")
+    assert client.exists("my timer")
+    client.delete("my timer")
+    wait_for(lambda: not client.exists("rededge:gears:owner:timer my timer"), what="its end")
+    ticks = client.get("ticks")
+    assert client.get("ticks") == ticks
+
+
+SPOILT = [
+    ("SET", "spoilt", "text"),
+    ("SET", "spoilt", pickle.dumps((0.01, "no function"))),
+    ("RPUSH", "spoilt", "a list"),
+]
+
+
+@pytest.mark.parametrize("command", SPOILT)
+def test_a_timer_whose_key_holds_something_else_ends_alone(
+    client: redis.Redis, edge: Instance, command: tuple[object, ...]
+) -> None:
+    (worker,) = workers_of(edge.pid)
+    # as a timer that its worker has lost, and whose key somebody has overwritten meanwhile
+    client.execute_command(*command)
+    client.sadd(key_names.timers(client), "spoilt")
+    wait_for(lambda: not client.scard(key_names.timers(client)), what="its end")
+    execute(client, "registerTE(0.01, lambda: execute('INCR', 'ticks'), 'other')")
+    wait_for(lambda: int(client.get("ticks") or 0) > 2, what="ticks of another")
+    assert client.exists("spoilt"), "what is there is not ours to delete"
+    assert not client.exists(key_names.lease(client, "timer spoilt"))
+    assert workers_of(edge.pid) == [worker]
+
+
+def test_a_timer_waits_for_a_module_that_is_not_there_yet(client: redis.Redis, tmp_path: Path) -> None:
+    # pickle's text for tick_module.tick, by reference: loading it imports the module
+    client.set("timer", b"(F0.01\nctick_module\ntick\nt.")
+    client.sadd(key_names.timers(client), "timer")
+    execute(client, f"import sys\nsys.path.append({str(tmp_path)!r})")
+    (tmp_path / "tick_module.py").write_text(
+        "import redisgears\ndef tick():\n    redisgears.executeCommand('INCR', 'n')\n"
+    )
+    wait_for(lambda: int(client.get("n") or 0) > 2, what="ticks once the module is there")
+
+
+def test_threads_of_a_gear_can_run_commands(client: redis.Redis) -> None:
+    script = """
+import threading
+def work(r):
+    thread = threading.Thread(target=lambda: execute('SET', 'from a thread', 1))
+    thread.start()
+    thread.join()
+GB('ShardsIDReader').foreach(work).run()
+"""
+    assert execute(client, script) == [[b"1"], []]
+    assert client.get("from a thread") == b"1"

@@ -1,0 +1,157 @@
+"""The worker under a supervisor: killed, restarted, and refused what it cannot answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.switchboard.calls import QUEUES, CommandError, Encoded, Simple
+from rededge_nb.edge.switchboard.resp import encode
+from rededge_nb.edge.worker.command_table import COMMANDS, TIMEOUTS_MS
+from rededge_nb.edge.worker.worker import THREADS, Worker
+from tests.edge.bare_redis import bare_redis
+from tests.gear_scripts import execute, registrations
+from tests.waiting import wait_for
+
+CLASSES = [word for name in QUEUES for word in ("CLASS", f"{name},0,60000,100")]
+
+
+def workers_of(supervisor_pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(supervisor_pid).children() if "rededge_nb.edge.worker" in child.cmdline()]
+
+
+def test_every_command_names_a_queue_that_is_served() -> None:
+    assert {command.queue for command in COMMANDS.values()} <= set(QUEUES)
+    assert set(THREADS) == set(TIMEOUTS_MS) == set(QUEUES)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        (None, b"$-1\r\n"),
+        (True, b":1\r\n"),
+        (-7, b":-7\r\n"),
+        (1.5, b"$3\r\n1.5\r\n"),
+        ("é", b"$2\r\n\xc3\xa9\r\n"),
+        (bytearray(b"\x00\r\n"), b"$3\r\n\x00\r\n\r\n"),
+        (memoryview(b"ab"), b"$2\r\nab\r\n"),
+        (Simple("OK"), b"+OK\r\n"),
+        (CommandError("ERR a\r\nb"), b"-ERR a  b\r\n"),
+        ([], b"*0\r\n"),
+        ([1, ("x", [None])], b"*2\r\n:1\r\n*2\r\n$1\r\nx\r\n*1\r\n$-1\r\n"),
+        ([Encoded(b"*0\r\n"), []], b"*2\r\n*0\r\n*0\r\n"),
+    ],
+)
+def test_replies_are_encoded(value: object, encoded: bytes) -> None:
+    assert encode(value) == encoded
+
+
+def test_what_has_no_reply_is_refused() -> None:
+    with pytest.raises(TypeError, match="a dict cannot be a reply"):
+        encode([{}])
+
+
+def test_a_killed_worker_comes_back_with_all_it_knew_and_loses_no_entry(folder: Path) -> None:
+    instance = server.start(folder)
+    client = client_from_url(instance.url)
+    script = """
+import time
+def note(r):
+    execute('RPUSH', 'seen', r['id'])
+    while r['value']['n'] == '5' and not execute('EXISTS', 'go'):
+        time.sleep(0.01)
+GB('StreamReader').foreach(note).register('s')
+"""
+    execute(client, script, "ID", "mine")
+    ids = [client.xadd("s", {"n": number}) for number in range(10)]
+    wait_for(lambda: client.llen("seen") == 6, what="the worker to be in the middle of the sixth entry")
+    (worker,) = workers_of(instance.pid)
+    worker.kill()
+    client.set("go", 1)
+    # the sixth was not acknowledged, so it comes again; nothing is lost and the order is kept
+    wait_for(lambda: client.llen("seen") == 11, what="the rest", timeout=30)
+    assert client.lrange("seen", 0, -1) == [*ids[:6], *ids[5:]]
+    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"s"]
+    client.close()
+
+
+def test_a_call_in_flight_when_the_worker_dies_gets_an_error_and_the_next_an_answer(folder: Path) -> None:
+    instance = server.start(folder)
+    client = client_from_url(instance.url)
+    client.xadd("s", {"n": 1})
+    script = "import time\nGB('StreamReader').foreach(lambda r: [execute('SET', 'in', 1), time.sleep(60)]).run('s')"
+    calling = client.client()
+    calling.connection.send_command("RG.PYEXECUTE", script)
+    wait_for(lambda: client.exists("in"), what="the run")
+    os.kill(workers_of(instance.pid)[0].pid, signal.SIGKILL)
+    with pytest.raises(redis.ResponseError, match="WORKERLOST"):
+        calling.connection.read_response()
+    calling.close()
+    # within the grace time the next call waits for the worker that the supervisor starts
+    assert execute(client, "GB('StreamReader').count().run('s')") == [[b"1"], []]
+    client.close()
+
+
+def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Path) -> None:
+    instance = server.start(folder, workers=2)
+    client = client_from_url(instance.url)
+    wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
+    execute(
+        client, "import os\nGB('StreamReader').foreach(lambda r: execute('RPUSH', 'by', os.getpid())).register('s')"
+    )
+    for _ in range(5):
+        client.xadd("s", {"n": 1})
+    wait_for(lambda: client.llen("by") == 5, what="the entries")
+    (owner,) = set(client.lrange("by", 0, -1))
+    os.kill(int(owner), signal.SIGKILL)
+    client.xadd("s", {"n": 1})
+    wait_for(lambda: client.llen("by") == 6, what="the entry, at another worker", timeout=30)
+    assert client.lindex("by", -1) != owner
+    client.close()
+
+
+def test_housekeeping_outlives_whatever_one_part_of_it_raises() -> None:
+    worker, until, done = Worker("redis://localhost:1"), threading.Event(), []
+
+    def fail() -> None:
+        raise ValueError("not foreseen")
+
+    def work() -> None:
+        done.append(1)
+        if len(done) == 3:
+            until.set()
+
+    worker._repeat((fail, work), 0.0, until=until)
+    assert len(done) == 3
+
+
+def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "rededge_nb.edge.worker"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "REDIS_URL" in done.stderr
+
+
+def test_a_full_memory_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with bare_redis(*CLASSES, options=("--maxmemory", "1")) as bare, bare.client() as client:
+        worker = Worker(f"unix://{bare.socket_path}")
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        # its sign of life is refused
+        wait_for(lambda: client.info("commandstats").get("cmdstat_set", {}).get("rejected_calls", 0) > 2, what="tries")
+        worker.stop()
+        thread.join(20)
+        told = [record for record in caplog.records if record.threadName == "heartbeat"]
+        assert ["memory" in record.getMessage() for record in told] == [True]

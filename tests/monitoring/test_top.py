@@ -1,0 +1,98 @@
+"""The figures of `rededge top`, from series and streams whose content is known."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import redis
+
+from rededge_nb import schema
+from rededge_nb.errors import ConfigurationError
+from rededge_nb.monitoring.top import as_table, look, watch
+from rededge_nb.reading.series import create_series
+
+pytest_plugins = ("tests.bare_fixtures",)
+
+WINDOW = 600
+"""Seconds; far longer than a test takes, so that all it writes is in it."""
+
+
+def now_ms(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def fill(client: redis.Redis, camera: str, *, age_s: int = 60) -> int:
+    """Eight frames taken up, five of them processed, two refused; returns when."""
+    create_series(client, camera)
+    second = now_ms(client) // 1000 * 1000 - age_s * 1000
+    for name, value in (("in_fps", 8), ("out_fps", 5), ("people", 3), ("prf_model", 40), ("latency", 90)):
+        client.execute_command("TS.ADD", schema.series_key(camera, name), second, value)
+    client.execute_command("TS.ADD", schema.series_key(camera, "prf_model"), second + 1, 60)
+    client.execute_command("TS.ADD", schema.series_key(camera, "people"), second + 1, 4)
+    for number in range(2):
+        client.xadd(schema.errors_key(camera), {"ref": f"{number}-0", "ts": second, "reason": "no picture"})
+    # one that was captured long ago
+    client.xadd(schema.errors_key(camera), {"ref": "9-0", "ts": second - 2 * WINDOW * 1000, "reason": "no picture"})
+    return second
+
+
+def test_rates_drops_and_steps(bare_client: redis.Redis) -> None:
+    fill(bare_client, "0")
+    (row,) = look(bare_client, window=WINDOW)
+    assert (row.camera, row.in_fps * WINDOW, row.out_fps * WINDOW) == ("0", 8, 5)
+    assert row.failed_fps * WINDOW == pytest.approx(2)
+    assert row.dropped_fps * WINDOW == pytest.approx(1)
+    assert (row.people, row.ms["model"], row.ms["read"], row.latency_ms) == (4, 50, None, 90)
+
+
+def test_samples_outside_the_window_do_not_count(bare_client: redis.Redis) -> None:
+    fill(bare_client, "0", age_s=2 * WINDOW)
+    (row,) = look(bare_client, window=WINDOW)
+    assert (row.in_fps, row.people, row.ms["model"]) == (0, None, None)
+
+
+def test_states(bare_client: redis.Redis) -> None:
+    def state(camera: str) -> str:
+        (row,) = look(bare_client, cameras=[camera])
+        return row.state
+
+    now = now_ms(bare_client)
+    assert state("none") == "no frames"
+    bare_client.xadd("camera:alone", {"image": b"x"}, id=f"{now}-0")
+    assert state("alone") == "no gear"
+    for camera, newest, given in (("fine", now, now), ("slow", now, now - 9000), ("idle", now - 70_000, now - 70_000)):
+        bare_client.xadd(f"camera:{camera}", {"image": b"x"}, id=f"{newest}-0")
+        bare_client.xgroup_create(f"camera:{camera}", schema.GEAR_GROUP, id=f"{given}-0")
+    assert state("slow") == "gear 9 s behind"
+    assert state("idle").startswith("no frames for 7")
+    # unless the machine took five seconds for these few lines
+    assert state("fine") in ("ok", *(f"no frames for {seconds} s" for seconds in range(5, 60)))
+
+
+def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: redis.Redis) -> None:
+    fill(bare_client, "door")
+    bare_client.sadd(schema.CAMERAS_KEY, "yard")
+    rows = look(bare_client)
+    assert [row.camera for row in rows] == ["door", "yard"]
+    header, *lines = as_table(rows).splitlines()
+    assert header.split() == [
+        *("camera", "in/s", "out/s", "drop/s", "fail/s", "people"),
+        *("read", "resize", "model", "script", "boxes", "store", "total", "latency", "state"),
+    ]
+    assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", *["-"] * 9, "no", "frames"]
+    with pytest.raises(ConfigurationError):
+        look(bare_client, cameras=["a b"])
+
+
+def test_json_is_one_line_a_look(bare_client: redis.Redis) -> None:
+    fill(bare_client, "0")
+    stream = io.StringIO()
+    watch(bare_client, cameras=None, window=WINDOW, interval=0.001, looks=3, as_json=True, stream=stream)
+    looks = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [len(each["cameras"]) for each in looks] == [1, 1, 1]
+    assert looks[0]["cameras"][0]["ms"]["model"] == 50
+    assert looks[0]["cameras"][0]["state"] == "no frames"
+    assert looks[0]["time"] <= looks[2]["time"]

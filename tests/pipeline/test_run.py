@@ -1,0 +1,101 @@
+"""The pipeline: a short run with its report, and what a failing notebook leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rededge_nb import assets
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.server.state import StateFolder
+from rededge_nb.errors import PipelineError
+from rededge_nb.pipeline import run as pipeline
+
+PICTURES = {
+    "01_load_model": 4,
+    "02_register_gear": 0,
+    "03_produce_frames": 1,
+    "04_watch_streams": 2,
+    "05_time_series": 5,
+}
+"""Pictures in each notebook's page, the stills of players and charts among them."""
+
+
+def test_a_short_run(folder: Path) -> None:
+    report = pipeline.run_pipeline(directory=folder / "state", seconds=3, output=folder / "runs")
+    assert server.find(folder / "state") is None, "what the run started it stopped"
+    assert report.folder.parent == folder / "runs"
+    summary = json.loads((report.folder / "summary.json").read_text())
+    assert summary == report.summary
+    assert summary["outcome"] == "done"
+    assert summary["frames"] == {"in": 30, "processed": 30, "dropped": 0, "failed": 0, "pending": 0}
+    assert 1 <= summary["people"]["min"] <= summary["people"]["mean"] <= summary["people"]["max"] <= 15
+    assert list(summary["ms_per_step"]) == ["read", "resize", "model", "script", "boxes", "store", "total"]
+    assert all(0 < step["median"] <= step["p95"] for step in summary["ms_per_step"].values())
+    assert summary["frames_per_second"] > 0
+    assert {"python", "redis-server", "rededge_nb", "onnxruntime"} <= set(summary["versions"])
+    index = report.index.read_text()
+    for name in assets.NOTEBOOKS:
+        notebook = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+        page = (report.folder / f"{name}.html").read_text()
+        assert page.count("<img") == PICTURES[name]
+        assert re.findall(r"<(?:script|link)[^>]+(?:src|href)=.?http[^>]+", page) == []
+        assert f'href="{name}.html"' in index
+    password = StateFolder(folder / "state").password()
+    for file in report.folder.iterdir():
+        assert password not in file.read_text(), file
+    assert "processed" in report.table()
+
+
+def test_a_failing_notebook_stops_the_run_and_keeps_what_there_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = folder / "notebooks"
+    shutil.copytree(assets.folder("notebooks"), broken)
+    second = broken / f"{assets.NOTEBOOKS[1]}.ipynb"
+    notebook = nbformat.read(second, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code[1].source = "raise RuntimeError('<broken> on purpose')"
+    nbformat.write(notebook, second)
+    monkeypatch.setattr(assets, "folder", lambda name: broken if name == "notebooks" else assets.PACKAGE.parent / name)
+    with pytest.raises(PipelineError, match=rf"{assets.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
+        pipeline.run_pipeline(directory=folder / "state", seconds=1, output=folder / "runs")
+    (run,) = (folder / "runs").iterdir()
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["outcome"] == "failed"
+    assert [step["outcome"] for step in summary["notebooks"]] == ["done", "failed"]
+    assert (run / f"{assets.NOTEBOOKS[1]}.html").exists()
+    assert not (run / f"{assets.NOTEBOOKS[2]}.ipynb").exists()
+    assert "&lt;broken&gt; on purpose" in (run / "index.html").read_text()
+    assert server.find(folder / "state") is None
+
+
+def test_a_running_instance_is_used_and_left_alone(folder: Path) -> None:
+    instance = server.start(folder / "state")
+    report = pipeline.run_pipeline(
+        directory=folder / "state", output=folder / "runs", notebooks=assets.NOTEBOOKS[:1], progress=False
+    )
+    assert [step["outcome"] for step in report.summary["notebooks"]] == ["done"]
+    assert server.find(folder / "state") == instance
+    client = client_from_url(instance.url)
+    assert client.ping()
+    client.close()
+
+
+def test_old_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    runs = ["20260101-000000", "20260101-000000+", "20260102-000000", "20260103-000000"]
+    others = ["20260101", "notes", "20260101-000000.zip", "x20260101-000000"]
+    for name in (*runs, *others):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text("{}")
+    (tmp_path / "20200101-000000").write_text("a file")
+    assert [path.name for path in pipeline.remove_old_runs(tmp_path, keep=2)] == runs[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*runs[2:], *others, "20200101-000000"])
+    assert pipeline.remove_old_runs(tmp_path, keep=2) == []
