@@ -34,9 +34,8 @@ MAX_PIXELS = 100_000_000
 
 ONNX_BACKEND = "REDEDGE_ONNX_BACKEND"
 """What runs ONNX models: one of ONNX_BACKENDS."""
-ONNX_BACKENDS = ("auto", "onnxruntime", "openvino", "openvino-bf16")
-"""`auto` is the faster one of those that are installed, measured when a model is loaded; `openvino-bf16` computes with
-fewer digits where the processor has instructions for that."""
+ONNX_BACKENDS = ("onnxruntime", "openvino", "openvino-bf16")
+"""The first is the default; `openvino-bf16` computes in bfloat16 where the processor supports it."""
 MODEL_EXECUTION_TIMEOUT = "REDEDGE_MODEL_EXECUTION_TIMEOUT"
 """Milliseconds after which a run of an ONNX model is ended, 1000 at least."""
 DEFAULT_MODEL_EXECUTION_TIMEOUT_MS = 5000

@@ -1,4 +1,4 @@
-"""The processors of this machine, and who is on which where the run of a model takes all of them."""
+"""The processors that this process may use, and how many threads one run of a model takes."""
 
 from __future__ import annotations
 
@@ -24,26 +24,9 @@ def default_threads() -> int:
 
 
 def taken_by_run(threads: int) -> list[int]:
-    """The processors of a run that takes all: the first is its caller's, the others are its helpers'.
+    """The processors that a run occupies when it takes all of them.
 
-    Empty where a run leaves some to others, or has but one: the kernel knows better there.
+    Empty when a run leaves some processors free or has only one: the kernel places the threads better then.
     """
     numbers = allowed()
     return numbers if len(numbers) == threads > 1 else []
-
-
-def configuration_lines() -> list[str]:
-    """The lines of redis.conf that keep Redis off the first processor, where runs take all.
-
-    On two cores the kernel would wake Redis on the processor of the gear that has sent it a command or waits for its
-    frame, even if the other one is idle (see `ai/backends/placement.py`): Redis interrupts the gear then for about 0.4
-    of the 15 ms of a frame. Its child that writes the append-only file anew has time, and may be anywhere.
-    """
-    numbers = taken_by_run(default_threads())
-    if not numbers:
-        return []
-    return [f"server-cpulist {_words(numbers[1:])}", f"aof-rewrite-cpulist {_words(numbers)}"]
-
-
-def _words(numbers: list[int]) -> str:
-    return ",".join(map(str, numbers))

@@ -10,8 +10,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.edge.client.packing import Packer
-
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
 MAX_CONNECTIONS = 2_000
@@ -48,7 +46,6 @@ def client_from_url(
         max_connections=MAX_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
-        command_packer=Packer(),
         **options,
     )
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import redis
 
-from rededge_nb.edge import processors
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server import memory, users
 from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
@@ -71,7 +70,6 @@ def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, s
         "auto-aof-rewrite-percentage 100",
         f"auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}",
         *memory.configuration_lines(),
-        *processors.configuration_lines(),
         f"loadmodule {quoted(binaries.timeseries)}",
         f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments())}",
         *(users.configuration_line(user, folder.password(user)) for user in users.RULES),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -23,14 +22,8 @@ import onnxruntime  # noqa: E402 - after the line above, which it looks at
 MEMORY_SHARE = 0.5
 """The part of the machine's memory that all runs together may take for what they compute."""
 
-MOST_ZEROS = 1 << 26
-"""The most elements of the inputs that a model is tried with."""
-
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : -?\d+ : \w+ : ")
 _FATAL_ONLY = 4
-_NUMPY = {
-    f"tensor({name})": np.dtype(dtype) for name, dtype in {"float": "f4", "double": "f8", "bool": "?"}.items()
-} | {f"tensor({name})": np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16")}
 
 
 class OnnxModel:
@@ -60,18 +53,6 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's exceptions have no base of their own
             raise _command_error(error) from error
         return [output if isinstance(output, np.ndarray) else None for output in outputs]
-
-    def zeros(self) -> list[Array] | None:
-        """Inputs to try the model with: one of each, of zeros; None if other dimensions than the first are open."""
-        inputs = self._session.get_inputs()
-        if any(
-            value.type not in _NUMPY or not all(isinstance(dim, int) for dim in value.shape[1:]) for value in inputs
-        ):
-            return None
-        shapes = [[dim if isinstance(dim, int) else 1 for dim in value.shape] for value in inputs]
-        if sum(math.prod(shape) for shape in shapes) > MOST_ZEROS:
-            return None
-        return [np.zeros(shape, _NUMPY[value.type]) for shape, value in zip(shapes, inputs, strict=True)]
 
 
 def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:

@@ -23,9 +23,8 @@ _TASKS = Path("/proc/self/task")
 class Placement:
     """Gives each thread of one model's runs a processor of its own; safe to use from any thread.
 
-    That is done where a run takes all processors that the process may use: the caller has the first, which Redis keeps
-    off, or stays where it is if another run goes on; each helper has one of those that the caller leaves. Anywhere
-    else the kernel has room to do better, and nothing is done.
+    That is done where a run takes all processors that the process may use: the caller stays where it is, and each
+    helper gets one of the other processors. Anywhere else the kernel places the threads better, and nothing is done.
 
     Args:
         threads: threads of a run, its caller among them.
@@ -68,14 +67,11 @@ class Placement:
         before, here = os.sched_getaffinity(0), self._processor()
         with self._lock:
             self._running += 1
-            if self._running == 1:
-                if self._allowed[0] in before:
-                    here = self._allowed[0]
-                if here != self._away_from:
-                    self._away_from = here
-                    others = (number for number in self._allowed if number != here)
-                    for helper, number in zip(self._helpers, others, strict=False):
-                        _move(helper, {number})
+            if self._running == 1 and here != self._away_from:
+                self._away_from = here
+                others = (number for number in self._allowed if number != here)
+                for helper, number in zip(self._helpers, others, strict=False):
+                    _move(helper, {number})
         try:
             _move(0, {here})
             yield

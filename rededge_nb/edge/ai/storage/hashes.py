@@ -109,13 +109,8 @@ def shape_of(text: bytes) -> tuple[int, ...]:
 def look_up(client: redis.Redis, wanted: Sequence[tuple[Key, Sequence[str]]]) -> Found:
     """Fields of what several keys may hold, in one round trip, for get_tensors() and read()."""
     with connection_of(client) as connection:
-        replies = replies_to(connection, [question(key, fields) for key, fields in wanted])
+        replies = replies_to(connection, [("HMGET", key, _MARK, *fields) for key, fields in wanted])
     return {key: reply for (key, _), reply in zip(wanted, replies, strict=True)}
-
-
-def question(key: Key, fields: Sequence[str]) -> Words:
-    """The command whose reply look_up() finds for a key."""
-    return ("HMGET", key, _MARK, *fields)
 
 
 def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str], found: Found | None = None) -> list[bytes]:

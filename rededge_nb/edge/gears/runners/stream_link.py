@@ -1,7 +1,7 @@
-"""A stream runner's way to Redis, in as few round trips as there can be.
+"""A stream runner's connection to Redis, with as few round trips as possible.
 
-What settles a batch goes with the command that reads another one; so do questions about the models that it may run.
-The next batch is asked for before the one in hand is run, so that it has come when that ends.
+The commands that settle a batch are sent together with the command that reads the next one. The next batch is requested
+before the chain runs over the current one, so that it has arrived when the chain ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.client import Words, check, next_reply, replies_to, send
-from rededge_nb.edge.gears.runtime.model_lookups import LookedUp
 
 Batch = tuple[bytes, list[Any]]
 """A stream and entries of it."""
@@ -26,7 +25,6 @@ class StreamLink:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self.looked_up = LookedUp()
         self.unsettled: list[Words] = []
         """What counts and acknowledges the last batch; it goes before the next command."""
         self._pool = client.connection_pool
@@ -46,21 +44,19 @@ class StreamLink:
         return _checked(reply)
 
     def read(self, words: Words) -> list[Batch]:
-        """The batches that a command reads, as command() gets them; their models are looked up with it.
+        """The batches that a command reads.
 
         Raises:
-            redis.ResponseError: it failed, or what was to be settled.
+            redis.ResponseError: the command failed, or one that settles the last batch.
         """
-        reply, *answers = self._exchange([words, *self.looked_up.questions()])
-        self.looked_up.answered(answers)
-        return _checked(reply) or []
+        return self.command(words) or []
 
     def read_ahead(self, words: Words) -> None:
         """Send what read() would, and wait for nothing: the replies are for taken_ahead()."""
         self._make_ready()
         unsettled, self.unsettled = self.unsettled, []
         with self._whole():
-            send(self._connection, [*unsettled, words, *self.looked_up.questions()])
+            send(self._connection, [*unsettled, words])
         self._due = len(unsettled)
 
     def taken_ahead(self) -> list[Batch]:
@@ -111,7 +107,6 @@ class StreamLink:
         with self._whole():
             settled = [next_reply(self._connection) for _ in range(due)]
             self._ahead = next_reply(self._connection)
-            self.looked_up.answered([next_reply(self._connection) for _ in range(self.looked_up.asked)])
         check(settled)
 
     def _make_ready(self) -> None:

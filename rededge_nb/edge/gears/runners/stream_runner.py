@@ -100,7 +100,7 @@ class StreamRunner:
         self._attempted: set[str] = set()
         self._left_pending: set[bytes] = set()
         self._leases.join(draft.id)
-        self._context = Context(worker, session_id=session_id, looked_up=self._link.looked_up)
+        self._context = Context(worker, session_id=session_id)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 

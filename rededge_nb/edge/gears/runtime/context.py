@@ -14,7 +14,6 @@ import redis
 from rededge_nb.edge.client import Words, check, in_transaction, replies_to
 from rededge_nb.edge.gears.runtime import connection_state
 from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
-from rededge_nb.edge.gears.runtime.model_lookups import LookedUp
 
 if TYPE_CHECKING:
     from rededge_nb.edge.gears.runtime.futures import GearsFuture
@@ -48,8 +47,6 @@ class Context:
     """The future that the running step has created."""
     futures_allowed: bool = True
     """Whether the running step can wait for a future."""
-    looked_up: LookedUp | None = None
-    """What was asked about models when the batch was read, where there are batches."""
     _connection: redis.Connection | None = field(default=None, init=False)
     _connection_changed: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
@@ -80,8 +77,6 @@ class Context:
 
     def pipeline(self) -> Any:
         """A transaction over the worker's client that can watch keys."""
-        if self.looked_up is not None:
-            self.looked_up.sent([("MULTI",)])
         return self.worker.engine.raw_client.pipeline(transaction=True)
 
     def forget_changes(self) -> None:
@@ -112,8 +107,6 @@ class Context:
             try:
                 # no other execution may have it as it is then
                 self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
-                if self.looked_up is not None:
-                    self.looked_up.sent(commands)
                 with own_server():
                     return replies_to(connection, commands)
             except BaseException:

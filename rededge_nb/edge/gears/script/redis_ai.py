@@ -198,12 +198,9 @@ def one(tensor: Any) -> Tensor:
 
 def model_at(key: str) -> Session:
     """The model stored under a key."""
-    context = current()
-    worker = context.worker
-    name = key.encode() if isinstance(key, str) else key
-    known = context.looked_up.take(name) if context.looked_up is not None else None
+    worker = current().worker
     texts = {"ERR model key is empty": NO_MODEL, hashes.WRONG_TYPE: NO_MODEL}
-    found: Session = as_gears_error(worker.sessions.get, worker.client(), name, known, texts=texts)
+    found: Session = as_gears_error(worker.sessions.get, worker.client(), key, texts=texts)
     return found
 
 

@@ -23,10 +23,7 @@ ADD = onnx_files.binary("Add")
 def test_an_unknown_setting_is_told(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.ONNX_BACKEND, "abacus")
     error = error_of("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    assert (
-        error
-        == "ERR REDEDGE_ONNX_BACKEND is 'abacus', but it must be one of auto, onnxruntime, openvino, openvino-bf16"
-    )
+    assert error == "ERR REDEDGE_ONNX_BACKEND is 'abacus', but it must be one of onnxruntime, openvino, openvino-bf16"
 
 
 class TestInstalled:
@@ -77,29 +74,6 @@ class TestInstalled:
         (_, sure), (_, as_sure) = ([np.asarray(each) for each in results] for results in (expected, found))
         np.testing.assert_allclose(sure, as_sure, atol=0.05)
         assert (sure[0, :, 0] > 0.5).sum() > 3
-
-    def test_auto_takes_the_faster_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from rededge_nb.edge.ai.backends import onnx_openvino
-
-        blob = PEOPLE_MODEL.read_bytes()
-        taken = {}
-        for faster in (onnx.OnnxModel, onnx_openvino.OpenVinoModel):
-            timed = onnx_choice._timed
-
-            def biased(
-                model: backends.LoadedModel, inputs: object, faster: type = faster, timed: object = timed
-            ) -> object:
-                return timed(model, inputs)[0], 0.001 if isinstance(model, faster) else 0.1  # type: ignore[operator]
-
-            with monkeypatch.context() as patched:
-                patched.setattr(onnx_choice, "_timed", biased)
-                taken[faster] = type(onnx_choice.load(blob, device="CPU", threads=1))
-        assert taken == {kind: kind for kind in taken}
-
-    def test_auto_leaves_open_shapes_and_hostile_models_to_onnx_runtime(self) -> None:
-        open_shape = onnx_files.binary("Add", dims=["n", "m"])
-        for blob in (open_shape, onnx_files.huge(250 * 10**9)):
-            assert type(onnx_choice.load(blob, device="CPU", threads=1)) is onnx.OnnxModel
 
 
 def test_without_it_the_setting_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,6 @@ def test_what_could_not_be_settled_is_told_and_keeps_nothing_else_from_it(
 
 
 def test_a_refused_command_does_not_mix_up_the_replies(link: StreamLink, client: redis.Redis) -> None:
-    link.looked_up.take(b"m")
     link.unsettled = [("XACK", "s", "g", "1-0")]
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
         link.read((*READ[:2], "none", *READ[3:]))
@@ -92,7 +91,6 @@ def test_replies_that_are_lost_with_the_connection_are_an_error(link: StreamLink
 
 
 def test_a_batch_is_read_ahead_and_what_was_unsettled_is_settled(link: StreamLink, client: redis.Redis) -> None:
-    link.looked_up.take(b"m")
     link.unsettled = [("XACK", "s", "g", "1-0")]
     link.read_ahead(READ)
     assert ids(link.taken_ahead()) == [b"2-0"]
