@@ -15,9 +15,11 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 COMPILER = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"]
+BUNDLED = ("gears", "models", "notebooks")
 SOURCES = Path("rededge_nb/edge/switchboard")
 
 FAILED = """
@@ -45,6 +47,19 @@ class BuildSwitchboard(build_ext):
             raise SystemExit(FAILED.format(reason=error)) from error
 
 
+class BundleFolders(build_py):
+    """Puts folders of the checkout into the wheel, where rededge_nb/assets.py finds them."""
+
+    def run(self):
+        """Copy the folders beside the modules; an editable install uses those of the checkout."""
+        super().run()
+        if not self.editable_mode:
+            for name in BUNDLED:
+                ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+                target = Path(self.build_lib, "rededge_nb", "bundled", name)
+                shutil.copytree(name, target, ignore=ignored, dirs_exist_ok=True)
+
+
 class AnyPythonWheel(bdist_wheel):
     """Marks the wheel as one for every Python 3 on this platform."""
 
@@ -54,7 +69,7 @@ class AnyPythonWheel(bdist_wheel):
 
 
 setup(
-    cmdclass={"build_ext": BuildSwitchboard, "bdist_wheel": AnyPythonWheel},
+    cmdclass={"build_ext": BuildSwitchboard, "build_py": BundleFolders, "bdist_wheel": AnyPythonWheel},
     # without a compiler, pip installs one from PyPI for the build
     setup_requires=[] if COMPILER else ["ziglang"],
     ext_modules=[

@@ -72,5 +72,5 @@ def test_without_a_compiler_the_installation_says_what_to_install(sources: Path,
     assert built.returncode != 0
     output = built.stdout + built.stderr
     assert "rededge_nb needs a C compiler to build its Redis module" in output
-    assert 'CC="python -m ziglang cc"' in output
+    assert "apt install gcc" in output
     assert not list(tmp_path.glob("wheel/*.whl"))

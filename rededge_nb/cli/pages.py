@@ -128,7 +128,7 @@ def _server_while_used(directory: Path | None) -> Iterator[None]:
 
 def _run(command: list[str], **environment: str) -> int:
     """Run a command until it ends or this process is asked to; returns an exit code."""
-    from rededge_nb.edge.server.redis_server import end_with_parent
+    from rededge_nb.edge.processes import end_with_parent
 
     asked: list[int] = []
 

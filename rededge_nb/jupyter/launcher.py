@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from pathlib import Path
 from typing import Any
 
 from rededge_nb import assets, settings
@@ -17,7 +18,7 @@ NOTEBOOK = "06_dashboard.ipynb"
 START_TIMEOUT = 60.0
 """Seconds that a page is given to begin."""
 
-_PAGE = assets.PACKAGE / "page"
+_PAGE = Path(__file__).with_name("page")
 _VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
 

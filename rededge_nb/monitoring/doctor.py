@@ -119,22 +119,23 @@ def _python() -> Finding:
 def _server_starts() -> Finding:
     """Start a redis-server with both modules in a folder of its own, and end it."""
     from rededge_nb.edge.client import client_from_url
+    from rededge_nb.edge.processes import end_process
     from rededge_nb.edge.server.binaries import find_binaries
     from rededge_nb.edge.server.redis_server import (
         STOP_TIMEOUT,
-        end_process,
         start_redis,
         wait_until_ready,
         write_configuration,
     )
     from rededge_nb.edge.server.state import StateFolder
+    from rededge_nb.edge.worker.command_table import module_arguments
 
     binaries = find_binaries()
     with tempfile.TemporaryDirectory(prefix="rededge-") as temporary:
         folder = StateFolder(Path(temporary))
         folder.create()
         socket = folder.path / "redis.sock"
-        write_configuration(folder, binaries, port=0, socket_path=socket)
+        write_configuration(folder, binaries, port=0, socket_path=socket, module_arguments=module_arguments())
         process = start_redis(folder, binaries)
         url = f"unix://:{folder.password()}@{socket}"
         try:

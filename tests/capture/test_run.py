@@ -341,7 +341,7 @@ def test_with_block_stops_it(bare_client: redis.Redis) -> None:
 def test_interpreter_exit_stops_it(shared_bare_server: BareServer, bare_client: redis.Redis) -> None:
     script = (
         "import redis\n"
-        "from rededge_nb.capture import start_capture\n"
+        "from rededge_nb.capture.run import start_capture\n"
         f"client = redis.Redis(unix_socket_path={str(shared_bare_server.socket)!r}, protocol=2)\n"
         f"running = start_capture(client, {str(WALKING)!r}, loop=True, pace='asap')\n"
         "while running.report.frames < 2: pass\n"

@@ -12,7 +12,7 @@ import redis
 
 from rededge_nb.edge import server
 from rededge_nb.edge.server.binaries import stack_folder
-from rededge_nb.edge.server.state import Instance
+from rededge_nb.edge.server.state import Instance, StateFolder
 from tests.cli.running import rededge, started
 from tests.waiting import wait_for
 
@@ -117,7 +117,7 @@ def test_the_bundled_redis_cli_is_answered(edge: Instance, client: redis.Redis) 
     assert stack is not None
     cli = str(stack / "bin" / "redis-cli")
     words = ["-s", str(edge.socket), "RG.DUMPREGISTRATIONS"]
-    password = server.StateFolder(edge.dir).password()
+    password = StateFolder(edge.dir).password()
     libraries = str(edge.dir / "lib")
     environment = os.environ | {"REDISCLI_AUTH": password, "LD_LIBRARY_PATH": libraries}
     done = subprocess.run([cli, *words], capture_output=True, text=True, check=False, env=environment)

@@ -111,7 +111,7 @@ def test_openvino_is_timed_without_its_telemetry(tmp_path: Path) -> None:
     (tmp_path / "openvino_telemetry.py").touch()
     code = (
         "import numpy as np; from rededge_nb import assets; from rededge_nb.control.inference import compare_backends\n"
-        "from rededge_nb.models import load_card\n"
+        "from rededge_nb.control.models import load_card\n"
         "found = compare_backends(load_card(assets.model_card_file()), np.zeros((9, 9, 3), np.uint8), seconds=0)\n"
         "print(found[-1].backend, found[-1].median_ms is not None)"
     )

@@ -18,8 +18,9 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.processes import end_process, end_with_parent
 from rededge_nb.edge.server.binaries import find_binaries, openssl11_folder
-from rededge_nb.edge.server.redis_server import end_process, end_with_parent, free_port, quoted
+from rededge_nb.edge.server.redis_server import free_port, quoted
 from rededge_nb.edge.worker.command_table import module_arguments
 from tests.waiting import wait_for
 

@@ -14,8 +14,9 @@ from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
 from rededge_nb.edge.gears.state import leases
+from rededge_nb.edge.processes import end_process
 from rededge_nb.edge.server.binaries import find_binaries
-from rededge_nb.edge.server.redis_server import STOP_TIMEOUT, end_process, start_redis, wait_until_ready
+from rededge_nb.edge.server.redis_server import STOP_TIMEOUT, start_redis, wait_until_ready
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.monitoring.doctor import examine
 from rededge_nb.monitoring.status import server_status

@@ -19,6 +19,7 @@ from rededge_nb.edge.server.binaries import find_binaries
 from rededge_nb.edge.server.redis_server import start_redis, wait_until_ready, write_configuration
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.edge.server.supervisor import Supervisor
+from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import ServerError, ServerUnavailableError
 from rededge_nb.monitoring.status import ANSWER_TIMEOUT, WELL, server_status
 from rededge_nb.web import WebServer, handlers
@@ -164,7 +165,7 @@ def test_a_redis_that_outlived_its_supervisor_is_ended_before_the_next_begins(fo
     state = StateFolder(folder)
     state.create()
     binaries = find_binaries()
-    write_configuration(state, binaries, port=0, socket_path=state.socket_path())
+    write_configuration(state, binaries, port=0, socket_path=state.socket_path(), module_arguments=module_arguments())
     orphan = start_redis(state, binaries)
     before = Instance(folder, os.getpid(), orphan.pid, 1, state.socket_path(), 0.0, 1)
     wait_until_ready(orphan, state, before.url)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.grafana.dashboards import FILES, FOLDER, ROOT, load, panels, variables
+from tests.grafana.dashboards import FILES, FOLDER, TOP, load, panels, variables
 
 PANEL_TYPES = {"timeseries", "stat", "bargauge", "table", "text"}
 """Those of today's Grafana; `graph`, `singlestat` and `table-old` are gone from Grafana 12."""
@@ -94,7 +94,7 @@ def test_the_provisioned_source_is_the_one_that_dashboards_begin_with() -> None:
 
 
 def test_provisioning_asks_for_variables_that_compose_gives() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    compose = yaml.safe_load((TOP / "docker-compose.yml").read_text())
     given = set(compose["services"]["grafana"]["environment"])
     for path in (FOLDER / "provisioning").rglob("*.yaml"):
         assert set(re.findall(r"\$\{?(\w+)\}?", path.read_text())) <= given, path
@@ -102,7 +102,7 @@ def test_provisioning_asks_for_variables_that_compose_gives() -> None:
 
 def test_dashboards_are_provisioned_from_the_folder_that_is_filled() -> None:
     (provider,) = yaml.safe_load((FOLDER / "provisioning/dashboards/rededge.yaml").read_text())["providers"]
-    grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    grafana = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]["grafana"]
     taken, filled, _ = grafana["command"]
     assert provider["options"]["path"] == filled
     assert f"./grafana/dashboards:{taken}:ro" in grafana["volumes"]

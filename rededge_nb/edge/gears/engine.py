@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import InvalidStateError
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -16,6 +16,7 @@ from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.gears.chain.profiles import Profiles
 from rededge_nb.edge.gears.chain.readers import READERS
+from rededge_nb.edge.gears.chain.run import ChainOptions, Outcome, describe_steps, run_chain
 from rededge_nb.edge.gears.runners.runners import Runners
 from rededge_nb.edge.gears.runners.timers import Timers
 from rededge_nb.edge.gears.runtime.context import Context, Script, current, entered, set_fallback
@@ -29,26 +30,20 @@ from rededge_nb.edge.gears.runtime.errors import (
     own_server,
 )
 from rededge_nb.edge.gears.runtime.futures import Slots
+from rededge_nb.edge.gears.runtime.gear import Draft, Run
+from rededge_nb.edge.gears.runtime.host import Host
 from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions
-from rededge_nb.edge.gears.script import modules, redisgears_module
+from rededge_nb.edge.gears.script import modules
 from rededge_nb.edge.gears.script.api import script_globals
-from rededge_nb.edge.gears.state import registrations, statistics
+from rededge_nb.edge.gears.state import registrations, remote, statistics
 from rededge_nb.edge.gears.state.executions import (
     ExecutionIds,
-    Manner,
-    Outcome,
-    Run,
-    describe_steps,
     fields_of,
-    run_chain,
     save_unregistered,
 )
 from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.options import DEFAULTS, Options
-from rededge_nb.edge.gears.state.registrations import Draft, Session
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
+from rededge_nb.edge.gears.state.registrations import Session
 
 logger = logging.getLogger(__name__)
 
@@ -58,24 +53,23 @@ Result = TypeVar("Result")
 class Engine:
     """Executes scripts and chains, and keeps what runs them."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, host: Host) -> None:
         settings.limit_pictures()
         modules.install()
-        redisgears_module.install()
-        self._worker = worker
-        self.raw_client = client_from_url(worker.url, name="rededge-worker-gears")
+        self.host = host
+        self.raw_client = client_from_url(host.url, name="rededge-worker-gears")
         self.raw_client.response_callbacks.clear()
-        self.connections = client_from_url(worker.url, name="rededge-worker-gears").connection_pool
+        self.connections = client_from_url(host.url, name="rededge-worker-gears").connection_pool
         """Where gear code has its connections from."""
-        self.leases = Leases(self.raw_client, worker.id)
+        self.leases = Leases(self.raw_client, host.id)
         self.execution_ids = ExecutionIds(self.raw_client)
         self.options = Options(self.raw_client)
         self.live = LiveExecutions()
         self.slots = Slots(int(DEFAULTS["ExecutionThreads"]))
         self.profiles = Profiles()
-        self.timers = Timers(worker)
-        self.runners = Runners(worker)
-        set_fallback(Context(worker))
+        self._timers = Timers(self)
+        self.runners = Runners(self)
+        set_fallback(Context(self))
 
     def next_registration_id(self) -> str:
         """A new registration's id."""
@@ -88,10 +82,52 @@ class Engine:
 
     def housekeeping(self) -> tuple[Callable[[], None], ...]:
         """What follows the changes of others, each to be called a few times a second."""
-        return self.options.refresh, self.runners.follow_changes, self.timers.follow
+        return self.options.refresh, self.runners.follow_changes, self._timers.follow
 
-    def summary(self) -> dict[str, Any]:
-        """The executions that go on here, for other workers to see."""
+    def publish_executions(self) -> None:
+        """Publish the executions that run here, for other workers to see."""
+        remote.publish_executions(self.raw_client, self.host.id, self._summary())
+
+    def live_executions(self) -> remote.Summary:
+        """The executions that run in any worker, with the worker's id as `worker`."""
+        here = {name: one | {"worker": self.host.id} for name, one in self._summary().items()}
+        return remote.executions_elsewhere(self.raw_client, self.host) | here
+
+    def abort_execution(self, execution_id: str) -> None:
+        """Interrupt an execution, in whichever worker it runs."""
+        live = self.live.find(execution_id)
+        if live is not None:
+            live.abort()
+        else:
+            remote.ask_to_abort(self.raw_client, execution_id)
+
+    def listen_for_aborts(self, stopping: threading.Event) -> None:
+        """Abort the executions here that other workers ask to abort, until `stopping` is set."""
+
+        def abort(execution_id: str) -> None:
+            live = self.live.find(execution_id)
+            if live is not None:
+                live.abort()
+
+        remote.listen_for_aborts(self.host.url, abort, stopping)
+
+    def user_option(self, name: str) -> str | None:
+        """An option that a user set with RG.CONFIGSET."""
+        return self.options.users_own(name)
+
+    def start_timer(self, seconds: float, function: Callable[[], Any], key: str | None) -> None:
+        """Call a function every `seconds`; with a key the timer is stored in Redis.
+
+        Raises:
+            GearsError: the function cannot be stored.
+        """
+        self._timers.start(seconds, function, key)
+
+    def parked(self, execution: LiveExecution | None) -> contextlib.AbstractContextManager[None]:
+        """Let another execution use this one's slot inside the block."""
+        return self.slots.parked(execution)
+
+    def _summary(self) -> remote.Summary:
         return {
             execution.id: {
                 "status": execution.status,
@@ -108,7 +144,7 @@ class Engine:
             GearsError: the script raised; the text is what RedisGears answers.
         """
         script = Script(session_id)
-        context = Context(self._worker, script, session_id, execution)
+        context = Context(self, script, session_id, execution)
 
         def work() -> None:
             exec(compile(source, SCRIPT_FILE_NAME, "exec"), script_globals())  # noqa: S102 - the user's own gear
@@ -121,7 +157,7 @@ class Engine:
             except ExecutionAbortedError:
                 raise GearsError("execution aborted") from None
             except BaseException as error:
-                raise GearsError(error_text(error, with_traceback=self._manner().tracebacks)) from error
+                raise GearsError(error_text(error, with_traceback=self._chain_options().tracebacks)) from error
             finally:
                 script.ended = True
         return script
@@ -146,7 +182,7 @@ class Engine:
 
     def run(self, execution: LiveExecution, run: Run, session_id: str | None) -> Outcome:
         """Carry out, in this thread, what a script asked for."""
-        context = Context(self._worker, session_id=session_id, execution=execution)
+        context = Context(self, session_id=session_id, execution=execution)
         execution.steps = run.steps
         reader = READERS[run.reader].run
         if reader is None:
@@ -163,7 +199,7 @@ class Engine:
         """Run in a thread of its own, as soon as there is a place for it; returns the execution's id at once."""
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
-        created = fields_of(execution.id, "created", self._worker.id, None, run.steps)
+        created = fields_of(execution.id, "created", self.host.id, None, run.steps)
         save_unregistered(self.raw_client, created, keep=keep)
 
         def work() -> None:
@@ -178,7 +214,7 @@ class Engine:
                     outcome = Outcome(errors=[error_text(error, with_traceback=False)])
                     _fail(run, outcome.errors[0])
                 try:
-                    ended = fields_of(execution.id, outcome.status, self._worker.id, outcome, run.steps)
+                    ended = fields_of(execution.id, outcome.status, self.host.id, outcome, run.steps)
                     save_unregistered(self.raw_client, ended, keep=keep)
                 except redis.RedisError:
                     logger.exception("the outcome of execution %s could not be stored", execution.id)
@@ -222,22 +258,22 @@ class Engine:
         records: Callable[[], Iterable[Any]],
         steps: tuple[Any, ...],
     ) -> Outcome:
-        manner, session_id = self._manner(), context.session_id
+        options, session_id = self._chain_options(), context.session_id
 
         def work() -> Outcome:
-            if manner.profile and session_id is not None:
-                return self.profiles.run(session_id, lambda: run_chain(records, steps, manner))
-            return run_chain(records, steps, manner)
+            if options.profile and session_id is not None:
+                return self.profiles.run(session_id, lambda: run_chain(records, steps, options))
+            return run_chain(records, steps, options)
 
         try:
             return execution.perform(work)
         except ExecutionAbortedError:
             return Outcome(status="aborted")
         except GearsForceStopped as error:  # it struck before the first step, or after the last
-            return Outcome(errors=[error_text(error, with_traceback=manner.tracebacks)])
+            return Outcome(errors=[error_text(error, with_traceback=options.tracebacks)])
 
-    def _manner(self) -> Manner:
-        return Manner(
+    def _chain_options(self) -> ChainOptions:
+        return ChainOptions(
             tracebacks=bool(self.options.number("PythonAttemptTraceback")),
             profile=bool(self.options.number("ProfileExecutions")),
         )

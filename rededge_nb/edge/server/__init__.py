@@ -1,5 +1,5 @@
 """The embedded server: starting, finding and stopping an instance."""
 
-from rededge_nb.edge.server.instance import find, not_running, run, start, stop
+from rededge_nb.edge.server.instance import disk_use, find, not_running, run, start, stop
 
-__all__ = ["find", "not_running", "run", "start", "stop"]
+__all__ = ["disk_use", "find", "not_running", "run", "start", "stop"]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import resource
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
 
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.processes import end_with_parent
 from rededge_nb.edge.server import memory, users
 from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import ServerError
 
 READY_TIMEOUT = 60.0
@@ -29,7 +25,6 @@ STOP_TIMEOUT = 20.0
 REWRITE_MIN_SIZE = "64mb"
 """The append-only file is rewritten when it has doubled and is above this: frames that have passed through are
 gone from it then, so it stays below about twice the data in memory plus this."""
-PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
@@ -50,8 +45,12 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path) -> None:
+def write_configuration(
+    folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path, module_arguments: Sequence[str]
+) -> None:
     """Write redis.conf, which holds the password, readable by its owner alone.
+
+    `module_arguments` are the arguments of the switchboard, from worker.command_table.
 
     Raises:
         ConfigurationError: the size that the environment gives the server is none.
@@ -71,7 +70,7 @@ def write_configuration(folder: StateFolder, binaries: Binaries, *, port: int, s
         f"auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}",
         *memory.configuration_lines(),
         f"loadmodule {quoted(binaries.timeseries)}",
-        f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments())}",
+        f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments)}",
         *(users.configuration_line(user, folder.password(user)) for user in users.RULES),
     ]
     folder.write_private(folder.config_file, "\n".join(lines) + "\n")
@@ -130,37 +129,6 @@ def log_tail(folder: StateFolder, lines: int = 5) -> str:
     file = folder.logs / "redis.log"
     tail = file.read_text(errors="replace").splitlines()[-lines:] if file.exists() else []
     return " | ".join(line.strip() for line in tail) + f" (all of it in {file})"
-
-
-def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Ask a child to end, wait, and kill it if it does not."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def end_with_parent(*, most_memory: int | None = None) -> Callable[[], None] | None:
-    """What a child runs before exec so that it is asked to end when its parent dies (Linux; elsewhere nothing).
-
-    Args:
-        most_memory: bytes of data that the child may have.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-
-    def prepare() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if most_memory is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, (most_memory if hard < 0 else min(most_memory, hard), hard))
-
-    return prepare
 
 
 def quoted(word: object) -> str:

@@ -23,13 +23,12 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.processes import end_process, end_with_parent
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.damage import damage
 from rededge_nb.edge.server.redis_server import (
     STOP_TIMEOUT,
-    end_process,
-    end_with_parent,
     free_port,
     port_is_free,
     start_redis,
@@ -37,6 +36,7 @@ from rededge_nb.edge.server.redis_server import (
     write_configuration,
 )
 from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import RedEdgeError, ServerError
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,9 @@ class Supervisor:
         binaries = find_binaries()
         port = self._choose_port()
         socket_path = self._folder.socket_path()
-        write_configuration(self._folder, binaries, port=port, socket_path=socket_path)
+        write_configuration(
+            self._folder, binaries, port=port, socket_path=socket_path, module_arguments=module_arguments()
+        )
         server = start_redis(self._folder, binaries)
         workers: list[subprocess.Popen[bytes]] = []
         try:

@@ -1,18 +1,19 @@
-"""What a command is: the row that the switchboard registers and the worker dispatches on."""
+"""Commands and calls: the row of each command in a table, and one call of it by a client."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    import redis
-
-    from rededge_nb.edge.worker.worker import Worker
+import redis
 
 QUEUES = ("ai", "gears", "executions")
 """Classes of commands, each with its own queue and threads, so that a long gear run holds up nothing else."""
+
+
+Target = TypeVar("Target")
+"""What the commands of a table work with: `Sessions` for AI.*, `Engine` for RG.*."""
 
 
 class CommandError(Exception):
@@ -55,18 +56,16 @@ class Call:
     user: str
     redis: redis.Redis
     """A client (bytes replies, RESP2) of the caller's database."""
-    worker: Worker
-    """The worker that answers: its sessions, executions and registrations."""
     id: bytes
     """What EDGE.REPLY names it by."""
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Generic[Target]):
     """One row of a table of commands."""
 
     name: str
-    handler: Callable[[Call], object]
+    handler: Callable[[Call, Target], object]
     """Returns the reply, or a Future of it: then the thread takes the next call meanwhile."""
     queue: str
     """One of QUEUES."""
@@ -77,7 +76,30 @@ class Command:
     """ACL categories, without `@`; Redis does not derive them from the flags."""
     keys: str = ""
     """Where the keys are, in the grammar that switchboard.c describes."""
+    args: tuple[int, int | None] = (0, None)
+    """The fewest and the most arguments, checked by answer(); None is any number."""
+
+    def answer(self, call: Call, target: Target) -> object:
+        """What the handler returns for a call.
+
+        Raises:
+            CommandError: the number of arguments is wrong, or the handler refuses the call.
+        """
+        fewest, most = self.args
+        if len(call.args) < fewest or (most is not None and len(call.args) > most):
+            raise wrong_arity(call)
+        return self.handler(call, target)
 
     def module_argument(self) -> str:
         """The row as the switchboard's CMD argument."""
         return ",".join((self.name, self.queue, str(self.arity), self.flags, self.categories, self.keys))
+
+
+def wrong_arity(call: Call) -> CommandError:
+    """The error for a wrong number of arguments."""
+    return CommandError(arity_text(call.name))
+
+
+def arity_text(command: str) -> str:
+    """The text of the error for a wrong number of arguments."""
+    return f"ERR wrong number of arguments for '{command}' command"

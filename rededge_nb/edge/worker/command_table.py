@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.switchboard.calls import Command
 
-COMMANDS: dict[str, Command] = {command.name: command for command in (*AI_COMMANDS, *GEARS_COMMANDS)}
-"""Every command that the workers answer, by its upper-case name."""
+COMMANDS: tuple[Command[Any], ...] = (*AI_COMMANDS, *GEARS_COMMANDS)
+"""Every command that the workers answer."""
 
 GRACE_MS = 5_000
 """How long a call waits while no worker serves its queue: longer than a restarted worker takes to be back."""
@@ -22,6 +24,6 @@ def module_arguments() -> list[str]:
     words: list[str] = []
     for queue, timeout_ms in TIMEOUTS_MS.items():
         words += ["CLASS", f"{queue},{timeout_ms},{GRACE_MS},{MAX_QUEUED}"]
-    for command in COMMANDS.values():
+    for command in COMMANDS:
         words += ["CMD", command.module_argument()]
     return words

@@ -21,16 +21,15 @@ import redis
 from redis.exceptions import MovedError
 
 from rededge_nb import settings
+from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.sessions import Sessions
-from rededge_nb.edge.ai.storage.statistics import Statistics
 from rededge_nb.edge.ai.tensors import MAX_BYTES
 from rededge_nb.edge.client import client_from_url, key_names
 from rededge_nb.edge.client.shard import told
+from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
-from rededge_nb.edge.gears.state import remote
-from rededge_nb.edge.switchboard.calls import Answered, Call, CommandError
+from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
-from rededge_nb.edge.worker.command_table import COMMANDS
 from rededge_nb.edge.worker.pending_replies import Late, LateReplies, is_busy
 
 logger = logging.getLogger(__name__)
@@ -50,14 +49,18 @@ LIFE_MS = 3_000
 
 
 class Worker:
-    """What handlers find in `Call.worker`: the sessions of models, their statistics, and the gears."""
+    """One worker process: what its commands work with, and the threads that take calls."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.statistics = Statistics()
-        self.sessions = Sessions(self.statistics)
+        self.sessions = Sessions(self.client)
         self.engine = Engine(self)
+        self.handlers: dict[str, Callable[[Call], object]] = {
+            **{command.name: functools.partial(_answer, command, self.sessions) for command in AI_COMMANDS},
+            **{command.name: functools.partial(_answer, command, self.engine) for command in GEARS_COMMANDS},
+        }
+        """What answers each command, by its upper-case name."""
         self.exit_code = 0
         """What the process is to end with; not 0 where it must be started again."""
         self._stopping = threading.Event()
@@ -108,7 +111,7 @@ class Worker:
         self._repeat((self._show_life,), BEAT_INTERVAL, until=self._ended)
 
     def _hear_aborts(self) -> None:
-        remote.listen(self, self._stopping)
+        self.engine.listen_for_aborts(self._stopping)
 
     def _repeat(self, works: Sequence[Callable[[], None]], interval: float, *, until: threading.Event) -> None:
         """Do things in rounds, through absences of the server; one that fails does not keep the next from its turn."""
@@ -134,7 +137,7 @@ class Worker:
         try:
             self.client().set(key_names.life(self.client(), self.id), 1, px=LIFE_MS)
             self.engine.leases.renew()
-            remote.show_executions(self)
+            self.engine.publish_executions()
         except MovedError as error:
             if not self._stopping.is_set():
                 logger.error("what workers know has moved (%s): ending, the next worker starts afresh", told(error))
@@ -142,10 +145,10 @@ class Worker:
             self.stop()
 
     def _flush_statistics(self) -> None:
-        self.statistics.flush(self.client)
+        self.sessions.statistics.flush(self.client)
 
     def _sweep_sessions(self) -> None:
-        self.sessions.sweep(self.client)
+        self.sessions.sweep()
 
     def _serve(self, queue: str) -> None:
         """Take calls of one queue and answer them, for as long as the process lives."""
@@ -183,7 +186,6 @@ class Worker:
                     db=db,
                     user=user.decode(errors="replace"),
                     redis=self.client(db),
-                    worker=self,
                     id=request_id,
                 )
                 outcome = self._outcome(call)
@@ -207,7 +209,7 @@ class Worker:
     def _outcome(self, call: Call) -> object:
         """What the handler of a call returns or raises."""
         try:
-            return COMMANDS[call.name.upper()].handler(call)
+            return self.handlers[call.name.upper()](call)
         except Exception as error:  # noqa: BLE001 - it is told to the caller
             return error
 
@@ -241,6 +243,10 @@ class Worker:
         outcome = done.exception() or done.result()
         if not isinstance(outcome, Answered):
             self._late_replies.send(Late(call.name, call.id, self._encoded(call, outcome)))
+
+
+def _answer(command: Command[Target], target: Target, call: Call) -> object:
+    return command.answer(call, target)
 
 
 def _may_pass(error: redis.RedisError) -> bool:

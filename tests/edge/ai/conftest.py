@@ -1,4 +1,4 @@
-"""A real Redis and a worker's AI room, with the handlers called as the worker calls them."""
+"""A real Redis, and the AI commands called as the worker calls them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import redis
@@ -15,14 +14,13 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS
 from rededge_nb.edge.ai.execution.sessions import Sessions
-from rededge_nb.edge.ai.storage.statistics import Statistics
 from rededge_nb.edge.server import binaries
 from rededge_nb.edge.switchboard.calls import Answered, Call, CommandError
 from tests.waiting import wait_for
 
 PATIENCE = 60.0
 """Seconds until a run that does not end fails a test."""
-HANDLERS = {command.name: command.handler for command in COMMANDS}
+BY_NAME = {command.name: command for command in COMMANDS}
 CallFunction = Callable[..., object]
 
 
@@ -73,22 +71,20 @@ def client(client_of: Callable[[int], redis.Redis]) -> redis.Redis:
 
 
 @pytest.fixture
-def worker(client_of: Callable[[int], redis.Redis]) -> SimpleNamespace:
-    """A worker, as far as the AI room knows it."""
-    statistics = Statistics()
-    return SimpleNamespace(statistics=statistics, sessions=Sessions(statistics), client=client_of)
+def sessions(client_of: Callable[[int], redis.Redis]) -> Sessions:
+    """What the commands work with."""
+    return Sessions(client_of)
 
 
 @pytest.fixture
-def call(client_of: Callable[[int], redis.Redis], worker: SimpleNamespace) -> CallFunction:
+def call(client_of: Callable[[int], redis.Redis], sessions: Sessions) -> CallFunction:
     """Call a command: `call("AI.TENSORSET", "k", "FLOAT", 2)`; errors are raised."""
 
     def run(name: str, *args: str | bytes | int, db: int = 0) -> object:
         words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
         client = client_of(db)
-        outcome = HANDLERS[name.upper()](
-            Call(name, words, client_id=1, resp=2, db=db, user="default", redis=client, worker=worker, id=b"1-1")  # type: ignore[arg-type]
-        )
+        sent = Call(name, words, client_id=1, resp=2, db=db, user="default", redis=client, id=b"1-1")
+        outcome = BY_NAME[name.upper()].answer(sent, sessions)
         result = outcome.result(PATIENCE) if isinstance(outcome, Future) else outcome
         return result.reply if isinstance(result, Answered) else result
 

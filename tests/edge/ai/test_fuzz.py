@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import psutil
 import pytest
 import redis
 
 from rededge_nb.edge.ai.commands import COMMANDS
+from rededge_nb.edge.ai.execution.sessions import Sessions
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.edge.switchboard.calls import CommandError
@@ -54,7 +54,7 @@ def truncations(blob: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_words_get_a_reply_or_an_error(
-    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace, seed: int
+    call: Callable[..., object], client: redis.Redis, sessions: Sessions, seed: int
 ) -> None:
     chosen = random.Random(seed)
     errors: list[str] = []

@@ -9,8 +9,7 @@ from concurrent.futures import Future
 import pytest
 import redis
 
-from rededge_nb.edge.switchboard.calls import Call, Command
-from rededge_nb.edge.worker import worker as worker_module
+from rededge_nb.edge.switchboard.calls import Call
 from rededge_nb.edge.worker.pending_replies import Late, LateReplies
 from rededge_nb.edge.worker.worker import Worker
 from tests.edge.bare_redis import PATIENCE, BareRedis, Wire, bare_redis
@@ -107,9 +106,8 @@ def test_a_worker_answers_what_it_did_while_a_script_ran(
         keepers.append(keep_busy(server))
         return done if late else 7
 
-    commands = worker_module.COMMANDS
-    monkeypatch.setitem(commands, "T.CALL", Command("T.CALL", handler, "ai", -1, "readonly", "read"))
     worker = Worker(f"unix://{server.socket_path}")
+    monkeypatch.setitem(worker.handlers, "T.CALL", handler)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -119,7 +117,7 @@ def test_a_worker_answers_what_it_did_while_a_script_ran(
             done.set_result(7)
         keepers[0].call("SCRIPT", "KILL")
         assert caller.receive() == 7
-        monkeypatch.setitem(commands, "T.CALL", Command("T.CALL", lambda _: 8, "ai", -1, "readonly", "read"))
+        monkeypatch.setitem(worker.handlers, "T.CALL", lambda _: 8)
         assert caller.call("T.CALL") == 8
     finally:
         worker.stop()

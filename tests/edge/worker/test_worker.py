@@ -29,7 +29,7 @@ def workers_of(supervisor_pid: int) -> list[psutil.Process]:
 
 
 def test_every_command_names_a_queue_that_is_served() -> None:
-    assert {command.queue for command in COMMANDS.values()} <= set(QUEUES)
+    assert {command.queue for command in COMMANDS} <= set(QUEUES)
     assert set(THREADS) == set(TIMEOUTS_MS) == set(QUEUES)
 
 

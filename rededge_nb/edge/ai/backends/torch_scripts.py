@@ -10,19 +10,16 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis as redis_client
 import torch
 
 from rededge_nb.edge.ai.backends import script_calls
+from rededge_nb.edge.ai.backends.invocation import FindModel, Invocation
 from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.ai.execution.scripts import Invocation
-    from rededge_nb.edge.ai.execution.sessions import Sessions
 
 ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
 SIGNATURE = "def {}(tensors: List[Tensor], keys: List[str], args: List[str])"
@@ -33,7 +30,7 @@ EXCEPTIONS = {error.__name__: error for error in (Exception, RuntimeError, Value
 @dataclass
 class _Running:
     redis: redis_client.Redis
-    sessions: Sessions
+    find_model: FindModel
     device: torch.device
 
 
@@ -74,9 +71,9 @@ class CompiledScript:
         entry_points: Sequence[str],
         *,
         redis: redis_client.Redis,
-        sessions: Sessions,
+        find_model: FindModel,
     ) -> list[Array]:
-        """Call a function; `redis` and `sessions` are for what it calls itself.
+        """Call a function; it sends its own commands to `redis`, and runs the models that `find_model` gives.
 
         Raises:
             CommandError: the function does not exist or take this, or raised, or returned something else.
@@ -90,7 +87,7 @@ class CompiledScript:
             arguments = [tensors, list(invocation.keys), list(invocation.args)]
         else:
             arguments = _by_position(function, name, tensors)
-        _running.call = _Running(redis, sessions, self._device)
+        _running.call = _Running(redis, find_model, self._device)
         try:
             with torch.inference_mode():
                 returned = function(*arguments)
@@ -185,8 +182,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def _model_execute(key: str, inputs: list[torch.Tensor], num_outputs: int) -> list[torch.Tensor]:
     call = _running.call
-    session = call.sessions.get(call.redis, key)
-    outputs = session.run([to_array(tensor) for tensor in inputs])
+    outputs = call.find_model(call.redis, key).run([to_array(tensor) for tensor in inputs])
     if len(outputs) != num_outputs:
         raise RuntimeError(f"the model {key} has {len(outputs)} outputs, and {num_outputs} were asked for")
     return from_arrays(outputs, call.device)

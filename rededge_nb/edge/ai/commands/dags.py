@@ -8,36 +8,18 @@ from dataclasses import dataclass, field
 
 import redis
 
-from rededge_nb.edge.ai.commands.runs import or_timed_out, where
-from rededge_nb.edge.ai.commands.tensors import parse_formats, parse_tensor, tensor_reply
-from rededge_nb.edge.ai.execution.dag import Dag, Operation, Outcome, TensorGet, TensorSet
-from rededge_nb.edge.ai.execution.queues import then
-from rededge_nb.edge.ai.parsing.arguments import Words, integer, text, wrong_arity
-from rededge_nb.edge.ai.parsing.runs import (
-    ModelRun,
-    ScriptRun,
-    Where,
-    parse_modelexecute,
-    parse_modelrun,
-    parse_scriptexecute,
-    parse_scriptrun,
-    parse_timeout,
-)
+from rededge_nb.edge.ai.commands.runs import where
+from rededge_nb.edge.ai.execution.dag import Dag, Outcome
+from rededge_nb.edge.ai.execution.queues import or_timed_out, then
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.parsing.arguments import Words, integer, text
+from rededge_nb.edge.ai.parsing.dags import SEPARATOR, Dialect, parse_operations
+from rededge_nb.edge.ai.parsing.runs import parse_timeout
 from rededge_nb.edge.ai.storage import hashes
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.switchboard.calls import Call, CommandError
 
-SEPARATOR = b"|>"
 _KEYWORDS = (b"LOAD", b"PERSIST", b"ROUTING", b"TIMEOUT")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """What a DAG command allows."""
-
-    deprecated: bool
-    """With AI.MODELRUN and AI.SCRIPTRUN, instead of AI.MODELEXECUTE and AI.SCRIPTEXECUTE."""
-    read_only: bool
 
 
 @dataclass
@@ -48,49 +30,9 @@ class _Header:
     seen: set[bytes] = field(default_factory=set)
 
 
-EXECUTE, EXECUTE_RO = Dialect(deprecated=False, read_only=False), Dialect(deprecated=False, read_only=True)
-RUN, RUN_RO = Dialect(deprecated=True, read_only=False), Dialect(deprecated=True, read_only=True)
-
-
-def dagexecute(call: Call) -> Future[object]:
-    """`AI.DAGEXECUTE [LOAD n k …] [PERSIST n k …] [ROUTING key] [TIMEOUT ms] |> op [|> op …]`."""
-    return _run(call, EXECUTE)
-
-
-def dagexecute_ro(call: Call) -> Future[object]:
-    """AI.DAGEXECUTE without PERSIST and scripts."""
-    return _run(call, EXECUTE_RO)
-
-
-def dagrun(call: Call) -> Future[object]:
-    """AI.DAGEXECUTE with the deprecated operations."""
-    return _run(call, RUN)
-
-
-def dagrun_ro(call: Call) -> Future[object]:
-    """AI.DAGRUN without PERSIST and scripts."""
-    return _run(call, RUN_RO)
-
-
-def parse_operations(words: Sequence[bytes], place: Where, dialect: Dialect) -> list[Operation]:
-    """The operations in words of which the first is the separator; names are not looked at.
-
-    Raises:
-        CommandError: an operation is none, or not allowed here, or a model or script of it is not there.
-    """
-    operations: list[list[bytes]] = []
-    for word in words:
-        if word == SEPARATOR:
-            operations.append([])
-        else:
-            operations[-1].append(word)
-    return [_operation(each, place, dialect) for each in operations]
-
-
-def _run(call: Call, dialect: Dialect) -> Future[object]:
-    if len(call.args) < (3 if dialect.deprecated else 5):
-        if dialect.deprecated:
-            raise wrong_arity(call)
+def run_dag(call: Call, sessions: Sessions, dialect: Dialect) -> Future[object]:
+    """`AI.DAGEXECUTE [LOAD n k …] [PERSIST n k …] [ROUTING key] [TIMEOUT ms] |> op [|> op …]`, and its variants."""
+    if not dialect.deprecated and len(call.args) < 5:
         raise CommandError(f"ERR missing arguments for '{call.name}' command")
     at = call.args.index(SEPARATOR) if SEPARATOR in call.args else len(call.args)
     header = _header(Words(call.args[:at]), call.redis, dialect, operations_follow=at < len(call.args))
@@ -101,13 +43,13 @@ def _run(call: Call, dialect: Dialect) -> Future[object]:
             "ERR AI.DAGEXECUTE and AI.DAGEXECUTE_RO commands must contain at least one out of ROUTING, LOAD, "
             "PERSIST keywords"
         )
-    operations = parse_operations(call.args[at:], where(call), dialect)
+    operations = parse_operations(call.args[at:], where(call, sessions), dialect)
     if not operations:
         raise CommandError("ERR DAG is empty")
     dag = Dag(header.loaded, operations)
     if not all(key in dag.names for key in header.persist):
         raise CommandError("ERR PERSIST key cannot be found in DAG")
-    outcome = dag.run(call.worker.sessions.queues, timeout=header.timeout)
+    outcome = dag.run(sessions.queues, timeout=header.timeout)
     return or_timed_out(then(outcome, lambda found: _reply(call.redis, header.persist, found)))
 
 
@@ -146,43 +88,6 @@ def _counted(words: Words, keyword: str, purpose: str, operations_follow: bool) 
     return words.take_many(
         count, f"ERR number of keys to {keyword} {purpose} does not match the number of given arguments"
     )
-
-
-def _operation(words: Sequence[bytes], place: Where, dialect: Dialect) -> Operation:
-    name, args = b"".join(words[:1]).upper(), list(words[1:])
-    match name:
-        case b"AI.TENSORSET":
-            if len(args) < 3:
-                raise CommandError("wrong number of arguments for 'AI.TENSORSET' command")
-            return TensorSet(args[0], Tensor.from_blob(*parse_tensor(Words(args[1:]))))
-        case b"AI.TENSORGET":
-            if not 1 <= len(args) <= 3:
-                raise CommandError("wrong number of arguments for 'AI.TENSORGET' command")
-            formats = parse_formats(args[1:])
-            return TensorGet(args[0], lambda tensor: tensor_reply(tensor, formats))
-        case b"AI.MODELEXECUTE" | b"AI.SCRIPTEXECUTE" | b"AI.MODELRUN" | b"AI.SCRIPTRUN":
-            run = _model_or_script(name.decode(), args, place, dialect)
-            if run.timeout is not None:
-                raise CommandError("ERR TIMEOUT not allowed within a DAG command")
-            return run
-    raise CommandError("Unsupported command within DAG")
-
-
-def _model_or_script(name: str, args: list[bytes], place: Where, dialect: Dialect) -> ModelRun | ScriptRun:
-    if dialect.deprecated and name.endswith("EXECUTE"):
-        raise CommandError(f"{name} cannot be used in a deprecated AI.DAGRUN command")
-    if not dialect.deprecated and name.endswith("RUN"):
-        raise CommandError(f"Deprecated {name} cannot be used in AI.DAGEXECUTE command")
-    if name.startswith("AI.SCRIPT") and dialect.read_only:
-        raise CommandError(f"ERR {name} command cannot be specified in a read-only DAG")
-    match name:
-        case "AI.MODELEXECUTE":
-            return parse_modelexecute(args, place, name)
-        case "AI.MODELRUN":
-            return parse_modelrun(args, place, name)
-        case "AI.SCRIPTEXECUTE":
-            return parse_scriptexecute(args, place, name, in_dag=True)
-    return parse_scriptrun(args, place, name)
 
 
 def _reply(client: redis.Redis, persist: Sequence[bytes], outcome: Outcome) -> object:

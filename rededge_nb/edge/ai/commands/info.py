@@ -6,31 +6,30 @@ from dataclasses import asdict
 
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.commands import configuration
-from rededge_nb.edge.ai.parsing.arguments import integer, wrong_arity
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.parsing.arguments import integer
 from rededge_nb.edge.ai.storage import hashes, records
-from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
+from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, wrong_arity
 
 NO_INFO = "ERR cannot find run info for key"
 
 
-def info(call: Call) -> object:
+def info(call: Call, sessions: Sessions) -> object:
     """`AI.INFO key [RESETSTAT | MEMORY]`: what the runs of a model or script took, gears' runs included.
 
     MEMORY is not RedisAI's: a further field `memory` tells the bytes that it takes in the worker that answers, 0 if it
     is not loaded there.
     """
-    if not 1 <= len(call.args) <= 2:
-        raise wrong_arity(call)
     key, option = call.args[0], b"".join(call.args[1:]).upper()
     kind = hashes.kind_at(call.redis, key)
     if kind not in (hashes.MODEL, hashes.SCRIPT):
         raise CommandError(NO_INFO)
     try:
         if option == b"RESETSTAT":
-            call.worker.statistics.reset(call.redis, call.db, key, kind)
+            sessions.statistics.reset(call.redis, call.db, key, kind)
             return OK
         record = records.get_model(call.redis, key) if kind == hashes.MODEL else records.get_script(call.redis, key)
-        runs = call.worker.statistics.read(call.redis, call.db, key, kind)
+        runs = sessions.statistics.read(call.redis, call.db, key, kind)
     except CommandError as error:
         raise CommandError(NO_INFO) from error
     backend = record.backend if isinstance(record, records.Model) else "TORCH"
@@ -38,30 +37,28 @@ def info(call: Call) -> object:
     reply += ["device", record.device, "tag", record.tag]
     for name, count in asdict(runs).items():
         reply += [name, -1 if name == "samples" and kind == hashes.SCRIPT else count]
-    return [*reply, "memory", call.worker.sessions.memory(call.redis, key)] if option == b"MEMORY" else reply
+    return [*reply, "memory", sessions.memory(call.redis, key)] if option == b"MEMORY" else reply
 
 
-def config(call: Call) -> object:
+def config(call: Call, sessions: Sessions) -> object:
     """`AI.CONFIG GET name`, `MODEL_CHUNK_SIZE n`, `BACKENDSPATH path` and `LOADBACKEND backend path`."""
-    if not call.args:
-        raise wrong_arity(call)
     subcommand, *words = call.args
     match subcommand.upper():
         case b"GET":
             if not words:
                 raise wrong_arity(call)
-            return _setting(call, words[0].upper())
+            return _setting(sessions, words[0].upper())
         case b"MODEL_CHUNK_SIZE":
             if not words:
                 raise CommandError("ERR MODEL_CHUNK_SIZE: missing chunk size")
             size = integer(words[0])
             if size is None or size < 1:
                 raise CommandError("ERR MODEL_CHUNK_SIZE: invalid chunk size")
-            configuration.set_model_chunk_size(call.worker.client(0), size)
+            configuration.set_model_chunk_size(sessions.client_of(0), size)
         case b"BACKENDSPATH":
             if not words:
                 raise CommandError("ERR BACKENDSPATH: missing path argument")
-            configuration.set_backends_path(call.worker.client(0), words[0])
+            configuration.set_backends_path(sessions.client_of(0), words[0])
         case b"LOADBACKEND":
             if len(words) < 2:
                 raise wrong_arity(call)
@@ -71,10 +68,10 @@ def config(call: Call) -> object:
     return OK
 
 
-def _setting(call: Call, name: bytes) -> int | bytes | None:
+def _setting(sessions: Sessions, name: bytes) -> int | bytes | None:
     if name == b"MODEL_CHUNK_SIZE":
-        return configuration.model_chunk_size(call.worker.client(0))
-    return configuration.backends_path(call.worker.client(0)) if name == b"BACKENDSPATH" else None
+        return configuration.model_chunk_size(sessions.client_of(0))
+    return configuration.backends_path(sessions.client_of(0)) if name == b"BACKENDSPATH" else None
 
 
 def _load_backend(name: str) -> None:

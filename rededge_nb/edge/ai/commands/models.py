@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.commands import configuration
-from rededge_nb.edge.ai.execution.sessions import identity_of
-from rededge_nb.edge.ai.parsing.arguments import Words, wrong_arity
+from rededge_nb.edge.ai.execution.sessions import Sessions, identity_of
+from rededge_nb.edge.ai.parsing.arguments import Words
 from rededge_nb.edge.ai.storage import hashes, records
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
@@ -28,10 +28,8 @@ class _Options:
     outputs: tuple[str, ...] = ()
 
 
-def modelstore(call: Call) -> object:
+def modelstore(call: Call, sessions: Sessions) -> object:
     """`AI.MODELSTORE key backend device [TAG t] [BATCHSIZE n] … [OUTPUTS c name …] BLOB data [data …]`."""
-    if len(call.args) < 5:
-        raise wrong_arity(call)
     words = Words(call.args)
     key, backend, device = words.take(""), _backend(words), words.take("")
     if len(device) >= MAX_DEVICE or not DEVICE.fullmatch(device):
@@ -43,16 +41,14 @@ def modelstore(call: Call) -> object:
     inputs, outputs = _counted_names(words, "input", backend), _counted_names(words, "output", backend)
     if not words.take_keyword(b"BLOB"):
         raise CommandError("ERR Invalid argument, expected BLOB" if len(words) else MISSING_BLOB)
-    return _store(call, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
+    return _store(call, sessions, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
 
 
-def modelset(call: Call) -> object:
+def modelset(call: Call, sessions: Sessions) -> object:
     """`AI.MODELSET key backend device [TAG t] [BATCHSIZE n] … [INPUTS name … OUTPUTS name …] BLOB data [data …]`.
 
     Without the word BLOB the last word is the data, as it was up to RedisAI 0.9.
     """
-    if len(call.args) < 3:
-        raise wrong_arity(call)
     words = Words(call.args)
     key, backend = words.take(""), _backend(words)
     device = words.take("ERR Invalid DEVICE")
@@ -65,7 +61,7 @@ def modelset(call: Call) -> object:
         raise CommandError("ERR Auto-batching not supported by the TFLITE backend")
     batching = _batching(words)
     if backend != "TF":
-        return _store(call, key, backend, device, _data_after_anything(words), _Options(tag, batching))
+        return _store(call, sessions, key, backend, device, _data_after_anything(words), _Options(tag, batching))
     if not len(words) or words.peek() == b"BLOB":
         raise CommandError("ERR Insufficient arguments, INPUTS and OUTPUTS not specified")
     if not words.take_keyword(b"INPUTS"):
@@ -81,17 +77,15 @@ def modelset(call: Call) -> object:
     else:
         raise CommandError(MISSING_BLOB)
     names = (tuple(name.decode("utf-8", "replace") for name in side) for side in (inputs, outputs))
-    return _store(call, key, backend, device, blob, _Options(tag, batching, *names))
+    return _store(call, sessions, key, backend, device, blob, _Options(tag, batching, *names))
 
 
-def modelget(call: Call) -> object:
+def modelget(call: Call, sessions: Sessions) -> object:
     """`AI.MODELGET key [META] [BLOB]`."""
-    if not 1 <= len(call.args) <= 3:
-        raise wrong_arity(call)
     key, *words = call.args
     asked = {word.upper() for word in words} & {b"META", b"BLOB"}
     model = records.get_model(call.redis, key)
-    data = None if asked == {b"META"} else _chunks(call, hashes.read(call.redis, key, hashes.MODEL, ["blob"])[0])
+    data = None if asked == {b"META"} else _chunks(sessions, hashes.read(call.redis, key, hashes.MODEL, ["blob"])[0])
     if asked == {b"BLOB"}:
         return data
     meta = [
@@ -103,23 +97,21 @@ def modelget(call: Call) -> object:
     return meta if data is None else [*meta, "blob", data]
 
 
-def modeldel(call: Call) -> object:
+def modeldel(call: Call, sessions: Sessions) -> object:
     """`AI.MODELDEL key`."""
-    if len(call.args) != 1:
-        raise wrong_arity(call)
     hashes.delete(call.redis, call.args[0], hashes.MODEL)
-    call.worker.sessions.sweep(call.worker.client)
+    sessions.sweep()
     return OK
 
 
-def modelscan(call: Call) -> object:
+def modelscan(call: Call, _: Sessions) -> object:
     """`AI._MODELSCAN`."""
-    if call.args:
-        raise wrong_arity(call)
     return [[key, tag] for key, tag in records.scan(call.redis, hashes.MODEL)]
 
 
-def _store(call: Call, key: bytes, backend: str, device: bytes, blob: bytes, options: _Options) -> object:
+def _store(
+    call: Call, sessions: Sessions, key: bytes, backend: str, device: bytes, blob: bytes, options: _Options
+) -> object:
     batchsize, minbatchsize, minbatchtimeout = options.batching
     record = records.Model(
         backend=backend,
@@ -132,13 +124,13 @@ def _store(call: Call, key: bytes, backend: str, device: bytes, blob: bytes, opt
         outputs=options.outputs,
     )
     identity = identity_of(record, hashes.digest_of(blob))
-    loaded = call.worker.sessions.load(identity, blob)
+    loaded = sessions.load(identity, blob)
     record = replace(record, inputs=tuple(loaded.inputs), outputs=tuple(loaded.outputs))
     try:
         hashes.replace(call.redis, hashes.MODEL, [(key, record.fields(blob, identity.digest))])
-        call.worker.sessions.hold(call.redis, key, identity)
+        sessions.hold(call.redis, key, identity)
     finally:
-        call.worker.sessions.sweep(call.worker.client)
+        sessions.sweep()
     return OK
 
 
@@ -206,7 +198,7 @@ def _data_after_anything(words: Words) -> bytes:
     return before[0]
 
 
-def _chunks(call: Call, blob: bytes) -> bytes | list[bytes]:
-    size = configuration.model_chunk_size(call.worker.client(0))
+def _chunks(sessions: Sessions, blob: bytes) -> bytes | list[bytes]:
+    size = configuration.model_chunk_size(sessions.client_of(0))
     count = len(blob) // size + 1
     return blob if count == 1 else [blob[i * size : (i + 1) * size] for i in range(count)]

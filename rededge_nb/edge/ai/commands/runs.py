@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rededge_nb.edge.ai.execution.queues import TimedOutError, then
-from rededge_nb.edge.ai.execution.sessions import SESSION_FIELDS
+from rededge_nb.edge.ai.execution.queues import or_timed_out, then
+from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
+from rededge_nb.edge.ai.execution.sessions import SESSION_FIELDS, Sessions
 from rededge_nb.edge.ai.parsing.arguments import integer
 from rededge_nb.edge.ai.parsing.runs import (
-    ModelRun,
-    ScriptRun,
-    Where,
     parse_modelexecute,
     parse_modelrun,
     parse_scriptexecute,
@@ -23,56 +21,35 @@ from rededge_nb.edge.ai.parsing.runs import (
 )
 from rededge_nb.edge.ai.storage import hashes
 from rededge_nb.edge.ai.tensors import Tensor
-from rededge_nb.edge.switchboard.calls import OK, Answered, Call, Simple
+from rededge_nb.edge.switchboard.calls import OK, Answered, Call
 from rededge_nb.edge.switchboard.resp import encode
 
-TIMED_OUT = Simple("TIMEDOUT")
 
-
-def modelexecute(call: Call) -> Future[object]:
+def modelexecute(call: Call, sessions: Sessions) -> Future[object]:
     """`AI.MODELEXECUTE key INPUTS n in … OUTPUTS m out … [TIMEOUT ms]`."""
     found = hashes.look_up(call.redis, _wanted(call.args))
-    place = Where(call.redis, call.worker.sessions, found)
-    return _run(call, parse_modelexecute(call.args, place, call.name), found)
+    place = Where(call.redis, sessions, found)
+    return _run(call, sessions, parse_modelexecute(call.args, place, call.name), found)
 
 
-def modelrun(call: Call) -> Future[object]:
+def modelrun(call: Call, sessions: Sessions) -> Future[object]:
     """`AI.MODELRUN key [TIMEOUT ms] INPUTS in … OUTPUTS out …`."""
-    return _run(call, parse_modelrun(call.args, where(call), call.name))
+    return _run(call, sessions, parse_modelrun(call.args, where(call, sessions), call.name))
 
 
-def scriptexecute(call: Call) -> Future[object]:
+def scriptexecute(call: Call, sessions: Sessions) -> Future[object]:
     """`AI.SCRIPTEXECUTE key function [KEYS n k …] [INPUTS n t …] [ARGS n a …] [OUTPUTS n t …] [TIMEOUT ms]`."""
-    return _run(call, parse_scriptexecute(call.args, where(call), call.name))
+    return _run(call, sessions, parse_scriptexecute(call.args, where(call, sessions), call.name))
 
 
-def scriptrun(call: Call) -> Future[object]:
+def scriptrun(call: Call, sessions: Sessions) -> Future[object]:
     """`AI.SCRIPTRUN key function [TIMEOUT ms] INPUTS t … [$ t …] OUTPUTS t …`."""
-    return _run(call, parse_scriptrun(call.args, where(call), call.name))
+    return _run(call, sessions, parse_scriptrun(call.args, where(call, sessions), call.name))
 
 
-def where(call: Call) -> Where:
+def where(call: Call, sessions: Sessions) -> Where:
     """Where a call's models and scripts are."""
-    return Where(call.redis, call.worker.sessions)
-
-
-def or_timed_out(future: Future[Any]) -> Future[object]:
-    """A future whose result says so if it waited too long."""
-    following: Future[object] = Future()
-
-    def follow(done: Future[Any]) -> None:
-        if not following.set_running_or_notify_cancel():
-            return
-        error = done.exception()
-        if isinstance(error, TimedOutError):
-            following.set_result(TIMED_OUT)
-        elif error is not None:
-            following.set_exception(error)
-        else:
-            following.set_result(done.result())
-
-    future.add_done_callback(follow)
-    return following
+    return Where(call.redis, sessions)
 
 
 def _wanted(args: list[bytes]) -> list[tuple[bytes, Sequence[str]]]:
@@ -88,13 +65,15 @@ def _wanted(args: list[bytes]) -> list[tuple[bytes, Sequence[str]]]:
 # outputs' keys are looked at while the model runs.
 
 
-def _run(call: Call, run: ModelRun | ScriptRun, found: hashes.Found | None = None) -> Future[object]:
+def _run(
+    call: Call, sessions: Sessions, run: ModelRun | ScriptRun, found: hashes.Found | None = None
+) -> Future[object]:
     tensors = hashes.get_tensors(call.redis, run.inputs, found)
     replacement = hashes.Replacement(call.redis, hashes.TENSOR, run.outputs)
     job = run.job([tensor.array for tensor in tensors], run.timeout)
     if run.outputs:
         job.before = replacement.look
-    done = then(call.worker.sessions.queues.submit(job), lambda results: _write(call, run, results, replacement))
+    done = then(sessions.queues.submit(job), lambda results: _write(call, run, results, replacement))
     done.add_done_callback(lambda _: replacement.close())
     return or_timed_out(done)
 

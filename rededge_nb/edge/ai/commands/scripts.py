@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from rededge_nb.edge.ai.commands.models import DEVICE, MAX_DEVICE
-from rededge_nb.edge.ai.execution.sessions import script_identity
-from rededge_nb.edge.ai.parsing.arguments import Words, text, wrong_arity
+from rededge_nb.edge.ai.execution.sessions import Sessions, script_identity
+from rededge_nb.edge.ai.parsing.arguments import Words, text
 from rededge_nb.edge.ai.storage import hashes, records
-from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
+from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, wrong_arity
 
 MISSING_SOURCE = "ERR Insufficient arguments, missing script SOURCE"
 
 
-def scriptstore(call: Call) -> object:
+def scriptstore(call: Call, sessions: Sessions) -> object:
     """`AI.SCRIPTSTORE key device [TAG t] ENTRY_POINTS n name … SOURCE text`."""
-    if len(call.args) < 7:
-        raise wrong_arity(call)
     words = Words(call.args)
     key, device = words.take(""), words.take("")
     tag = words.take("") if words.take_keyword(b"TAG") else b""
@@ -26,13 +24,11 @@ def scriptstore(call: Call) -> object:
     names = tuple(text(name) for name in words.take_many(count, ""))
     if not words.take_keyword(b"SOURCE"):
         raise CommandError(MISSING_SOURCE)
-    return _store(call, key, _script(device, tag, names, words.take(MISSING_SOURCE)))
+    return _store(call, sessions, key, _script(device, tag, names, words.take(MISSING_SOURCE)))
 
 
-def scriptset(call: Call) -> object:
+def scriptset(call: Call, sessions: Sessions) -> object:
     """`AI.SCRIPTSET key device [TAG t] SOURCE text`; the word SOURCE is optional, as it was up to RedisAI 0.9."""
-    if not 3 <= len(call.args) <= 6:
-        raise wrong_arity(call)
     words = Words(call.args)
     key, device = words.take(""), words.take("")
     tag = words.take("") if len(words) > 2 and words.take_keyword(b"TAG") else b""
@@ -41,13 +37,11 @@ def scriptset(call: Call) -> object:
     source = words.take(MISSING_SOURCE)
     if len(words):
         raise wrong_arity(call)
-    return _store(call, key, _script(device, tag, (), source))
+    return _store(call, sessions, key, _script(device, tag, (), source))
 
 
-def scriptget(call: Call) -> object:
+def scriptget(call: Call, _: Sessions) -> object:
     """`AI.SCRIPTGET key [META] [SOURCE]`."""
-    if not 1 <= len(call.args) <= 3:
-        raise wrong_arity(call)
     key, *words = call.args
     asked = {word.upper() for word in words} & {b"META", b"SOURCE"}
     script = records.get_script(call.redis, key)
@@ -57,19 +51,15 @@ def scriptget(call: Call) -> object:
     return meta if asked == {b"META"} else [*meta, "source", script.source]
 
 
-def scriptdel(call: Call) -> object:
+def scriptdel(call: Call, sessions: Sessions) -> object:
     """`AI.SCRIPTDEL key`."""
-    if len(call.args) != 1:
-        raise wrong_arity(call)
     hashes.delete(call.redis, call.args[0], hashes.SCRIPT)
-    call.worker.sessions.sweep(call.worker.client)
+    sessions.sweep()
     return OK
 
 
-def scriptscan(call: Call) -> object:
+def scriptscan(call: Call, _: Sessions) -> object:
     """`AI._SCRIPTSCAN`."""
-    if call.args:
-        raise wrong_arity(call)
     return [[key, tag] for key, tag in records.scan(call.redis, hashes.SCRIPT)]
 
 
@@ -79,11 +69,11 @@ def _script(device: bytes, tag: bytes, entry_points: tuple[str, ...], source: by
     return records.Script(device.decode(), tag, entry_points, source)
 
 
-def _store(call: Call, key: bytes, script: records.Script) -> object:
-    call.worker.sessions.compile(script)
+def _store(call: Call, sessions: Sessions, key: bytes, script: records.Script) -> object:
+    sessions.compile(script)
     try:
         hashes.replace(call.redis, hashes.SCRIPT, [(key, script.fields())])
-        call.worker.sessions.hold(call.redis, key, script_identity(script))
+        sessions.hold(call.redis, key, script_identity(script))
     finally:
-        call.worker.sessions.sweep(call.worker.client)
+        sessions.sweep()
     return OK

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
-from rededge_nb.edge.ai.parsing.arguments import Words, integer, wrong_arity
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.parsing.arguments import Words
+from rededge_nb.edge.ai.parsing.tensors import parse_formats, parse_tensor, tensor_reply
 from rededge_nb.edge.ai.storage import hashes
-from rededge_nb.edge.ai.tensors import MAX_DIMS, Tensor, check_blob, dtype_named, parse_values, zeros_blob
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
-_FORMATS = (b"META", b"BLOB", b"VALUES")
 
-
-def tensorset(call: Call) -> object:
+def tensorset(call: Call, _: Sessions) -> object:
     """`AI.TENSORSET key dtype [dim ...] [BLOB data | VALUES v ...]`."""
-    if len(call.args) < 3:
-        raise wrong_arity(call)
     key, *words = call.args
     try:
         fields = hashes.tensor_fields(*parse_tensor(Words(words)))
@@ -27,10 +22,8 @@ def tensorset(call: Call) -> object:
     return OK
 
 
-def tensorget(call: Call) -> object:
+def tensorget(call: Call, _: Sessions) -> object:
     """`AI.TENSORGET key [META] [BLOB | VALUES]`."""
-    if not 1 <= len(call.args) <= 3:
-        raise wrong_arity(call)
     key, *words = call.args
     try:
         formats = parse_formats(words)
@@ -38,71 +31,7 @@ def tensorget(call: Call) -> object:
         # a missing key or one of another type is told before any mistake in the words
         hashes.read(call.redis, key, hashes.TENSOR, [])
         raise
-    wants_data = formats != {b"META"}
-    dtype, shape, *blob = hashes.read(call.redis, key, hashes.TENSOR, ["dtype", "shape", *["blob"] * wants_data])
-    name, dims = dtype.decode("latin-1"), hashes.shape_of(shape)
-    meta: list[object] = ["dtype", name, "shape", list(dims)] if b"META" in formats else []
-    if b"VALUES" in formats:
-        return _told(meta, "values", Tensor.from_blob(name, dims, blob[0]).to_values())
-    return _told(meta, "blob", blob[0]) if b"BLOB" in formats else meta
-
-
-def parse_formats(words: list[bytes]) -> set[bytes]:
-    """What AI.TENSORGET shall tell: some of META, BLOB and VALUES.
-
-    Raises:
-        CommandError: a word is none of them, or there are both BLOB and VALUES.
-    """
-    formats = {word.upper() for word in words} or {b"META", b"BLOB"}
-    if not formats.issubset(_FORMATS):
-        raise CommandError("ERR unsupported data format")
-    if {b"BLOB", b"VALUES"} <= formats:
-        raise CommandError("ERR both BLOB and VALUES specified")
-    return formats
-
-
-def tensor_reply(tensor: Tensor, formats: set[bytes]) -> object:
-    """AI.TENSORGET's reply for a tensor that is in memory."""
-    meta: list[object] = ["dtype", tensor.dtype, "shape", list(tensor.shape)] if b"META" in formats else []
-    if b"VALUES" in formats:
-        return _told(meta, "values", tensor.to_values())
-    return _told(meta, "blob", tensor.to_blob()) if b"BLOB" in formats else meta
-
-
-def parse_tensor(words: Words) -> tuple[str, tuple[int, ...], bytes]:
-    """Dtype, shape and blob that AI.TENSORSET's words after the key describe.
-
-    Raises:
-        CommandError: they describe none.
-    """
-    dtype = dtype_named(words.take(""))
-    dims: list[int] = []
-    while len(words):
-        if words.take_keyword(b"BLOB"):
-            if len(words) != 1:
-                raise CommandError(
-                    "ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command"
-                )
-            blob = words.take("")
-            check_blob(dtype, tuple(dims), blob)
-            return dtype, tuple(dims), blob
-        if words.take_keyword(b"VALUES"):
-            if len(words) != math.prod(dims):
-                raise CommandError("ERR wrong number of values was given in 'AI.TENSORSET' command")
-            tensor = Tensor.from_values(dtype, dims, parse_values(dtype, words.take_rest()))
-            return dtype, tensor.shape, tensor.to_blob()
-        dims.append(_dimension(words.take(""), len(dims)))
-    return dtype, tuple(dims), zeros_blob(dtype, tuple(dims))
-
-
-def _told(meta: list[object], name: str, data: object) -> object:
-    return [*meta, name, data] if meta else data
-
-
-def _dimension(word: bytes, known: int) -> int:
-    dim = integer(word)
-    if dim is None or dim <= 0:
-        raise CommandError("ERR invalid or negative value found in tensor shape")
-    if known == MAX_DIMS:
-        raise CommandError(f"ERR a tensor has at most {MAX_DIMS} dimensions")
-    return dim
+    if formats == {b"META"}:
+        dtype, shape = hashes.read(call.redis, key, hashes.TENSOR, ["dtype", "shape"])
+        return ["dtype", dtype.decode("latin-1"), "shape", list(hashes.shape_of(shape))]
+    return tensor_reply(hashes.get_tensor(call.redis, key), formats)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rededge_nb.edge.ai.execution.queues import Queues, TimedOutError
-from rededge_nb.edge.ai.parsing.runs import ModelRun, ScriptRun
+from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.switchboard.calls import OK, CommandError, Simple
 

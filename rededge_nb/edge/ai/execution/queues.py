@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rededge_nb.edge.ai.execution.batches import Batching, Inputs, Outputs
-from rededge_nb.edge.switchboard.calls import CommandError
+from rededge_nb.edge.switchboard.calls import CommandError, Simple
 
 MAX_WAITING = 1_000
 """Runs that may wait for one device before the next is turned away."""
@@ -21,6 +21,8 @@ LONGEST_WAIT = 120.0
 """Seconds after which a run that still waits is dropped: its caller has had an error from the switchboard by then."""
 IDLE = 10.0
 """Seconds after which the thread of a device that has nothing to do ends."""
+
+TIMED_OUT = Simple("TIMEDOUT")
 
 T = TypeVar("T")
 
@@ -146,6 +148,25 @@ def then(future: Future[Any], function: Callable[[Any], T]) -> Future[T]:
             following.set_result(function(done.result()))
         except Exception as error:  # noqa: BLE001 - whoever waits shall hear of it, whatever it is
             following.set_exception(error)
+
+    future.add_done_callback(follow)
+    return following
+
+
+def or_timed_out(future: Future[Any]) -> Future[object]:
+    """A future whose result says so if it waited too long."""
+    following: Future[object] = Future()
+
+    def follow(done: Future[Any]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return
+        error = done.exception()
+        if isinstance(error, TimedOutError):
+            following.set_result(TIMED_OUT)
+        elif error is not None:
+            following.set_exception(error)
+        else:
+            following.set_result(done.result())
 
     future.add_done_callback(follow)
     return following

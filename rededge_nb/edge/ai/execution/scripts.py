@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from rededge_nb.edge.ai.backends import could_not_load
+from rededge_nb.edge.ai.backends.invocation import FindModel, Invocation
 from rededge_nb.edge.ai.execution.batches import Inputs, Outputs
 from rededge_nb.edge.ai.execution.queues import Job
 from rededge_nb.edge.ai.storage.statistics import Statistics, Stored
@@ -18,21 +19,9 @@ from rededge_nb.edge.switchboard.calls import CommandError
 
 if TYPE_CHECKING:
     from rededge_nb.edge.ai.backends.torch_scripts import CompiledScript
-    from rededge_nb.edge.ai.execution.sessions import Sessions
 
 SCRIPT_BACKEND = "SCRIPT"
 """What scripts are called in the cache, beside the backends of models."""
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """One call of a script's function."""
-
-    function: str
-    keys: Sequence[str] = ()
-    args: Sequence[str] = ()
-    outputs: int = 0
-    """Tensors that the function must return; with 0 what it returns is dropped."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +34,8 @@ class ScriptSession:
     compiled: CompiledScript
     stored: Stored
     statistics: Statistics
-    sessions: Sessions
-    """Where the models are that the script may run."""
+    find_model: FindModel
+    """Finds a model that the script runs."""
     redis: redis.Redis
     """Where the script's own commands go."""
 
@@ -59,7 +48,7 @@ class ScriptSession:
         start = time.perf_counter()
         try:
             outputs = self.compiled.run(
-                invocation, tensors, self.entry_points, redis=self.redis, sessions=self.sessions
+                invocation, tensors, self.entry_points, redis=self.redis, find_model=self.find_model
             )
         except CommandError:
             self.statistics.record(self.stored, failed=True)

@@ -112,15 +112,22 @@ class Sessions:
     """The models and scripts that this process has ready, and their queues; safe to use from any thread.
 
     Args:
+        client_of: gives the client of a database.
         statistics: where runs are counted; without it nobody sees the counts.
         threads: threads for each run; without it `processors.default_threads()`.
         cache_bytes: as CACHE_BYTES.
     """
 
     def __init__(
-        self, statistics: Statistics | None = None, *, threads: int | None = None, cache_bytes: int = CACHE_BYTES
+        self,
+        client_of: Callable[[int], redis.Redis],
+        statistics: Statistics | None = None,
+        *,
+        threads: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._statistics = statistics or Statistics()
+        self.client_of = client_of
+        self.statistics = statistics or Statistics()
         self._threads = threads or processors.default_threads()
         self._cache = Cache(cache_bytes)
         self.queues = Queues()
@@ -149,7 +156,7 @@ class Sessions:
         self.hold(redis_client, name, identity)
         stored = Stored(database_of(redis_client), name, generation)
         batching = Batching(record.batchsize, record.minbatchsize, record.minbatchtimeout / 1000)
-        return Session(identity.backend, record.device, model, stored, self._statistics, batching)
+        return Session(identity.backend, record.device, model, stored, self.statistics, batching)
 
     def script(self, redis_client: redis.Redis, key: str | bytes) -> ScriptSession:
         """The script that a key holds now.
@@ -163,7 +170,9 @@ class Sessions:
         stored = Stored(database_of(redis_client), name, generation)
         compiled = self.compile(record)
         self.hold(redis_client, name, script_identity(record))
-        return ScriptSession(record.device, record.entry_points, compiled, stored, self._statistics, self, redis_client)
+        return ScriptSession(
+            record.device, record.entry_points, compiled, stored, self.statistics, self.get, redis_client
+        )
 
     def load(self, identity: Identity, blob: bytes) -> backends.LoadedModel:
         """Make a model ready that may not be stored yet; the digest must be the blob's.
@@ -202,8 +211,8 @@ class Sessions:
         """Keep a model or script ready for a key, instead of what the key held before."""
         self._cache.hold((database_of(redis_client), key), identity)
 
-    def sweep(self, client_of: Callable[[int], redis.Redis]) -> None:
-        """Free what the keys that are gone or hold another held; `client_of` gives the client of a database.
+    def sweep(self) -> None:
+        """Free the models and scripts whose keys are gone or hold something else.
 
         Raises:
             redis.RedisError: Redis could not be asked; nothing is freed.
@@ -212,7 +221,7 @@ class Sessions:
         gone = {
             (db, key): identity
             for (db, key), identity in holders.items()
-            if _identity_at(client_of(db), key, identity) != identity
+            if _identity_at(self.client_of(db), key, identity) != identity
         }
         self._cache.release(gone)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rededge_nb.edge.switchboard.calls import Call, CommandError
+from rededge_nb.edge.switchboard.calls import CommandError
 
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _INT64 = range(-(2**63), 2**63)
@@ -16,16 +16,6 @@ def integer(word: bytes) -> int | None:
         return None
     number = int(word)
     return number if number in _INT64 else None
-
-
-def wrong_arity(call: Call) -> CommandError:
-    """The error for too few or too many words."""
-    return CommandError(arity_text(call.name))
-
-
-def arity_text(command: str) -> str:
-    """What the caller hears about too few or too many words."""
-    return f"ERR wrong number of arguments for '{command}' command"
 
 
 def text(word: bytes) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rededge_nb.edge.gears.runtime.errors import GearsError
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.gears.state.registrations import Draft
+from rededge_nb.edge.gears.runtime.gear import Draft
 
 FAILURE_POLICIES = ("continue", "abort", "retry")
 KEY_TYPES = ("empty", "string", "list", "hash", "set", "zset", "module", "stream")

@@ -8,28 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from rededge_nb.edge.gears.runtime.context import Context, current
 from rededge_nb.edge.gears.runtime.futures import settled
+from rededge_nb.edge.gears.runtime.gear import Step
 
 Records = Iterator[Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a chain: its kind, a key of STEPS, the callback if it has one, and what else it needs."""
-
-    kind: str
-    callback: Any = None
-    argument: Any = None
-
-    def describe(self, milliseconds: int = 0) -> list[object]:
-        """The step as RG.GETEXECUTION shows it: type, milliseconds, internal name, callback."""
-        name = STEPS[self.kind][1]
-        return ["type", self.kind, "duration", milliseconds, "name", name, "arg", str(self.callback or "")]
 
 
 class Keyed(NamedTuple):
@@ -138,6 +124,12 @@ STEPS: dict[str, tuple[Callable[[Records, Step], Records], str]] = {
 }
 """What each kind of step does, and the name RG.GETEXECUTION shows for it. There is one shard, and all records are
 on it: collect and repartition have nothing to move."""
+
+
+def describe_step(step: Step, milliseconds: int = 0) -> list[object]:
+    """The step as RG.GETEXECUTION shows it: type, milliseconds, internal name, callback."""
+    name = STEPS[step.kind][1]
+    return ["type", step.kind, "duration", milliseconds, "name", name, "arg", str(step.callback or "")]
 
 
 def chain(records: Iterable[Any], steps: Iterable[Step], times: list[float] | None = None) -> Records:

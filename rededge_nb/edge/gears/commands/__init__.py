@@ -6,23 +6,24 @@ from collections.abc import Callable
 
 from rededge_nb.edge.gears.commands import executions as execution_commands
 from rededge_nb.edge.gears.commands import pyexecute, registrations, server
+from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.switchboard.calls import Call, Command
 
 
 def _row(
     name: str,
-    handler: Callable[[Call], object],
+    handler: Callable[[Call, Engine], object],
     arity: int,
     *,
     queue: str = "gears",
     dangerous: bool = False,
     category: str = "read",
     keys: str = "",
-) -> Command:
+) -> Command[Engine]:
     return Command(name, handler, queue, arity, "readonly", "dangerous" if dangerous else category, keys)
 
 
-COMMANDS: tuple[Command, ...] = (
+COMMANDS: tuple[Command[Engine], ...] = (
     _row("RG.PYEXECUTE", pyexecute.pyexecute, -2, queue="executions", dangerous=True),
     _row("RG.TRIGGER", pyexecute.trigger, -2, queue="executions", category="write"),
     _row("RG.TRIGGERONKEY", pyexecute.trigger_on_key, -3, queue="executions", category="write", keys=". r"),

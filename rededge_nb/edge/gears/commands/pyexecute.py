@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from packaging.requirements import InvalidRequirement, Requirement
 
 from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 from rededge_nb.edge.gears.state import registrations
-from rededge_nb.edge.gears.state.registrations import Draft, Session, Sessions
+from rededge_nb.edge.gears.state.registrations import Session, Sessions
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -67,9 +69,9 @@ def parse_pyexecute(args: list[bytes]) -> PyExecute:
     return parsed
 
 
-def pyexecute(call: Call) -> object:
+def pyexecute(call: Call, engine: Engine) -> object:
     """RG.PYEXECUTE: execute a script; reply with what it ran, or OK once what it registered is stored."""
-    asked, engine = parse_pyexecute(call.args), call.worker.engine
+    asked = parse_pyexecute(call.args)
     _session_to_replace(asked, registrations.load_sessions(engine.raw_client))
     execution = engine.new_execution()
     execution.status = "running"
@@ -77,25 +79,24 @@ def pyexecute(call: Call) -> object:
     def work() -> object:
         with engine.live.hold(execution):
             try:
-                return _execute(call, asked, execution)
+                return _execute(engine, asked, execution)
             except GearsError as error:
                 raise CommandError(str(error)) from error
 
     return later(work, execution.settled)
 
 
-def trigger(call: Call) -> object:
+def trigger(call: Call, engine: Engine) -> object:
     """RG.TRIGGER trigger [arg …]: run the gear that is registered for it."""
-    return _trigger(call, call.args)
+    return _trigger(engine, call.args)
 
 
-def trigger_on_key(call: Call) -> object:
+def trigger_on_key(call: Call, engine: Engine) -> object:
     """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key routes the clients of a cluster."""
-    return _trigger(call, call.args)
+    return _trigger(engine, call.args)
 
 
-def _execute(call: Call, asked: PyExecute, execution: LiveExecution) -> object:
-    engine = call.worker.engine
+def _execute(engine: Engine, asked: PyExecute, execution: LiveExecution) -> object:
     requirements = engine.runners.requirements
     requirements.install(asked.requirements, force=asked.force_reinstall)
     session_id = asked.session_id or secrets.token_hex(20)
@@ -122,8 +123,7 @@ def _execute(call: Call, asked: PyExecute, execution: LiveExecution) -> object:
     return outcome.reply()
 
 
-def _trigger(call: Call, words: list[bytes]) -> object:
-    engine = call.worker.engine
+def _trigger(engine: Engine, words: list[bytes]) -> object:
     engine.runners.follow_changes()  # another worker may have registered it a moment ago
     name = words[0].decode(errors="replace")
     found = engine.runners.trigger(name)
@@ -131,7 +131,7 @@ def _trigger(call: Call, words: list[bytes]) -> object:
         known = registrations.all_registrations(registrations.load_sessions(engine.raw_client))
         if any(one.reader == "CommandReader" and one.arguments["trigger"] == name for one in known):
             raise CommandError(
-                f"ERR Could not trigger execution, {name} is registered and does not run in worker {call.worker.id}: "
+                f"ERR Could not trigger execution, {name} is registered and does not run in worker {engine.host.id}: "
                 "what it requires is being installed there, or lastError in RG.DUMPREGISTRATIONS has the reason"
             )
         raise CommandError("ERR subcommand not found")

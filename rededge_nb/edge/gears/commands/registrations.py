@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from rededge_nb.edge.gears.chain.profiles import DEFAULT_ORDER
+from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.state import registrations, statistics
 from rededge_nb.edge.gears.state.registrations import Registration, Session, Sessions
-from rededge_nb.edge.gears.state.remote import live_executions
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
 HIDDEN = {"readValue"}
 """Arguments that RedisGears does not show."""
 
 
-def dumpregistrations(call: Call) -> object:
+def dumpregistrations(_call: Call, engine: Engine) -> object:
     """RG.DUMPREGISTRATIONS: what is registered, and how it fares."""
-    sessions = registrations.load_sessions(call.worker.engine.raw_client)
-    return _describe_all(call, sessions, registrations.all_registrations(sessions), private=True)
+    sessions = registrations.load_sessions(engine.raw_client)
+    return _describe_all(engine, sessions, registrations.all_registrations(sessions), private=True)
 
 
-def unregister(call: Call) -> object:
+def unregister(call: Call, engine: Engine) -> object:
     """RG.UNREGISTER id [ABORTPENDING]: forget a registration; the batch in hand is finished."""
     registration_id = call.args[0].decode(errors="replace")
     abort_pending = len(call.args) > 1
     if abort_pending and (len(call.args) > 2 or call.args[1].upper() != b"ABORTPENDING"):
         raise CommandError("ERR wrong number of arguments for 'RG.UNREGISTER' command")
-    engine = call.worker.engine
     if not registrations.remove_registration(engine.raw_client, registration_id):
         raise CommandError("execution is not registered")
     if abort_pending:
@@ -35,25 +34,25 @@ def unregister(call: Call) -> object:
     return OK
 
 
-def pauseregistrations(call: Call) -> object:
+def pauseregistrations(call: Call, engine: Engine) -> object:
     """RG.PAUSEREGISTRATIONS id …: finish the batches in hand and start nothing new; all or none."""
-    return _set_paused(call, paused=True)
+    return _set_paused(call, engine, paused=True)
 
 
-def unpauseregistrations(call: Call) -> object:
+def unpauseregistrations(call: Call, engine: Engine) -> object:
     """RG.UNPAUSEREGISTRATIONS id …: go on where the registrations were paused; all or none."""
-    return _set_paused(call, paused=False)
+    return _set_paused(call, engine, paused=False)
 
 
-def clearregistrationsstats(call: Call) -> object:
+def clearregistrationsstats(_call: Call, engine: Engine) -> object:
     """RG.CLEARREGISTRATIONSSTATS: count from nothing again."""
-    client = call.worker.engine.raw_client
+    client = engine.raw_client
     known = registrations.all_registrations(registrations.load_sessions(client))
     statistics.clear(client, [registration.id for registration in known])
     return OK
 
 
-def pydumpsessions(call: Call) -> object:
+def pydumpsessions(call: Call, engine: Engine) -> object:
     """RG.PYDUMPSESSIONS [VERBOSE] [DEAD] [SESSIONS id …]: the sessions that have registrations."""
     words, verbose, dead = [word.decode(errors="replace") for word in call.args], False, False
     wanted: list[str] | None = None
@@ -68,25 +67,24 @@ def pydumpsessions(call: Call) -> object:
                 wanted, words = words, []
             case _:
                 raise CommandError(f"Unknown option {option}")
-    sessions = registrations.load_sessions(call.worker.engine.raw_client)
+    sessions = registrations.load_sessions(engine.raw_client)
     if wanted is None:
         # a session ends with its last registration; none is kept for its executions' sake
-        return [] if dead else [_describe_session(call, sessions, one, verbose=verbose) for one in sessions.values()]
+        return [] if dead else [_describe_session(engine, sessions, one, verbose=verbose) for one in sessions.values()]
     return [
-        _describe_session(call, sessions, sessions[name], verbose=verbose)
+        _describe_session(engine, sessions, sessions[name], verbose=verbose)
         if name in sessions
         else f"Session {name} does not exists"
         for name in wanted
     ]
 
 
-def pyprofile(call: Call) -> object:
+def pyprofile(call: Call, engine: Engine) -> object:
     """RG.PYPROFILE STATS session [order] | RESET session: what this worker measured under ProfileExecutions 1."""
     words = [word.decode(errors="replace") for word in call.args]
     subcommand, session_id = words[0].upper(), words[1] if len(words) > 1 else ""
     if subcommand not in ("STATS", "RESET"):
         raise CommandError("Wrong subcommand given to RG.PYPROFILE")
-    engine = call.worker.engine
     if session_id not in registrations.load_sessions(engine.raw_client):
         raise CommandError("session does not exists")
     if subcommand == "RESET":
@@ -98,8 +96,7 @@ def pyprofile(call: Call) -> object:
         raise CommandError(f"ERR pstats cannot order by {error}") from None
 
 
-def _set_paused(call: Call, *, paused: bool) -> object:
-    engine = call.worker.engine
+def _set_paused(call: Call, engine: Engine, *, paused: bool) -> object:
     known = {one.id: one for one in registrations.all_registrations(registrations.load_sessions(engine.raw_client))}
     ids = [word.decode(errors="replace") for word in call.args]
     if not ids:
@@ -115,13 +112,13 @@ def _set_paused(call: Call, *, paused: bool) -> object:
     return OK
 
 
-def _describe_all(call: Call, sessions: Sessions, wanted: list[Registration], *, private: bool) -> list[object]:
-    client = call.worker.engine.raw_client
+def _describe_all(engine: Engine, sessions: Sessions, wanted: list[Registration], *, private: bool) -> list[object]:
+    client = engine.raw_client
     pipeline = client.pipeline(transaction=False)
     for registration in wanted:
         statistics.queue_read(pipeline, registration.id)
     counted = pipeline.execute()
-    going_on = [one["registration"] for one in live_executions(call.worker).values()]
+    going_on = [one["registration"] for one in engine.live_executions().values()]
     return [
         _describe(sessions[one.session_id], one, flat, in_flight=going_on.count(one.id), private=private)
         for one, flat in zip(wanted, counted, strict=True)
@@ -149,13 +146,13 @@ def _describe(
     return [*described, "ExecutionThreadPool", "DefaultPool"]
 
 
-def _describe_session(call: Call, sessions: Sessions, session: Session, *, verbose: bool) -> list[object]:
+def _describe_session(engine: Engine, sessions: Sessions, session: Session, *, verbose: bool) -> list[object]:
     requirements: list[object] = list(session.requirements)
     shown: list[object] = [registration.id for registration in session.registrations]
     if verbose:
-        found = [call.worker.engine.runners.requirements.find(name) for name in session.requirements]
+        found = [engine.runners.requirements.find(name) for name in session.requirements]
         requirements = [one.describe(_users(sessions, one.name)) for one in found if one is not None]
-        shown = _describe_all(call, sessions, list(session.registrations), private=False)
+        shown = _describe_all(engine, sessions, list(session.registrations), private=False)
     return [
         "ID", session.id, "sessionDescription", session.description, "refCount", len(session.registrations),
         "linked", "primary", "dead", "false", "requirementInstallationNeeded", 0,

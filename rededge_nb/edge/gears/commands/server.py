@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.state import registrations
 from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
@@ -18,7 +19,7 @@ CHUNK_BYTES = 10 * 1024 * 1024
 PLUGIN = ["name", "rg_python", "version", 1]
 
 
-def pystats(call: Call) -> object:  # noqa: ARG001
+def pystats(_call: Call, _engine: Engine) -> object:
     """RG.PYSTATS: bytes of memory of this worker's process; RedisGears counted its interpreter's own allocations.
 
     `TotalAllocated` and `PeakAllocated` are the largest resident size so far, `CurrAllocated` is the size now.
@@ -32,9 +33,9 @@ def pystats(call: Call) -> object:  # noqa: ARG001
     return ["TotalAllocated", peak, "PeakAllocated", peak, "CurrAllocated", min(now, peak)]
 
 
-def configget(call: Call) -> object:
+def configget(call: Call, engine: Engine) -> object:
     """RG.CONFIGGET key …: one element a key; built-in names are case-sensitive."""
-    options = call.worker.engine.options
+    options = engine.options
     options.refresh()
     reply: list[object] = []
     for word in call.args:
@@ -44,36 +45,39 @@ def configget(call: Call) -> object:
     return reply
 
 
-def configset(call: Call) -> object:
+def configset(call: Call, engine: Engine) -> object:
     """RG.CONFIGSET key value …: one element a key; a name that is not built in goes to the user's own options."""
     words = [word.decode(errors="replace") for word in call.args]
     values: list[str | None] = [*words[1::2]]
     if len(words) % 2:
         values.append(None)
-    return [_set(call, name, value) for name, value in zip(words[::2], values, strict=True)]
+    return [_set(engine, name, value) for name, value in zip(words[::2], values, strict=True)]
 
 
-def pydumpreqs(call: Call) -> object:
+def pydumpreqs(_call: Call, engine: Engine) -> object:
     """RG.PYDUMPREQS: the requirements that were asked for here."""
-    return [_describe(call, one) for one in call.worker.engine.runners.requirements.all()]
+    return [_describe(engine, one) for one in engine.runners.requirements.all()]
 
 
-def pyexportreq(call: Call) -> object:
+def pyexportreq(call: Call, engine: Engine) -> object:
     """RG.PYEXPORTREQ name: a requirement with its wheels, in chunks for RG.PYIMPORTREQ."""
-    requirements = call.worker.engine.runners.requirements
+    requirements = engine.runners.requirements
     installed = requirements.find(call.args[0].decode(errors="replace"))
     if installed is None:
         raise CommandError("requirement does not exists")
     data = requirements.export(installed)
-    return [_describe(call, installed), [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]]
+    return [
+        _describe(engine, installed),
+        [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)],
+    ]
 
 
-def pyimportreq(call: Call) -> object:
+def pyimportreq(call: Call, engine: Engine) -> object:
     """RG.PYIMPORTREQ chunk …: install what RG.PYEXPORTREQ gave."""
 
     def work() -> object:
         try:
-            call.worker.engine.runners.requirements.add(b"".join(call.args))
+            engine.runners.requirements.add(b"".join(call.args))
         except GearsError as error:
             raise CommandError(str(error)) from error
         return "OK"
@@ -81,23 +85,23 @@ def pyimportreq(call: Call) -> object:
     return later(work)
 
 
-def infocluster(call: Call) -> object:  # noqa: ARG001
+def infocluster(_call: Call, _engine: Engine) -> object:
     """RG.INFOCLUSTER: there is none."""
     return "no cluster mode"
 
 
-def refreshcluster(call: Call) -> object:  # noqa: ARG001
+def refreshcluster(_call: Call, _engine: Engine) -> object:
     """RG.REFRESHCLUSTER: there is nothing to look for."""
     return OK
 
 
-def dumpplugins(call: Call) -> object:  # noqa: ARG001
+def dumpplugins(_call: Call, _engine: Engine) -> object:
     """RG.DUMPPLUGINS: Python is the only one."""
     return [PLUGIN]
 
 
-def _set(call: Call, name: str, value: str | None) -> object:
-    options = call.worker.engine.options
+def _set(engine: Engine, name: str, value: str | None) -> object:
+    options = engine.options
     if value is None:
         return CommandError(f"(error) Value was not given to {name}")
     if name in DEFAULTS and name not in AT_RUN_TIME:
@@ -109,6 +113,6 @@ def _set(call: Call, name: str, value: str | None) -> object:
     return OK if name in DEFAULTS else Simple("OK - value was saved in extra config dictionary")
 
 
-def _describe(call: Call, installed: Installed) -> list[object]:
-    sessions = registrations.load_sessions(call.worker.engine.raw_client).values()
+def _describe(engine: Engine, installed: Installed) -> list[object]:
+    sessions = registrations.load_sessions(engine.raw_client).values()
     return installed.describe(sum(installed.name in session.requirements for session in sessions))

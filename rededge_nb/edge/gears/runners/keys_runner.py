@@ -10,20 +10,18 @@ import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from rededge_nb.edge.client import client_from_url, transact
 from rededge_nb.edge.gears.chain.readers import INTERNAL_PREFIX, key_record, key_type
+from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped, own_server
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import statistics
 from rededge_nb.edge.gears.state.executions import fields_of, remember_registered
-from rededge_nb.edge.gears.state.registrations import Draft
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +36,20 @@ RETRY_DELAY = 0.2
 class KeysRunner:
     """Two threads that run one registration until stop(): one listens, one executes."""
 
-    def __init__(self, worker: Worker, draft: Draft, session_id: str) -> None:
+    def __init__(self, executor: GearExecutor, draft: Draft, session_id: str) -> None:
         self.busy = False
         """Whether an execution is going on."""
-        self._worker = worker
+        self._executor = executor
         self._draft = draft
         self._place = f"events of {draft.id}"
-        self._client = client_from_url(worker.url, name="rededge-worker-events")
+        self._client = client_from_url(executor.host.url, name="rededge-worker-events")
         self._client.response_callbacks.clear()
         self._stopping = threading.Event()
         self.listening = threading.Event()
         """Set while events are heard."""
         self._events: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
-        self._context = Context(worker, session_id=session_id)
-        worker.engine.leases.join(draft.id)
+        self._context = Context(executor, session_id=session_id)
+        executor.leases.join(draft.id)
         self._threads = [
             threading.Thread(target=work, name=f"{name}-{draft.id}", daemon=True)
             for name, work in (("events", self._listen_for_ever), ("gear", self._execute_for_ever))
@@ -71,11 +69,11 @@ class KeysRunner:
         """Return when events are heard, here or by the worker that owns the registration."""
         deadline = time.monotonic() + timeout
         while not self.listening.wait(0.02) and time.monotonic() < deadline:
-            if self._worker.engine.leases.held_elsewhere(self._place):
+            if self._executor.leases.held_elsewhere(self._place):
                 return
 
     def _listen_for_ever(self) -> None:
-        leases = self._worker.engine.leases
+        leases = self._executor.leases
         while not self._stopping.is_set():
             try:
                 if leases.acquire(self._draft.id, self._place):
@@ -84,7 +82,7 @@ class KeysRunner:
                 pass  # heard again when Redis is back
             except redis.RedisError as error:
                 logger.warning("registration %s: %s", self._draft.id, error)
-                self._worker.engine.report(self._draft.id, str(error))
+                self._executor.report(self._draft.id, str(error))
             self._stopping.wait(RETRY_DELAY)
         try:
             leases.release(self._draft.id, self._place)
@@ -102,7 +100,7 @@ class KeysRunner:
             connection.send_command("PSUBSCRIBE", f"{prefix}*")
             connection.read_response()
             self.listening.set()
-            while not self._stopping.is_set() and self._worker.engine.leases.owns(self._draft.id, self._place):
+            while not self._stopping.is_set() and self._executor.leases.owns(self._draft.id, self._place):
                 if not connection.can_read(LISTEN_TIMEOUT):
                     continue
                 _, _, channel, key = connection.read_response()
@@ -139,7 +137,7 @@ class KeysRunner:
                     self.busy = False
 
     def _execute(self, event: str, key: bytes) -> None:
-        arguments, engine = self._draft.arguments, self._worker.engine
+        arguments, engine = self._draft.arguments, self._executor
         wanted = arguments["keyTypes"]
         if wanted is not None and key_type(self._client.execute_command, key) not in wanted:
             return
@@ -151,7 +149,7 @@ class KeysRunner:
             yield record
 
         execution_id, outcome = engine.execute(self._context, self._draft, records)
-        fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
+        fields = fields_of(execution_id, outcome.status, self._executor.host.id, outcome, self._draft.steps)
         keep = engine.options.number("MaxExecutionsPerRegistration")
         counts = statistics.count_outcome(self._client, self._draft.id, outcome)
         transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])

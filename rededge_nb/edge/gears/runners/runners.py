@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import redis
 
+from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runners.keys_runner import KeysRunner
 from rededge_nb.edge.gears.runners.stream_runner import StreamRunner
 from rededge_nb.edge.gears.runners.triggers import Trigger
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import registrations
 from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, Attempts, Verdict
-from rededge_nb.edge.gears.state.registrations import Draft, Registration, Session
+from rededge_nb.edge.gears.state.registrations import Registration, Session
 from rededge_nb.edge.gears.state.requirements import Requirements
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Runner(Protocol):
         """Begin nothing new; False if what is in hand has not ended within `timeout` seconds."""
 
 
-RUNNERS: dict[str, Callable[[Worker, Draft, str], Runner]] = {
+RUNNERS: dict[str, Callable[[GearExecutor, Draft, str], Runner]] = {
     "StreamReader": StreamRunner,
     "KeysReader": KeysRunner,
     "CommandReader": Trigger,
@@ -54,8 +53,8 @@ RUNNERS: dict[str, Callable[[Worker, Draft, str], Runner]] = {
 class Runners:
     """The runners of one worker."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, executor: GearExecutor) -> None:
+        self._executor = executor
         self._running: dict[str, tuple[Draft, Runner]] = {}
         self._code: dict[str, dict[str, Draft]] = {}
         self._failed: set[str] = set()
@@ -74,7 +73,7 @@ class Runners:
 
     def follow_changes(self) -> None:
         """Run what other workers registered, and no longer what they unregistered."""
-        engine = self._worker.engine
+        engine = self._executor
         if registrations.current_version(engine.raw_client) != self._version:
             engine.options.refresh()
             self.synchronize()
@@ -104,7 +103,7 @@ class Runners:
 
     def synchronize(self, *, ready: bool = False) -> None:
         """Run exactly what is registered now; `ready`: return when new runners hear events."""
-        client = self._worker.engine.raw_client
+        client = self._executor.raw_client
         with self._lock:
             version = registrations.current_version(client)
             sessions = registrations.load_sessions(client)
@@ -150,23 +149,23 @@ class Runners:
         """The session's callbacks: one globals dict for as long as any of its registrations lives."""
         code = self._code.get(session.id)
         if code is None or not {one.id for one in session.registrations} <= code.keys():
-            code = self._code[session.id] = registrations.load_code(self._worker.engine.raw_client, session)
+            code = self._code[session.id] = registrations.load_code(self._executor.raw_client, session)
         return code
 
     def _start(self, draft: Draft, session_id: str) -> None:
-        attempts = Attempts(self._worker.engine.raw_client, self._worker, draft.id)
+        attempts = Attempts(self._executor.raw_client, self._executor.host, draft.id)
         if draft.on_registered is not None and draft.id not in self._told:
             verdict = attempts.begin(ON_REGISTERED, ON_REGISTERED)
             if verdict is Verdict.CRASHED:
                 reason = f"{MAX_CRASHES} workers in a row died in its onRegistered: the registration is paused"
-                self._worker.engine.pause(draft.id, reason)
+                self._executor.pause(draft.id, reason)
             if verdict is not Verdict.GO:
                 self._again = True
                 return
             self._call(draft, ON_REGISTERED, draft.on_registered)
             attempts.end(ON_REGISTERED)
             self._told.add(draft.id)
-        self._running[draft.id] = (draft, RUNNERS[draft.reader](self._worker, draft, session_id))
+        self._running[draft.id] = (draft, RUNNERS[draft.reader](self._executor, draft, session_id))
 
     def _stop(self, registration_ids: Iterable[str], timeout: float) -> None:
         for registration_id in registration_ids:
@@ -178,7 +177,7 @@ class Runners:
     def _call(self, draft: Draft, name: str, callback: object) -> None:
         if not callable(callback):
             return
-        with entered(Context(self._worker)):
+        with entered(Context(self._executor)):
             try:
                 callback()
             except BaseException:  # a gear's own
@@ -186,7 +185,7 @@ class Runners:
 
     def _fail(self, registration: Registration, reason: str) -> None:
         self._failed.add(registration.id)
-        self._worker.engine.report(registration.id, reason)
+        self._executor.report(registration.id, reason)
 
     def _installed(self, session: Session) -> bool:
         """Whether what the session needs is there; if not, it is being installed, which takes a while."""

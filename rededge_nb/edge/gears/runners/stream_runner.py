@@ -14,22 +14,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from rededge_nb.edge.client import Words, client_from_url, in_transaction, key_names, shard
 from rededge_nb.edge.gears.chain.readers import stream_record
+from rededge_nb.edge.gears.chain.run import Outcome
+from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runners.stream_link import Batch, StreamLink
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import statistics
 from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, Attempts, Verdict
-from rededge_nb.edge.gears.state.executions import Outcome, fields_of, remember_registered
-from rededge_nb.edge.gears.state.registrations import Draft
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
+from rededge_nb.edge.gears.state.executions import fields_of, remember_registered
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +72,14 @@ Entries = list[tuple[bytes, list[bytes]]]
 class StreamRunner:
     """A thread that runs one registration until stop()."""
 
-    def __init__(self, worker: Worker, draft: Draft, session_id: str) -> None:
+    def __init__(self, executor: GearExecutor, draft: Draft, session_id: str) -> None:
         self.busy = False
         """Whether a batch is in hand."""
-        self._worker = worker
-        self._leases = worker.engine.leases
+        self._executor = executor
+        self._leases = executor.leases
         self._draft = draft
         self._arguments = draft.arguments
-        self._client = client_from_url(worker.url, name="rededge-worker-streams")
+        self._client = client_from_url(executor.host.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
         self._link = StreamLink(self._client)
         self._stopping = threading.Event()
@@ -96,11 +95,11 @@ class StreamRunner:
         self._unnamed: set[bytes] = set()
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
-        self._attempts = Attempts(self._client, worker, draft.id)
+        self._attempts = Attempts(self._client, executor.host, draft.id)
         self._attempted: set[str] = set()
         self._left_pending: set[bytes] = set()
         self._leases.join(draft.id)
-        self._context = Context(worker, session_id=session_id)
+        self._context = Context(executor, session_id=session_id)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -271,7 +270,7 @@ class StreamRunner:
             f"{MAX_CRASHES} workers in a row died while they ran this over entry {entry_id.decode()} of {stream}: "
             f"the registration is paused, and RG.UNPAUSEREGISTRATIONS {self._draft.id} tries it again"
         )
-        self._worker.engine.pause(self._draft.id, reason)
+        self._executor.pause(self._draft.id, reason)
         return False
 
     def _read(self, streams: list[str], after: str, wait_ms: int | None = None) -> list[Batch]:
@@ -347,9 +346,9 @@ class StreamRunner:
         try:
             # an entry deleted since it was delivered comes back without fields: only its acknowledgement is left to do
             records = [stream_record(stream, entry_id, fields) for entry_id, fields in entries if fields is not None]
-            execution_id, outcome = self._worker.engine.execute(self._context, self._draft, lambda: records)
-            fields = fields_of(execution_id, outcome.status, self._worker.id, outcome, self._draft.steps)
-            keep = self._worker.engine.options.number("MaxExecutionsPerRegistration")
+            execution_id, outcome = self._executor.execute(self._context, self._draft, lambda: records)
+            fields = fields_of(execution_id, outcome.status, self._executor.host.id, outcome, self._draft.steps)
+            keep = self._executor.options.number("MaxExecutionsPerRegistration")
             memory = remember_registered(self._client, self._draft.id, fields, keep=keep)
             if outcome.errors and outcome.errors[0].startswith(PAUSE):
                 return self._settle_paused(memory, stream, entries, outcome)
@@ -392,7 +391,7 @@ class StreamRunner:
         if retry:
             self._stopping.wait(self._arguments["retryInterval"])
         else:
-            self._worker.engine.abort(self._draft.id)
+            self._executor.abort(self._draft.id)
         self._aborted = not retry
         return False
 
@@ -400,7 +399,7 @@ class StreamRunner:
         """Pause the registration, as the gear has asked for by an error that begins with PAUSE."""
         self._leave(memory, stream, entries, outcome, status="OK")
         self._aborted = True
-        self._worker.engine.pause(self._draft.id)
+        self._executor.pause(self._draft.id)
         return False
 
     def _leave(self, memory: Words, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cloudpickle
 import redis
 
 from rededge_nb.edge.client import key_names, shard
+from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import ServerAwayError, own_server
 from rededge_nb.edge.gears.state.registrations import checked_callback
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +28,8 @@ HOLDER = "timer"
 class Timers:
     """The timers of one worker."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, executor: GearExecutor) -> None:
+        self._executor = executor
         self._running: set[str] = set()
         self._waiting: set[str] = set()
         """Timers that need a module which is not there."""
@@ -45,7 +43,7 @@ class Timers:
         if key is None:
             self._begin(None, seconds, function)
             return
-        client = self._worker.engine.raw_client
+        client = self._executor.raw_client
         # in a cluster the two keys may lie in different slots, which no transaction can span
         pipeline = client.pipeline(transaction=shard.tag(client) is None)
         pipeline.execute_command("SET", key, cloudpickle.dumps((seconds, checked_callback(function))))
@@ -56,7 +54,7 @@ class Timers:
 
     def follow(self) -> None:
         """Run the timers in Redis that no other worker runs; called a few times a second."""
-        client, leases = self._worker.engine.raw_client, self._worker.engine.leases
+        client, leases = self._executor.raw_client, self._executor.leases
         for name in client.execute_command("SMEMBERS", key_names.timers(client)):
             key = name.decode(errors="replace")
             if key in self._running or not leases.acquire(HOLDER, _place(key)):
@@ -69,7 +67,7 @@ class Timers:
 
     def _load(self, key: str) -> tuple[float, Callable[[], Any]] | None:
         """Seconds and function of a timer; None where it has none that can run here: anybody may write its key."""
-        client = self._worker.engine.raw_client
+        client = self._executor.raw_client
         try:
             kept = client.execute_command("GET", key)
             if kept is not None:
@@ -105,18 +103,18 @@ class Timers:
 
     def _run(self, key: str | None, seconds: float, function: Callable[[], Any]) -> None:
         try:
-            with entered(Context(self._worker)) as context:
+            with entered(Context(self._executor)) as context:
                 self._tick(context, key, seconds, function)
         finally:
             if key is not None:
                 self._running.discard(key)
                 try:
-                    self._worker.engine.leases.release(HOLDER, _place(key))
+                    self._executor.leases.release(HOLDER, _place(key))
                 except redis.RedisError as error:
                     logger.info("the lease of the timer %s runs out by itself: %s", key, error)
 
     def _tick(self, context: Context, key: str | None, seconds: float, function: Callable[[], Any]) -> None:
-        leases, pause = self._worker.engine.leases, threading.Event()
+        leases, pause = self._executor.leases, threading.Event()
         while not pause.wait(seconds):
             try:
                 if key is not None and not (leases.owns(HOLDER, _place(key)) and context.command("EXISTS", key)):

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rededge_nb.edge.client import transact
+from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 from rededge_nb.edge.gears.runtime.values import to_reply
 from rededge_nb.edge.gears.state import statistics
-from rededge_nb.edge.gears.state.registrations import Draft
 from rededge_nb.edge.switchboard.calls import CommandError
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
 
 
 class Trigger:
     """One registration. Any worker answers a call; each has its own globals of the session."""
 
-    def __init__(self, worker: Worker, draft: Draft, session_id: str) -> None:
+    def __init__(self, executor: GearExecutor, draft: Draft, session_id: str) -> None:
         self.draft = draft
-        self._worker = worker
+        self._executor = executor
         self._session_id = session_id
         self._in_hand = 0
         self._lock = threading.Lock()
@@ -50,7 +48,7 @@ class Trigger:
                 # the queue goes on meanwhile: the one before may wait for a future that a later call continues
                 execution.settled.set()
                 self._turns.wait_for(turn)
-            engine, context = self._worker.engine, Context(self._worker, session_id=self._session_id)
+            engine, context = self._executor, Context(self._executor, session_id=self._session_id)
             with entered(context):
                 record = [word.split(b"\0", 1)[0].decode(errors="replace") for word in words]
                 _, outcome = engine.execute(context, self.draft, lambda: [record], execution)

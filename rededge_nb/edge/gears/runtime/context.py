@@ -1,4 +1,4 @@
-"""What gear code runs in: the worker, and the script or execution it belongs to."""
+"""The context that gear code runs in: the executor, and the script or execution that the code belongs to."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from rededge_nb.edge.client import Words, check, in_transaction, replies_to
 from rededge_nb.edge.gears.runtime import connection_state
 from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.gears.runtime.futures import GearsFuture
-    from rededge_nb.edge.gears.runtime.live import LiveExecution
-    from rededge_nb.edge.gears.state.executions import Run
-    from rededge_nb.edge.gears.state.registrations import Draft
-    from rededge_nb.edge.worker.worker import Worker
+from rededge_nb.edge.gears.runtime.gear import Draft, Run
+from rededge_nb.edge.gears.runtime.host import Executor
+from rededge_nb.edge.gears.runtime.live import LiveExecution
 
 
 @dataclass
@@ -38,12 +34,12 @@ class Script:
 class Context:
     """Where gear code runs."""
 
-    worker: Worker
+    executor: Executor
     script: Script | None = None
     """The script being executed; None inside an execution."""
     session_id: str | None = None
     execution: LiveExecution | None = None
-    future: GearsFuture | None = None
+    future: object | None = None
     """The future that the running step has created."""
     futures_allowed: bool = True
     """Whether the running step can wait for a future."""
@@ -77,7 +73,7 @@ class Context:
 
     def pipeline(self) -> Any:
         """A transaction over the worker's client that can watch keys."""
-        return self.worker.engine.raw_client.pipeline(transaction=True)
+        return self.executor.raw_client.pipeline(transaction=True)
 
     def forget_changes(self) -> None:
         """Let go of a connection that was changed, after an execution."""
@@ -103,7 +99,7 @@ class Context:
             connection = self._connection
             if connection is None:
                 with own_server():
-                    connection = self._connection = self.worker.engine.connections.get_connection()
+                    connection = self._connection = self.executor.connections.get_connection()
             try:
                 # no other execution may have it as it is then
                 self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
@@ -123,7 +119,7 @@ class Context:
         if connection is not None:
             if changed:
                 connection.disconnect()
-            self.worker.engine.connections.release(connection)
+            self.executor.connections.release(connection)
 
 
 _current: ContextVar[Context] = ContextVar("gears_context")

@@ -90,7 +90,7 @@ def wait(context: Context, future: Future[Any]) -> Any:
     """The future's result; the execution is parked meanwhile."""
     if context.execution is None:
         return future.result()
-    return context.execution.wait_for(future, lambda: context.worker.engine.slots.parked(context.execution))
+    return context.execution.wait_for(future, lambda: context.executor.parked(context.execution))
 
 
 class Watched(Coroutine[Any, Any, Any]):

@@ -85,7 +85,7 @@ def flat_error(message: str) -> None:
 
 def config_get(key: str) -> str | None:
     """An option of the user's own, set by RG.CONFIGSET."""
-    return current().worker.engine.options.users_own(key)
+    return current().executor.user_option(key)
 
 
 def gears_config_get(key: str, default: Any = None) -> Any:
@@ -96,7 +96,7 @@ def gears_config_get(key: str, default: Any = None) -> Any:
 
 def hashtag() -> str:
     """A tag that keeps a key on this shard; without a cluster one of slot 0, the first of the only shard."""
-    return shard.tag(current().worker.engine.raw_client) or shard.tag_of_slot(0)
+    return shard.tag(current().executor.raw_client) or shard.tag_of_slot(0)
 
 
 def override_reply(value: object) -> None:  # noqa: ARG001
@@ -129,7 +129,7 @@ def register_timer(seconds: float, function: Callable[[], Any], key: str | None 
     """Call a function every so many seconds until it raises; with a key, for as long as the key exists."""
     if not callable(function):
         raise GearsError("callback argument must be a function")
-    current().worker.engine.timers.start(float(seconds), function, key)
+    current().executor.start_timer(float(seconds), function, key)
 
 
 NAMES: dict[str, Any] = {

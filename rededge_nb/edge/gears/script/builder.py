@@ -9,11 +9,10 @@ from typing import Any, Self
 
 from rededge_nb.edge.gears.chain.readers import READERS
 from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest
-from rededge_nb.edge.gears.chain.steps import Step
 from rededge_nb.edge.gears.runtime.context import Script, current
 from rededge_nb.edge.gears.runtime.errors import GearsError
-from rededge_nb.edge.gears.state.executions import Run
-from rededge_nb.edge.gears.state.registrations import Draft, checked_callback
+from rededge_nb.edge.gears.runtime.gear import Draft, Run, Step
+from rededge_nb.edge.gears.state.registrations import checked_callback
 
 MODES = ("async", "async_local", "sync")
 
@@ -166,7 +165,7 @@ class GearsBuilder:
         if script is not None:
             script.run = run
         else:
-            current().worker.engine.run_nested(run)
+            current().executor.run_nested(run)
         return future
 
     def register(
@@ -192,7 +191,7 @@ class GearsBuilder:
         pattern = str(keywords.pop("regex", prefix))
         arguments = reader.register(RegisterRequest(pattern, mode, keywords, script.drafts))
         draft = Draft(
-            id=current().worker.engine.next_registration_id(),
+            id=current().executor.next_registration_id(),
             reader=self._reader,
             description=self._description,
             mode=mode,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
-from rededge_nb.edge.gears.runtime.errors import GearsError, GearsFlatError
+from rededge_nb.edge.gears.runtime.atomic import atomic
+from rededge_nb.edge.gears.runtime.context import Script, current
+from rededge_nb.edge.gears.runtime.errors import GearsError, GearsFlatError, GearsForceStopped
+from rededge_nb.edge.gears.runtime.futures import GearsFuture
 from rededge_nb.edge.gears.script import api, redis_ai, redis_ai_dag
+from rededge_nb.edge.gears.script.builder import GearsBuilder
 
 REDIS_AI = (
     redis_ai.createTensorFromValues,
@@ -34,21 +39,55 @@ REDIS_AI = (
 """The functions of `redisAI`."""
 
 
+def get_gears_session() -> Script | None:
+    """What the running script is part of; None outside a script."""
+    return current().script
+
+
+def set_gears_session(session: object) -> None:
+    """Does nothing: each thread of gear code knows its session."""
+
+
+def register_gears_thread() -> None:
+    """Does nothing: any thread may run gear code."""
+
+
+REDIS_GEARS: dict[str, Any] = {
+    "GearsError": GearsError,
+    "GearsFlatError": GearsFlatError,
+    "GearsForceStopped": GearsForceStopped,
+    "PyAtomic": atomic,
+    "PyExecutionSession": Script,
+    "PyFlatExecution": GearsBuilder,
+    "PyFuture": GearsFuture,
+    "atomicCtx": atomic,
+    "callNext": api.call_next,
+    "config_get": api.config_get,
+    "executeCommand": api.execute,
+    "flatError": api.flat_error,
+    "gearsCtx": GearsBuilder,
+    "gearsFutureCtx": GearsFuture,
+    "getCommand": api.get_command,
+    "getGearsSession": get_gears_session,
+    "getMyHashTag": api.hashtag,
+    "isAsyncAllow": api.is_async_allow,
+    "isInAtomicBlock": api.is_in_atomic_block,
+    "log": api.log,
+    "overrideReply": api.override_reply,
+    "registerGearsThread": register_gears_thread,
+    "registerTimeEvent": api.register_timer,
+    "setGearsSession": set_gears_session,
+}
+"""The names in `redisgears`."""
+
+
 def install() -> None:
     """Make the two modules importable in this process."""
     module = ModuleType("redisAI", "RedisAI inside a gear: models and scripts run in the worker's own process.")
     for function in REDIS_AI:
         setattr(module, function.__name__, function)
-    redis_gears = ModuleType("redisgears", "RedisGears' own module, as scripts import it.")
-    names = {
-        "executeCommand": api.execute,
-        "atomicCtx": api.atomic,
-        "log": api.log,
-        "flatError": api.flat_error,
-        "GearsError": GearsError,
-        "GearsFlatError": GearsFlatError,
-    }
-    for name, value in names.items():
-        setattr(redis_gears, name, value)
     sys.modules["redisAI"] = module
+    redis_gears = ModuleType("redisgears", "RedisGears' own module, as scripts import it.")
+    for name, value in REDIS_GEARS.items():
+        setattr(redis_gears, name, value)
     sys.modules["redisgears"] = redis_gears

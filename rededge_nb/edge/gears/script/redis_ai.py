@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from rededge_nb.edge.ai.backends.invocation import Invocation
 from rededge_nb.edge.ai.execution.queues import Queues, then
-from rededge_nb.edge.ai.execution.scripts import Invocation, ScriptSession
+from rededge_nb.edge.ai.execution.scripts import ScriptSession
 from rededge_nb.edge.ai.execution.sessions import Session
 from rededge_nb.edge.ai.storage import hashes
 from rededge_nb.edge.ai.tensors import Tensor
@@ -88,7 +89,7 @@ def setTensorInKey(key: str, tensor: Tensor) -> None:  # noqa: N802
 def msetTensorsInKeyspace(tensors: Mapping[str, Tensor]) -> None:  # noqa: N802
     """Store tensors under keys, all of them or none."""
     pairs = [(key, one(tensor)) for key, tensor in tensors.items()]
-    as_gears_error(hashes.set_tensors, current().worker.client(), pairs, texts=_SET_ERRORS)
+    as_gears_error(hashes.set_tensors, current().executor.host.client(), pairs, texts=_SET_ERRORS)
 
 
 def getTensorFromKey(key: str) -> Tensor:  # noqa: N802
@@ -98,7 +99,9 @@ def getTensorFromKey(key: str) -> Tensor:  # noqa: N802
 
 def mgetTensorsFromKeyspace(keys: Iterable[str]) -> list[Tensor]:  # noqa: N802
     """The tensors stored under keys."""
-    found: list[Tensor] = as_gears_error(hashes.get_tensors, current().worker.client(), list(keys), texts=_GET_ERRORS)
+    found: list[Tensor] = as_gears_error(
+        hashes.get_tensors, current().executor.host.client(), list(keys), texts=_GET_ERRORS
+    )
     return found
 
 
@@ -120,7 +123,7 @@ def tensorGetDims(tensor: Tensor) -> tuple[int, ...]:  # noqa: N802
 
 def createModelRunner(key: str) -> ModelRunner:  # noqa: N802
     """A runner of the model stored under a key."""
-    return ModelRunner(model_at(key), current().worker.sessions.queues)
+    return ModelRunner(model_at(key), current().executor.host.sessions.queues)
 
 
 def modelRunnerAddInput(runner: ModelRunner, name: str, tensor: Tensor) -> int:  # noqa: ARG001, N802
@@ -153,7 +156,7 @@ def modelRunnerRunAsync(runner: ModelRunner) -> Awaited[list[Tensor]]:  # noqa: 
 
 def createScriptRunner(key: str, function: str) -> ScriptRunner:  # noqa: N802
     """A runner of a function of the script stored under a key."""
-    return ScriptRunner(script_at(key), function, current().worker.sessions.queues)
+    return ScriptRunner(script_at(key), function, current().executor.host.sessions.queues)
 
 
 def scriptRunnerAddInput(runner: ScriptRunner, tensor: Tensor) -> None:  # noqa: N802
@@ -198,17 +201,17 @@ def one(tensor: Any) -> Tensor:
 
 def model_at(key: str) -> Session:
     """The model stored under a key."""
-    worker = current().worker
+    host = current().executor.host
     texts = {"ERR model key is empty": NO_MODEL, hashes.WRONG_TYPE: NO_MODEL}
-    found: Session = as_gears_error(worker.sessions.get, worker.client(), key, texts=texts)
+    found: Session = as_gears_error(host.sessions.get, host.client(), key, texts=texts)
     return found
 
 
 def script_at(key: str) -> ScriptSession:
     """The script stored under a key."""
-    worker = current().worker
+    host = current().executor.host
     texts = {"ERR script key is empty": NO_SCRIPT, hashes.WRONG_TYPE: NO_SCRIPT}
-    found: ScriptSession = as_gears_error(worker.sessions.script, worker.client(), key, texts=texts)
+    found: ScriptSession = as_gears_error(host.sessions.script, host.client(), key, texts=texts)
     return found
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
-from rededge_nb.edge.ai.commands.dags import EXECUTE, SEPARATOR, parse_operations
+from rededge_nb.edge.ai.backends.invocation import Invocation
 from rededge_nb.edge.ai.execution.dag import Dag, Operation, Outcome, TensorGet, TensorSet
 from rededge_nb.edge.ai.execution.queues import then
-from rededge_nb.edge.ai.execution.scripts import Invocation
+from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
 from rededge_nb.edge.ai.execution.sessions import INPUTS_MISMATCH
-from rededge_nb.edge.ai.parsing.runs import OUTPUTS_MISMATCH, ModelRun, ScriptRun, Where
+from rededge_nb.edge.ai.parsing.dags import EXECUTE, SEPARATOR, parse_operations
+from rededge_nb.edge.ai.parsing.runs import OUTPUTS_MISMATCH
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.gears.runtime.context import current
 from rededge_nb.edge.gears.runtime.errors import GearsError
@@ -22,7 +23,7 @@ class DagRunner:
     """One run of operations on tensors with names of their own."""
 
     def __init__(self) -> None:
-        self._worker = current().worker
+        self._host = current().executor.host
         self._loaded: dict[bytes, Tensor] = {}
         self._operations: list[Operation] = []
         self._ran = False
@@ -64,7 +65,7 @@ class DagRunner:
         words = text.encode().split()
         if words[:1] != [SEPARATOR]:
             raise GearsError(f"operations begin with |>, and these with {text[:20]!r}")
-        place = Where(self._worker.client(), self._worker.sessions)
+        place = Where(self._host.client(), self._host.sessions)
         self._operations += as_gears_error(parse_operations, words, place, EXECUTE)
         return self
 
@@ -76,7 +77,7 @@ class DagRunner:
         if not self._operations:
             raise GearsError("ERR DAG is empty")
         dag: Dag = as_gears_error(Dag, self._loaded, [_as_tensor(operation) for operation in self._operations])
-        return Awaited(then(dag.run(self._worker.sessions.queues), self._result))
+        return Awaited(then(dag.run(self._host.sessions.queues), self._result))
 
     def _result(self, outcome: Outcome) -> list[Tensor]:
         error = next((reply for reply in outcome.replies if isinstance(reply, CommandError)), None)

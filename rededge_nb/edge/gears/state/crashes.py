@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import redis
 
 from rededge_nb.edge.client import key_names
-
-if TYPE_CHECKING:
-    from rededge_nb.edge.worker.worker import Worker
+from rededge_nb.edge.gears.runtime.host import Host
 
 MAX_CRASHES = 2
 """Workers that may die in a row over the same thing."""
@@ -33,9 +30,9 @@ class Verdict(Enum):
 class Attempts:
     """The things that one registration tries whose outcome is in doubt, by place: a stream, or `onRegistered`."""
 
-    def __init__(self, client: redis.Redis, worker: Worker, registration_id: str) -> None:
+    def __init__(self, client: redis.Redis, host: Host, registration_id: str) -> None:
         self._client = client
-        self._worker = worker
+        self._host = host
         self._registration_id = registration_id
 
     def begin(self, place: str, thing: str, *, crashes: int = 0) -> Verdict:
@@ -43,14 +40,14 @@ class Attempts:
         noted = self._client.execute_command("HGET", self._key(), place)
         if noted is not None and (found := json.loads(noted))["thing"] == thing:
             crashes, tried_by = found["crashes"], found["worker"]
-            if tried_by not in (ON_PURPOSE, self._worker.id):
-                if self._worker.alive(tried_by):
+            if tried_by not in (ON_PURPOSE, self._host.id):
+                if self._host.alive(tried_by):
                     return Verdict.WAIT
                 crashes += 1
         if crashes >= MAX_CRASHES:
             self.end(place)  # whoever lets it go on tries anew
             return Verdict.CRASHED
-        self._note(place, thing, self._worker.id, crashes)
+        self._note(place, thing, self._host.id, crashes)
         return Verdict.GO
 
     def leave(self, place: str, thing: str) -> None:

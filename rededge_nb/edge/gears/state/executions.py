@@ -1,22 +1,19 @@
-"""Executions: running a chain of steps, and remembering how it went."""
+"""Executions as Redis stores them: their ids, how each ended, its results."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
 from rededge_nb.edge.client import Words, key_names
-from rededge_nb.edge.gears.chain.steps import Step, chain
-from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, ServerAwayError, error_text
-from rededge_nb.edge.gears.runtime.futures import FailedRecordError
-from rededge_nb.edge.gears.runtime.values import encodable, to_reply
+from rededge_nb.edge.gears.chain.run import Outcome, describe_steps
+from rededge_nb.edge.gears.runtime.gear import Step
+from rededge_nb.edge.gears.runtime.values import to_reply
 from rededge_nb.edge.gears.state.registrations import SHARD_ID
 from rededge_nb.edge.switchboard.resp import encode
 
@@ -27,67 +24,6 @@ redis.call('HSET', KEYS[1], unpack(ARGV))
 if not redis.call('LPOS', KEYS[2], ARGV[2]) then redis.call('RPUSH', KEYS[2], ARGV[2]) end
 """
 """Writes an execution's fields, of which the first is its id, and lists it: what is not listed nobody would remove."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What `run()` asked for."""
-
-    reader: str
-    argument: Any
-    keywords: dict[str, Any]
-    steps: tuple[Step, ...]
-    future: Future[Any]
-    """Gets `[[results], [errors]]`."""
-
-
-@dataclass
-class Outcome:
-    """How a chain ended: the results it gave and the texts of its errors."""
-
-    status: str = "done"
-    results: list[Any] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    milliseconds: int = 0
-    step_milliseconds: list[int] | None = None
-
-    def reply(self) -> list[Any]:
-        """The outcome as RG.PYEXECUTE and RG.GETRESULTS give it."""
-        return [[to_reply(result) for result in self.results], list(self.errors)]
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How chains are run: what the options say."""
-
-    tracebacks: bool = True
-    profile: bool = False
-
-
-def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], manner: Manner) -> Outcome:
-    """Pull the records through the steps. The first error ends it; the results so far are kept.
-
-    Raises:
-        ServerAwayError: Redis went away meanwhile. That is no failure of the gear: its records come again.
-    """
-    outcome = Outcome()
-    started = time.monotonic()
-    times = [0.0] * len(steps) if manner.profile else None
-    try:
-        for record in chain(records(), steps, times):
-            outcome.results.append(record)
-    except ServerAwayError:
-        raise
-    except ExecutionAbortedError:
-        outcome.status = "aborted"
-    except FailedRecordError as error:
-        outcome.errors.append(encodable(str(error)))
-    except BaseException as error:  # noqa: BLE001 - a gear's own, asyncio.CancelledError too; reported, not raised
-        outcome.errors.append(error_text(error, with_traceback=manner.tracebacks))
-    outcome.milliseconds = round((time.monotonic() - started) * 1000)
-    if times is not None:
-        outcome.step_milliseconds = [round(seconds * 1000) for seconds in times]
-    return outcome
 
 
 class ExecutionIds:
@@ -112,12 +48,6 @@ class ExecutionIds:
                 self._next = self._end - self.BLOCK
             self._next += 1
             return f"{SHARD_ID}-{self._next - 1}"
-
-
-def describe_steps(steps: tuple[Step, ...], milliseconds: list[int] | None = None) -> list[Any]:
-    """The steps as RG.GETEXECUTION shows them: the last one first."""
-    durations = milliseconds or [0] * len(steps)
-    return [step.describe(duration) for step, duration in reversed(list(zip(steps, durations, strict=True)))]
 
 
 def fields_of(

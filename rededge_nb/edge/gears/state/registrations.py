@@ -18,28 +18,14 @@ import cloudpickle
 import redis
 
 from rededge_nb.edge.client import key_names
-from rededge_nb.edge.gears.chain.steps import Step
 from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import vault
 
 SHARD_ID = "0" * 40
 """The shard id outside a cluster; in one, too, every shard's gears are for themselves."""
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A registration as the script made it, callbacks included."""
-
-    id: str
-    reader: str
-    description: str | None
-    mode: str
-    arguments: dict[str, Any]
-    steps: tuple[Step, ...]
-    on_registered: Callable[[], Any] | None
-    on_unregistered: Callable[[], Any] | None
 
 
 @dataclass(frozen=True)

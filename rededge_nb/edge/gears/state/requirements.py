@@ -28,6 +28,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from rededge_nb import settings
 from rededge_nb.edge.gears.runtime.errors import GearsError
+from rededge_nb.edge.processes import end_with_parent
 
 INSTALL_TIMEOUT = 900.0
 """Seconds that pip may take for one requirement, whatever it says meanwhile."""
@@ -195,8 +196,6 @@ def _have(name: str) -> bool:
 
 def _run_pip(arguments: list[str], name: str) -> None:
     """Run pip, which cannot hang: its connections have a time limit, and so has all of it."""
-    from rededge_nb.edge.server.redis_server import end_with_parent  # which knows the table of commands, and that us
-
     try:
         done = subprocess.run(
             [*PIP, *arguments],

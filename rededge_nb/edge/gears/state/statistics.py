@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.client import Words, key_names
-from rededge_nb.edge.gears.state.executions import Outcome
+from rededge_nb.edge.gears.chain.run import Outcome
 
 ABSURD_LAG_MS = 365 * 24 * 3_600_000
 """An entry that is older, or younger, has an id that somebody made up, such as 1-0."""

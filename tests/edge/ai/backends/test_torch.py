@@ -6,11 +6,11 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import redis
 
+from rededge_nb.edge.ai.execution.sessions import Sessions
 from rededge_nb.edge.switchboard.calls import OK
 
 torch = pytest.importorskip("torch", reason="pip install 'rededge_nb[torch]'")
@@ -302,13 +302,13 @@ def test_errors_of_the_source(error_of: Callable[..., str], client: redis.Redis)
 
 @pytest.mark.usefixtures("script")
 def test_a_script_is_compiled_once_and_freed(
-    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
+    call: Callable[..., object], client: redis.Redis, sessions: Sessions
 ) -> None:
-    session = worker.sessions.script(client, "s")
+    session = sessions.script(client, "s")
     call("AI.SCRIPTSET", "other", "CPU:1", "SOURCE", SCRIPT)
-    assert worker.sessions.script(client, "other").compiled is session.compiled
+    assert sessions.script(client, "other").compiled is session.compiled
     call("AI.SCRIPTDEL", "s")
-    assert worker.sessions.script(client, "other").compiled is session.compiled
+    assert sessions.script(client, "other").compiled is session.compiled
     call("AI.SCRIPTDEL", "other")
     call("AI.SCRIPTSET", "s", "CPU", "SOURCE", SCRIPT)
-    assert worker.sessions.script(client, "s").compiled is not session.compiled
+    assert sessions.script(client, "s").compiled is not session.compiled

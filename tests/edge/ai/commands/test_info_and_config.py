@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,7 +68,7 @@ def test_workers_add_up_and_runs_of_gears_count(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
     statistics = Statistics()
-    sessions = Sessions(statistics)
+    sessions = Sessions(client_of, statistics)
     array = np.zeros((5, 2), np.float32)
     sessions.get(client, "m").run([array, array])
     call(*EXECUTE)
@@ -85,7 +84,7 @@ def test_statistics_belong_to_the_stored_value(
     call: Callable[..., object],
     error_of: Callable[..., str],
     client: redis.Redis,
-    worker: SimpleNamespace,
+    sessions: Sessions,
     gone: str,
 ) -> None:
     call(*EXECUTE)
@@ -94,7 +93,7 @@ def test_statistics_belong_to_the_stored_value(
         client.set("m", "x")
     elif gone == "replaced":
         call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    worker.statistics.flush(worker.client)
+    sessions.statistics.flush(sessions.client_of)
     if gone == "replaced":
         assert counters(call)["calls"] == 0
     else:
@@ -103,21 +102,21 @@ def test_statistics_belong_to_the_stored_value(
 
 
 @pytest.mark.usefixtures("stored")
-def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], worker: SimpleNamespace) -> None:
+def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], sessions: Sessions) -> None:
     call(*EXECUTE)
 
     def away(db: int) -> redis.Redis:
         raise redis.ConnectionError("away")
 
     with pytest.raises(redis.ConnectionError):
-        worker.statistics.flush(away)
-    worker.statistics.flush(worker.client)
+        sessions.statistics.flush(away)
+    sessions.statistics.flush(sessions.client_of)
     assert counters(call)["calls"] == 1
 
 
 @pytest.mark.usefixtures("stored")
 def test_counts_are_told_and_kept_while_memory_is_full(
-    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
+    call: Callable[..., object], client: redis.Redis, sessions: Sessions
 ) -> None:
     call(*EXECUTE)
     assert counters(call)["calls"] == 1
@@ -130,17 +129,15 @@ def test_counts_are_told_and_kept_while_memory_is_full(
             call("AI.INFO", "m", "RESETSTAT")
     finally:
         client.config_set("maxmemory", 0)
-    worker.statistics.flush(worker.client)
+    sessions.statistics.flush(sessions.client_of)
     assert counters(call)["calls"] == 2
 
 
 @pytest.mark.usefixtures("stored")
-def test_counting_keeps_the_time_to_live(
-    call: Callable[..., object], client: redis.Redis, worker: SimpleNamespace
-) -> None:
+def test_counting_keeps_the_time_to_live(call: Callable[..., object], client: redis.Redis, sessions: Sessions) -> None:
     client.expire("m", 1000)
     call(*EXECUTE)
-    worker.statistics.flush(worker.client)
+    sessions.statistics.flush(sessions.client_of)
     assert client.ttl("m") > 0
 
 

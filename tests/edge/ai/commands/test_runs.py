@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import redis
 
 from rededge_nb.edge.ai import backends
+from rededge_nb.edge.ai.execution.sessions import Sessions
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 from tests.edge.ai import onnx_files
 from tests.edge.ai.conftest import PATIENCE
@@ -131,10 +131,10 @@ EXECUTE: Words = ("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "b", "OUTPUTS", 1)
 
 
 @pytest.mark.usefixtures("tensors")
-def test_runs_wait_for_others_to_join_them(call: Callable[..., object], worker: SimpleNamespace) -> None:
+def test_runs_wait_for_others_to_join_them(call: Callable[..., object], sessions: Sessions) -> None:
     store(call, batchsize=3, minbatchsize=3)
     sizes: list[int] = []
-    model = worker.sessions.get(worker.client(0), "m").model
+    model = sessions.get(sessions.client_of(0), "m").model
     run = model.run
     model.run = lambda inputs: sizes.append(len(inputs[0])) or run(inputs)
     with ThreadPoolExecutor(3) as threads:
@@ -149,7 +149,7 @@ def test_runs_wait_for_others_to_join_them(call: Callable[..., object], worker: 
 @pytest.mark.usefixtures("tensors")
 @pytest.mark.parametrize("devices", [("CPU", "CPU"), ("CPU", "CPU:1")])
 def test_runs_at_the_same_time_may_write_the_same_key(
-    call: Callable[..., object], worker: SimpleNamespace, devices: tuple[str, str]
+    call: Callable[..., object], sessions: Sessions, devices: tuple[str, str]
 ) -> None:
     """Joined, or on two devices: there both look at the key before either writes."""
     both = Barrier(2)
@@ -157,7 +157,7 @@ def test_runs_at_the_same_time_may_write_the_same_key(
     for key, device in zip("mn", devices, strict=True):
         call("AI.MODELSTORE", key, "ONNX", device, *batching, "BLOB", ADD)
     if not batching:
-        model = worker.sessions.get(worker.client(0), "m").model
+        model = sessions.get(sessions.client_of(0), "m").model
         run = model.run
         model.run = lambda inputs: (both.wait(PATIENCE), run(inputs))[1]
     keys = "mm" if batching else "mn"
@@ -186,9 +186,9 @@ def test_inputs_that_disagree_run_alone(call: Callable[..., object]) -> None:
 
 
 @pytest.mark.usefixtures("tensors")
-def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object], worker: SimpleNamespace) -> None:
+def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object], sessions: Sessions) -> None:
     store(call, batchsize=2, minbatchsize=2)
-    model = worker.sessions.get(worker.client(0), "m").model
+    model = sessions.get(sessions.client_of(0), "m").model
     model.run = lambda inputs: [np.zeros((1, 2), np.float32)]
 
     def error(number: int) -> str:
@@ -220,8 +220,8 @@ def test_the_key_of_an_output_that_is_skipped_may_hold_anything(
     assert client.get("text") == b"x"
 
 
-def test_all_cpus_are_one(call: Callable[..., object], worker: SimpleNamespace) -> None:
+def test_all_cpus_are_one(call: Callable[..., object], sessions: Sessions) -> None:
     for device in ("CPU", "cpu:1", "CPU:2"):
         call("AI.MODELSTORE", device, "ONNX", device, "BLOB", ADD)
-    models = {id(worker.sessions.get(worker.client(0), device).model) for device in ("CPU", "cpu:1", "CPU:2")}
+    models = {id(sessions.get(sessions.client_of(0), device).model) for device in ("CPU", "cpu:1", "CPU:2")}
     assert len(models) == 1

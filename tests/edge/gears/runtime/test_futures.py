@@ -163,9 +163,9 @@ GB('ShardsIDReader').map(work).run(convertToStr=False)
 
 
 STRUCK = """
-from rededge_nb.edge.gears import futures
-from rededge_nb.edge.gears.errors import GearsError, GearsForceStopped
-from rededge_nb.edge.gears.live import raise_in_thread
+from rededge_nb.edge.gears.runtime import futures
+from rededge_nb.edge.gears.runtime.errors import GearsError, GearsForceStopped
+from rededge_nb.edge.gears.runtime.live import raise_in_thread
 
 async def answer():
     return 1

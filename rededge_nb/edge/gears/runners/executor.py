@@ -1,0 +1,44 @@
+"""What runners use of the engine that they run gears with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from rededge_nb.edge.gears.chain.run import Outcome
+from rededge_nb.edge.gears.runtime.context import Context
+from rededge_nb.edge.gears.runtime.gear import Draft
+from rededge_nb.edge.gears.runtime.host import Executor
+from rededge_nb.edge.gears.runtime.live import LiveExecution
+from rededge_nb.edge.gears.state.leases import Leases
+from rededge_nb.edge.gears.state.options import Options
+
+
+class GearExecutor(Executor, Protocol):
+    """The engine, as runners see it."""
+
+    @property
+    def leases(self) -> Leases:
+        """What this worker owns."""
+
+    @property
+    def options(self) -> Options:
+        """The options of RG.CONFIGSET."""
+
+    def execute(
+        self,
+        context: Context,
+        draft: Draft,
+        records: Callable[[], Iterable[Any]],
+        execution: LiveExecution | None = None,
+    ) -> tuple[str, Outcome]:
+        """Execute a registration once, in this thread; returns the execution's id and its outcome."""
+
+    def pause(self, registration_id: str, reason: str | None = None) -> None:
+        """Pause a registration from inside its own runner."""
+
+    def abort(self, registration_id: str) -> None:
+        """Stop a registration in every worker until somebody unpauses it."""
+
+    def report(self, registration_id: str, reason: str) -> None:
+        """Show in lastError what keeps a registration from running."""

@@ -1,0 +1,69 @@
+"""What gear code and its context use of the process that they run in.
+
+These are protocols, so that nothing in this package imports the worker or the engine, which import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import redis
+
+from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.gears.runtime.gear import Run
+from rededge_nb.edge.gears.runtime.live import LiveExecution
+
+
+class Host(Protocol):
+    """The worker, as gears see it."""
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+
+    @property
+    def id(self) -> str:
+        """The worker's id, unique over time."""
+
+    @property
+    def sessions(self) -> Sessions:
+        """The models and scripts of this process."""
+
+    def client(self, db: int = 0) -> redis.Redis:
+        """A client of a database, for any thread."""
+
+    def alive(self, worker_id: str) -> bool:
+        """Whether a worker still sends heartbeats."""
+
+
+class Executor(Protocol):
+    """The engine, as running gear code sees it."""
+
+    @property
+    def host(self) -> Host:
+        """The worker."""
+
+    @property
+    def raw_client(self) -> redis.Redis:
+        """A client whose replies are not converted."""
+
+    @property
+    def connections(self) -> redis.ConnectionPool:
+        """The pool that gear code takes its connections from."""
+
+    def next_registration_id(self) -> str:
+        """The id of a new registration."""
+
+    def run_nested(self, run: Run) -> None:
+        """Start what code inside an execution asked for; the run's future gets the outcome."""
+
+    def user_option(self, name: str) -> str | None:
+        """An option that a user set with RG.CONFIGSET."""
+
+    def start_timer(self, seconds: float, function: Callable[[], Any], key: str | None) -> None:
+        """Call a function every `seconds`."""
+
+    def parked(self, execution: LiveExecution | None) -> AbstractContextManager[None]:
+        """Let another execution use this one's slot inside the block."""
