@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from rededge_nb import assets
-from rededge_nb.capture.producer import encode_jpeg
 from rededge_nb.capture.sources import open_source
 from rededge_nb.control.models import load_card
 from rededge_nb.edge import processors
 from rededge_nb.edge.ai import backends
+from rededge_nb.images import encode_jpeg
 
 QUALITY = 90
 

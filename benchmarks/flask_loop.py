@@ -23,7 +23,7 @@ from flask import Flask, Response
 from werkzeug.serving import make_server
 
 from benchmarks.bare import BareLoop
-from rededge_nb.capture.producer import encode_jpeg
+from rededge_nb.images import encode_jpeg
 
 QUALITY = 90
 

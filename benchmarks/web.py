@@ -29,9 +29,9 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 from rededge_nb import assets, schema, settings
-from rededge_nb.capture.producer import encode_jpeg
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.images import encode_jpeg
 from rededge_nb.web import run
 from tests.browser import jupyter
 

@@ -1,9 +1,11 @@
-"""What a picture is, and how large it may be, told before anything is decoded."""
+"""Images: their types, the size that a header states before anything is decoded, and encoding as JPEG."""
 
 from __future__ import annotations
 
 import struct
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,6 +80,23 @@ def check_size(size_wh: tuple[int, int], what: str) -> None:
             f"{what} has {width}x{height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are taken: "
             "make it smaller"
         )
+
+
+def encode_jpeg(image: Any, *, quality: int) -> bytes:
+    """Encode an image.
+
+    Raises:
+        SourceError: it has a size or type that JPEG cannot hold.
+    """
+    try:
+        ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise SourceError(
+            f"an image of shape {image.shape} and type {image.dtype} cannot be a JPEG: {error}"
+        ) from error
+    if not ok:
+        raise SourceError(f"an image of shape {image.shape} and type {image.dtype} cannot be encoded as JPEG")
+    return bytes(data)
 
 
 def _jpeg_size_wh(data: bytes) -> tuple[int, int] | None:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import redis
 
-from rededge_nb import assets, schema, settings, streams
-from rededge_nb.capture import run as captures
+from rededge_nb import assets, schema, settings
+from rededge_nb.camera import Camera
+from rededge_nb.capture.captures import Captures
 from rededge_nb.connection import connect, without_password
 from rededge_nb.control import gears, models
 from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.errors import NoDataError
-from rededge_nb.reading import detections as found
-from rededge_nb.reading import frames
-from rededge_nb.reading import series as time_series
-from rededge_nb.reading import summary as summaries
 
 if TYPE_CHECKING:
     from rededge_nb.widgets.capture_panel import CapturePanel
@@ -57,7 +52,6 @@ class Workbench:
 
     def __init__(self, url: str | None = None, *, directory: Path | None = None) -> None:
         self._resources = contextlib.ExitStack()
-        self._captures: list[captures.Capture] = []
         self._widgets: list[_Closes] = []
         if url is None and (directory is not None or settings.redis_url() is None):
             folder = StateFolder(directory or settings.state_dir())
@@ -67,6 +61,7 @@ class Workbench:
         self.client: redis.Redis = connect(url)
         """The Redis client (bytes replies), for any command."""
         self._resources.callback(self.client.close)
+        self._captures = Captures(self.client)
         self._where = without_password(url or str(settings.redis_url()))
         self.models = Models(self.client)
         self.gears = Gears(self.client)
@@ -86,8 +81,7 @@ class Workbench:
         """End the widgets and captures begun here and let the server go; may be called again."""
         while self._widgets:
             self._widgets.pop().close()
-        while self._captures:
-            self._captures.pop().close()
+        self._captures.close()
         self._resources.close()
 
     def provision(self, *cameras: object, model: str | None = None, gear: str | None = None) -> list[str]:
@@ -100,7 +94,7 @@ class Workbench:
 
     def camera(self, camera: object = "0") -> Camera:
         """One camera: its frames, detections, errors, series and captures."""
-        return Camera(self.client, schema.camera_id(camera), self._captures)
+        return Camera(self.client, camera, self._captures)
 
     def settings(self) -> dict[str, str]:
         """What the running gear is told: model key, input size, thresholds."""
@@ -116,19 +110,19 @@ class Workbench:
         """Starts and stops a capture with the mouse."""
         from rededge_nb.widgets.capture_panel import CapturePanel
 
-        return self._keep(CapturePanel(self, camera))
+        return self._keep(CapturePanel(self.client, self._captures, camera))
 
     def model_panel(self) -> ModelPanel:
         """Loads models, and sets the thresholds of the running gear."""
         from rededge_nb.widgets.model_panel import ModelPanel
 
-        return self._keep(ModelPanel(self))
+        return self._keep(ModelPanel(self.client))
 
     def gear_panel(self, camera: object = "0") -> GearPanel:
         """Shows how the gears fare; registers the people counter for the camera, pauses and unregisters gears."""
         from rededge_nb.widgets.gear_panel import GearPanel
 
-        return self._keep(GearPanel(self, camera))
+        return self._keep(GearPanel(self.client, camera))
 
     def dashboard(self, camera: object = "0") -> Dashboard:
         """All of it on one page; takes the place of an earlier dashboard of the same camera."""
@@ -137,7 +131,7 @@ class Workbench:
         for widget in self._widgets:
             if isinstance(widget, Dashboard) and widget.camera == schema.camera_id(camera):
                 widget.close()
-        return self._keep(Dashboard(self, camera))
+        return self._keep(Dashboard(self.client, self._captures, camera))
 
     def charts(self, camera: object = "0", *, minutes: float = 5.0) -> Charts:
         """Live charts of the camera's last minutes: people, frames per second, milliseconds per step."""
@@ -201,97 +195,3 @@ class Gears:
     def unpause(self, registration_id: str) -> None:
         """Let a paused registration go on."""
         gears.unpause_gear(self._client, registration_id)
-
-
-class Camera:
-    """One camera."""
-
-    def __init__(self, client: redis.Redis, camera: str, running: list[captures.Capture]) -> None:
-        self.id = camera
-        self._client = client
-        self._running = running
-
-    def __repr__(self) -> str:
-        return f"<Camera {self.id}: {self._client.xlen(schema.frames_key(self.id))} frames in its stream>"
-
-    def capture(self, source: Any, **options: Unpack[captures.CaptureOptions]) -> captures.CaptureReport:
-        """Add the frames of a source, and return when that has ended; options as of `capture.capture`."""
-        options["camera"] = self.id
-        return captures.capture(self._client, source, **options)
-
-    def start_capture(self, source: Any, **options: Unpack[captures.CaptureOptions]) -> captures.Capture:
-        """Add the frames of a source in the background; `close()` of the workbench stops it."""
-        options["camera"] = self.id
-        capture = captures.start_capture(self._client, source, **options)
-        self._running.append(capture)
-        return capture
-
-    def own_captures(self) -> list[captures.Capture]:
-        """The captures that this workbench began for the camera, oldest first; those that have ended as well."""
-        return [capture for capture in list(self._running) if capture.report.camera == self.id]
-
-    def ensure_detections(self, source: Any, *, seconds: float) -> str:
-        """Capture some of a source unless a frame with detections is in the stream, so that there is something to see.
-
-        Returns:
-            A sentence that says which was the case.
-        """
-        try:
-            latest = found.latest_detected_frame(self._client, self.id)[1]
-        except NoDataError:
-            return str(self.capture(source, seconds=seconds, pace="asap"))
-        return f"camera {self.id} has detections already, the newest of {latest.time}"
-
-    def latest(self) -> tuple[frames.Frame, found.Detections]:
-        """The newest frame that has its detections, with these."""
-        return found.latest_detected_frame(self._client, self.id)
-
-    def frame(self, entry_id: str) -> frames.Frame:
-        """The frame with this entry id; a detection's is its `ref`."""
-        return frames.read_frame(self._client, self.id, entry_id)
-
-    def recent(self) -> list[found.Detections]:
-        """Detections of the frames that are still in the stream, oldest first."""
-        oldest = streams.entries(self._client, schema.frames_key(self.id), count=1)
-        if not oldest:
-            return []
-        first = oldest[0][0]
-        # detections are younger than their frame, but some that are younger than this one belong to older frames
-        later = found.read_detections(self._client, self.id, start=first)
-        return [each for each in later if streams.id_order(each.ref) >= streams.id_order(first)]
-
-    def recent_frames(self, count: int = 100) -> list[tuple[frames.Frame, found.Detections]]:
-        """The newest frames that have detections, with these, oldest first: to keep, as frames leave their stream."""
-        pairs = []
-        for each in self.recent()[-count:]:
-            with contextlib.suppress(NoDataError):  # it has left meanwhile
-                pairs.append((self.frame(each.ref), each))
-        return pairs
-
-    def marker(self) -> summaries.Marker:
-        """Now, to give to `summary` later."""
-        return summaries.start_marker(self._client, self.id)
-
-    def summary(self, since: summaries.Marker) -> summaries.Summary:
-        """What became of the frames since a marker: how many, with how many people, in how much time."""
-        return summaries.summarize(self._client, self.id, since)
-
-    def detections(self, *, start: str = "-", end: str = "+", count: int | None = None) -> list[found.Detections]:
-        """Detections whose own entry ids (not those of their frames) are in a range, oldest first."""
-        return found.read_detections(self._client, self.id, start=start, end=end, count=count)
-
-    def follow(self, *, seconds: float | None = None, frames: int | None = None) -> Iterator[found.Detections]:
-        """Detections as they come, from this call on, for so many seconds or frames, whichever ends first."""
-        return found.follow_detections(self._client, self.id, seconds=seconds, frames=frames)
-
-    def errors(self) -> list[frames.FailedFrame]:
-        """The frames that could not be processed, with the reasons."""
-        return frames.read_errors(self._client, self.id)
-
-    def series(self, name: str, **options: Any) -> time_series.Series:
-        """One series, such as `people`, `in_fps`, `prf_model`; options as of `series.read_series`."""
-        return time_series.read_series(self._client, self.id, name, **options)
-
-    def many_series(self, names: Iterable[str], **options: Any) -> dict[str, time_series.Series]:
-        """Several series at once, by name; options as of `series.read_many`."""
-        return time_series.read_many(self._client, self.id, list(names), **options)

@@ -9,13 +9,13 @@ from collections import deque
 from itertools import chain
 from typing import Any
 
-import cv2
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.capture.sources import Picture, Taken
+from rededge_nb.capture.sources import Taken
 from rededge_nb.edge.client import Words, check, connection_of, replies_to
-from rededge_nb.errors import ServerFullError, SourceError, WaitTimeoutError
+from rededge_nb.errors import ServerFullError, WaitTimeoutError
+from rededge_nb.images import Picture, encode_jpeg
 
 logger = logging.getLogger(__name__)
 
@@ -267,20 +267,3 @@ class Answers:
                 "(`rededge status`), or capture with pace 'realtime', which waits for nobody"
             )
         return False
-
-
-def encode_jpeg(image: Any, *, quality: int) -> bytes:
-    """Encode an image.
-
-    Raises:
-        SourceError: it has a size or type that JPEG cannot hold.
-    """
-    try:
-        ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    except cv2.error as error:
-        raise SourceError(
-            f"an image of shape {image.shape} and type {image.dtype} cannot be a JPEG: {error}"
-        ) from error
-    if not ok:
-        raise SourceError(f"an image of shape {image.shape} and type {image.dtype} cannot be encoded as JPEG")
-    return bytes(data)

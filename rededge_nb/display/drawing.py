@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rededge_nb.capture.sources import Image
+from rededge_nb.images import Image
 from rededge_nb.reading.detections import Detections
 
 Color = tuple[int, int, int]

@@ -21,10 +21,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rededge_nb import schema
-from rededge_nb.capture.sources import Image
 from rededge_nb.control.inference import Timing
 from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION
 from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.images import Image
 from rededge_nb.reading.series import Series
 
 WIDTH_INCHES = 9.0

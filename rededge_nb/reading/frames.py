@@ -9,9 +9,8 @@ import numpy as np
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.capture.sources import Image
 from rededge_nb.errors import NoDataError, SourceError
-from rededge_nb.images import check_size, picture_size_wh
+from rededge_nb.images import Image, check_size, picture_size_wh
 from rededge_nb.streams import Entry
 
 

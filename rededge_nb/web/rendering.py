@@ -7,10 +7,9 @@ import textwrap
 import cv2
 import numpy as np
 
-from rededge_nb.capture.producer import encode_jpeg
-from rededge_nb.capture.sources import Image
 from rededge_nb.display import drawing
 from rededge_nb.errors import SourceError
+from rededge_nb.images import Image, encode_jpeg
 from rededge_nb.live.follow import Picture
 
 JPEG_QUALITY = 85

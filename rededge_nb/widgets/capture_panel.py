@@ -5,22 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ipywidgets
 import redis
 
 from rededge_nb import assets, schema, streams
+from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.run import Capture, CaptureOptions
-from rededge_nb.capture.sources import PICTURE_SUFFIXES
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import SourceError
+from rededge_nb.images import PICTURE_SUFFIXES
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.upload import Upload
 from rededge_nb.widgets.words import Level, Words
-
-if TYPE_CHECKING:
-    from rededge_nb.workbench import Workbench
 
 SAMPLE = "sample video"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpeg")
@@ -55,7 +52,8 @@ class CapturePanel(Panel):
         state: What the capture does, in words.
     """
 
-    def __init__(self, workbench: Workbench, camera: object = "0") -> None:
+    def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
+        self._captures = captures
         self._camera = schema.camera_id(camera)
         self._begun: dict[str, _Progress] = {}
         self._opening = ""
@@ -86,7 +84,7 @@ class CapturePanel(Panel):
         self.state = Words()
         playing = row(self.rate, self.pace, self.loop)
         buttons = row(self.start_button, self.stop_button, self.progress)
-        super().__init__(workbench, "Capture", [self.kind, choices, playing, buttons, self.state])
+        super().__init__(client, "Capture", [self.kind, choices, playing, buttons, self.state])
         self.begin()
 
     @property
@@ -102,7 +100,7 @@ class CapturePanel(Panel):
     @property
     def capture(self) -> Capture | None:
         """The capture that is shown."""
-        begun = self._workbench.camera(self._camera).own_captures()
+        begun = self._captures.of(self._camera)
         return begun[-1] if begun else None
 
     def start(
@@ -186,14 +184,14 @@ class CapturePanel(Panel):
         self.say("")
         self._stop(camera)
         progress = _Progress()
-        options["progress"] = progress.advance
-        progress.capture = self._workbench.camera(camera).start_capture(source, **options)
+        options |= {"progress": progress.advance, "camera": camera}
+        progress.capture = self._captures.start(source, **options)
         self._begun[camera] = progress
         if self._cancelled.is_set():
             _close_soon(progress.capture)
 
     def _stop(self, camera: str) -> None:
-        for capture in self._workbench.camera(camera).own_captures():
+        for capture in self._captures.of(camera):
             _close_soon(capture)
 
     def _state(self, client: redis.Redis, capture: Capture | None) -> tuple[str, Level]:

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rededge_nb import schema, streams
-from rededge_nb.capture.sources import Image
 from rededge_nb.display import plots
 from rededge_nb.errors import NoDataError
+from rededge_nb.images import Image
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading.series import Series

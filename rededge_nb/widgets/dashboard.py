@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import ipywidgets
@@ -12,16 +12,16 @@ import redis
 from IPython.display import display, update_display
 
 from rededge_nb import schema
-from rededge_nb.capture.producer import encode_jpeg
+from rededge_nb.capture.captures import Captures
 from rededge_nb.control import provision
 from rededge_nb.display.tables import Table
+from rededge_nb.images import encode_jpeg
 from rededge_nb.widgets.capture_panel import CapturePanel
+from rededge_nb.widgets.charts import Charts
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
-
-if TYPE_CHECKING:
-    from rededge_nb.workbench import Workbench
+from rededge_nb.widgets.player import Player
 
 _STILL_HEIGHT = 360
 _STILL_QUALITY = 75
@@ -39,14 +39,14 @@ class Dashboard(Panel):
 
     _displayed = ""
 
-    def __init__(self, workbench: Workbench, camera: object = "0") -> None:
+    def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
         name = schema.camera_id(camera)
         self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="camera")
-        self.player = workbench.player(name)
-        self.charts = workbench.charts(name, minutes=2)
-        self.capture = CapturePanel(workbench, name)
-        self.model = ModelPanel(workbench)
-        self.gear = GearPanel(workbench, name)
+        self.player = Player(client, name)
+        self.charts = Charts(client, name, minutes=2)
+        self.capture = CapturePanel(client, captures, name)
+        self.model = ModelPanel(client)
+        self.gear = GearPanel(client, name)
         parts: dict[str, Any] = {
             "player": self.player,
             "charts": self.charts,
@@ -57,7 +57,7 @@ class Dashboard(Panel):
         for area, part in parts.items():
             part.add_class(f"rededge-area-{area}")
         self.chooser.observe(self._on_camera, "value")
-        super().__init__(workbench, "People dashboard", [])
+        super().__init__(client, "People dashboard", [])
         head = ipywidgets.Box([self.heading, self.chooser, self.trouble, self.words])
         head.add_class("rededge-area-head")
         grid = ipywidgets.Box([head, *parts.values()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import ipywidgets
 import redis
@@ -13,9 +12,6 @@ from rededge_nb.control import gears, provision
 from rededge_nb.display.tables import Table
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.table_view import Pill, Row, TableView, Tone
-
-if TYPE_CHECKING:
-    from rededge_nb.workbench import Workbench
 
 _COLUMNS = ("stream", "gear", "status", "batches", "succeeded", "failed", "ms", "lag ms")
 _NUMBERS = _COLUMNS[3:]
@@ -31,7 +27,7 @@ class GearPanel(Panel):
         errors: Whether the last error is shown in full.
     """
 
-    def __init__(self, workbench: Workbench, camera: object = "0") -> None:
+    def __init__(self, client: redis.Redis, camera: object = "0") -> None:
         self.camera = schema.camera_id(camera)
         """The camera that the people counter is registered for."""
         self._found: list[gears.Registration] = []
@@ -48,7 +44,7 @@ class GearPanel(Panel):
         self.errors.observe(lambda _: self._show_detail(), "value")
         self.registrations.observe(lambda _: self._show_chosen(), "chosen")
         buttons = row(self.register_button, self.pause_button, self.unpause_button, self.unregister_button, self.errors)
-        super().__init__(workbench, "Gears", [self.registrations, buttons])
+        super().__init__(client, "Gears", [self.registrations, buttons])
         self.begin()
 
     @property

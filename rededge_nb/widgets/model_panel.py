@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 import redis
@@ -15,9 +15,6 @@ from rededge_nb.errors import ConfigurationError
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.table_view import Pill, Row, TableView
 from rededge_nb.widgets.words import Words
-
-if TYPE_CHECKING:
-    from rededge_nb.workbench import Workbench
 
 _COLUMNS = ("model", "", "backend", "device", "tag")
 
@@ -35,7 +32,7 @@ class ModelPanel(Panel):
         wrong: What is wrong with the settings in Redis.
     """
 
-    def __init__(self, workbench: Workbench) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._seen: dict[str, float | None] = {}
         self.models = TableView(_COLUMNS, empty="no model is stored yet: load one")
         cards = sorted(path.stem for path in assets.folder("models").glob("*.yaml"))
@@ -51,7 +48,7 @@ class ModelPanel(Panel):
             slider.observe(lambda _, name=name: self.ask(lambda client: self._write(client, name)), "value")
         self.wrong = Words()
         parts = [self.models, row(self.card, self.load_button), *self.sliders.values(), self.wrong]
-        super().__init__(workbench, "Model", parts)
+        super().__init__(client, "Model", parts)
         self.begin()
 
     def load(self) -> None:

@@ -6,7 +6,7 @@ import atexit
 import logging
 import queue
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 import redis
@@ -16,9 +16,6 @@ from rededge_nb.display.tables import Table
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
 from rededge_nb.widgets.words import Level, Words
-
-if TYPE_CHECKING:
-    from rededge_nb.workbench import Workbench
 
 UPDATE_INTERVAL = 1.0
 """Seconds between two looks at the server."""
@@ -36,18 +33,18 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     goes on when that is back. `close()` ends the thread, the interpreter's end as well.
 
     Args:
-        workbench: Whose server it is.
+        client: A client of the server.
         title: Stands above.
         parts: What is shown below that. A subclass calls `begin()` when it has made all that `refresh` needs.
     """
 
     _ended = True
 
-    def __init__(self, workbench: Workbench, title: str, parts: Sequence[ipywidgets.Widget]) -> None:
-        self._workbench = workbench
+    def __init__(self, client: redis.Redis, title: str, parts: Sequence[ipywidgets.Widget]) -> None:
+        self._client = client
         self._title = title
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._feed = Feed(workbench.client, self._step, on_error=self._tell, name=f"rededge {title.lower()} panel")
+        self._feed = Feed(client, self._step, on_error=self._tell, name=f"rededge {title.lower()} panel")
         self.trouble = Words()
         """What is wrong with the server, while it is."""
         self.words = Words()
@@ -68,7 +65,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def begin(self) -> None:
         """Show what there is, and go on with that in the thread."""
         try:
-            with streams.own_connection(self._workbench.client) as own:
+            with streams.own_connection(self._client) as own:
                 self.refresh(own)
         except Exception as error:  # noqa: BLE001  shown in the panel, and tried again by its thread
             self._tell(error)

@@ -15,9 +15,9 @@ import traitlets
 from IPython.display import display, update_display
 
 from rededge_nb import schema
-from rededge_nb.capture.producer import encode_jpeg
 from rededge_nb.display import drawing
 from rededge_nb.errors import NoDataError, RedEdgeError
+from rededge_nb.images import encode_jpeg
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, Picture
 from rededge_nb.reading.detections import Detections, latest_detected_frame

@@ -15,9 +15,9 @@ from rededge_nb.capture.sources.address import is_address
 from rededge_nb.capture.sources.base import Reader, Source, Taken, check_fps
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import PICTURE_SUFFIXES, Image, Picture
+from rededge_nb.images import PICTURE_SUFFIXES
 
-__all__ = ["PICTURE_SUFFIXES", "Image", "Picture", "Reader", "Source", "Taken", "open_source"]
+__all__ = ["Reader", "Source", "Taken", "open_source"]
 
 
 def open_source(

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rededge_nb.capture.sources import Picture, Reader, Source, Taken, open_source
+from rededge_nb.capture.sources import Reader, Source, Taken, open_source
 from rededge_nb.capture.sources.video import as_picture
 from rededge_nb.errors import ConfigurationError, SourceError
+from rededge_nb.images import Picture
 from tests.paths import WALKING
 
 
