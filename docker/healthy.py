@@ -23,7 +23,7 @@ NEWEST_FRAME_MS = 30_000
 def worker() -> str | None:
     """Why no worker of this container is at work; None if one is."""
     client = client_from_url(resolve_url())
-    pattern = key_names.life(client, f"{socket.gethostname()}-*")
+    pattern = key_names.heartbeat(client, f"{socket.gethostname()}-*")
     return None if any(client.scan_iter(match=pattern, count=1000)) else f"no key matches {pattern}"
 
 

@@ -13,7 +13,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.capture.sources import Taken
-from rededge_nb.edge.client import Words, check, connection_of, replies_to
+from rededge_nb.edge.client import CommandArgs, check, connection_of, replies_to
 from rededge_nb.errors import ServerFullError, WaitTimeoutError
 from rededge_nb.images import Picture, encode_jpeg
 
@@ -112,7 +112,7 @@ class Producer:
         # Only a full stream is cut by length: it may hold frames of other captures that are not counted yet.
         longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
         cut = () if longest is None else ("MAXLEN", longest)
-        commands: list[Words] = [
+        commands: list[CommandArgs] = [
             ("XADD", self._key, *cut, "*", *chain.from_iterable(fields.items())),
             ("XLEN", self._key),
         ]

@@ -59,7 +59,7 @@ def explained(error: Exception) -> tuple[int, str]:
     """Exit code and line for an error that ended a command."""
     import redis
 
-    from rededge_nb.edge.client.shard import told
+    from rededge_nb.edge.client.shard import describe_error
 
     if isinstance(error, ServerUnavailableError):
         return EXIT_NOT_RUNNING, str(error)
@@ -68,7 +68,7 @@ def explained(error: Exception) -> tuple[int, str]:
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return EXIT_NOT_RUNNING, f"the Redis server went away ({error}): see `rededge status`"
     if isinstance(error, redis.exceptions.MovedError):
-        return EXIT_FAILED, f"{told(error)}: set REDIS_URL to that one"
+        return EXIT_FAILED, f"{describe_error(error)}: set REDIS_URL to that one"
     if isinstance(error, redis.RedisError):
         return EXIT_FAILED, f"Redis answered with an error: {error}"
     if isinstance(error, ModuleNotFoundError):

@@ -70,7 +70,7 @@ def count_workers(client: redis.Redis) -> int | None:
     modules: Any = client.execute_command("MODULE LIST")
     if not any(_MODULE in module.values() for module in modules):
         return None
-    return sum(1 for _ in client.scan_iter(key_names.life(client, "*"), count=1000))
+    return sum(1 for _ in client.scan_iter(key_names.heartbeat(client, "*"), count=1000))
 
 
 def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:

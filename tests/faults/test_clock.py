@@ -95,16 +95,18 @@ def running(folder: Path) -> tuple[Instance, redis.Redis]:
 
 def leave_traces_of_the_future(instance: Instance, client: redis.Redis) -> None:
     """Do as if a worker had died, and then the clock had gone back by an hour."""
-    key = wait_for(lambda: next(client.scan_iter(key_names.life(client, "*")), None), what="the worker's sign of life")
+    key = wait_for(
+        lambda: next(client.scan_iter(key_names.heartbeat(client, "*")), None), what="the worker's sign of life"
+    )
     living = key.decode().rpartition(":")[2]
     names = (f"dead-{number}" for number in range(1000))
     dead = next(name for name in names if leases._weight(name, "s") > leases._weight(living, "s"))
     registration = only_registration(client)["id"].decode()
     worker = psutil.Process(workers_of(instance.pid)[0].pid)
     worker.suspend()  # else it would renew its lease in between
-    workers = key_names.of_registration(client, registration)["workers"]
+    workers = key_names.registration_keys(client, registration)["workers"]
     client.zadd(workers, {dead: now_ms(client) + HOUR_MS})
-    client.set(key_names.life(client, dead), 1, px=HOUR_MS)
+    client.set(key_names.heartbeat(client, dead), 1, px=HOUR_MS)
     client.set(key_names.lease(client, "s"), f"{dead}/{registration}", px=HOUR_MS)
     seen = client.zscore(workers, living)
     worker.resume()
@@ -129,12 +131,12 @@ def test_a_start_begins_without_the_traces_of_the_last(running: tuple[Instance, 
     state = StateFolder(instance.dir)
     process = start_redis(state, find_binaries())
     wait_until_ready(process, state, instance.url)
-    client.set(key_names.life(client, "dead"), 1, px=HOUR_MS)
+    client.set(key_names.heartbeat(client, "dead"), 1, px=HOUR_MS)
     client.set(key_names.lease(client, "s"), f"dead/{registration}", px=HOUR_MS)
-    client.zadd(key_names.of_registration(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS})
+    client.zadd(key_names.registration_keys(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS})
     end_process(process, STOP_TIMEOUT)
     again = server.start(instance.dir)
-    assert client.exists(key_names.life(client, "dead")) == 0
+    assert client.exists(key_names.heartbeat(client, "dead")) == 0
     wait_for(lambda: server_status(again.url, again)["workers"] == 1, what="the one worker that lives", timeout=30)
     client.xadd("s", {"n": 2})
     wait_for(lambda: client.llen("seen") == 2, what="the entry", timeout=30)

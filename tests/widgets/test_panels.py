@@ -42,9 +42,9 @@ def wb(client: redis.Redis, edge: Instance) -> Iterator[Workbench]:
 class Asking(Panel):
     """A panel that shows how often it looked."""
 
-    def __init__(self, workbench: Workbench) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self.looks = 0
-        super().__init__(workbench, "Asking", [])
+        super().__init__(client, "Asking", [])
         self.begin()
 
     def refresh(self, client: redis.Redis) -> None:
@@ -63,7 +63,7 @@ def threads_of(title: str) -> list[threading.Thread]:
 
 
 def test_a_panel_says_what_was_raised_and_goes_on(wb: Workbench) -> None:
-    panel = Asking(wb)
+    panel = Asking(wb.client)
     panel.ask(lambda client: client.execute_command("NO.SUCH"))
     wait_for(lambda: "unknown command" in panel.words.text, what="the error of Redis")
     assert panel.words.level == "error"
@@ -75,7 +75,7 @@ def test_a_panel_says_what_was_raised_and_goes_on(wb: Workbench) -> None:
 
 
 def test_closing_ends_the_thread_and_may_be_repeated(wb: Workbench) -> None:
-    panel = Asking(wb)
+    panel = Asking(wb.client)
     assert threads_of("asking")
     panel.close()
     assert not threads_of("asking")
@@ -85,7 +85,7 @@ def test_closing_ends_the_thread_and_may_be_repeated(wb: Workbench) -> None:
 
 def test_a_panel_says_that_the_server_is_away_and_recovers(folder: Path) -> None:
     with Workbench(directory=folder / "state") as wb:
-        panel = Asking(wb)
+        panel = Asking(wb.client)
         server.stop(folder / "state")
         wait_for(lambda: panel.trouble.text, what="words about the server")
         assert "does not answer" in panel.trouble.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,8 +18,13 @@ MAX_CONNECTIONS = 2_000
 redis-py's own limit of 100 is an error to whoever comes next, a sign of life among them.
 """
 
-Words = Sequence[Any]
-"""A command."""
+RETRY_DELAY = 0.2
+"""Seconds before the next attempt, after the server was away or refused a command for a while."""
+
+_Item = TypeVar("_Item")
+
+CommandArgs = Sequence[Any]
+"""A command: its name and arguments, as redis-py takes them."""
 
 
 def client_from_url(
@@ -68,13 +73,13 @@ def connection_of(client: redis.Redis) -> Iterator[Any]:
         client.connection_pool.release(connection)
 
 
-def replies_to(connection: Any, commands: Sequence[Words]) -> list[Any]:
+def replies_to(connection: Any, commands: Sequence[CommandArgs]) -> list[Any]:
     """The replies to several commands that are sent at once, errors among them as they are."""
     send(connection, commands)
     return [next_reply(connection) for _ in commands]
 
 
-def send(connection: Any, commands: Sequence[Words]) -> None:
+def send(connection: Any, commands: Sequence[CommandArgs]) -> None:
     """Send several commands at once; next_reply() gives what comes of them."""
     connection.send_packed_command(connection.pack_commands(commands))
 
@@ -87,12 +92,12 @@ def next_reply(connection: Any) -> Any:
         return error
 
 
-def in_transaction(commands: Sequence[Words]) -> list[Words]:
+def in_transaction(commands: Sequence[CommandArgs]) -> list[CommandArgs]:
     """The commands between MULTI and EXEC."""
     return [("MULTI",), *commands, ("EXEC",)]
 
 
-def transact(client: redis.Redis, commands: Sequence[Words]) -> None:
+def transact(client: redis.Redis, commands: Sequence[CommandArgs]) -> None:
     """Execute commands in a transaction.
 
     Raises:
@@ -113,3 +118,15 @@ def check(replies: Sequence[Any]) -> None:
             raise reply
         if isinstance(reply, list):
             check(reply)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether a command may succeed later: the server is away, or its memory or disk is full."""
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError) or (
+        isinstance(error, redis.ResponseError) and "MISCONF" in str(error)
+    )
+
+
+def pairs(flat: Sequence[_Item]) -> dict[_Item, _Item]:
+    """A reply that lists names and values in turn, as a dict."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

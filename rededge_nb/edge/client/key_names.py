@@ -13,7 +13,7 @@ from rededge_nb.edge.client import shard
 PREFIX = "rededge:"
 
 
-def life(client: redis.Redis, worker_id: str) -> str:
+def heartbeat(client: redis.Redis, worker_id: str) -> str:
     """A worker's sign of life; of all workers for the id `*`."""
     return _own(client, f"worker:{worker_id}")
 
@@ -51,7 +51,7 @@ def next_registration(client: redis.Redis) -> str:
     return _own(client, "gears:next_registration")
 
 
-def of_registration(client: redis.Redis, registration_id: str) -> dict[str, str]:
+def registration_keys(client: redis.Redis, registration_id: str) -> dict[str, str]:
     """Everything that is kept of a registration under keys of its own."""
     prefix = _own(client, f"gears:registration:{registration_id}:")
     return {name: prefix + name for name in ("statistics", "executions", "attempts", "workers")}
@@ -97,12 +97,12 @@ def inference(client: redis.Redis, call_id: str, tensor: str) -> str:
     return _own(client, f"inference:{call_id}:{tensor}")
 
 
-def of_living_workers(client: redis.Redis) -> tuple[str, ...]:
+def expiring_keys(client: redis.Redis) -> tuple[str, ...]:
     """Patterns of what expires by the clock: signs of life, leases, candidates for streams."""
-    return life(client, "*"), lease(client, "*"), of_registration(client, "*")["workers"]
+    return heartbeat(client, "*"), lease(client, "*"), registration_keys(client, "*")["workers"]
 
 
-def nothing(client: redis.Redis) -> str:
+def never_set(client: redis.Redis) -> str:
     """A key that never is."""
     return _own(client, "none")
 

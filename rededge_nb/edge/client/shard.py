@@ -59,7 +59,7 @@ def same_slot(*keys: str) -> bool:
     return len({key_slot(key.encode()) for key in keys}) <= 1
 
 
-def told(error: redis.RedisError) -> str:
+def describe_error(error: redis.RedisError) -> str:
     """What an error of Redis says; redis-py leaves of MOVED only two numbers."""
     if isinstance(error, MovedError):
         return (

@@ -255,7 +255,7 @@ def _forget_workers(url: str) -> None:
     """Delete what workers of an earlier run left; after a clock went back they would count as alive for long."""
     client = client_from_url(url)
     try:
-        for pattern in key_names.of_living_workers(client):
+        for pattern in key_names.expiring_keys(client):
             for key in client.scan_iter(pattern, count=1000):
                 client.delete(key)
     except redis.RedisError as error:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import redis
 
-logger = logging.getLogger(__name__)
+from rededge_nb.edge.client import RETRY_DELAY
 
-RETRY_DELAY = 0.2
-"""Seconds between tries to send a reply."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Late:
+class PendingReply:
     """A reply to a call."""
 
     command: str
@@ -25,7 +24,7 @@ class Late:
     payload: bytes
 
 
-class LateReplies:
+class PendingReplies:
     """Sends replies until the server has them: a caller whose reply is dropped would wait for nothing.
 
     Args:
@@ -34,16 +33,16 @@ class LateReplies:
 
     def __init__(self, client: Callable[[], redis.Redis]) -> None:
         self._client = client
-        self._unsent: queue.SimpleQueue[Late] = queue.SimpleQueue()
+        self._unsent: queue.SimpleQueue[PendingReply] = queue.SimpleQueue()
 
-    def send(self, reply: Late) -> None:
+    def send(self, reply: PendingReply) -> None:
         """Send a reply, now or, without holding up this thread, when it can be sent."""
-        error = self._hindrance(reply)
+        error = self._try_send(reply)
         if error is not None:
             logger.warning("the reply to %s is sent later: %s", reply.command, error)
             self.send_later(reply)
 
-    def send_later(self, reply: Late) -> None:
+    def send_later(self, reply: PendingReply) -> None:
         """Leave a reply to serve()."""
         self._unsent.put(reply)
 
@@ -52,11 +51,11 @@ class LateReplies:
         while True:
             reply = self._unsent.get()
             # one time too many does no harm: the server drops a reply to a call that has had one
-            while self._hindrance(reply) is not None:
+            while self._try_send(reply) is not None:
                 if until.wait(RETRY_DELAY):
                     return
 
-    def _hindrance(self, reply: Late) -> redis.RedisError | None:
+    def _try_send(self, reply: PendingReply) -> redis.RedisError | None:
         """Try to send a reply; the error, if it is one that passes."""
         try:
             self._client().execute_command("EDGE.REPLY", reply.call_id, reply.payload)

@@ -24,20 +24,18 @@ from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.sessions import Sessions
 from rededge_nb.edge.ai.tensors import MAX_BYTES
-from rededge_nb.edge.client import client_from_url, key_names
-from rededge_nb.edge.client.shard import told
+from rededge_nb.edge.client import RETRY_DELAY, client_from_url, is_transient, key_names
+from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
-from rededge_nb.edge.worker.pending_replies import Late, LateReplies, is_busy
+from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
 
 logger = logging.getLogger(__name__)
 
 THREADS = {"ai": 2, "gears": 1, "executions": 3}
 """Threads that take calls, by queue: as many runs at once as RedisGears has execution threads."""
-RECONNECT_DELAY = 0.2
-"""Seconds between tries to reach a server that is away."""
 BEAT_INTERVAL = 0.3
 """Seconds between signs of life, which renew leases too."""
 ROUND_INTERVAL = 0.4
@@ -65,7 +63,7 @@ class Worker:
         """What the process is to end with; not 0 where it must be started again."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
-        self._late_replies = LateReplies(self.client)
+        self._pending_replies = PendingReplies(self.client)
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
 
@@ -80,7 +78,7 @@ class Worker:
         """Whether the worker of that id, perhaps this one, still gives signs of life."""
         if worker_id == self.id:
             return True
-        key = key_names.life(self.client(), worker_id)
+        key = key_names.heartbeat(self.client(), worker_id)
         # after the clock went back, the last sign of life of a dead worker would last long
         self.client().pexpire(key, LIFE_MS, lt=True)
         return bool(self.client().exists(key))
@@ -91,7 +89,9 @@ class Worker:
 
     def run(self) -> None:
         """Serve until stop() is called; batches in hand are finished."""
-        threading.Thread(target=self._late_replies.serve, args=(self._ended,), name="late replies", daemon=True).start()
+        threading.Thread(
+            target=self._pending_replies.serve, args=(self._ended,), name="late replies", daemon=True
+        ).start()
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
@@ -116,12 +116,12 @@ class Worker:
     def _repeat(self, works: Sequence[Callable[[], None]], interval: float, *, until: threading.Event) -> None:
         """Do things in rounds, through absences of the server; one that fails does not keep the next from its turn."""
         server_away = False
-        while not until.wait(RECONNECT_DELAY if server_away else interval):
+        while not until.wait(RETRY_DELAY if server_away else interval):
             for work in works:
                 try:
                     work()
                 except redis.RedisError as error:
-                    if not _may_pass(error):
+                    if not is_transient(error):
                         logger.exception("%s failed", work.__name__)
                         continue
                     if not server_away:
@@ -135,12 +135,14 @@ class Worker:
 
     def _show_life(self) -> None:
         try:
-            self.client().set(key_names.life(self.client(), self.id), 1, px=LIFE_MS)
+            self.client().set(key_names.heartbeat(self.client(), self.id), 1, px=LIFE_MS)
             self.engine.leases.renew()
             self.engine.publish_executions()
         except MovedError as error:
             if not self._stopping.is_set():
-                logger.error("what workers know has moved (%s): ending, the next worker starts afresh", told(error))
+                logger.error(
+                    "what workers know has moved (%s): ending, the next worker starts afresh", describe_error(error)
+                )
             self.exit_code = 1
             self.stop()
 
@@ -162,7 +164,7 @@ class Worker:
                 logger.exception("queue %s: connecting anew", queue)
             finally:
                 client.close()
-            self._stopping.wait(RECONNECT_DELAY)
+            self._stopping.wait(RETRY_DELAY)
 
     def _serve_connection(self, connection: redis.Connection, queue: str) -> None:
         connection.send_command("CLIENT", "NO-EVICT", "ON")
@@ -175,7 +177,7 @@ class Worker:
                 if not is_busy(error):
                     raise
                 # with this connection gone, the calls that it brought would count as lost
-                self._stopping.wait(RECONNECT_DELAY)
+                self._stopping.wait(RETRY_DELAY)
                 calls = None
             for request_id, _, client_id, resp, db, user, argv in calls or ():
                 call = Call(
@@ -200,7 +202,7 @@ class Worker:
                     connection.read_response()
                 except redis.ResponseError as error:
                     if is_busy(error):
-                        self._late_replies.send_later(Late(call.name, request_id, payload))
+                        self._pending_replies.send_later(PendingReply(call.name, request_id, payload))
                         continue
                     logger.error("the reply to %s was refused: %s", call.name, error)
             if not calls:
@@ -242,16 +244,11 @@ class Worker:
         """Answer a call whose handler returned a future, in the thread that completes it."""
         outcome = done.exception() or done.result()
         if not isinstance(outcome, Answered):
-            self._late_replies.send(Late(call.name, call.id, self._encoded(call, outcome)))
+            self._pending_replies.send(PendingReply(call.name, call.id, self._encoded(call, outcome)))
 
 
 def _answer(command: Command[Target], target: Target, call: Call) -> object:
     return command.answer(call, target)
-
-
-def _may_pass(error: redis.RedisError) -> bool:
-    """Whether an error is one of a server that is away, or whose disk or memory is full: once is enough to log it."""
-    return isinstance(error, redis.ConnectionError | redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
 
 
 def main() -> int:

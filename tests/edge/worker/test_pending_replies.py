@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.switchboard.calls import Call
-from rededge_nb.edge.worker.pending_replies import Late, LateReplies
+from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply
 from rededge_nb.edge.worker.worker import Worker
 from tests.edge.bare_redis import PATIENCE, BareRedis, Wire, bare_redis
 from tests.waiting import wait_for
@@ -32,8 +32,8 @@ def client(server: BareRedis) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def replies(client: redis.Redis) -> Iterator[LateReplies]:
-    late, ended = LateReplies(lambda: client), threading.Event()
+def replies(client: redis.Redis) -> Iterator[PendingReplies]:
+    late, ended = PendingReplies(lambda: client), threading.Event()
     thread = threading.Thread(target=late.serve, args=(ended,), daemon=True)
     thread.start()
     yield late
@@ -66,32 +66,32 @@ def keep_busy(server: BareRedis) -> Wire:
 
 
 def test_a_reply_is_sent_when_a_connection_is_free(
-    server: BareRedis, client: redis.Redis, replies: LateReplies
+    server: BareRedis, client: redis.Redis, replies: PendingReplies
 ) -> None:
     caller, call_id = called(server)
     connection = client.connection_pool.get_connection()
-    replies.send(Late("T.CALL", call_id, b":1\r\n"))
+    replies.send(PendingReply("T.CALL", call_id, b":1\r\n"))
     client.connection_pool.release(connection)
     assert caller.receive() == 1
 
 
-def test_a_reply_is_sent_when_a_script_has_ended(server: BareRedis, replies: LateReplies) -> None:
+def test_a_reply_is_sent_when_a_script_has_ended(server: BareRedis, replies: PendingReplies) -> None:
     caller, call_id = called(server)
     keeper = keep_busy(server)
-    replies.send(Late("T.CALL", call_id, b":1\r\n"))
+    replies.send(PendingReply("T.CALL", call_id, b":1\r\n"))
     keeper.call("SCRIPT", "KILL")
     assert caller.receive() == 1
 
 
 def test_a_reply_that_is_refused_is_not_sent_again(
-    server: BareRedis, replies: LateReplies, caplog: pytest.LogCaptureFixture
+    server: BareRedis, replies: PendingReplies, caplog: pytest.LogCaptureFixture
 ) -> None:
     caller, call_id = called(server)
-    replies.send(Late("T.CALL", call_id, b"?"))
+    replies.send(PendingReply("T.CALL", call_id, b"?"))
     assert caller.receive_error().startswith("ERR the edge worker sent a malformed reply")
     assert "the reply to T.CALL was refused" in caplog.text
     caller, call_id = called(server)
-    replies.send_later(Late("T.CALL", call_id, b":2\r\n"))
+    replies.send_later(PendingReply("T.CALL", call_id, b":2\r\n"))
     assert caller.receive() == 2
 
 

@@ -12,7 +12,7 @@ from rededge_nb.edge.ai.commands.runs import where
 from rededge_nb.edge.ai.execution.dag import Dag, Outcome
 from rededge_nb.edge.ai.execution.queues import or_timed_out, then
 from rededge_nb.edge.ai.execution.sessions import Sessions
-from rededge_nb.edge.ai.parsing.arguments import Words, integer, text
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, integer, text
 from rededge_nb.edge.ai.parsing.dags import SEPARATOR, Dialect, parse_operations
 from rededge_nb.edge.ai.parsing.runs import parse_timeout
 from rededge_nb.edge.ai.storage import hashes
@@ -35,7 +35,7 @@ def run_dag(call: Call, sessions: Sessions, dialect: Dialect) -> Future[object]:
     if not dialect.deprecated and len(call.args) < 5:
         raise CommandError(f"ERR missing arguments for '{call.name}' command")
     at = call.args.index(SEPARATOR) if SEPARATOR in call.args else len(call.args)
-    header = _header(Words(call.args[:at]), call.redis, dialect, operations_follow=at < len(call.args))
+    header = _header(ArgumentReader(call.args[:at]), call.redis, dialect, operations_follow=at < len(call.args))
     if call.args[-1] == SEPARATOR:
         raise CommandError(f"ERR Invalid DAG command. Unexpected argument:  {SEPARATOR.decode()}")
     if not dialect.deprecated and not header.seen - {b"TIMEOUT"}:
@@ -53,7 +53,7 @@ def run_dag(call: Call, sessions: Sessions, dialect: Dialect) -> Future[object]:
     return or_timed_out(then(outcome, lambda found: _reply(call.redis, header.persist, found)))
 
 
-def _header(words: Words, client: redis.Redis, dialect: Dialect, *, operations_follow: bool) -> _Header:
+def _header(words: ArgumentReader, client: redis.Redis, dialect: Dialect, *, operations_follow: bool) -> _Header:
     header = _Header()
     while len(words):
         keyword = words.peek() or b""
@@ -78,7 +78,7 @@ def _header(words: Words, client: redis.Redis, dialect: Dialect, *, operations_f
     return header
 
 
-def _counted(words: Words, keyword: str, purpose: str, operations_follow: bool) -> list[bytes]:
+def _counted(words: ArgumentReader, keyword: str, purpose: str, operations_follow: bool) -> list[bytes]:
     missing = f"ERR missing arguments after {keyword} keyword in DAG command"
     if len(words) < 2 and not operations_follow:
         raise CommandError(missing)

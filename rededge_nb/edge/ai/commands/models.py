@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.commands import configuration
 from rededge_nb.edge.ai.execution.sessions import Sessions, identity_of
-from rededge_nb.edge.ai.parsing.arguments import Words
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader
 from rededge_nb.edge.ai.storage import hashes, records
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
@@ -30,7 +30,7 @@ class _Options:
 
 def modelstore(call: Call, sessions: Sessions) -> object:
     """`AI.MODELSTORE key backend device [TAG t] [BATCHSIZE n] … [OUTPUTS c name …] BLOB data [data …]`."""
-    words = Words(call.args)
+    words = ArgumentReader(call.args)
     key, backend, device = words.take(""), _backend(words), words.take("")
     if len(device) >= MAX_DEVICE or not DEVICE.fullmatch(device):
         raise CommandError("ERR Invalid DEVICE")
@@ -49,7 +49,7 @@ def modelset(call: Call, sessions: Sessions) -> object:
 
     Without the word BLOB the last word is the data, as it was up to RedisAI 0.9.
     """
-    words = Words(call.args)
+    words = ArgumentReader(call.args)
     key, backend = words.take(""), _backend(words)
     device = words.take("ERR Invalid DEVICE")
     if len(device) > MAX_DEVICE or device.upper() in _KEYWORDS:
@@ -134,14 +134,14 @@ def _store(
     return OK
 
 
-def _backend(words: Words) -> str:
+def _backend(words: ArgumentReader) -> str:
     backend = words.take("").decode("latin-1").upper()
     if backend not in backends.NAMES:
         raise CommandError("ERR unsupported backend")
     return backend
 
 
-def _batching(words: Words) -> tuple[int, int, int]:
+def _batching(words: ArgumentReader) -> tuple[int, int, int]:
     batchsize = _size(words, "BATCHSIZE")
     minbatchsize = _size(words, "MINBATCHSIZE")
     if minbatchsize and not batchsize:
@@ -152,7 +152,7 @@ def _batching(words: Words) -> tuple[int, int, int]:
     return batchsize, minbatchsize, minbatchtimeout
 
 
-def _size(words: Words, keyword: str) -> int:
+def _size(words: ArgumentReader, keyword: str) -> int:
     if not words.take_keyword(keyword.encode()):
         return 0
     size = words.take_number(f"ERR Invalid argument for {keyword}")
@@ -161,7 +161,7 @@ def _size(words: Words, keyword: str) -> int:
     return size
 
 
-def _counted_names(words: Words, side: str, backend: str) -> tuple[str, ...]:
+def _counted_names(words: ArgumentReader, side: str, backend: str) -> tuple[str, ...]:
     """The names of a TF graph's inputs or outputs; other models must have none given."""
     given = words.take_keyword(f"{side.upper()}S".encode())
     if backend != "TF":
@@ -177,18 +177,18 @@ def _counted_names(words: Words, side: str, backend: str) -> tuple[str, ...]:
     return tuple(name.decode("utf-8", "replace") for name in names)
 
 
-def _names_until(words: Words, *keywords: bytes) -> list[bytes]:
+def _names_until(words: ArgumentReader, *keywords: bytes) -> list[bytes]:
     names: list[bytes] = []
     while len(words) and words.peek() not in keywords:
         names.append(words.take(""))
     return names
 
 
-def _blob(words: Words) -> bytes:
+def _blob(words: ArgumentReader) -> bytes:
     return b"".join(words.take_rest() or [words.take(MISSING_BLOB)])
 
 
-def _data_after_anything(words: Words) -> bytes:
+def _data_after_anything(words: ArgumentReader) -> bytes:
     """What follows BLOB, whatever came before; without BLOB the only word there is."""
     before = _names_until(words, b"BLOB")
     if words.take_keyword(b"BLOB"):

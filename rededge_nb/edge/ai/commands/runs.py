@@ -1,6 +1,6 @@
 """AI.MODELEXECUTE, AI.MODELRUN, AI.SCRIPTEXECUTE and AI.SCRIPTRUN.
 
-Words and input tensors are read at once; the run waits in the queue of its device, and the call's thread goes on.
+Arguments and input tensors are read at once; the run waits in the queue of its device, and the call's thread goes on.
 """
 
 from __future__ import annotations

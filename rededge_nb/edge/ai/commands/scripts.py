@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rededge_nb.edge.ai.commands.models import DEVICE, MAX_DEVICE
 from rededge_nb.edge.ai.execution.sessions import Sessions, script_identity
-from rededge_nb.edge.ai.parsing.arguments import Words, text
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, text
 from rededge_nb.edge.ai.storage import hashes, records
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, wrong_arity
 
@@ -13,7 +13,7 @@ MISSING_SOURCE = "ERR Insufficient arguments, missing script SOURCE"
 
 def scriptstore(call: Call, sessions: Sessions) -> object:
     """`AI.SCRIPTSTORE key device [TAG t] ENTRY_POINTS n name … SOURCE text`."""
-    words = Words(call.args)
+    words = ArgumentReader(call.args)
     key, device = words.take(""), words.take("")
     tag = words.take("") if words.take_keyword(b"TAG") else b""
     if not words.take_keyword(b"ENTRY_POINTS"):
@@ -29,7 +29,7 @@ def scriptstore(call: Call, sessions: Sessions) -> object:
 
 def scriptset(call: Call, sessions: Sessions) -> object:
     """`AI.SCRIPTSET key device [TAG t] SOURCE text`; the word SOURCE is optional, as it was up to RedisAI 0.9."""
-    words = Words(call.args)
+    words = ArgumentReader(call.args)
     key, device = words.take(""), words.take("")
     tag = words.take("") if len(words) > 2 and words.take_keyword(b"TAG") else b""
     if not words.take_keyword(b"SOURCE") and len(words) != 1:

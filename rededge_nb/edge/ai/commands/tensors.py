@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rededge_nb.edge.ai.execution.sessions import Sessions
-from rededge_nb.edge.ai.parsing.arguments import Words
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader
 from rededge_nb.edge.ai.parsing.tensors import parse_formats, parse_tensor, tensor_reply
 from rededge_nb.edge.ai.storage import hashes
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
@@ -13,7 +13,7 @@ def tensorset(call: Call, _: Sessions) -> object:
     """`AI.TENSORSET key dtype [dim ...] [BLOB data | VALUES v ...]`."""
     key, *words = call.args
     try:
-        fields = hashes.tensor_fields(*parse_tensor(Words(words)))
+        fields = hashes.tensor_fields(*parse_tensor(ArgumentReader(words)))
     except CommandError:
         # a key of another type is told before any mistake in the words
         hashes.check_replaceable(call.redis, key, hashes.TENSOR)

@@ -23,7 +23,7 @@ def text(word: bytes) -> str:
     return word.decode("utf-8", "replace")
 
 
-class Words:
+class ArgumentReader:
     """A command's words, taken one after the other."""
 
     def __init__(self, words: list[bytes]) -> None:

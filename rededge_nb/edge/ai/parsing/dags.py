@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rededge_nb.edge.ai.execution.dag import Operation, TensorGet, TensorSet
 from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
-from rededge_nb.edge.ai.parsing.arguments import Words
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader
 from rededge_nb.edge.ai.parsing.runs import parse_modelexecute, parse_modelrun, parse_scriptexecute, parse_scriptrun
 from rededge_nb.edge.ai.parsing.tensors import parse_formats, parse_tensor, tensor_reply
 from rededge_nb.edge.ai.tensors import Tensor
@@ -50,7 +50,7 @@ def _operation(words: Sequence[bytes], place: Where, dialect: Dialect) -> Operat
         case b"AI.TENSORSET":
             if len(args) < 3:
                 raise CommandError("wrong number of arguments for 'AI.TENSORSET' command")
-            return TensorSet(args[0], Tensor.from_blob(*parse_tensor(Words(args[1:]))))
+            return TensorSet(args[0], Tensor.from_blob(*parse_tensor(ArgumentReader(args[1:]))))
         case b"AI.TENSORGET":
             if not 1 <= len(args) <= 3:
                 raise CommandError("wrong number of arguments for 'AI.TENSORGET' command")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rededge_nb.edge.ai.backends.invocation import Invocation
 from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
 from rededge_nb.edge.ai.execution.sessions import INPUTS_MISMATCH
-from rededge_nb.edge.ai.parsing.arguments import Words, integer, text
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, integer, text
 from rededge_nb.edge.switchboard.calls import CommandError, arity_text
 
 OUTPUTS_MISMATCH = "Number of keys given as OUTPUTS here does not match model definition"
@@ -24,7 +24,7 @@ def parse_modelexecute(args: Sequence[bytes], where: Where, name: str) -> ModelR
     """
     if len(args) < 7:
         raise CommandError(arity_text(name))
-    words = Words(list(args))
+    words = ArgumentReader(list(args))
     session = where.sessions.get(where.redis, words.take(""), where.found)
     inputs = _counted(words, "input", len(session.inputs))
     outputs = _counted(words, "output", len(session.outputs))
@@ -44,7 +44,7 @@ def parse_modelrun(args: Sequence[bytes], where: Where, name: str) -> ModelRun:
     """
     if len(args) < 5:
         raise CommandError(arity_text(name))
-    words = Words(list(args))
+    words = ArgumentReader(list(args))
     session = where.sessions.get(where.redis, words.take(""))
     timeout = parse_timeout(words) if words.take_keyword(b"TIMEOUT") else None
     if not words.take_keyword(b"INPUTS"):
@@ -65,7 +65,7 @@ def parse_scriptexecute(args: Sequence[bytes], where: Where, name: str, *, in_da
     """
     if len(args) < 2:
         raise CommandError(arity_text(name))
-    words = Words(list(args))
+    words = ArgumentReader(list(args))
     session = where.sessions.script(where.redis, words.take(""))
     function = text(words.take(""))
     if not in_dag and words.peek() not in (b"KEYS", b"INPUTS"):
@@ -102,7 +102,7 @@ def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun
     """
     if len(args) < 2:
         raise CommandError(arity_text(name))
-    words = Words(list(args))
+    words = ArgumentReader(list(args))
     session = where.sessions.script(where.redis, words.take(""))
     if words.peek() in (b"TIMEOUT", b"INPUTS", b"OUTPUTS"):
         raise CommandError("ERR function name not specified")
@@ -124,7 +124,7 @@ def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun
     return ScriptRun(session, Invocation(function, outputs=len(outputs)), inputs, outputs, timeout)
 
 
-def parse_timeout(words: Words, where: str = "") -> float:
+def parse_timeout(words: ArgumentReader, where: str = "") -> float:
     """The seconds that follow the word TIMEOUT, which are milliseconds there.
 
     Raises:
@@ -136,7 +136,7 @@ def parse_timeout(words: Words, where: str = "") -> float:
     return milliseconds / 1000
 
 
-def _counted(words: Words, side: str, expected: int) -> list[bytes]:
+def _counted(words: ArgumentReader, side: str, expected: int) -> list[bytes]:
     keyword = f"{side.upper()}S"
     if not words.take_keyword(keyword.encode()):
         raise CommandError(f"ERR {keyword} not specified")
@@ -150,7 +150,7 @@ def _counted(words: Words, side: str, expected: int) -> list[bytes]:
     )
 
 
-def _keys(words: Words) -> list[bytes]:
+def _keys(words: ArgumentReader) -> list[bytes]:
     if len(words) < 2:
         raise CommandError("ERR Missing arguments after KEYS keyword")
     count = integer(words.take(""))
@@ -162,7 +162,7 @@ def _keys(words: Words) -> list[bytes]:
     )
 
 
-def _scope(words: Words, scope: bytes) -> list[bytes]:
+def _scope(words: ArgumentReader, scope: bytes) -> list[bytes]:
     count = integer(words.take(f"ERR Invalid arguments provided to {_SCRIPTEXECUTE}"))
     if count is None or count < 0:
         raise CommandError(f"ERR Invalid argument for {_COUNT_NAMES[scope]} count in {_SCRIPTEXECUTE}")

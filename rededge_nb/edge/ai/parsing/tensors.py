@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rededge_nb.edge.ai.parsing.arguments import Words, integer
+from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, integer
 from rededge_nb.edge.ai.tensors import MAX_DIMS, Tensor, check_blob, dtype_named, parse_values, zeros_blob
 from rededge_nb.edge.switchboard.calls import CommandError
 
@@ -37,7 +37,7 @@ def tensor_reply(tensor: Tensor, formats: set[bytes]) -> object:
     return [*meta, *data] if meta else data[1]
 
 
-def parse_tensor(words: Words) -> tuple[str, tuple[int, ...], bytes]:
+def parse_tensor(words: ArgumentReader) -> tuple[str, tuple[int, ...], bytes]:
     """Dtype, shape and blob that AI.TENSORSET's words after the key describe.
 
     Raises:

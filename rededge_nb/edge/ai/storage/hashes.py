@@ -18,7 +18,7 @@ from typing import Any, cast
 import redis
 
 from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
-from rededge_nb.edge.client import Words, check, connection_of, in_transaction, next_reply, replies_to
+from rededge_nb.edge.client import CommandArgs, check, connection_of, in_transaction, next_reply, replies_to
 from rededge_nb.edge.switchboard.calls import CommandError
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Replacement:
         self._looking = True
         self._connection.send_packed_command(self._connection.pack_commands(self._looks))
 
-    def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[Words] = ()) -> None:
+    def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[CommandArgs] = ()) -> None:
         """Write as replace() does, and execute the commands of `also` in the same transaction.
 
         The keys are those of the replacement, or fewer; they are looked at now if they were not before.
@@ -192,7 +192,7 @@ class Replacement:
                 raise CommandError(
                     f"ERR the {self._kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
                 )
-        writes: list[Words] = []
+        writes: list[CommandArgs] = []
         for key, fields in values:
             items = (item for field in fields.items() for item in field)
             writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
@@ -225,7 +225,7 @@ class Replacement:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _send(self, keys: Collection[Key], commands: Sequence[Words]) -> None:
+    def _send(self, keys: Collection[Key], commands: Sequence[CommandArgs]) -> None:
         """Send the commands of a transaction that writes these keys, once it is known what they hold.
 
         Raises:
@@ -249,7 +249,7 @@ class Replacement:
             raise redis.ConnectionError("Redis sent what was not asked for")
         self._connection.send_packed_command(self._connection.pack_commands(commands))
 
-    def _done(self, commands: Sequence[Words], own: int) -> bool:
+    def _done(self, commands: Sequence[CommandArgs], own: int) -> bool:
         """Whether the commands were done, the first `own` between MULTI and EXEC well; not if a key had changed."""
         *queued, done = [next_reply(self._connection) for _ in commands]
         self._looking = False

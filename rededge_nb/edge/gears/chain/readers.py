@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client import key_names, pairs
 from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest, commands, keys, stream
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.values import from_redis, text_or_bytes
@@ -49,8 +49,8 @@ class StreamRecord(dict[str, Any]):
 
 def stream_record(key: str, entry_id: bytes, fields: dict[bytes, bytes] | list[bytes]) -> StreamRecord:
     """The record that the first step gets for a stream entry."""
-    pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-    value = {name.decode(errors="replace"): text_or_bytes(content) for name, content in pairs}
+    content = fields if isinstance(fields, dict) else pairs(fields)
+    value = {name.decode(errors="replace"): text_or_bytes(text) for name, text in content.items()}
     return StreamRecord(id=entry_id.decode(), key=key, value=value)
 
 
@@ -80,7 +80,7 @@ def key_record(command: Command, key: bytes, *, event: str | None, read_value: b
     kind, *values = command("EVAL", READ_KEY, 1, key, 1)
     value: Any = from_redis(values[0]) if values else None
     if kind == b"hash":
-        value = dict(zip(value[::2], value[1::2], strict=True))
+        value = pairs(value)
     name = kind.decode()
     shown = {"none": "empty", "stream": "unknown"}.get(name, name if name in PLAIN_TYPES else "module")
     return record | {"value": value, "type": shown, "event": event}

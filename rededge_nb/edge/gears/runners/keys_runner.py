@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import client_from_url, transact
+from rededge_nb.edge.client import RETRY_DELAY, client_from_url, transact
 from rededge_nb.edge.gears.chain.readers import INTERNAL_PREFIX, key_record, key_type
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
@@ -29,8 +29,6 @@ NEEDED_EVENTS = "AEm"
 """Flags of `notify-keyspace-events`: all events, missed keys too, by the event's name."""
 LISTEN_TIMEOUT = 0.25
 """Longest wait for an event; a runner that is asked to stop notices within this."""
-RETRY_DELAY = 0.2
-"""Seconds before another try to own the registration, or at a server that is away."""
 
 
 class KeysRunner:

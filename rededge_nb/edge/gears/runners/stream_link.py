@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, check, next_reply, replies_to, send
+from rededge_nb.edge.client import CommandArgs, check, next_reply, replies_to, send
 
 Batch = tuple[bytes, list[Any]]
 """A stream and entries of it."""
@@ -25,7 +25,7 @@ class StreamLink:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self.unsettled: list[Words] = []
+        self.unsettled: list[CommandArgs] = []
         """What counts and acknowledges the last batch; it goes before the next command."""
         self._pool = client.connection_pool
         self._connection: Any = None
@@ -34,7 +34,7 @@ class StreamLink:
         self._ahead: Any = None
         """What that has read, until it is taken."""
 
-    def command(self, words: Words) -> Any:
+    def command(self, words: CommandArgs) -> Any:
         """The reply to a command, once all is settled.
 
         Raises:
@@ -43,7 +43,7 @@ class StreamLink:
         (reply,) = self._exchange([words])
         return _checked(reply)
 
-    def read(self, words: Words) -> list[Batch]:
+    def read(self, words: CommandArgs) -> list[Batch]:
         """The batches that a command reads.
 
         Raises:
@@ -51,7 +51,7 @@ class StreamLink:
         """
         return self.command(words) or []
 
-    def read_ahead(self, words: Words) -> None:
+    def read_ahead(self, words: CommandArgs) -> None:
         """Send what read() would, and wait for nothing: the replies are for taken_ahead()."""
         self._make_ready()
         unsettled, self.unsettled = self.unsettled, []
@@ -91,7 +91,7 @@ class StreamLink:
             self.command(("PING",))
         self._take_replies()
 
-    def _exchange(self, commands: Sequence[Words]) -> list[Any]:
+    def _exchange(self, commands: Sequence[CommandArgs]) -> list[Any]:
         self._make_ready()
         unsettled, self.unsettled = self.unsettled, []
         with self._whole():

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, client_from_url, in_transaction, key_names, shard
+from rededge_nb.edge.client import RETRY_DELAY, CommandArgs, client_from_url, in_transaction, key_names, shard
 from rededge_nb.edge.gears.chain.readers import stream_record
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runners.executor import GearExecutor
@@ -42,8 +42,6 @@ PENDING_INTERVAL = 2.0
 """Seconds between looks for entries that were left pending by a worker that lost its lease after reading them."""
 PAUSE = "PAUSE"
 """An error whose text begins so pauses the registration."""
-RETRY_DELAY = 0.2
-"""Seconds before another try at a stream that another worker owns, or a server that is away."""
 POLL_DELAY = 0.02
 """Seconds between looks at streams in several slots of a cluster: no one command waits for all of them."""
 
@@ -120,7 +118,7 @@ class StreamRunner:
                     self._stopping.wait(RETRY_DELAY)
                 except redis.ResponseError as error:
                     if not str(error).startswith("NOGROUP"):
-                        self._report(shard.told(error))
+                        self._report(shard.describe_error(error))
                         self._stopping.wait(RETRY_DELAY)
                     self._prepared.clear()
                 except GearsForceStopped:  # it came too late for the execution that it was meant for
@@ -282,7 +280,7 @@ class StreamRunner:
             self._stopping.wait(POLL_DELAY)
         return found
 
-    def _reading(self, streams: list[str], after: str, wait_ms: int | None = None) -> Words:
+    def _reading(self, streams: list[str], after: str, wait_ms: int | None = None) -> CommandArgs:
         """The command that reads batches of streams."""
         wait = () if wait_ms is None else ("BLOCK", wait_ms)
         count = self._arguments["batchSize"]
@@ -366,7 +364,7 @@ class StreamRunner:
         self._left_pending.clear()
         return not self._stopping.is_set()
 
-    def _settle(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> None:
+    def _settle(self, memory: CommandArgs, stream: str, entries: Entries, outcome: Outcome) -> None:
         """Have the batch counted, acknowledged and trimmed."""
         oldest = entries[0][0] if entries else None
         commands = [memory, *statistics.count_outcome(self._client, self._draft.id, outcome, oldest_id=oldest)]
@@ -378,11 +376,11 @@ class StreamRunner:
                 commands.append(("XTRIM", stream, "MINID", b"%s-%d" % (milliseconds, int(sequence) + 1)))
         self._link.unsettled = self._together(commands)
 
-    def _together(self, commands: list[Words]) -> list[Words]:
+    def _together(self, commands: list[CommandArgs]) -> list[CommandArgs]:
         """The commands as a transaction, unless they are about several slots of a cluster."""
         return in_transaction(commands) if shard.tag(self._client) is None else commands
 
-    def _settle_failed(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> bool:
+    def _settle_failed(self, memory: CommandArgs, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Leave the batch pending: for ever under `abort`, for a while under `retry`."""
         retry = self._arguments["onFailedPolicy"] == "retry"
         # that it is aborted is kept with the registration, which outlasts FLUSHALL and this worker
@@ -395,14 +393,14 @@ class StreamRunner:
         self._aborted = not retry
         return False
 
-    def _settle_paused(self, memory: Words, stream: str, entries: Entries, outcome: Outcome) -> bool:
+    def _settle_paused(self, memory: CommandArgs, stream: str, entries: Entries, outcome: Outcome) -> bool:
         """Pause the registration, as the gear has asked for by an error that begins with PAUSE."""
         self._leave(memory, stream, entries, outcome, status="OK")
         self._aborted = True
         self._executor.pause(self._draft.id)
         return False
 
-    def _leave(self, memory: Words, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
+    def _leave(self, memory: CommandArgs, stream: str, entries: Entries, outcome: Outcome, *, status: str) -> None:
         """Count a batch, and leave it pending."""
         counts = statistics.count_outcome(self._client, self._draft.id, outcome, status=status)
         self._link.unsettled = self._together([memory, *counts])

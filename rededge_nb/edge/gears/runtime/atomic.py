@@ -111,7 +111,7 @@ class atomic:  # noqa: N801 - RedisGears' name
         if keys:
             self._watching.watch(*keys)
         else:
-            self._watching.watch(key_names.nothing(self._watching))
+            self._watching.watch(key_names.never_set(self._watching))
         start = self._sent
         replies = []
         for words in unsent:

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, check, in_transaction, replies_to
+from rededge_nb.edge.client import CommandArgs, check, in_transaction, replies_to
 from rededge_nb.edge.gears.runtime import connection_state
 from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
 from rededge_nb.edge.gears.runtime.gear import Draft, Run
@@ -59,7 +59,7 @@ class Context:
             return self.execution.shielded(self._command, words)
         return self._command(words)
 
-    def transaction(self, commands: Sequence[Words]) -> list[Any]:
+    def transaction(self, commands: Sequence[CommandArgs]) -> list[Any]:
         """The replies to commands that are executed in one transaction, errors among them as they are.
 
         Raises:
@@ -93,7 +93,7 @@ class Context:
             raise reply
         return reply
 
-    def _replies(self, commands: Sequence[Words]) -> list[Any]:
+    def _replies(self, commands: Sequence[CommandArgs]) -> list[Any]:
         """The replies to commands that are sent at once, errors among them as they are."""
         with self._lock:
             connection = self._connection

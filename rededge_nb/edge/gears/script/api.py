@@ -66,7 +66,7 @@ def execute(*words: object) -> Any:
     try:
         return from_redis(context.command(*sent))
     except redis.ResponseError as error:
-        raise GearsError(shard.told(error)) from None
+        raise GearsError(shard.describe_error(error)) from None
 
 
 def log(message: str, level: str = "notice") -> None:

@@ -63,4 +63,4 @@ class Attempts:
         self._client.execute_command("HSET", self._key(), place, noted)
 
     def _key(self) -> str:
-        return key_names.of_registration(self._client, self._registration_id)["attempts"]
+        return key_names.registration_keys(self._client, self._registration_id)["attempts"]

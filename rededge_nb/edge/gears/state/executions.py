@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, key_names
+from rededge_nb.edge.client import CommandArgs, key_names, pairs
 from rededge_nb.edge.gears.chain.run import Outcome, describe_steps
 from rededge_nb.edge.gears.runtime.gear import Step
 from rededge_nb.edge.gears.runtime.values import to_reply
@@ -69,9 +69,9 @@ def fields_of(
     return ["id", execution_id, "status", status, "worker", worker_id, "steps", described, *outcome_fields]
 
 
-def remember_registered(client: redis.Redis, registration_id: str, fields: list[Any], *, keep: int) -> Words:
+def remember_registered(client: redis.Redis, registration_id: str, fields: list[Any], *, keep: int) -> CommandArgs:
     """The command that remembers one execution of a registration; the oldest beyond `keep` go."""
-    key = key_names.of_registration(client, registration_id)["executions"]
+    key = key_names.registration_keys(client, registration_id)["executions"]
     return ("XADD", key, "MAXLEN", keep, "*", *fields)
 
 
@@ -116,7 +116,7 @@ def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dic
     """All remembered executions, by id."""
     found: dict[str, Execution] = {}
     for registration_id in registration_ids:
-        key = key_names.of_registration(client, registration_id)["executions"]
+        key = key_names.registration_keys(client, registration_id)["executions"]
         for entry_id, flat in client.execute_command("XRANGE", key, "-", "+"):
             execution = _from_fields(flat, registration_id, entry_id.decode())
             found[execution.id] = execution
@@ -131,7 +131,7 @@ def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dic
 def drop_execution(client: redis.Redis, execution: Execution) -> None:
     """Forget an execution."""
     if execution.registration_id is not None:
-        key = key_names.of_registration(client, execution.registration_id)["executions"]
+        key = key_names.registration_keys(client, execution.registration_id)["executions"]
         client.execute_command("XDEL", key, execution.entry_id)
         return
     pipeline = client.pipeline(transaction=True)
@@ -141,7 +141,7 @@ def drop_execution(client: redis.Redis, execution: Execution) -> None:
 
 
 def _from_fields(flat: list[bytes], registration_id: str | None, entry_id: str | None) -> Execution:
-    fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    fields = {name.decode(): value for name, value in pairs(flat).items()}
     return Execution(
         id=fields["id"].decode(),
         status=fields["status"].decode(),

@@ -42,7 +42,7 @@ class Leases:
         """Be that no longer."""
         with self._lock:
             self._candidates.pop(registration_id, None)
-        key = key_names.of_registration(self._client, registration_id)["workers"]
+        key = key_names.registration_keys(self._client, registration_id)["workers"]
         self._client.execute_command("ZREM", key, self._worker_id)
 
     def acquire(self, registration_id: str, stream: str) -> bool:
@@ -106,7 +106,7 @@ class Leases:
                     if self._owned.get(stream) == registration_id:
                         del self._owned[stream]
         for registration_id in joined:
-            key = key_names.of_registration(self._client, registration_id)["workers"]
+            key = key_names.registration_keys(self._client, registration_id)["workers"]
             pipeline.execute_command("ZADD", key, now_ms, self._worker_id)
             pipeline.execute_command("ZREMRANGEBYSCORE", key, "-inf", now_ms - LEASE_MS)
             # a worker that died before the clock went back

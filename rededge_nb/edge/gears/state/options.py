@@ -6,7 +6,7 @@ import threading
 
 import redis
 
-from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client import key_names, pairs
 
 DEFAULTS: dict[str, int | str] = {
     "MaxExecutions": 1_000,
@@ -46,7 +46,7 @@ class Options:
         with self._lock:
             flat = self._client.execute_command("HGETALL", key)
             texts = [value.decode(errors="replace") for value in flat]
-            found = dict(zip(texts[::2], texts[1::2], strict=True))
+            found = pairs(texts)
             for name in self._set.keys() - found.keys():
                 # not HSET: what was set since through another worker is newer than what this one remembers
                 self._client.execute_command("HSETNX", key, name, self._set[name])

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import cloudpickle
 import redis
 
-from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client import key_names, pairs
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import vault
@@ -101,7 +101,7 @@ def load_sessions(client: redis.Redis) -> Sessions:
     """All sessions, by id."""
     current_version(client)
     flat = client.execute_command("HGETALL", key_names.sessions(client))
-    return {name.decode(): _session_from_json(text) for name, text in zip(flat[::2], flat[1::2], strict=True)}
+    return {name.decode(): _session_from_json(text) for name, text in pairs(flat).items()}
 
 
 def all_registrations(sessions: Sessions) -> list[Registration]:
@@ -232,7 +232,7 @@ def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dic
                 _queue_session(pipeline, session, pickled[name])
                 vault.queue_store(pipeline, name, session.json(), pickled[name])
             for registration_id in gone:
-                pipeline.execute_command("DEL", *key_names.of_registration(client, registration_id).values())
+                pipeline.execute_command("DEL", *key_names.registration_keys(client, registration_id).values())
             pipeline.execute_command("INCR", key_names.sessions_version(client))
             try:
                 pipeline.execute()

@@ -10,12 +10,10 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client import RETRY_DELAY, client_from_url, key_names, pairs
 from rededge_nb.edge.gears.runtime.host import Host
 
 logger = logging.getLogger(__name__)
-
-RETRY_DELAY = 0.2
 
 Summary = dict[str, dict[str, Any]]
 """By execution id: `status`, `registration`, `steps`."""
@@ -35,7 +33,7 @@ def executions_elsewhere(client: redis.Redis, host: Host) -> Summary:
     key = key_names.live_executions(client)
     found: Summary = {}
     flat = client.execute_command("HGETALL", key)
-    for name, text in zip(flat[::2], flat[1::2], strict=True):
+    for name, text in pairs(flat).items():
         worker_id = name.decode()
         if worker_id == host.id:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import Words, key_names
+from rededge_nb.edge.client import CommandArgs, key_names, pairs
 from rededge_nb.edge.gears.chain.run import Outcome
 
 ABSURD_LAG_MS = 365 * 24 * 3_600_000
@@ -15,7 +15,7 @@ ABSURD_LAG_MS = 365 * 24 * 3_600_000
 
 
 def _key(client: redis.Redis, registration_id: str) -> str:
-    return key_names.of_registration(client, registration_id)["statistics"]
+    return key_names.registration_keys(client, registration_id)["statistics"]
 
 
 def count_outcome(
@@ -25,7 +25,7 @@ def count_outcome(
     *,
     status: str = "OK",
     oldest_id: bytes | None = None,
-) -> list[Words]:
+) -> list[CommandArgs]:
     """The commands that count one execution; `oldest_id` is the entry that a settled batch began with."""
     key = _key(client, registration_id)
     how = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
@@ -62,7 +62,7 @@ def clear(client: redis.Redis, registration_ids: list[str]) -> None:
 
 def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[object], list[object]]:
     """The numbers as RG.DUMPREGISTRATIONS shows them, and what comes after the arguments: the status, of streams."""
-    statistics = dict(zip(flat[::2], flat[1::2], strict=True))
+    statistics = pairs(flat)
 
     def number(name: bytes) -> int:
         return int(statistics.get(name, 0))

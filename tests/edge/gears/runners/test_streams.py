@@ -87,7 +87,7 @@ def test_a_stream_whose_name_is_no_text_is_left_out(client: redis.Redis) -> None
 
 
 def bookkeeping(client: redis.Redis) -> str:
-    return key_names.of_registration(client, only_registration(client)["id"].decode())["executions"]
+    return key_names.registration_keys(client, only_registration(client)["id"].decode())["executions"]
 
 
 def sizes_of(client: redis.Redis, stream: str = "s") -> list[int]:
