@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where the systems are kept; a second run takes them from there")
     parser.add_argument("--suite", action="append", choices=("bookworm", "trixie"), help="default: both")
     parser.add_argument("--gcc", choices=("with", "without", "both"), default="both")
-    parser.add_argument("words", nargs="*", default=["demo"], metavar="WORD", help="words for make; default: demo")
+    parser.add_argument("--make", default="demo", metavar="WORDS", help="words for make; default: demo")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,10 +48,10 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=folder) as root:
                 unpack(system(folder, suite, gcc=gcc), Path(root))
                 clone(Path(root))
-                code = run(Path(root), ["make", *arguments.words], cache=folder / f"pip-{suite}")
+                code = run(Path(root), ["make", *shlex.split(arguments.make)], cache=folder / f"pip-{suite}")
             results.append((f"{suite}, {'with' if gcc else 'without'} gcc", code, time.monotonic() - began))
     for name, code, seconds in results:
-        print(f"{name}: make {shlex.join(arguments.words)} ended with {code} after {seconds:.0f} s", flush=True)
+        print(f"{name}: make {arguments.make} ended with {code} after {seconds:.0f} s", flush=True)
     return int(any(code for _, code, _ in results))
 
 
