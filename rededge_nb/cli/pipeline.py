@@ -87,13 +87,13 @@ def run(as_json: bool, **options: Any) -> None:
 def schedule(cron: str, now: bool, **options: Any) -> None:
     """Run the pipeline at the times of a cron expression, until Ctrl-C or SIGTERM.
 
-    CRON is minute, hour, day of month, month, day of week, in local time, as in crontab(5). One run is made at a time;
-    times that pass meanwhile, or while the machine sleeps, are made up for by one run. Each run is a process of its
-    own; what it does is logged in a line.
+    CRON is minute, hour, day of month, month, day of week, in local time, as in crontab(5). There is one run at a
+    time. If times pass during a run, or while the machine sleeps, one run makes up for all of them. Each run is a
+    process of its own. A log line says when it starts and how it ends.
     """
-    from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_trigger
+    from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_schedule
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    scheduler = Scheduler(cron_trigger(cron), RunCommand(**options), now=now)
+    scheduler = Scheduler(cron_schedule(cron), RunCommand(**options), now=now)
     on_signals(scheduler.stop)
     scheduler.run()

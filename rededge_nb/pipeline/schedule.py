@@ -1,18 +1,17 @@
-"""The pipeline on a schedule: one run at a time, each a process of its own.
+"""The pipeline on a schedule: one run at a time, each in a process of its own.
 
-APScheduler tells when a cron expression is due. Its schedulers are not used: they drop the times that pass during a
-run, where here one run makes up for all that passed, during a run or while the machine slept.
+The library cronsim reads cron expressions, by the rules of Debian's cron. The loop is our own, because a run may take
+longer than the interval: times that pass during a run, or while the machine sleeps, are made up for by one run.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,17 +20,11 @@ from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-"""By their numbers in a crontab; 7 is Sunday too."""
-LOOK_INTERVAL = 15.0
-"""Longest wait in seconds between looks at the clock, which may be set, and goes on while the machine sleeps."""
+NextTime = Callable[[datetime], datetime]
+"""Returns the first time after a moment at which a run is due."""
 
-
-class Trigger(Protocol):
-    """When something is due, as APScheduler's triggers tell it."""
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The first due time after the previous one."""
+CLOCK_CHECK_INTERVAL = 15.0
+"""Longest wait in seconds. The clock may be set meanwhile, and it goes on while the machine sleeps."""
 
 
 class Run(Protocol):
@@ -41,71 +34,57 @@ class Run(Protocol):
         """Do it, and return when it is done."""
 
     def stop(self) -> None:
-        """End it early; may come at any moment, from a signal handler."""
+        """End it early. A signal handler may call this at any moment."""
 
 
-def cron_trigger(expression: str) -> Trigger:
-    """What a cron expression means in local time, as crontab(5) reads it.
+def cron_schedule(expression: str) -> NextTime:
+    """Read a cron expression, in local time, as crontab(5) does.
 
     Raises:
-        ConfigurationError: it is none, or its time never comes, or APScheduler is not installed.
+        ConfigurationError: it is not a cron expression, its time never comes, or cronsim is not installed.
     """
     try:
-        from apscheduler.triggers.combining import OrTrigger
-        from apscheduler.triggers.cron import CronTrigger
+        from cronsim import CronSim, CronSimError
+        from tzlocal import get_localzone
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"schedules need {error.name}: pip install 'rededge_nb[notebooks]'") from error
 
-    words = expression.lower().split()
-    if len(words) != 5:
-        raise _not_cron(expression, f"it has {len(words)} fields, not 5")
-    minute, hour, day, month, weekday = words
+    # not the offset of this moment: the hour must stay the same when daylight saving time begins or ends
+    zone = get_localzone()
+
+    def next_time(after: datetime) -> datetime:
+        return next(CronSim(expression, after.astimezone(zone)))
+
     try:
-        fields = {"minute": minute, "hour": hour, "month": month}
-        # cron wants either of the two where both are given, APScheduler both
-        ways = [{"day": day}, {"day_of_week": _weekdays(weekday)}]
-        if day.startswith("*") or weekday.startswith("*"):
-            ways = [{**ways[0], **ways[1]}]
-        trigger: Trigger = OrTrigger([CronTrigger(**fields, **way) for way in ways])
-    except ValueError as error:
-        raise _not_cron(expression, str(error)) from error
-    if next_time(trigger, _now()) is None:
-        raise _not_cron(expression, "no such day ever comes")
-    return trigger
-
-
-def next_time(trigger: Trigger, after: datetime) -> datetime | None:
-    """The first due time after a moment."""
-    return trigger.get_next_fire_time(after, after)
-
-
-def times_between(trigger: Trigger, after: datetime, until: datetime) -> list[datetime]:
-    """The due times after one moment, up to and with another."""
-    found: list[datetime] = []
-    due = next_time(trigger, after)
-    while due is not None and due <= until:
-        found.append(due)
-        due = next_time(trigger, due)
-    return found
+        # cronsim also takes six fields, the first of which is seconds
+        if len(expression.split()) != 5:
+            raise CronSimError("Wrong number of fields")
+        next_time(_now())
+    except (CronSimError, StopIteration) as error:
+        raise ConfigurationError(
+            f"{expression!r} is not a cron expression ({error or 'its time never comes'}): give minute, hour, day of "
+            "month, month and day of week, such as '*/15 * * * *' or '0 6 * * mon-fri'"
+        ) from error
+    return next_time
 
 
 class Scheduler:
     """Makes a run at each due time until stop() is called.
 
     Args:
-        trigger: When runs are due.
-        run: Makes one, and returns when it is done.
-        now: Make a first one at once.
+        next_time: Tells when runs are due; see `cron_schedule`.
+        run: Makes one run, and returns when it is done.
+        now: Make the first run at once.
     """
 
-    def __init__(self, trigger: Trigger, run: Run, *, now: bool = False) -> None:
-        self._trigger = trigger
+    def __init__(self, next_time: NextTime, run: Run, *, now: bool = False) -> None:
+        self._next_time = next_time
         self._run = run
         self._first_at_once = now
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Let run() return soon, and with it the run that is going on."""
+        """End the current run, and let run() return."""
         self._stop.set()
         self._run.stop()
 
@@ -115,30 +94,33 @@ class Scheduler:
         if self._first_at_once:
             self._run()
         while not self._stop.is_set():
-            due = next_time(self._trigger, done_until)
-            if due is None:
-                logger.info("no further time is due")
-                return
+            due = self._next_time(done_until)
             logger.info("next run at %s", due.strftime("%Y-%m-%d %H:%M:%S"))
             if not self._wait_until(due):
                 break
             done_until = max(due, _now())
-            passed = len(times_between(self._trigger, due, done_until))
-            if passed:
-                logger.info("%d more times have passed: one run makes up for them all", passed)
+            if missed := self._times_between(due, done_until):
+                logger.info("%d more times have passed: one run makes up for them all", missed)
             self._run()
         logger.info("stopped")
 
+    def _times_between(self, after: datetime, until: datetime) -> int:
+        """Number of due times after one moment, up to and including another."""
+        number = 0
+        while (after := self._next_time(after)) <= until:
+            number += 1
+        return number
+
     def _wait_until(self, due: datetime) -> bool:
-        """Whether the time came, rather than stop()."""
+        """Wait for a time. Returns False if stop() was called before."""
         while (left := (due - _now()).total_seconds()) > 0:
-            if self._stop.wait(min(left, LOOK_INTERVAL)):
+            if self._stop.wait(min(left, CLOCK_CHECK_INTERVAL)):
                 return False
         return not self._stop.is_set()
 
 
 class RunCommand:
-    """Makes a run of the pipeline in a process of its own, and logs how it went.
+    """Makes a run of the pipeline in a process of its own, and logs its result.
 
     Takes the options of `rededge pipeline run`, by their names in Python.
     """
@@ -164,7 +146,7 @@ class RunCommand:
 
     def __call__(self) -> None:
         """Make the run."""
-        # a session of its own: Ctrl-C reaches the scheduler alone, which passes it on once
+        # in a session of its own, because Ctrl-C must reach the scheduler alone, which passes it on once
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -174,60 +156,26 @@ class RunCommand:
         output, errors = self._process.communicate()
         code, self._process = self._process.returncode, None
         if code == 0:
-            logger.info("run done: %s", _in_short(json.loads(output)))
+            logger.info("run done: %s", _in_one_line(json.loads(output)))
         elif self._stopped:
             logger.info("run ended early")
         else:
-            said = errors.strip().splitlines() or ["it said nothing"]
-            logger.error("run failed with exit code %d: %s", code, said[-1].removeprefix("rededge: "))
+            lines = errors.strip().splitlines() or ["it printed no error"]
+            logger.error("run failed with exit code %d: %s", code, lines[-1].removeprefix("rededge: "))
 
     def stop(self) -> None:
-        """Ask the run to end, and let no other begin to work; the second time, kill it."""
+        """Ask the run to end, and prevent another one. The second call kills the run."""
         process = self._process
         if process is not None:
             (process.kill if self._stopped else process.terminate)()
         self._stopped = True
 
 
-def _in_short(summary: dict[str, Any]) -> str:
+def _in_one_line(summary: dict[str, Any]) -> str:
     frames, people = summary["frames"], summary["people"]["mean"]
     counted = "nobody" if people is None else f"{people:.2f} people on average"
     return (
         f"{frames['processed']} of {frames['in']} frames, {counted}, in {summary['seconds']} s, see {summary['folder']}"
-    )
-
-
-def _weekdays(field: str) -> str:
-    """A crontab's days of the week by their names: APScheduler's numbers begin on Monday."""
-    if field == "*":
-        return field
-    chosen: set[int] = set()
-    for part in field.split(","):
-        found = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?", part)
-        if not found or (found[3] and found[1] and not found[2]):
-            raise ValueError(f"{part!r} is no day of the week")
-        first = _weekday(found[1]) if found[1] else 0
-        last = _weekday(found[2]) if found[2] else first if found[1] else 6
-        if last == 0 and found[2]:
-            last = 7
-        if last < first:
-            raise ValueError(f"{part!r} ends before it begins")
-        chosen |= {number % 7 for number in range(first, last + 1, int(found[3] or 1))}
-    return ",".join(WEEKDAYS[number] for number in sorted(chosen))
-
-
-def _weekday(text: str) -> int:
-    if text in WEEKDAYS:
-        return WEEKDAYS.index(text)
-    if text in "01234567" and len(text) == 1:
-        return int(text)
-    raise ValueError(f"{text!r} is no day of the week")
-
-
-def _not_cron(expression: str, reason: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{expression!r} is not a cron expression ({reason}): give minute, hour, day of month, month and day of week, "
-        "such as '*/15 * * * *' or '0 6 * * mon-fri'"
     )
 
 

@@ -1,4 +1,4 @@
-"""Schedules: what cron expressions mean, one run at a time, missed times made up for by one run."""
+"""Schedules: the meaning of cron expressions, one run at a time, one run for all missed times."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 import os
 import threading
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+import tzlocal
 
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_trigger, next_time, times_between
+from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_schedule
 from tests.waiting import wait_for
 
 MONDAY = datetime(2026, 3, 2, 10, 7).astimezone()
@@ -25,7 +27,7 @@ MONDAY = datetime(2026, 3, 2, 10, 7).astimezone()
         ("0 6 * * 0", ["Sun 8 06:00", "Sun 15 06:00", "Sun 22 06:00"]),
         ("0 6 * * 7", ["Sun 8 06:00", "Sun 15 06:00", "Sun 22 06:00"]),
         ("0 6 * * 6-7", ["Sat 7 06:00", "Sun 8 06:00", "Sat 14 06:00"]),
-        ("0 6 * * FRI-SUN", ["Fri 6 06:00", "Sat 7 06:00", "Sun 8 06:00"]),
+        ("0 6 * * FRI-SAT", ["Fri 6 06:00", "Sat 7 06:00", "Fri 13 06:00"]),
         ("0 6 * * */2", ["Tue 3 06:00", "Thu 5 06:00", "Sat 7 06:00"]),
         ("0 6 * * 1-5/2", ["Wed 4 06:00", "Fri 6 06:00", "Mon 9 06:00"]),
         ("0 6 5 * 2", ["Tue 3 06:00", "Thu 5 06:00", "Tue 10 06:00"]),  # either will do, as in cron
@@ -34,40 +36,46 @@ MONDAY = datetime(2026, 3, 2, 10, 7).astimezone()
     ],
 )
 def test_cron_expressions_mean_what_crontab_says(expression: str, times: list[str]) -> None:
-    trigger = cron_trigger(expression)
-    found = times_between(trigger, MONDAY, MONDAY + timedelta(days=30))[:3]
+    next_time = cron_schedule(expression)
+    found = [at := next_time(MONDAY), at := next_time(at), next_time(at)]
     assert [f"{at:%a} {at.day} {at:%H:%M}" for at in found] == times
-    assert next_time(trigger, MONDAY) == found[0]
+
+
+def test_the_hour_stays_when_daylight_saving_time_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    tzlocal.reload_localzone()
+    try:
+        before = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+        due = cron_schedule("0 6 * * *")(before)
+        assert due.isoformat() == "2026-03-29T06:00:00+02:00"
+    finally:
+        monkeypatch.undo()
+        tzlocal.reload_localzone()
 
 
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("", "it has 0 fields, not 5"),
-        ("* * * *", "it has 4 fields, not 5"),
-        ("61 * * * *", "higher than the maximum value"),
-        ("x * * * *", "Unrecognized expression"),
-        ("* * * * 8", "'8' is no day of the week"),
-        ("* * * * tue-mon", "'tue-mon' ends before it begins"),
-        ("* * * * 1/2", "'1/2' is no day of the week"),
-        ("0 0 30 2 *", "no such day ever comes"),
+        ("", "Wrong number of fields"),
+        ("* * * *", "Wrong number of fields"),
+        ("0 * * * * *", "Wrong number of fields"),
+        ("61 * * * *", "Bad minute"),
+        ("x * * * *", "Bad minute"),
+        ("* * * * 8", "Bad day-of-week"),
+        ("* * * * tue-mon", "Bad day-of-week"),
+        ("0 0 30 2 *", "Bad day-of-month"),
+        ("0 0 30 2 MON#6", "Bad day-of-week"),
     ],
 )
-def test_what_is_no_cron_expression(expression: str, reason: str) -> None:
+def test_other_texts_are_refused_with_the_reason(expression: str, reason: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        cron_trigger(expression)
+        cron_schedule(expression)
     assert f"{expression!r} is not a cron expression (" in str(raised.value)
     assert reason in str(raised.value)
     assert "'*/15 * * * *'" in str(raised.value)
 
 
-class EveryTick:
-    """Due every few milliseconds."""
-
-    step = timedelta(milliseconds=5)
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        return now + self.step
+TICK = timedelta(milliseconds=5)
 
 
 class SlowRun:
@@ -79,16 +87,16 @@ class SlowRun:
 
     def __call__(self) -> None:
         began = datetime.now().astimezone()
-        wait_for(lambda: datetime.now().astimezone() - began > 4 * EveryTick.step)
+        wait_for(lambda: datetime.now().astimezone() - began > 4 * TICK)
         self.times.append((began, datetime.now().astimezone()))
 
     def stop(self) -> None:
         self.stopped.set()
 
 
-def test_times_that_pass_during_a_run_are_made_up_for_by_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_run_makes_up_for_the_times_that_pass_during_a_run(caplog: pytest.LogCaptureFixture) -> None:
     run = SlowRun()
-    scheduler = Scheduler(EveryTick(), run)
+    scheduler = Scheduler(lambda after: after + TICK, run)
     with caplog.at_level(logging.INFO):
         thread = threading.Thread(target=scheduler.run)
         thread.start()
@@ -105,7 +113,7 @@ def test_times_that_pass_during_a_run_are_made_up_for_by_one(caplog: pytest.LogC
     assert lines[-1] == "stopped"
 
 
-def test_a_run_that_fails_is_logged_and_the_next_one_made(
+def test_a_failed_run_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
@@ -117,7 +125,7 @@ def test_a_run_that_fails_is_logged_and_the_next_one_made(
     assert failed.startswith("run failed with exit code 3: the server at redis://127.0.0.1:1 cannot be used")
 
 
-def test_a_run_that_is_stopped_as_it_begins_ends_early(
+def test_a_run_that_is_stopped_while_it_starts_ends_early(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]
 ) -> None:
     run = RunCommand()

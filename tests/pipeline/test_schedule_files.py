@@ -13,7 +13,7 @@ import click
 import pytest
 
 from rededge_nb.cli import main
-from rededge_nb.pipeline.schedule import cron_trigger
+from rededge_nb.pipeline.schedule import cron_schedule
 from tests.paths import TOP
 
 FOLDER = TOP / "docs" / "schedules"
@@ -42,7 +42,7 @@ def test_their_commands_are_right(name: str) -> None:
 
 def test_their_times_are_cron_expressions() -> None:
     (line,) = [line for line in (FOLDER / "rededge.cron").read_text().splitlines() if not line.startswith("#")]
-    cron_trigger(" ".join(line.split()[:5]))
+    cron_schedule(" ".join(line.split()[:5]))
     assert "*/15 * * * *" in constants(FOLDER / "airflow_dag.py")
 
 
