@@ -5,17 +5,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STATE := $(abspath .rededge)
 
-# Without a C compiler the PyPI wheel `ziglang` is one.
-COMPILER := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo zig)
+# setup.py compiles the Redis module with ziglang, a compiler from PyPI, where there is no other.
+ZIGLANG := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo ziglang)
 
-# What runs here leaves nothing in the home folder.
+# Nothing is written to the home folder.
 demo test browser asan bench fuzz kills soak: export IPYTHONDIR := $(STATE)/ipython
 demo test browser asan bench fuzz kills soak: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
 demo test browser asan bench fuzz kills soak: export JUPYTER_DATA_DIR := $(STATE)/jupyter
 demo test browser asan bench fuzz kills soak: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
 demo test browser asan bench fuzz kills soak: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test bench lab check asan fuzz kills soak binder-check env docker-check clean
+.PHONY: install chromium browser demo test check docs bench lab asan fuzz kills soak binder-check env docker-check \
+  debian-check clean
 
 install: $(STAMP)
 
@@ -25,51 +26,46 @@ $(STAMP): pyproject.toml setup.py constraints.txt $(wildcard rededge_nb/edge/swi
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is needed (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools $(if $(COMPILER),ziglang)
-	$(if $(COMPILER),CC="$(abspath $(BIN))/python -m ziglang cc") \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools $(ZIGLANG)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
-demo: install  ## count the people in the sample video, with notebooks and a report to show for it
+demo: install  ## count the people in the sample video: executed notebooks and a report in runs/
 	$(BIN)/rededge pipeline run --dir $(STATE)/demo -o runs
 
-browser: install chromium  ## the tests that look at the workbench in JupyterLab, in a real browser
+browser: install chromium  ## the tests of the widgets and the web page, in a real browser
 	@mkdir -p $(STATE)
 	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
 
-chromium:  ## what the browser tests drive; without it they are skipped, and say so
+chromium:  ## the browser for the browser tests; without it they are skipped, with a message
 	-@command -v chromium >/dev/null 2>&1 || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
 	  fi
 	@command -v chromium >/dev/null 2>&1 || \
-	  echo "The browser tests need chromium, and will be skipped: apt install chromium (Debian)"
-
-# Two tests at a time on machines that others use, too: what has failed is run once more, alone, and must pass then.
-TESTS = $(BIN)/python -m pytest --basetemp=$(STATE)/pytest
-AGAIN = --last-failed --last-failed-no-failures none
+	  echo "chromium is not installed, so the browser tests will be skipped; Debian: apt install chromium"
 
 test: install check chromium  ## every test, and every notebook against its committed outputs
 	@mkdir -p $(STATE)
-	$(TESTS) -m 'not browser' -n 2 --dist loadfile || $(TESTS) -m 'not browser' $(AGAIN)
-	$(TESTS) -m browser -n 2 --dist loadfile || $(TESTS) -m browser $(AGAIN)
-	$(BIN)/rededge up --dir $(STATE)/test --detach
-	REDEDGE_DIR=$(STATE)/test $(BIN)/python -m pytest --nbval --nbval-cell-timeout 300 \
-	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks; \
-	  outcome=$$?; $(BIN)/rededge down --dir $(STATE)/test; rm -rf $(STATE)/test; exit $$outcome
+	$(BIN)/python -m tests.suite
 
-check: install  ## style and types
+check: install  ## style, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell -D - -D .ci/words.txt
 
-bench: install chromium  ## what RedisEdge costs beside the bare model, against its bars, in under ten minutes
+docs: install  ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+bench: install chromium  ## measure RedisEdge against the bare model and against its bars; takes less than ten minutes
 	$(BIN)/python -m benchmarks
 
-lab: install  ## JupyterLab on the notebooks, RedisEdge running
+lab: install  ## JupyterLab with the notebooks, and a running RedisEdge
 	$(BIN)/rededge lab
 
-asan: install  ## the switchboard's tests against a build with the address and undefined-behaviour sanitizers (needs gcc)
+asan: install  ## the tests of the edge module with the address and undefined-behaviour sanitizers (needs gcc)
 	mkdir -p build
 	gcc -std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -Wall -Wextra -Werror -fPIC -shared \
 	  -fvisibility=hidden rededge_nb/edge/switchboard/switchboard.c -o build/switchboard-asan.so
@@ -78,18 +74,18 @@ asan: install  ## the switchboard's tests against a build with the address and u
 	  $(BIN)/python -m pytest tests/edge/switchboard/test_switchboard.py tests/faults/test_fuzz_switchboard.py
 
 INPUTS ?= 100000
-fuzz: install  ## nonsense of every kind, INPUTS=100000 of it: takes some minutes, and prints what was refused
+fuzz: install  ## send INPUTS=100000 malformed inputs of every kind; takes some minutes, prints what was refused
 	$(BIN)/python -m tests.faults.fuzz --inputs $(INPUTS)
 
 KILLS ?= 200
-kills: install  ## KILLS=200 processes of a whole stack killed at random moments, and every frame accounted for
+kills: install  ## kill KILLS=200 processes of a whole stack at random moments, and account for every frame
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
 
 SECONDS ?= 1800
-soak: install  ## four cameras for SECONDS=1800: nothing grows, and nothing gets slower
+soak: install  ## run four cameras for SECONDS=1800, and check that nothing grows or gets slower
 	$(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
 
-binder-check: install  ## what Binder would do with the last commit, replayed in an empty home; prints its memory
+binder-check: install  ## do what Binder does with the last commit, in an empty home folder; prints its memory
 	$(BIN)/python -m tests.binder.replay
 
 env:  ## passwords for docker compose, in .env
@@ -98,7 +94,13 @@ env:  ## passwords for docker compose, in .env
 docker-check: install  ## build every image and run every service without Docker, as root (Debian: apt install buildah debootstrap)
 	$(BIN)/python docker/check.py $(STATE)/docker-check
 
-clean:  ## everything that was made here
+SUITES ?= bookworm trixie
+GCC ?= both
+RUN ?= demo
+debian-check:  ## run `make RUN=demo` on minimal Debians, with and without gcc, as root (Debian: apt install debootstrap)
+	$(PYTHON) docker/minimal_debian.py $(STATE)/debian-check $(SUITES:%=--suite %) --gcc $(GCC) --make '$(RUN)'
+
+clean:  ## remove everything that was made here
 	-$(BIN)/rededge down --dir $(STATE)/demo
 	-$(BIN)/rededge down --dir $(STATE)/test
 	rm -rf $(VENV) $(STATE) build dist runs *.egg-info rededge_nb/edge/switchboard/_switchboard.so

@@ -1,4 +1,4 @@
-"""Builds the Redis module `_switchboard.so`. Everything else about the package is in pyproject.toml.
+"""Builds the Redis module `_switchboard.so`, and the README for package indexes. All else is in pyproject.toml.
 
 The module is a plain shared object that Redis loads by path, not a Python extension. So it is compiled with flags of
 its own: those of Debian's Python contain linker options that other compilers refuse. And one wheel serves every
@@ -6,6 +6,7 @@ Python version.
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,12 +22,20 @@ COMPILER = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gc
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"]
 BUNDLED = ("gears", "models", "notebooks")
 SOURCES = Path("rededge_nb/edge/switchboard")
+REPOSITORY = "https://github.com/rededge-nb/rededge_nb"
 
 FAILED = """
 rededge_nb needs a C compiler to build its Redis module, and building it failed:
     {reason}
 Install one (Debian, Ubuntu: `apt install gcc libc6-dev`) and try again.
 """
+
+
+def readme_for_an_index():
+    """The README with absolute links and images: a package index shows it without the files that it links to."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^]]*\]\()(?![a-z]+:|#)", rf"\g<1>{REPOSITORY}/raw/HEAD/", text)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?![a-z]+:|#)", rf"\g<1>{REPOSITORY}/blob/HEAD/", text)
 
 
 class BuildSwitchboard(build_ext):
@@ -69,6 +78,8 @@ class AnyPythonWheel(bdist_wheel):
 
 
 setup(
+    long_description=readme_for_an_index(),
+    long_description_content_type="text/markdown",
     cmdclass={"build_ext": BuildSwitchboard, "build_py": BundleFolders, "bdist_wheel": AnyPythonWheel},
     # without a compiler, pip installs one from PyPI for the build
     setup_requires=[] if COMPILER else ["ziglang"],

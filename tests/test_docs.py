@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -11,6 +14,7 @@ import click
 import pytest
 import redis
 
+import rededge_nb
 from rededge_nb import schema, settings, web
 from rededge_nb.capture.camera_file import read_cameras
 from rededge_nb.cli import main
@@ -23,7 +27,7 @@ from rededge_nb.web.server import routes
 from tests.paths import TOP
 from tests.waiting import wait_for
 
-PAGES = sorted([TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")])
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "benchmarks").rglob("*.md")])
 REFERENCE = TOP / "docs" / "reference"
 
 
@@ -40,6 +44,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
     assert missing == []
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_servers(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    built = subprocess.run(
+        command, cwd=TOP, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
+    )
+    assert (built.returncode, built.stdout + built.stderr) == (0, "")
+    from_elsewhere = re.compile(r"<(?:script|img|iframe|link)\b[^>]*(?:src|href)=\"?(https?:[^\" >]+)")
+    loaded = {found for page in tmp_path.rglob("*.html") for found in from_elsewhere.findall(page.read_text())}
+    assert loaded == set()
+    reference = (tmp_path / "reference" / "api.html").read_text()
+    names = [name for name in rededge_nb.__all__ if not name.startswith("__")]
+    assert [name for name in names if not re.search(rf'id="[\w.]*\b{name}"', reference)] == []
 
 
 def test_every_command_of_the_command_line_is_listed() -> None:

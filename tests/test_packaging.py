@@ -1,17 +1,20 @@
-"""What `pip install` gives: a wheel with everything in it, or a sentence that says what is missing."""
+"""`pip install` builds a wheel with everything in it, or says what is missing."""
 
 from __future__ import annotations
 
+import email
 import os
-import shutil
+import re
 import subprocess
 import sys
-import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.paths import TOP
+
+REPOSITORY = "https://github.com/rededge-nb/rededge_nb"
 
 
 def build(into: Path, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -20,14 +23,8 @@ def build(into: Path, source: Path, **environment: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | (environment or compiler()),
+        env=os.environ | environment,
     )
-
-
-def compiler() -> dict[str, str]:
-    """What the installation took: the system's compiler, or the one that a wheel is."""
-    usual = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    return {} if shutil.which(usual) else {"CC": f"{sys.executable} -m ziglang cc"}
 
 
 @pytest.fixture
@@ -46,6 +43,7 @@ def test_a_wheel_works_away_from_the_checkout(sources: Path, tmp_path: Path, fol
     built = build(tmp_path / "wheel", sources)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    check_readme(wheel)
     installing = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile", "--target"]
     subprocess.run([*installing, str(tmp_path / "installed"), str(wheel)], check=True, capture_output=True)
     code = (
@@ -67,7 +65,23 @@ def test_a_wheel_works_away_from_the_checkout(sources: Path, tmp_path: Path, fol
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
 
 
-def test_without_a_compiler_the_installation_says_what_to_install(sources: Path, tmp_path: Path) -> None:
+def check_readme(wheel: Path) -> None:
+    """An index shows the README without the files beside it, so every link has to be absolute, and lead somewhere."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        message = email.message_from_bytes(archive.read(metadata))
+    assert message["Description-Content-Type"] == "text/markdown"
+    links = re.findall(r"(!?)\[[^]]*\]\(([^)\s]+)", message.get_payload())
+    assert [target for _, target in links if "://" not in target] == []
+    ours = [(image, target.removeprefix(f"{REPOSITORY}/")) for image, target in links if target.startswith(REPOSITORY)]
+    assert len(ours) > 20
+    for image, target in ours:
+        kind, _, path = target.partition("/HEAD/")
+        assert kind == ("raw" if image else "blob"), target
+        assert (TOP / path.partition("#")[0]).exists(), target
+
+
+def test_the_error_of_a_compiler_that_fails_says_what_to_install(sources: Path, tmp_path: Path) -> None:
     built = build(tmp_path / "wheel", sources, CC="/no/such/compiler")
     assert built.returncode != 0
     output = built.stdout + built.stderr

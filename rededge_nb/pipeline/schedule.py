@@ -53,7 +53,8 @@ def cron_schedule(expression: str) -> NextTime:
     zone = get_localzone()
 
     def next_time(after: datetime) -> datetime:
-        return next(CronSim(expression, after.astimezone(zone)))
+        due: datetime = next(CronSim(expression, after.astimezone(zone)))
+        return due
 
     try:
         # cronsim also takes six fields, the first of which is seconds

@@ -113,9 +113,7 @@ def test_one_run_makes_up_for_the_times_that_pass_during_a_run(caplog: pytest.Lo
     assert lines[-1] == "stopped"
 
 
-def test_a_failed_run_is_logged(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_run_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     run = RunCommand(seconds=1)
     with caplog.at_level(logging.INFO):

@@ -1,0 +1,54 @@
+"""`make test` finds flaky tests: it repeats what failed, and tells and records what passes only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import suite
+
+TESTS = """
+from pathlib import Path
+
+def test_good():
+    pass
+
+def test_flaky(marker=Path(__file__).with_name("marker")):
+    if not marker.exists():
+        marker.touch()
+        assert False
+
+def test_broken():
+    assert {broken} is False
+"""
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "STATE", tmp_path / "state")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: bool) -> None:
+    file = tmp_path / "test_some.py"
+    file.write_text(TESTS.format(broken=broken))
+    passed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
+    assert passed is not broken
+    assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"]
+
+
+@pytest.mark.parametrize(
+    ("flaky", "failed", "code"), [([], False, 0), ([], True, 1), (["a", "b"], False, 0), (["a", "b", "c"], False, 1)]
+)
+def test_more_than_two_flaky_tests_fail_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flaky: list[str], failed: bool, code: int
+) -> None:
+    log = tmp_path / "flaky.txt"
+    assert suite.report(flaky, failed=failed, log=log) == code
+    assert suite.report(flaky, failed=failed, log=log) == code
+    printed = capsys.readouterr().out
+    assert all(f"\n  {name}\n" in printed for name in flaky or ["none"])
+    assert ("more than 2" in printed) == (len(flaky) > 2)
+    recorded = log.read_text().splitlines() if flaky else []
+    assert [line.split()[-1] for line in recorded] == flaky * 2
