@@ -56,7 +56,7 @@ check: install  ## style, types and spelling
 	$(BIN)/codespell -D - -D .ci/words.txt
 
 docs: install  ## the documentation as a site, in build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "open build/site/index.html"
 
 bench: install chromium  ## measure RedisEdge against the bare model and against its bars; takes less than ten minutes

@@ -5,7 +5,7 @@ names, with its command and its environment, until its health check succeeds the
 All share this machine's network, so the ports of the compose file must be free.
 
 Not covered, because only an engine can: networks, volumes, read-only roots, dropped capabilities; and Grafana, whose
-image is not to be had here.
+image is not available here.
 """
 
 from __future__ import annotations
