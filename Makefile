@@ -97,7 +97,7 @@ docker-check: install  ## build every image and run every service without Docker
 SUITES ?= bookworm trixie
 GCC ?= both
 RUN ?= demo
-debian-check:  ## run `make RUN=demo` on minimal Debians, with and without gcc, as root (Debian: apt install debootstrap)
+debian-check:  ## run `make RUN=demo` on a minimal Debian, with and without gcc, as root (Debian: apt install debootstrap)
 	$(PYTHON) docker/minimal_debian.py $(STATE)/debian-check $(SUITES:%=--suite %) --gcc $(GCC) --make '$(RUN)'
 
 clean:  ## remove everything that was made here
