@@ -14,8 +14,8 @@ from rededge_nb.settings import MAX_PIXELS
 
 Image = NDArray[np.uint8]
 """Pixels: shape (height, width, 3), blue first."""
-Picture = Image | bytes
-"""An image, or one that is already encoded as JPEG."""
+ImageOrJpeg = Image | bytes
+"""An image, or one that is encoded as JPEG."""
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 PICTURE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp"}
@@ -80,6 +80,25 @@ def check_size(size_wh: tuple[int, int], what: str) -> None:
             f"{what} has {width}x{height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are taken: "
             "make it smaller"
         )
+
+
+def decode_image(image: ImageOrJpeg, what: str) -> Image:
+    """The pixels of an image or a JPEG.
+
+    Args:
+        image: Pixels are returned as they are.
+        what: Its name, for the message.
+
+    Raises:
+        SourceError: the JPEG is too large or cannot be decoded.
+    """
+    if not isinstance(image, bytes):
+        return image
+    checked_size_wh(image, what)
+    decoded: Image | None = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise SourceError(f"{what} is not an image that can be decoded")
+    return decoded
 
 
 def encode_jpeg(image: Any, *, quality: int) -> bytes:

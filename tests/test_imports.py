@@ -23,6 +23,7 @@ LAYERS = (
     ("rededge_nb.display",),
     ("rededge_nb.capture",),
     ("rededge_nb.capture.sources",),
+    ("rededge_nb.capture.values",),
     ("rededge_nb.control",),
     ("rededge_nb.reading",),
     ("rededge_nb.connection",),

@@ -12,12 +12,22 @@ from urllib.parse import quote
 import yaml
 
 from rededge_nb import schema, settings
-from rededge_nb.capture.options import CaptureOptions, check_options
+from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option
 from rededge_nb.capture.sources import synthetic
 from rededge_nb.capture.sources.address import Address, is_address
 from rededge_nb.errors import ConfigurationError, SourceError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "number": (int, float),
+    "whole number": (int,),
+    "switch": (bool,),
+    "size": (str, list),
+    "choice": (str,),
+}
+"""What YAML makes of a value of each kind."""
+_OPTIONS = tuple(each for each in OPTIONS if each.name not in ("camera", "wait"))
+"""Fields of a camera besides `id` and `source`. Cameras of a file are always waited for."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class _File:
     def _camera(self, node: yaml.Node) -> CameraConfig:
         if not isinstance(node, yaml.MappingNode):
             self._refuse(node, "a camera is written as `id: …` and `source: …`, one in a line")
-        entries = self._entries(node, {"id", "source", *_OPTIONS}, "a camera")
+        entries = self._entries(node, {"id", "source", *(each.name for each in _OPTIONS)}, "a camera")
         for name in ("id", "source"):
             if name not in entries:
                 self._refuse(node, f"the camera has no `{name}`: every camera needs `id` and `source`")
@@ -95,18 +105,22 @@ class _File:
         except ConfigurationError as error:
             self._refuse(entries["id"], str(error))
         options: CaptureOptions = {}
-        for name, (types, said) in _OPTIONS.items():
-            if name in entries:
-                value = self._value(name, entries[name], types, said)
-                option: Any = {name: tuple(value) if isinstance(value, list) else value}
-                try:
-                    check_options(option)
-                except ConfigurationError as error:
-                    self._refuse(entries[name], str(error))
-                options.update(option)
+        for option in _OPTIONS:
+            if option.name in entries:
+                chosen: Any = {option.name: self._option_value(option, entries[option.name])}
+                options.update(chosen)
         options.update({"camera": camera, "wait": True})
         source, shown = self._source(entries["source"])
         return CameraConfig(camera, source, shown, options)
+
+    def _option_value(self, option: Option, node: yaml.Node) -> Any:
+        value = self._value(option.name, node, _TYPES[option.kind], option.expected)
+        value = tuple(value) if isinstance(value, list) else value
+        try:
+            option.check(value)
+        except ConfigurationError as error:
+            self._refuse(node, str(error))
+        return value
 
     def _source(self, node: yaml.Node) -> tuple[str | int, str]:
         source = self._value("source", node, (str, int), "a path, an address or the number of a webcam")
@@ -168,24 +182,3 @@ class _File:
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
-
-
-_NUMBER = ((int, float), "a number")
-_WHOLE = ((int,), "a whole number")
-_SWITCH = ((bool,), "true or false")
-_OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
-    "fps": _NUMBER,
-    "seconds": _NUMBER,
-    "frames": _WHOLE,
-    "loop": _SWITCH,
-    "flip": _SWITCH,
-    "size": ((str, list), "width and height, such as 1280x720"),
-    "mjpeg": _SWITCH,
-    "pace": ((str,), "realtime or asap"),
-    "quality": _WHOLE,
-    "max_age": _NUMBER,
-    "max_bytes": _WHOLE,
-    "window": _WHOLE,
-    "stall_timeout": _NUMBER,
-    "away_timeout": _NUMBER,
-}

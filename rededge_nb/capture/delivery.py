@@ -13,7 +13,7 @@ import redis
 from rededge_nb import streams
 from rededge_nb.capture.options import Settings
 from rededge_nb.capture.producer import Answers, Producer, Sender
-from rededge_nb.capture.sources import Taken, backoff
+from rededge_nb.capture.sources import Captured, backoff
 from rededge_nb.errors import ServerUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ CANNOT_SAVE = "MISCONF"
 class Delivery:
     """Sends the pictures of one capture, and with `asap` hears what the gear says to them.
 
-    While the server is away it waits. Then it finds out whether the picture in hand was taken, and sends those again
+    While the server is away it waits. Then it finds out whether the picture in hand was captured, and sends those again
     that the gear has not answered and the server has lost: one that was killed may lack its last second.
 
     Args:
@@ -59,14 +59,14 @@ class Delivery:
         )
         self._sender = Sender(self._producer, must_go=asap, patience=options.stall_timeout, stop=stop)
         self._answers = Answers(client, options.camera, stall_timeout=options.stall_timeout) if asap else None
-        self._lost: deque[Taken] = deque()
+        self._lost: deque[Captured] = deque()
 
     @property
     def under_way(self) -> int:
         """How many frames have no answer yet, of those whose answer is waited for."""
         return len(self._waiting) + len(self._lost)
 
-    def send(self, taken: Taken) -> tuple[str, int] | None:
+    def send(self, captured: Captured) -> tuple[str, int] | None:
         """Send a picture; gives its entry id and size, or None if it was left out.
 
         A picture whose answer is waited for is kept until the server is back; without that the next one is better.
@@ -76,17 +76,17 @@ class Delivery:
             ServerFullError: it had no room for too long.
         """
         if self._answers:
-            taken = self._producer.encoded(taken)
+            captured = self._producer.encoded(captured)
         while not self._stop.is_set():
             try:
                 self._send_lost()
-                sent = self._sender.send(taken, not_answered=self._waiting)
+                sent = self._sender.send(captured, not_answered=self._waiting)
             except (redis.RedisError, ServerUnavailableError) as error:
                 sent = self._wait_for_server(error)
                 if sent is None and self._answers:
                     continue
             if sent and self._answers:
-                self._answers.expect(sent[0], taken)
+                self._answers.expect(sent[0], captured)
             return sent
         return None
 
@@ -122,7 +122,7 @@ class Delivery:
             self._answers.expect(sent[0], self._lost.popleft())
 
     def _wait_for_server(self, error: Exception) -> tuple[str, int] | None:
-        """Return when the server answers, or at a stop: with the entry of the picture in hand, if it was taken."""
+        """Return when the server answers, or at a stop: with the entry of the picture in hand, if the server has it."""
         began = time.monotonic()
         told = False
         for delay in backoff.delays(first=FIRST_DELAY, longest=LONGEST_DELAY):

@@ -1,4 +1,4 @@
-"""When the pictures of a source are taken: files at their own speed, cameras as they come."""
+"""When the pictures of a source are captured: files at their own speed, cameras as they come."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from rededge_nb.capture.sources import Source, Taken
+from rededge_nb.capture.sources import Captured, Source
 
 _POLL = 0.1
 """Seconds after which a wait for a camera looks whether it shall end."""
 
 
-def in_time(
+def realtime_file(
     source: Source, *, seconds: float | None, stop: threading.Event, on_skip: Callable[[int], None]
-) -> Iterator[Taken]:
+) -> Iterator[Captured]:
     """Pictures of a file or folder when they are due; those not wanted, or too late, are passed over.
 
     Args:
@@ -34,19 +34,19 @@ def in_time(
         slot += late
         unwanted = int(slot * step + 1e-6) - position
         passed = source.skip(unwanted)
-        taken = source.take() if passed == unwanted and slot < slots else None
+        captured = source.read() if passed == unwanted and slot < slots else None
         if late:
-            on_skip(late if taken is not None else min(late, passed))
-        if taken is None:
+            on_skip(late if captured is not None else min(late, passed))
+        if captured is None:
             return
-        yield taken
+        yield captured
         position += unwanted + 1
         slot += 1
 
 
-def as_they_come(
+def live_camera(
     source: Source, *, seconds: float | None, stop: threading.Event, on_skip: Callable[[int], None]
-) -> Iterator[Taken]:
+) -> Iterator[Captured]:
     """Pictures of a camera, which sets the pace; fewer, where fewer are asked for than it delivers.
 
     Args:
@@ -67,13 +67,13 @@ def as_they_come(
             if not source.skip(1):
                 return
             continue
-        taken = source.take()
+        captured = source.read()
         if source.missed > missed:
             on_skip(source.missed - missed)
             missed = source.missed
-        if taken is None:
+        if captured is None:
             return
-        yield taken
+        yield captured
         due = max(due + interval, time.monotonic())
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.capture.sources import Taken
+from rededge_nb.capture.sources import Captured
 from rededge_nb.edge.client import CommandArgs, check, connection_of, replies_to
 from rededge_nb.errors import ServerFullError, WaitTimeoutError
-from rededge_nb.images import Picture, encode_jpeg
+from rededge_nb.images import ImageOrJpeg, encode_jpeg
 
 logger = logging.getLogger(__name__)
 
@@ -50,21 +50,23 @@ class Producer:
         self._unconfirmed: tuple[int, int] | None = None
         self._resume()
 
-    def send(self, taken: Taken, *, not_answered: list[str]) -> tuple[str, int]:
+    def send(self, captured: Captured, *, not_answered: list[str]) -> tuple[str, int]:
         """Append a picture and trim the stream; returns its entry id and its encoded size.
 
         Where the server is full, the older half of the stream makes room for the picture.
 
         Args:
-            taken: An image, or JPEG bytes, and when it was taken: no two frames get the same time, unless the clock
-                went back by more than CLOCK_STEP_MS.
+            captured: The frame. No two frames get the same time, unless the clock went back by more than
+                CLOCK_STEP_MS.
             not_answered: Entry ids, oldest first, that must stay however old and large they are.
 
         Raises:
             ServerFullError: that was not enough.
         """
-        ts_ms = taken.ts_ms if self._last_ts - taken.ts_ms > CLOCK_STEP_MS else max(taken.ts_ms, self._last_ts + 1)
-        image = self.encoded(taken).picture
+        ts_ms = (
+            captured.ts_ms if self._last_ts - captured.ts_ms > CLOCK_STEP_MS else max(captured.ts_ms, self._last_ts + 1)
+        )
+        image = self.encoded(captured).image
         fields: dict[str, Any] = {schema.COUNT: self._count + 1, schema.TS: ts_ms, schema.IMAGE: image}
         if self._keep:
             fields[schema.KEEP] = 1
@@ -84,12 +86,12 @@ class Producer:
         self._confirm()
         return entry_id, len(image)
 
-    def encoded(self, taken: Taken) -> Taken:
+    def encoded(self, captured: Captured) -> Captured:
         """The picture as JPEG."""
-        picture: Picture = taken.picture
-        if isinstance(picture, bytes):
-            return taken
-        return Taken(encode_jpeg(picture, quality=self._quality), taken.ts_ms)
+        image: ImageOrJpeg = captured.image
+        if isinstance(image, bytes):
+            return captured
+        return Captured(encode_jpeg(image, quality=self._quality), captured.ts_ms)
 
     def find_unconfirmed(self) -> tuple[str, int] | None:
         """Entry id and size of the picture that the last `send` got no reply for, if the server has it."""
@@ -179,7 +181,7 @@ class Sender:
         self._stop = stop
         self._full_since: float | None = None
 
-    def send(self, taken: Taken, *, not_answered: list[str]) -> tuple[str, int] | None:
+    def send(self, captured: Captured, *, not_answered: list[str]) -> tuple[str, int] | None:
         """As `Producer.send`; None for a picture that was left out.
 
         Raises:
@@ -187,7 +189,7 @@ class Sender:
         """
         while True:
             try:
-                sent = self._producer.send(taken, not_answered=not_answered)
+                sent = self._producer.send(captured, not_answered=not_answered)
             except ServerFullError as error:
                 now = time.monotonic()
                 if self._full_since is None:
@@ -212,7 +214,7 @@ class Answers:
         self._camera = camera
         self._frames = schema.frames_key(camera)
         self._stall_timeout = stall_timeout
-        self._waiting: dict[str, Taken] = {}
+        self._waiting: dict[str, Captured] = {}
         self._heard = time.monotonic()
         keys = (schema.detections_key(camera), schema.errors_key(camera))
         self._seen = {key: streams.last_id(client, key) for key in keys}
@@ -222,13 +224,13 @@ class Answers:
         """Entry ids of the frames without answer, oldest first."""
         return list(self._waiting)
 
-    def expect(self, entry_id: str, taken: Taken) -> None:
+    def expect(self, entry_id: str, captured: Captured) -> None:
         """Note a frame that was sent."""
         if not self._waiting:
             self._heard = time.monotonic()
-        self._waiting[entry_id] = taken
+        self._waiting[entry_id] = captured
 
-    def recover(self) -> list[Taken]:
+    def recover(self) -> list[Captured]:
         """Go on after the server was away; gives the frames that it lost, which are waited for no longer."""
         # a server that lost its last second, while the clock went back, gives out ids again
         seen = {

@@ -9,29 +9,16 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import redis
 
-from rededge_nb import schema, streams
+from rededge_nb import streams
 from rededge_nb.capture import pacing
 from rededge_nb.capture.delivery import Delivery
-from rededge_nb.capture.options import (
-    DEFAULT_AWAY_TIMEOUT,
-    DEFAULT_MAX_AGE,
-    DEFAULT_MAX_BYTES,
-    DEFAULT_QUALITY,
-    DEFAULT_STALL_TIMEOUT,
-    DEFAULT_WINDOW,
-    OPENING,
-    CaptureOptions,
-    Pace,
-    Progress,
-    Settings,
-    settings_of,
-)
+from rededge_nb.capture.options import CaptureOptions, Pace, Progress, Settings, settings_of
 from rededge_nb.capture.report import CaptureReport, Tally
-from rededge_nb.capture.sources import Source, Taken, open_source
+from rededge_nb.capture.sources import Captured, Source, open_source
 from rededge_nb.connection import shard_of
 from rededge_nb.errors import WaitTimeoutError
 
@@ -44,87 +31,48 @@ def capture(
     client: redis.Redis,
     source: str | int | Path | Source,
     *,
-    camera: object = "0",
-    fps: float | None = None,
-    seconds: float | None = None,
-    frames: int | None = None,
-    loop: bool = False,
-    flip: bool = False,
-    size: str | tuple[int, int] | None = None,
-    mjpeg: bool = False,
-    wait: bool = False,
-    pace: Pace = "realtime",
-    quality: int = DEFAULT_QUALITY,
-    max_age: float = DEFAULT_MAX_AGE,
-    max_bytes: int = DEFAULT_MAX_BYTES,
-    window: int = DEFAULT_WINDOW,
-    stall_timeout: float = DEFAULT_STALL_TIMEOUT,
-    away_timeout: float = DEFAULT_AWAY_TIMEOUT,
-    progress: Progress | None = None,
     stop: threading.Event | None = None,
+    **options: Unpack[CaptureOptions],
 ) -> CaptureReport:
-    """Add the frames of a source to the stream `camera:<id>`.
+    """Add the frames of a source to the stream `camera:<id>`, and return when the source has ended.
+
+    With pace `realtime` a source is played at its own speed, and frames are skipped when the capture is late. With
+    `asap` every frame is added, and never more than `window` of them have no answer of the gear yet, neither in
+    detections nor in errors.
 
     Args:
         client: Tells where the server is; the capture makes a connection of its own, in a Redis Cluster to the
             camera's shard.
-        source: Whatever `open_source` takes, or an open source, which stays open and keeps what it was opened with.
-        camera: Camera id.
-        fps: Rate wanted, if not the source's own; see `open_source`. An `asap` capture takes every frame.
-        seconds: End after so many seconds of the source.
-        frames: End after so many frames.
-        loop: Start again at the end of a file or folder.
-        flip: Swap left and right.
-        size: Width and height that frames are shrunk to fit in, as `(640, 480)` or `640x480`.
-        mjpeg: Ask a webcam for JPEG and hand that on; see `open_source`.
-        wait: Wait for a camera that does not answer, instead of raising an error.
-        pace: `realtime` plays a source at its own speed and skips frames when late; `asap` takes every frame
-            and never has more than `window` under way that the gear has not answered, in detections or errors.
-        quality: JPEG quality, 1 to 100.
-        max_age: Seconds after which a frame leaves the stream.
-        max_bytes: Size of the stream above which its oldest frames leave it.
-        window: Frames under way at once with `asap`.
-        stall_timeout: Seconds to wait for the gear with `asap`.
-        away_timeout: Seconds to wait for a server that has gone away. Frames of a camera or a file at its own speed
-            are skipped meanwhile; with `asap` none is lost, but some may be processed twice.
-        progress: Called after each frame that was added, or answered with `asap`.
-        stop: Ends the capture soon after it is set; frames under way are not waited for.
+        source: Whatever `open_source` takes, or an open source, which stays open and keeps the options that it was
+            opened with.
+        stop: Ends the capture soon after it is set; frames without an answer are not waited for.
+        options: See `Settings`. `progress` is called after each frame that was added, or answered with `asap`.
 
     Raises:
         SourceError: the source cannot be opened or read.
-        ServerUnavailableError: the server does not answer at the start, or was away for `away_timeout` seconds.
+        ServerUnavailableError: the server does not answer at the start, or was away for `away_timeout` seconds. Until
+            then a camera, or a file at its own speed, skips frames; with `asap` no frame is lost, but some may be
+            processed twice.
         WaitTimeoutError: with `asap`, no gear answered for `stall_timeout` seconds.
         ServerFullError: with `asap`, the server had no room for a frame for `stall_timeout` seconds. With `realtime`
             frames are skipped until there is room again.
-        ConfigurationError: an option is out of range.
+        ConfigurationError: an option is out of bounds.
     """
-    options = Settings(
-        schema.camera_id(camera),
-        seconds,
-        frames,
-        pace,
-        quality,
-        max_age,
-        max_bytes,
-        window,
-        stall_timeout,
-        away_timeout,
-    )
+    settings = settings_of(options)
     opening: AbstractContextManager[Source] = (
-        nullcontext(source)
-        if isinstance(source, Source)
-        else open_source(source, fps=fps, loop=loop, flip=flip, size=size, mjpeg=mjpeg, wait=wait, stop=stop)
+        nullcontext(source) if isinstance(source, Source) else open_source(source, stop=stop, **settings.opening)
     )
     with opening as opened:
-        return _run(client, opened, options, Tally(options.camera, opened.describe), progress, stop)
+        tally = Tally(settings.camera, opened.describe)
+        return _run(client, opened, settings, tally, options.get("progress"), stop)
 
 
 def start_capture(client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> Capture:
-    """Begin a capture in the background; takes what `capture` takes, except `stop`.
+    """Begin a capture in the background, with the options of `capture`.
 
     Raises:
         SourceError: the source cannot be opened.
-        ConfigurationError: an option is out of range.
+        ConfigurationError: an option is out of bounds.
     """
     return Capture(client, source, **options)
 
@@ -133,9 +81,8 @@ class Capture:
     """A capture in the background: see `start_capture`. Leaving its `with` block, or the interpreter, stops it."""
 
     def __init__(self, client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> None:
-        opening: dict[str, Any] = {name: value for name, value in options.items() if name in OPENING}
         self._options = settings_of(options)
-        self._source = open_source(source, **opening)
+        self._source = open_source(source, **self._options.opening)
         self._tally = Tally(self._options.camera, self._source.describe)
         self._progress = options.get("progress")
         self._stop = threading.Event()
@@ -253,11 +200,11 @@ def _run(
 
         tally.start()
         try:
-            for taken in islice(_pictures(source, options, tally, stop), options.frames):
+            for captured in islice(_pictures(source, options, tally, stop), options.frames):
                 wait_until_waiting(at_most=options.window - 1)
                 if stop.is_set():
                     break
-                sent = delivery.send(taken)
+                sent = delivery.send(captured)
                 if sent is None:
                     tally.skip(1)
                     continue
@@ -270,12 +217,12 @@ def _run(
     return tally.report()
 
 
-def _pictures(source: Source, options: Settings, tally: Tally, stop: threading.Event) -> Iterator[Taken]:
+def _pictures(source: Source, options: Settings, tally: Tally, stop: threading.Event) -> Iterator[Captured]:
     if source.live:
-        return pacing.as_they_come(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
+        return pacing.live_camera(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
     if options.pace == "realtime":
-        return pacing.in_time(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
-    return islice(iter(source.take, None), pacing.frames_in(source, options.seconds))
+        return pacing.realtime_file(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
+    return islice(iter(source.read, None), pacing.frames_in(source, options.seconds))
 
 
 def _frames_expected(source: Source, options: Settings) -> int | None:

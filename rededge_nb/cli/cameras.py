@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
 from rededge_nb import assets
+from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option, settings_of
 from rededge_nb.cli.base import (
-    camera_option,
     connected,
     directory_option,
     echo_json,
@@ -56,6 +57,33 @@ def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, ge
         click.echo("\n".join(changes) if changes else "everything is there already")
 
 
+def capture_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every option of a capture, as `Settings` declares them."""
+    for option in reversed(OPTIONS):
+        flag = f"--{option.name.replace('_', '-')}"
+        if option.kind == "switch":
+            add = click.option(flag, is_flag=True, help=option.help)
+        else:
+            shown = option.default is not None
+            add = click.option(
+                flag, type=_click_type(option), default=option.default, show_default=shown, help=option.help
+            )
+        command = add(command)
+    return command
+
+
+def _click_type(option: Option) -> click.ParamType[Any]:
+    match option.kind:
+        case "number":
+            return click.FloatRange(0, option.highest, min_open=True)
+        case "whole number":
+            return click.IntRange(1, option.highest)
+        case "choice":
+            return click.Choice(option.choices)
+        case _:
+            return click.STRING
+
+
 @click.command(
     epilog=examples(
         "rededge capture walking.mp4 --pace asap",
@@ -67,31 +95,7 @@ def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, ge
 )
 @click.argument("source")
 @directory_option
-@camera_option
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second; default: the source's own.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
-@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--loop", is_flag=True, help="Begin again at the end of a file or folder.")
-@click.option("--flip", is_flag=True, help="Swap left and right, as a mirror does.")
-@click.option("--size", help="Shrink frames to fit in WIDTHxHEIGHT; a webcam is asked for it.")
-@click.option("--mjpeg", is_flag=True, help="Take a webcam's own JPEGs, if it has them.")
-@click.option("--wait", is_flag=True, help="Wait for a camera that does not answer yet.")
-@click.option("--pace", type=click.Choice(["realtime", "asap"]), default="realtime", show_default=True)
-@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="JPEG quality.")
-@click.option(
-    "--max-age",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Seconds that a frame stays in the stream.",
-)
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(1),
-    default=64 * 1024 * 1024,
-    show_default=True,
-    help="Size above which the stream loses its oldest frames.",
-)
+@capture_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and no progress.")
 @click.pass_context
 def capture(context: click.Context, /, source: str, directory: Path | None, as_json: bool, **options: Any) -> None:
@@ -118,7 +122,7 @@ def capture(context: click.Context, /, source: str, directory: Path | None, as_j
 
 
 def _capture_one(
-    client: redis.Redis, source: str, *, camera: str, stop: threading.Event, quiet: bool, **options: Any
+    client: redis.Redis, source: str, *, stop: threading.Event, quiet: bool, **options: Unpack[CaptureOptions]
 ) -> CaptureReport:
     from tqdm import tqdm
 
@@ -126,19 +130,20 @@ def _capture_one(
     from rededge_nb.capture.sources import open_source
     from rededge_nb.control.provision import provision
 
-    opening = {name: options.pop(name) for name in ("fps", "loop", "flip", "size", "mjpeg", "wait")}
+    settings = settings_of(options)
     with (
-        open_source(source, stop=stop, **opening) as opened,
+        open_source(source, stop=stop, **settings.opening) as opened,
         tqdm(unit=" frames", disable=quiet or not sys.stderr.isatty()) as bar,
     ):
-        for change in provision(client, cameras=[camera]):
+        for change in provision(client, cameras=[settings.camera]):
             click.echo(change, err=True)
 
         def advance(done: int, expected: int | None) -> None:
             bar.total = expected
             bar.update(done - bar.n)
 
-        return run_capture(client, opened, camera=camera, stop=stop, progress=advance, **options)
+        options["progress"] = advance
+        return run_capture(client, opened, stop=stop, **options)
 
 
 def _capture_file(

@@ -15,7 +15,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.capture.producer import Producer
 from rededge_nb.capture.run import CaptureReport, capture, start_capture
-from rededge_nb.capture.sources import Reader, Source, Taken
+from rededge_nb.capture.sources import Captured, Reader, Source
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError, SourceError, WaitTimeoutError
 from tests.bare import BareServer, bare_server
 from tests.paths import WALKING
@@ -38,13 +38,13 @@ class Gray(Reader):
         self.numbers: list[int] = []
         self.size_wh = (16, 16)
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         if self.next >= self._count:
             return None
         self._before_read(self.next)
         self.numbers.append(self.next)
         self.next += 1
-        return Taken(np.full((16, 16, 3), self.numbers[-1] % 256, np.uint8), 1000 * self.next)
+        return Captured(np.full((16, 16, 3), self.numbers[-1] % 256, np.uint8), 1000 * self.next)
 
     def skip(self) -> bool:
         self.next += 1
@@ -145,7 +145,7 @@ def test_numbers_and_times_go_on_from_what_is_there(bare_client: redis.Redis) ->
     bare_client.xadd(FRAMES, {"count": 41, "ts": newest, "image": b"x"})
     producer = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=False)
     for back in (4_000, 4_000, -5, 8_000, 0):
-        producer.send(Taken(b"y", newest - back), not_answered=[])
+        producer.send(Captured(b"y", newest - back), not_answered=[])
     assert [(int(each[b"count"]), int(each[b"ts"]) - newest) for each in entries(bare_client)] == [
         (41, 0),
         (42, 1),
@@ -223,7 +223,7 @@ def test_stream_is_bounded_by_bytes_whatever_the_frame_size(bare_client: redis.R
     for number, size in enumerate(sizes):
         reader = Gray(30)
         source = Source(reader, describe="gray", native_fps=1000)
-        reader.read = lambda reader=reader, size=size: Taken(bytes(size), 0) if reader.skip() else None  # type: ignore[method-assign]
+        reader.read = lambda reader=reader, size=size: Captured(bytes(size), 0) if reader.skip() else None  # type: ignore[method-assign]
         capture(bare_client, source, max_bytes=400_000)
         held = sum(len(each[b"image"]) for each in entries(bare_client))
         assert held <= 400_000
@@ -250,7 +250,9 @@ def test_stream_is_bounded_by_age(bare_client: redis.Redis, pictures: Path) -> N
 def test_captures_of_one_camera_leave_each_other_their_frames(bare_client: redis.Redis, pictures: Path) -> None:
     first = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=True)
     second = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=False)
-    sent = [producer.send(Taken(bytes(100), 0), not_answered=[])[0] for _ in range(10) for producer in (first, second)]
+    sent = [
+        producer.send(Captured(bytes(100), 0), not_answered=[])[0] for _ in range(10) for producer in (first, second)
+    ]
     assert [entry_id.decode() for entry_id, _ in bare_client.xrange(FRAMES)] == sent
 
 

@@ -8,7 +8,7 @@ import redis
 
 from rededge_nb.capture.producer import Producer
 from rededge_nb.capture.run import capture
-from rededge_nb.capture.sources import Taken
+from rededge_nb.capture.sources import Captured
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -32,7 +32,7 @@ def test_the_memory_is_bounded(bare_client: redis.Redis, sizes: list[int], max_b
     peak = 0
     for number in range(rounds):
         for producer, size in zip(producers, sizes, strict=True):
-            last_id, _ = producer.send(Taken(bytes(size), 0), not_answered=[])
+            last_id, _ = producer.send(Captured(bytes(size), 0), not_answered=[])
         if number % (rounds // 15) == 0 or number == rounds - 1:
             peak = max(peak, bare_client.memory_usage(FRAMES, samples=0))
     # Each capture learns of the others' frames when it adds its next.
@@ -54,12 +54,12 @@ def test_frames_of_four_thousand_pixels_are_bounded(bare_client: redis.Redis) ->
 def test_a_source_that_is_larger_than_the_bound_still_shows_its_newest(bare_client: redis.Redis) -> None:
     producer = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1000, keep=False)
     for number in range(3):
-        producer.send(Taken(np.zeros((500, 500, 3), np.uint8), number), not_answered=[])
+        producer.send(Captured(np.zeros((500, 500, 3), np.uint8), number), not_answered=[])
         assert bare_client.xlen(FRAMES) == 1
 
 
 def test_times_are_those_of_the_pictures_and_never_repeat(bare_client: redis.Redis) -> None:
     producer = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=10_000, keep=False)
     for ts_ms in (5000, 5000, 4000, 7000):
-        producer.send(Taken(b"jpeg", ts_ms), not_answered=[])
+        producer.send(Captured(b"jpeg", ts_ms), not_answered=[])
     assert [int(fields[b"ts"]) for _, fields in bare_client.xrange(FRAMES)] == [5000, 5001, 5002, 7000]

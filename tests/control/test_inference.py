@@ -29,8 +29,7 @@ def card() -> ModelCard:
 @pytest.fixture(scope="module")
 def image() -> Any:
     with open_source(assets.sample_video()) as video:
-        video.skip(600)
-        return video.read()
+        return video.read_image(600)
 
 
 def test_it_finds_what_the_gear_finds(client: redis.Redis, card: ModelCard, video: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 
 from rededge_nb.capture.producer import Answers
-from rededge_nb.capture.sources import Taken
+from rededge_nb.capture.sources import Captured
 from rededge_nb.cli import main
 
 
@@ -24,11 +24,11 @@ def record_in(path: str) -> None:
     def note(word: str, entry_id: str) -> None:
         os.write(record, f"{word} {entry_id}\n".encode())
 
-    def recording_expect(self: Answers, entry_id: str, taken: Taken) -> None:
+    def recording_expect(self: Answers, entry_id: str, captured: Captured) -> None:
         note("sent", entry_id)
-        expect(self, entry_id, taken)
+        expect(self, entry_id, captured)
 
-    def recording_recover(self: Answers) -> list[Taken]:
+    def recording_recover(self: Answers) -> list[Captured]:
         before = self.waiting
         lost = recover(self)
         for entry_id in before:

@@ -11,7 +11,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.capture.camera_file import read_cameras
-from rededge_nb.capture.options import check_options
+from rededge_nb.capture.options import settings_of
 from rededge_nb.capture.sources import open_source
 from rededge_nb.control.models import load_card
 from rededge_nb.errors import ConfigurationError, GearError, ModelCardError, NoDataError
@@ -70,7 +70,7 @@ def test_a_series_name_that_is_none_is_refused(client: redis.Redis) -> None:
 )
 def test_options_of_a_wrong_kind_are_named(option: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{next(iter(option))} is "):
-        check_options(option)  # type: ignore[arg-type]
+        settings_of(option)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", [None, 1.5, True, [], b"0"])

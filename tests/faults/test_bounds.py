@@ -17,7 +17,7 @@ import redis
 from rededge_nb import schema, settings
 from rededge_nb.capture.producer import Producer
 from rededge_nb.capture.run import capture, start_capture
-from rededge_nb.capture.sources import Taken
+from rededge_nb.capture.sources import Captured
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
@@ -91,7 +91,7 @@ def test_the_bound_of_a_stream_holds_whatever_the_frames_weigh(client: redis.Red
     producer = Producer(client, "0", quality=90, max_age=60, max_bytes=bound, keep=False)
     for number in range(120):
         size = rng.choice((100, 20_000, 1_000_000, 5_000_000))
-        producer.send(Taken(rng.randbytes(size), number + 1), not_answered=[])
+        producer.send(Captured(rng.randbytes(size), number + 1), not_answered=[])
         assert client.memory_usage(FRAMES, samples=0) <= bound + 5_000_000 / 4  # Redis rounds its blocks up
 
 
@@ -159,7 +159,7 @@ def test_a_camera_gives_up_its_oldest_frames_and_goes_on(
 ) -> None:
     producer = Producer(full_soon, "0", quality=90, max_age=60, max_bytes=10**9, keep=False)
     for number in range(60):
-        producer.send(Taken(random.Random(number).randbytes(1_000_000), number + 1), not_answered=[])
+        producer.send(Captured(random.Random(number).randbytes(1_000_000), number + 1), not_answered=[])
     counts = [int(fields[b"count"]) for _, fields in full_soon.xrange(FRAMES)]
     assert counts == list(range(61 - len(counts), 61))
     assert len(counts) < 45
@@ -173,7 +173,7 @@ def test_frames_without_an_answer_stay(full_soon: redis.Redis) -> None:
     def send_all() -> None:
         for number in range(60):
             picture = random.Random(number).randbytes(1_000_000)
-            waiting.append(producer.send(Taken(picture, number + 1), not_answered=waiting)[0])
+            waiting.append(producer.send(Captured(picture, number + 1), not_answered=waiting)[0])
 
     with pytest.raises(ServerFullError, match=r"no room for a frame of camera:0 .*REDEDGE_MAX_MEMORY.*--max-bytes"):
         send_all()

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from rededge_nb.capture.sources import network, pictures, synthetic, video, webcam
 from rededge_nb.capture.sources.address import is_address
-from rededge_nb.capture.sources.base import Reader, Source, Taken, check_fps
+from rededge_nb.capture.sources.base import Captured, Reader, Source
 from rededge_nb.capture.sources.shape import Shape
+from rededge_nb.capture.values import check_fps
 from rededge_nb.errors import ConfigurationError, SourceError
 from rededge_nb.images import PICTURE_SUFFIXES
 
-__all__ = ["Reader", "Source", "Taken", "open_source"]
+__all__ = ["Captured", "Reader", "Source", "open_source"]
 
 
 def open_source(

@@ -22,7 +22,7 @@ def is_address(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Address:
-    """An address taken apart. Only `shown` may appear in messages.
+    """An address in its parts. Only `shown` may appear in messages.
 
     Attributes:
         url: The whole address, with user and password.

@@ -5,44 +5,32 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from numbers import Real
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from rededge_nb.capture.sources.shape import Shape
-from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import Picture
+from rededge_nb.capture.values import check_fps
+from rededge_nb.errors import SourceError
+from rededge_nb.images import Image, ImageOrJpeg, decode_image
 
 logger = logging.getLogger(__name__)
 
-HIGHEST_CREDIBLE_FPS = 1000.0
 
+class Captured(NamedTuple):
+    """An image, or a JPEG as the source delivers it, and when it was captured or received.
 
-class Taken(NamedTuple):
-    """A picture and when it was taken, or else received, in milliseconds since the epoch."""
+    Attributes:
+        image: Pixels, or JPEG bytes.
+        ts_ms: Milliseconds since the epoch.
+    """
 
-    picture: Picture
+    image: ImageOrJpeg
     ts_ms: int
 
 
 def now_ms() -> int:
     """The time as it is written beside pictures."""
     return time.time_ns() // 1_000_000
-
-
-def is_number(value: object, kind: type) -> bool:
-    """Whether a value is a number of a kind (`numbers.Real`, `numbers.Integral`); True and False are none."""
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def check_fps(fps: float | None) -> None:
-    """Refuse a rate that cannot be.
-
-    Raises:
-        ConfigurationError: it is not above 0, or beyond all cameras.
-    """
-    if fps is not None and not (is_number(fps, Real) and 0 < fps <= HIGHEST_CREDIBLE_FPS):
-        raise ConfigurationError(f"fps is {fps!r}: take a number above 0, up to {HIGHEST_CREDIBLE_FPS:g}")
 
 
 class Reader:
@@ -55,7 +43,7 @@ class Reader:
     size_wh: tuple[int, int] = (0, 0)
     """Width and height of the first picture, once that is known."""
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         """The next picture, or None at the end."""
         raise NotImplementedError
 
@@ -128,24 +116,35 @@ class Source:
         """Wait for a camera's next picture, `timeout` seconds at most; whether `read` will return at once."""
         return self._reader.ready(timeout)
 
-    def take(self) -> Taken | None:
-        """The next picture and its time, or None at the end, which looping sources and cameras do not have.
+    def read(self) -> Captured | None:
+        """The next frame, or None at the end, which looping sources and cameras do not have.
 
         Raises:
-            SourceError: the picture cannot be read.
+            SourceError: the image cannot be read.
         """
-        taken = self._reader.read()
-        if taken is None and self._start_over():
-            taken = self._reader.read()
-        if taken is None:
+        captured = self._reader.read()
+        if captured is None and self._start_over():
+            captured = self._reader.read()
+        if captured is None:
             return None
         self._read_this_round += 1
-        return Taken(self._shape.apply(taken.picture), taken.ts_ms)
+        return Captured(self._shape.apply(captured.image), captured.ts_ms)
 
-    def read(self) -> Picture | None:
-        """The picture of `take`."""
-        taken = self.take()
-        return None if taken is None else taken.picture
+    def read_image(self, number: int = 0) -> Image:
+        """The image of the frame `number` frames further on, counted from 0, or of the last one before the end.
+
+        Raises:
+            SourceError: there is no frame, or it cannot be read.
+        """
+        captured = self.read()
+        for _ in range(number):
+            following = self.read()
+            if following is None:
+                break
+            captured = following
+        if captured is None:
+            raise SourceError(f"{self.describe} has no frame")
+        return decode_image(captured.image, f"a frame of {self.describe}")
 
     def skip(self, count: int) -> int:
         """Pass over pictures without decoding them; returns how many there were, `count` at most."""
@@ -167,9 +166,9 @@ class Source:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Picture]:
-        while (picture := self.read()) is not None:
-            yield picture
+    def __iter__(self) -> Iterator[ImageOrJpeg]:
+        while (captured := self.read()) is not None:
+            yield captured.image
 
     def __repr__(self) -> str:
         width, height = self.size_wh

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from rededge_nb.capture.sources.address import Address
-from rededge_nb.capture.sources.base import Taken, now_ms
+from rededge_nb.capture.sources.base import Captured, now_ms
 from rededge_nb.capture.sources.mjpeg import Parser
 from rededge_nb.errors import SourceError
 
@@ -53,7 +53,7 @@ class HttpStream:
             self._socket.settimeout(READ_TIMEOUT)
         return response
 
-    def mjpeg(self, response: http.client.HTTPResponse) -> Generator[Taken]:
+    def mjpeg(self, response: http.client.HTTPResponse) -> Generator[Captured]:
         """The pictures of an answer that is multipart MJPEG, as long as they come.
 
         Raises:
@@ -71,7 +71,7 @@ class HttpStream:
                 raise SourceError(f"{shown} has hung up")
             for part in parser.feed(data, now_ms()):
                 newest = time.monotonic()
-                yield Taken(part.jpeg, part.ts_ms)
+                yield Captured(part.jpeg, part.ts_ms)
         raise SourceError(f"{shown} sent no picture for {READ_TIMEOUT:g} s")
 
     def close(self) -> None:

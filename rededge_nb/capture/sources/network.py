@@ -1,4 +1,4 @@
-"""Cameras in the network: multipart MJPEG is taken apart here, everything else goes through FFmpeg."""
+"""Cameras in the network: multipart MJPEG is parsed here, everything else goes through FFmpeg."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import cv2
 from rededge_nb.capture.sources import address as addresses
 from rededge_nb.capture.sources import video
 from rededge_nb.capture.sources.address import Address
-from rededge_nb.capture.sources.base import Source, Taken, now_ms
+from rededge_nb.capture.sources.base import Captured, Source, now_ms
 from rededge_nb.capture.sources.http_stream import CONNECT_TIMEOUT, READ_TIMEOUT, HttpStream, unreachable
 from rededge_nb.capture.sources.receiver import Receiver
 from rededge_nb.capture.sources.shape import Shape
@@ -52,7 +52,7 @@ class _Network:
         self._closed = threading.Event()
         self._stream = HttpStream(address)
 
-    def pictures(self) -> Generator[Taken]:
+    def pictures(self) -> Generator[Captured]:
         if self._address.scheme in addresses.HTTP:
             yield from self._http()
         else:
@@ -63,7 +63,7 @@ class _Network:
         self._closed.set()
         self._stream.close()
 
-    def _http(self) -> Generator[Taken]:
+    def _http(self) -> Generator[Captured]:
         self._stream = HttpStream(self._address)
         if self._closed.is_set():
             return
@@ -78,26 +78,26 @@ class _Network:
             )
         yield from self._video()
 
-    def _camera(self) -> Generator[Taken]:
+    def _camera(self) -> Generator[Captured]:
         """What comes when it happens."""
         with closing(_Ffmpeg(self._address)) as ffmpeg:
             self.native_fps = ffmpeg.native_fps
-            while (taken := ffmpeg.take()) is not None:
-                yield taken
+            while (captured := ffmpeg.take()) is not None:
+                yield captured
         raise SourceError(f"{self._address.shown} sends no more pictures")
 
-    def _video(self) -> Generator[Taken]:
+    def _video(self) -> Generator[Captured]:
         """What can be fetched faster than it is to be shown; a live stream of segments is such a thing too."""
         while not self._closed.is_set():
             with closing(_Ffmpeg(self._address)) as ffmpeg:
                 self.native_fps = ffmpeg.native_fps
                 started = time.monotonic()
                 number = 0
-                while (taken := ffmpeg.take()) is not None:
+                while (captured := ffmpeg.take()) is not None:
                     number += 1
                     if self._closed.wait(max(0.0, started + ffmpeg.position - time.monotonic())):
                         return
-                    yield Taken(taken.picture, now_ms())
+                    yield Captured(captured.image, now_ms())
             if ffmpeg.frame_count is None or number < _ALMOST_ALL * ffmpeg.frame_count:
                 raise SourceError(f"{self._address.shown} broke off after {number} frames")
             if not self._loop:
@@ -136,10 +136,10 @@ class _Ffmpeg:
 
     @property
     def position(self) -> float:
-        """Seconds from the beginning of the video to the picture that was taken last."""
+        """Seconds from the beginning of the video to the image that was read last."""
         return (video.value_of(self._capture, cv2.CAP_PROP_POS_MSEC) or 0.0) / 1000
 
-    def take(self) -> Taken | None:
+    def take(self) -> Captured | None:
         with video.quiet():
             return video.take(self._capture)
 

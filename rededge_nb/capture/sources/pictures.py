@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rededge_nb.capture.sources.base import Reader, Source, Taken, now_ms
+from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.errors import SourceError
 from rededge_nb.images import (
@@ -17,7 +17,7 @@ from rededge_nb.images import (
     MAX_PICTURE_BYTES,
     PICTURE_SUFFIXES,
     Image,
-    Picture,
+    ImageOrJpeg,
     check_size,
     is_jpeg,
     picture_size_wh,
@@ -84,14 +84,14 @@ class _Pictures(Reader):
         self._next = 0
         self.size_wh = size_wh
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         if self._next >= len(self._paths):
             return None
         path = self._paths[self._next]
         self._next += 1
         ts_ms = now_ms()
-        picture: Picture = _read_jpeg(path) if path.suffix.lower() in JPEG_SUFFIXES else _read_image(path)
-        return Taken(picture, ts_ms)
+        picture: ImageOrJpeg = _read_jpeg(path) if path.suffix.lower() in JPEG_SUFFIXES else _read_image(path)
+        return Captured(picture, ts_ms)
 
     def skip(self) -> bool:
         self._next += 1
@@ -121,7 +121,7 @@ def _read_bytes(path: Path) -> bytes:
         if path.stat().st_size > MAX_PICTURE_BYTES:
             raise SourceError(
                 f"the picture {path} has {path.stat().st_size >> 20} MiB, more than the {MAX_PICTURE_BYTES >> 20} "
-                "that are taken: save it smaller, or as JPEG"
+                "that are allowed: save it smaller, or as JPEG"
             )
         data = path.read_bytes()
     except OSError as error:

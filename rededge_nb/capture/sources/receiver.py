@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Protocol
 
 from rededge_nb.capture.sources import backoff
-from rededge_nb.capture.sources.base import Reader, Taken
+from rededge_nb.capture.sources.base import Captured, Reader
 from rededge_nb.errors import SourceError
 from rededge_nb.images import picture_size_wh
 
@@ -34,7 +34,7 @@ class Connection(Protocol):
     native_fps: float | None
     """The rate that it tells, once it was reached."""
 
-    def pictures(self) -> Generator[Taken]:
+    def pictures(self) -> Generator[Captured]:
         """Connect and receive; ends where there are no more pictures and connecting again would be wrong.
 
         Raises:
@@ -56,7 +56,7 @@ class Receiver(Reader):
         self._connection = connection
         self._describe = describe
         self._changed = threading.Condition()
-        self._waiting: deque[Taken] = deque()
+        self._waiting: deque[Captured] = deque()
         self._waiting_bytes = 0
         self._received = 0
         self._failure: Exception | None = None
@@ -97,7 +97,7 @@ class Receiver(Reader):
         with self._changed:
             return bool(self._changed.wait_for(lambda: self._waiting or self._ended, timeout))
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         """The oldest picture that waits, or the next one that comes; None once closed, or at the end of a video."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -139,10 +139,10 @@ class Receiver(Reader):
     def _receive(self) -> bool:
         """Receive over one connection; True at the end of all pictures."""
         with closing(self._connection.pictures()) as pictures:
-            for taken in pictures:
+            for captured in pictures:
                 if self._closing.is_set():
                     return True
-                self._put(taken)
+                self._put(captured)
         return True
 
     def _wait(self, delay: float, error: SourceError) -> None:
@@ -155,14 +155,14 @@ class Receiver(Reader):
         logger.info("%s", self.problem)
         self._closing.wait(delay)
 
-    def _put(self, taken: Taken) -> None:
+    def _put(self, captured: Captured) -> None:
         with self._changed:
             if not self._received:
-                self.size_wh = _size_wh(taken)
+                self.size_wh = _size_wh(captured)
             self.problem = self._failure = None
             self._received += 1
-            self._waiting.append(taken)
-            self._waiting_bytes += _bytes(taken)
+            self._waiting.append(captured)
+            self._waiting_bytes += _bytes(captured)
             while len(self._waiting) > MOST_WAITING or (
                 self._waiting_bytes > MOST_WAITING_BYTES and len(self._waiting) > 1
             ):
@@ -170,18 +170,18 @@ class Receiver(Reader):
                 self.missed += 1
             self._changed.notify_all()
 
-    def _pop(self) -> Taken:
-        taken = self._waiting.popleft()
-        self._waiting_bytes -= _bytes(taken)
-        return taken
+    def _pop(self) -> Captured:
+        captured = self._waiting.popleft()
+        self._waiting_bytes -= _bytes(captured)
+        return captured
 
 
-def _bytes(taken: Taken) -> int:
-    return len(taken.picture) if isinstance(taken.picture, bytes) else taken.picture.nbytes
+def _bytes(captured: Captured) -> int:
+    return len(captured.image) if isinstance(captured.image, bytes) else captured.image.nbytes
 
 
-def _size_wh(taken: Taken) -> tuple[int, int]:
-    if isinstance(taken.picture, bytes):
-        return picture_size_wh(taken.picture) or (0, 0)
-    height, width = taken.picture.shape[:2]
+def _size_wh(captured: Captured) -> tuple[int, int]:
+    if isinstance(captured.image, bytes):
+        return picture_size_wh(captured.image) or (0, 0)
+    height, width = captured.image.shape[:2]
     return width, height

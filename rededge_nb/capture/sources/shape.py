@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 
-from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import Image, Picture, checked_size_wh
-
-_LARGEST_SIDE = 65_500
-"""Longest side that JPEG can hold."""
-
-
-def parse_size(size: str | tuple[int, int] | list[int]) -> tuple[int, int]:
-    """Width and height from `640x480` or a pair of numbers.
-
-    Raises:
-        ConfigurationError: it is neither, or out of range.
-    """
-    found = re.fullmatch(r"\s*(\d{1,9})\s*[x×]\s*(\d{1,9})\s*", size) if isinstance(size, str) else None  # noqa: RUF001
-    pair: Any = found.groups() if found else size
-    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(str(side).isdigit() for side in pair):
-        raise ConfigurationError(f"size is {size!r}: take width and height, such as 640x480")
-    width, height = (int(side) for side in pair)
-    if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
-        raise ConfigurationError(f"size is {size!r}: each side may be 1 to {_LARGEST_SIDE}")
-    return width, height
+from rededge_nb.capture.values import parse_size
+from rededge_nb.errors import SourceError
+from rededge_nb.images import Image, ImageOrJpeg, checked_size_wh
 
 
 @dataclass(frozen=True)
@@ -56,7 +37,7 @@ class Shape:
         scale = min(1.0, self.size_wh[0] / width, self.size_wh[1] / height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
-    def apply(self, picture: Picture) -> Picture:
+    def apply(self, picture: ImageOrJpeg) -> ImageOrJpeg:
         """The picture in this shape: an image, or the very same JPEG if nothing needs to be done to it.
 
         Raises:

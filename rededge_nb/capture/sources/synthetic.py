@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rededge_nb.capture.sources.base import Reader, Source, Taken, check_fps, now_ms
-from rededge_nb.capture.sources.shape import Shape, parse_size
+from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
+from rededge_nb.capture.sources.shape import Shape
+from rededge_nb.capture.values import check_fps, parse_size
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.images import Image
 from rededge_nb.settings import MAX_PIXELS
@@ -232,11 +233,11 @@ class _Drawn(Reader):
         self._next = 0
         self.size_wh = scene.size_wh
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         if not self.skip():
             return None
         ts_ms = now_ms()
-        return Taken(self._scene.image(self._next - 1), ts_ms)
+        return Captured(self._scene.image(self._next - 1), ts_ms)
 
     def skip(self) -> bool:
         if self._next == self._scene.frames:

@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 
 from rededge_nb import settings
-from rededge_nb.capture.sources.base import HIGHEST_CREDIBLE_FPS, Reader, Source, Taken, now_ms
+from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
 from rededge_nb.capture.sources.shape import Shape
+from rededge_nb.capture.values import HIGHEST_CREDIBLE_FPS
 from rededge_nb.errors import SourceError
-from rededge_nb.images import PICTURE_SUFFIXES, Picture, check_size, is_jpeg
+from rededge_nb.images import PICTURE_SUFFIXES, ImageOrJpeg, check_size, is_jpeg
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class _Video(Reader):
         self.native_fps = native_fps(self._capture)
         self.frame_count = frame_count(self._capture)
 
-    def read(self) -> Taken | None:
+    def read(self) -> Captured | None:
         return take(self._capture)
 
     def skip(self) -> bool:
@@ -93,7 +94,7 @@ def open_capture(target: str | int, backend: int = cv2.CAP_ANY, options: dict[in
     return capture
 
 
-def take(capture: Any) -> Taken | None:
+def take(capture: Any) -> Captured | None:
     """The next picture of a capture, a JPEG where it delivers such; None if there is none.
 
     It is dated before it is decoded.
@@ -102,10 +103,10 @@ def take(capture: Any) -> Taken | None:
         return None
     ts_ms = now_ms()
     ok, image = capture.retrieve()
-    return Taken(as_picture(image), ts_ms) if ok and image is not None and image.size else None
+    return Captured(as_picture(image), ts_ms) if ok and image is not None and image.size else None
 
 
-def as_picture(image: Any) -> Picture:
+def as_picture(image: Any) -> ImageOrJpeg:
     """An image, or the JPEG that OpenCV delivers as a row of bytes.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Generator
 import cv2
 
 from rededge_nb.capture.sources import video
-from rededge_nb.capture.sources.base import Source, Taken
+from rededge_nb.capture.sources.base import Captured, Source
 from rededge_nb.capture.sources.receiver import Receiver
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.errors import SourceError
@@ -48,7 +48,7 @@ class _Webcam:
         self._size_wh = size_wh
         self._mjpeg = mjpeg
 
-    def pictures(self) -> Generator[Taken]:
+    def pictures(self) -> Generator[Captured]:
         capture = video.open_capture(self._device, _BACKEND)
         try:
             if not capture.isOpened():
@@ -58,10 +58,10 @@ class _Webcam:
                 )
             self._ask(capture)
             self.native_fps = video.native_fps(capture)
-            while (taken := video.take(capture)) is not None:
-                yield taken
+            while (captured := video.take(capture)) is not None:
+                yield captured
             raise SourceError(
-                f"webcam {self._device} delivers no more pictures: was it unplugged, or taken by a program?"
+                f"webcam {self._device} delivers no more pictures: was it unplugged, or is another program using it?"
             )
         finally:
             capture.release()

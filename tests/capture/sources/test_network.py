@@ -50,13 +50,13 @@ def closed_port() -> int:
 def test_jpegs_come_as_they_were_sent(lengths: bool) -> None:
     before = time.time() * 1000
     with mjpeg_server(PICTURES, lengths=lengths) as server, open_source(server.url) as source:
-        taken = [source.take() for _ in range(5)]
+        captured = [source.read() for _ in range(5)]
         assert source.live
         assert source.size_wh == (64, 48)
         assert source.problem is None
         assert source.describe == server.url
-    assert all(each is not None and each.picture in PICTURES for each in taken)
-    times = [each.ts_ms for each in taken if each is not None]
+    assert all(each is not None and each.image in PICTURES for each in captured)
+    times = [each.ts_ms for each in captured if each is not None]
     assert before - 1 <= times[0] <= times[-1] <= time.time() * 1000 + 1
     assert times == sorted(times)
 
@@ -67,10 +67,10 @@ def test_flip_and_size_decode_the_others_do_not(tmp_path: Path) -> None:
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
     with mjpeg_server([jpeg]) as server:
         with open_source(server.url, size="640x480") as source:
-            assert source.read() == jpeg
+            assert source.read().image == jpeg
         with open_source(server.url, size=(32, 32), flip=True) as source:
             assert source.size_wh == (32, 24)
-            small = source.read()
+            small = source.read().image
     assert isinstance(small, np.ndarray)
     assert small.shape == (24, 32, 3)
     assert small[:, :14].max() < 50

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rededge_nb.capture.sources import Reader, Source, Taken, open_source
+from rededge_nb.capture.sources import Captured, Reader, Source, open_source
 from rededge_nb.capture.sources.video import as_picture
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import Picture
+from rededge_nb.images import ImageOrJpeg
 from tests.paths import WALKING
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def brightness(picture: Picture | None) -> int:
+def brightness(picture: ImageOrJpeg | None) -> int:
     assert picture is not None
     if isinstance(picture, bytes):
         picture = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
@@ -35,7 +35,7 @@ def test_video_tells_its_figures_and_gives_images() -> None:
     with open_source(WALKING) as source:
         assert (source.fps, source.native_fps, source.frame_count, source.size_wh) == (10.0, 10.0, 795, (768, 576))
         assert not source.live
-        image = source.read()
+        image = source.read().image
         assert isinstance(image, np.ndarray)
         assert image.shape == (576, 768, 3)
         assert image.dtype == np.uint8
@@ -48,7 +48,7 @@ def test_skipping_reads_the_same_as_reading() -> None:
         for _ in range(3):
             one.read()
         assert other.skip(3) == 3
-        np.testing.assert_array_equal(one.read(), other.read())
+        np.testing.assert_array_equal(one.read().image, other.read().image)
 
 
 def test_fps_asked_for_is_told(folder: Path) -> None:
@@ -77,9 +77,9 @@ def test_one_picture_is_a_source(folder: Path) -> None:
 
 def test_loop_starts_again(folder: Path) -> None:
     with open_source(folder, loop=True) as source:
-        assert [brightness(source.read()) for _ in range(7)] == [50, 100, 150, 50, 100, 150, 50]
+        assert [brightness(source.read().image) for _ in range(7)] == [50, 100, 150, 50, 100, 150, 50]
         assert source.skip(4) == 4
-        assert brightness(source.read()) == 150
+        assert brightness(source.read().image) == 150
 
 
 def test_video_loops(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_video_loops(tmp_path: Path) -> None:
         writer.write(np.full((48, 64, 3), value, np.uint8))
     writer.release()
     with open_source(path, loop=True) as source:
-        found = [brightness(source.read()) for _ in range(4)]
+        found = [brightness(source.read().image) for _ in range(4)]
     assert found == pytest.approx([20, 120, 20, 120], abs=4)
 
 
@@ -102,7 +102,7 @@ def test_end_is_the_end(folder: Path) -> None:
 
 def test_a_source_that_never_yields_is_an_error_even_when_it_loops() -> None:
     class Nothing(Reader):
-        def read(self) -> Taken | None:
+        def read(self) -> Captured | None:
             return None
 
     source = Source(Nothing(), describe="nothing", native_fps=1, loop=True)

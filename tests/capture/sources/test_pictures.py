@@ -53,7 +53,7 @@ def test_a_pattern_is_seen_from_where_one_is(shots: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(shots)
     with open_source("shot?.jpg", loop=True, fps=3) as source:
         assert (source.frame_count, source.fps) == (3, 3)
-        assert [brightness(source.read()) for _ in range(4)] == [51, 52, 59, 51]
+        assert [brightness(source.read().image) for _ in range(4)] == [51, 52, 59, 51]
 
 
 def test_a_file_whose_name_is_a_pattern_is_that_file(shots: Path) -> None:
@@ -70,18 +70,18 @@ def test_a_pattern_that_finds_no_picture(shots: Path) -> None:
 def test_pictures_are_shrunk_but_never_enlarged_and_jpeg_stays_where_it_fits(shots: Path) -> None:
     jpeg = (shots / "shot1.jpg").read_bytes()
     with open_source(shots / "shot1.jpg", size="640x480") as source:
-        assert source.read() == jpeg
+        assert source.read().image == jpeg
         assert source.size_wh == (30, 20)
     with open_source(shots / "shot1.jpg", size="20x20") as source:
         assert source.size_wh == (20, 13)
-        image = source.read()
+        image = source.read().image
         assert isinstance(image, np.ndarray)
         assert image.shape == (13, 20, 3)
 
 
 def test_video_is_shrunk_and_mirrored() -> None:
     with open_source(WALKING) as plain, open_source(WALKING, size=(384, 384), flip=True) as changed:
-        image, small = plain.read(), changed.read()
+        image, small = plain.read().image, changed.read().image
         assert changed.size_wh == (384, 288)
     assert isinstance(image, np.ndarray)
     expected = cv2.flip(cv2.resize(image, (384, 288), interpolation=cv2.INTER_AREA), 1)
@@ -96,7 +96,7 @@ def test_a_motion_jpeg_file_is_handed_on_without_decoding(tmp_path: Path) -> Non
     writer.release()
     with open_source(path) as source:
         assert source.skip(1) == 1
-        jpeg = source.read()
+        jpeg = source.read().image
         assert isinstance(jpeg, bytes)
         assert jpeg in path.read_bytes()
         assert abs(brightness(jpeg) - 120) < 4
@@ -143,7 +143,7 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(tmp_path
         at = data.index(b"\xff\xc0") + 5
         data[at : at + 4] = struct.pack(">HH", 30_000, 20_000)
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(SourceError, match=f"{name} has 20000x30000 pixels, more than the 100 million that are taken"):
+    with pytest.raises(SourceError, match=f"{name} has 20000x30000 pixels, more than the 100 million that are"):
         open_source(tmp_path / name)
 
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("rededge_nb.capture.sources.pictures.MAX_PICTURE_BYTES", 1 << 20)
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(5 << 20)
-    with pytest.raises(SourceError, match=r"large\.png has 5 MiB, more than the 1 that are taken"):
+    with pytest.raises(SourceError, match=r"large\.png has 5 MiB, more than the 1 that are"):
         open_source(tmp_path)
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from rededge_nb.capture.sources import Taken, backoff, receiver
+from rededge_nb.capture.sources import Captured, backoff, receiver
 from rededge_nb.capture.sources.receiver import Receiver
 from rededge_nb.errors import SourceError
 from tests.waiting import wait_for
@@ -18,12 +18,12 @@ class Script:
 
     native_fps = 30.0
 
-    def __init__(self, *tries: Callable[[], Generator[Taken]]) -> None:
+    def __init__(self, *tries: Callable[[], Generator[Captured]]) -> None:
         self._tries = tries
         self.count = 0
         self.closed = threading.Event()
 
-    def pictures(self) -> Generator[Taken]:
+    def pictures(self) -> Generator[Captured]:
         self.count += 1
         yield from self._tries[min(self.count, len(self._tries)) - 1]()
 
@@ -31,18 +31,18 @@ class Script:
         self.closed.set()
 
 
-def sends(*sizes: int) -> Callable[[], Generator[Taken]]:
+def sends(*sizes: int) -> Callable[[], Generator[Captured]]:
     """Sends JPEG of these sizes, whose time is their number, and breaks off."""
 
-    def pictures() -> Generator[Taken]:
+    def pictures() -> Generator[Captured]:
         for number, size in enumerate(sizes, 1):
-            yield Taken(bytes(size), number)
+            yield Captured(bytes(size), number)
         raise SourceError("the line is cut")
 
     return pictures
 
 
-def fails() -> Generator[Taken]:
+def fails() -> Generator[Captured]:
     raise SourceError("nobody there")
     yield
 
@@ -68,7 +68,7 @@ def receive() -> Iterator[Callable[..., Receiver]]:
 
 def test_it_connects_again_until_there_are_pictures(receive: Callable[..., Receiver]) -> None:
     camera = receive(Script(fails, fails, sends(10), fails, sends(20, 20)))
-    assert [len(camera.read().picture) for _ in range(3)] == [10, 20, 20]
+    assert [len(camera.read().image) for _ in range(3)] == [10, 20, 20]
     wait_for(lambda: camera.problem, what="the problem")
     assert camera.problem.startswith("the line is cut; trying again in 0.0")
 
@@ -76,9 +76,9 @@ def test_it_connects_again_until_there_are_pictures(receive: Callable[..., Recei
 def test_only_the_newest_are_kept(receive: Callable[..., Receiver]) -> None:
     held = threading.Event()
 
-    def many() -> Generator[Taken]:
+    def many() -> Generator[Captured]:
         for number in range(100):
-            yield Taken(b"x", number)
+            yield Captured(b"x", number)
         held.wait(10)
 
     camera = receive(Script(many))
@@ -93,9 +93,9 @@ def test_large_pictures_are_bounded_by_bytes(receive: Callable[..., Receiver], m
     monkeypatch.setattr(receiver, "MOST_WAITING_BYTES", 3000)
     image = np.zeros((20, 30, 3), np.uint8)
 
-    def large() -> Generator[Taken]:
-        yield from (Taken(image, number) for number in range(5))
-        yield Taken(bytes(5000), 5)
+    def large() -> Generator[Captured]:
+        yield from (Captured(image, number) for number in range(5))
+        yield Captured(bytes(5000), 5)
 
     camera = receive(Script(large))
     wait_for(lambda: camera.missed == 5, what="missed pictures")
@@ -128,7 +128,7 @@ def test_stop_ends_the_waiting_for_the_first(receive: Callable[..., Receiver]) -
 def test_closing_wakes_a_reader_and_ends_the_thread(receive: Callable[..., Receiver]) -> None:
     script = Script(lambda: script.closed.wait(10) and iter(()))  # type: ignore[arg-type, return-value]
     camera = receive(script)
-    result: list[Taken | None] = []
+    result: list[Captured | None] = []
     reading = threading.Thread(target=lambda: result.append(camera.read()))
     reading.start()
     camera.close()
@@ -139,7 +139,7 @@ def test_closing_wakes_a_reader_and_ends_the_thread(receive: Callable[..., Recei
 
 
 def test_a_mistake_in_a_connection_is_raised_and_not_tried_again(receive: Callable[..., Receiver]) -> None:
-    def broken() -> Generator[Taken]:
+    def broken() -> Generator[Captured]:
         raise ZeroDivisionError
         yield
 

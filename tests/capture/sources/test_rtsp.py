@@ -19,7 +19,7 @@ def test_jpeg_over_rtsp_is_handed_on_without_decoding() -> None:
     with rtsp_server(PICTURES) as server, open_source(server.url) as source:
         assert source.size_wh == (640, 480)
         assert source.live
-        pictures = [source.read() for _ in range(6)]
+        pictures = [source.read().image for _ in range(6)]
     assert all(isinstance(each, bytes) for each in pictures)
     found = {round(cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR).mean()) for each in pictures}
     assert found <= set(BRIGHTNESSES)

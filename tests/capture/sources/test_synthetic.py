@@ -57,9 +57,9 @@ def test_a_scene_is_the_same_every_time_and_another_with_another_seed() -> None:
         assert (one.size_wh, one.native_fps, one.frame_count, one.live) == ((320, 240), 30, 4, False)
         assert other.skip(2) == 2
         pictures = list(one)
-        np.testing.assert_array_equal(pictures[2], other.read())
+        np.testing.assert_array_equal(pictures[2], other.read().image)
         assert len(pictures) == 4
-        assert (pictures[0] != third.read()).any()
+        assert (pictures[0] != third.read().image).any()
     np.testing.assert_array_equal(pictures[3], Scene.parse(text).image(3))
 
 
@@ -68,7 +68,7 @@ def test_a_scene_has_no_end_unless_told_and_loops_if_it_has() -> None:
         assert source.frame_count is None
         assert source.skip(100_000) == 100_000
     with open_source("synthetic:frames=2", loop=True) as source:
-        first, _, third = (source.read() for _ in range(3))
+        first, _, third = (source.read().image for _ in range(3))
         np.testing.assert_array_equal(first, third)
 
 
