@@ -180,7 +180,7 @@ class Gears:
         else:
             gears.register_gear(self._client, script, session=session, description=description)
 
-    def list(self) -> list[gears.Registration]:
+    def list(self) -> list[gears.RegistrationInfo]:
         """All registrations, by stream."""
         return gears.list_registrations(self._client)
 

@@ -1,4 +1,4 @@
-"""`python -m rededge_nb.cli` is `rededge`."""
+"""Makes `python -m rededge_nb.cli` the same as `rededge`."""
 
 from __future__ import annotations
 

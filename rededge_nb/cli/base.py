@@ -1,4 +1,4 @@
-"""What the commands share: options, exit codes, and errors in one line."""
+"""What the commands share: options, exit codes, and error messages in one line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from rededge_nb.edge.server.state import Instance
 
 EXIT_FAILED = 1
-"""What was asked for could not be done. (2, wrong use, is click's.)"""
+"""The command failed. (Exit code 2, wrong usage, comes from click.)"""
 EXIT_NOT_RUNNING = 3
 """No RedisEdge runs in the state folder, or the server does not answer."""
 EXIT_INTERRUPTED = 130
-"""Ended by Ctrl-C before it was done."""
+"""Ctrl-C ended the command."""
 
 directory_option = click.option(
     "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="State folder of the server."
@@ -35,7 +35,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Group(click.Group):
-    """Shows errors in one line and with the exit code that stands for them, never as a traceback."""
+    """Shows an error as one line with its exit code, never as a traceback (except with --debug)."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -56,7 +56,7 @@ class Group(click.Group):
 
 
 def explained(error: Exception) -> tuple[int, str]:
-    """Exit code and line for an error that ended a command."""
+    """Return exit code and message for an error that ended a command."""
     import redis
 
     from rededge_nb.edge.client.shard import describe_error
@@ -66,26 +66,26 @@ def explained(error: Exception) -> tuple[int, str]:
     if isinstance(error, RedEdgeError):
         return EXIT_FAILED, str(error)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return EXIT_NOT_RUNNING, f"the Redis server went away ({error}): see `rededge status`"
+        return EXIT_NOT_RUNNING, f"the connection to Redis was lost ({error}): see `rededge status`"
     if isinstance(error, redis.exceptions.MovedError):
-        return EXIT_FAILED, f"{describe_error(error)}: set REDIS_URL to that one"
+        return EXIT_FAILED, f"{describe_error(error)}: set REDIS_URL to that address"
     if isinstance(error, redis.RedisError):
         return EXIT_FAILED, f"Redis answered with an error: {error}"
     if isinstance(error, ModuleNotFoundError):
-        return EXIT_FAILED, f"the package {error.name} is not installed: pip install 'rededge_nb[lab]' brings all"
+        return EXIT_FAILED, f"the package {error.name} is not installed: pip install 'rededge_nb[lab]'"
     if isinstance(error, OSError):
         return EXIT_FAILED, str(error)
-    return EXIT_FAILED, f"{type(error).__name__}: {error} (`rededge --debug …` shows where)"
+    return EXIT_FAILED, f"{type(error).__name__}: {error} (`rededge --debug …` shows the traceback)"
 
 
 def examples(*lines: str, note: str = "") -> str:
-    """The epilog of a command's help."""
+    """Format the epilog of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines), *(["", note] if note else [])])
 
 
 @contextlib.contextmanager
 def connected(directory: Path | None) -> Iterator[redis.Redis]:
-    """A client of the server that the options and the environment name."""
+    """A client of the server that the options or the environment name."""
     from rededge_nb.connection import connect
 
     client = connect(directory=directory)
@@ -96,18 +96,18 @@ def connected(directory: Path | None) -> Iterator[redis.Redis]:
 
 
 def echo_json(value: object, *, one_line: bool = False) -> None:
-    """Print JSON that is good to read, or on one line, from a command that goes on."""
+    """Print indented JSON, or one line of it for commands that print several."""
     click.echo(json.dumps(value, indent=None if one_line else 2))
 
 
 def on_signals(action: Callable[[], object]) -> None:
-    """Call `action` when the process is asked to end."""
+    """Call `action` on SIGTERM and Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: action())
 
 
 def end_like_ctrl_c() -> None:
-    """Let SIGTERM end a command as Ctrl-C does, so that it leaves nothing behind; only the first signal counts."""
+    """Let SIGTERM end a command as Ctrl-C does, so that it cleans up. Further signals are ignored."""
 
     def interrupt(*_: object) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,9 +119,9 @@ def end_like_ctrl_c() -> None:
 
 
 def server_address(directory: Path | None) -> tuple[str, Instance | None]:
-    """The address to use, and the instance behind it unless it is a server that REDIS_URL names.
+    """Return the address to use, and its instance, which is None for a server that REDIS_URL names.
 
-    Ends the command when none runs.
+    Ends the command if no server runs.
     """
     from rededge_nb import settings
     from rededge_nb.edge import server
@@ -136,8 +136,6 @@ def server_address(directory: Path | None) -> tuple[str, Instance | None]:
     return instance.url, instance
 
 
-def say_where(instance: Instance) -> None:
-    """Tell where an instance is to be found."""
-    click.echo(
-        f"RedisEdge is ready on 127.0.0.1:{instance.port} and {instance.socket} (`rededge url` has the password)"
-    )
+def echo_address(instance: Instance) -> None:
+    """Print the addresses of an instance."""
+    click.echo(f"RedisEdge is ready on 127.0.0.1:{instance.port} and {instance.socket} (password: `rededge url`)")

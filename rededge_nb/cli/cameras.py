@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     ),
 )
 @directory_option
-@click.option("--camera", "cameras", multiple=True, default=("0",), show_default=True, help="May be given again.")
+@click.option("--camera", "cameras", multiple=True, default=("0",), show_default=True, help="May be repeated.")
 @click.option("--model", help=f"Bundled model, or a card's path; default: your own, or {assets.DEFAULT_MODEL}.")
 @click.option("--gear", help=f"Bundled gear, or a script's path; default: your own, or {assets.PEOPLE_COUNTER}.")
 @json_option
@@ -178,20 +178,26 @@ def _only_seconds_given(context: click.Context) -> None:
     ),
 )
 @directory_option
-@click.option("--camera", "cameras", multiple=True, help="Only this one; may be given again.")
-@click.option("--window", type=click.IntRange(1, 3600), default=5, show_default=True, help="Seconds that rates cover.")
+@click.option("--camera", "cameras", multiple=True, help="Show only this camera; may be repeated.")
 @click.option(
-    "--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two looks."
+    "--window",
+    type=click.IntRange(1, 3600),
+    default=5,
+    show_default=True,
+    help="Seconds to average over.",
 )
-@click.option("--once", is_flag=True, help="Look once.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line a look.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two tables."
+)
+@click.option("--once", is_flag=True, help="Print one table and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line each time.")
 def top(
     directory: Path | None, cameras: tuple[str, ...], window: int, interval: float, once: bool, as_json: bool
 ) -> None:
-    """A live table of the cameras: frames in and out, drops, people, milliseconds per step, latency; Ctrl-C ends it.
+    """Show a live table of the cameras: frames in and out, drops, people, milliseconds per step, latency.
 
-    in/s are frames that the gear took up, out/s those it has counted people in; it drops frames that it has no time
-    for, and fails with those that it cannot read. In a pipe the table is printed anew at each look.
+    in/s are the frames that the gear reads, out/s the frames in which it counts people. It drops frames when newer
+    ones wait, and fails on images that it cannot decode. Ctrl-C ends the command. In a pipe each table is appended.
     """
     from rededge_nb.monitoring.top import watch
 
@@ -202,7 +208,7 @@ def top(
             cameras=list(cameras) or None,
             window=window,
             interval=interval,
-            looks=1 if once else None,
+            count=1 if once else None,
             as_json=as_json,
             stream=sys.stdout,
         )

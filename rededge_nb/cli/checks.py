@@ -1,4 +1,4 @@
-"""Help with the rest: doctor, completion."""
+"""Commands about the installation: doctor, completion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMPLETE_VARIABLE = "_REDEDGE_COMPLETE"
 @directory_option
 @json_option
 def doctor(directory: Path | None, as_json: bool) -> None:
-    """Check everything that RedisEdge needs, and say what to do about what is missing. Exit code 1 if something is."""
+    """Check everything that RedisEdge needs, and say how to install what is missing. Exit code 1: a check failed."""
     from rededge_nb.monitoring.doctor import as_lines, examine
 
     findings = []
@@ -46,8 +46,8 @@ def doctor(directory: Path | None, as_json: bool) -> None:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete rededge's commands and options."""
+    """Print a script that lets a shell complete commands and options."""
     found = get_completion_class(shell)
-    assert found is not None  # noqa: S101 - click knows these three
+    assert found is not None  # noqa: S101 - click has these three
     main = click.get_current_context().find_root().command
     click.echo(found(main, {}, "rededge", COMPLETE_VARIABLE).source())

@@ -1,8 +1,8 @@
-"""Gears: list, register, unregister, pause, unpause, errors."""
+"""The commands of `rededge gears`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,9 @@ from rededge_nb import assets
 from rededge_nb.cli.base import connected, directory_option, echo_json, examples, json_option
 
 if TYPE_CHECKING:
-    import redis
+    from rededge_nb.control.gears import RegistrationInfo
 
-    from rededge_nb.control.gears import Registration
-
-NAME_HELP = "NAME is a registration's id, or a session's name, which stands for all its registrations."
+NAME_HELP = "NAME is the id of a registration, or of a session, which stands for all its registrations."
 
 
 @click.group()
@@ -35,7 +33,7 @@ def gears() -> None:
 @directory_option
 @json_option
 def list_(directory: Path | None, as_json: bool) -> None:
-    """List the registrations, with what they did so far."""
+    """List the registered gears and their counters."""
     from rededge_nb.control.gears import list_registrations, on_one_stream
     from rededge_nb.display.tables import Table
 
@@ -61,7 +59,7 @@ def list_(directory: Path | None, as_json: bool) -> None:
         ]
         click.echo(Table(header, rows))
     else:
-        click.echo("no gear is registered: `rededge init` registers the people counter", err=True)
+        click.echo("no gear is registered; `rededge init` registers the people counter", err=True)
 
 
 @gears.command(
@@ -72,12 +70,12 @@ def list_(directory: Path | None, as_json: bool) -> None:
 )
 @click.argument("script")
 @directory_option
-@click.option("--id", "session", help="Session id; default: the file's name without .py.")
-@click.option("--description", default="", help="What `gears list --json` says about it.")
+@click.option("--id", "session", help="Session id; default: the file name without .py.")
+@click.option("--description", default="", help="Text for `gears list --json`.")
 def register(script: str, directory: Path | None, session: str | None, description: str) -> None:
-    """Register a gear from a Python file, in place of what its session had registered before.
+    """Register a gear from a Python file; it replaces the registrations that its session has.
 
-    SCRIPT is a file that ends in .py, or the name of a bundled gear.
+    SCRIPT is a file whose name ends in .py, or the name of a bundled gear.
     """
     from rededge_nb.control.gears import list_registrations, on_one_stream, register_gear_file
 
@@ -91,52 +89,28 @@ def register(script: str, directory: Path | None, session: str | None, descripti
     for each in registered:
         click.echo(f"registered {name} on {each.stream}: {each.id}")
     if not registered:
-        click.echo(f"{path} ran, and registered nothing: a gear ends in builder.register(…)", err=True)
+        click.echo(f"{path} ran without registering anything: a gear ends with builder.register(…)", err=True)
 
 
-@gears.command(
-    epilog=examples(
-        "rededge gears unregister people_counter",
-        note=NAME_HELP,
-    ),
-)
-@click.argument("name")
-@directory_option
-def unregister(name: str, directory: Path | None) -> None:
-    """Forget a gear; the frames it has in hand are finished."""
-    from rededge_nb.control.gears import unregister_gear
+def _add_change(verb: str, done: str, text: str) -> None:
+    """Add a command that changes the registrations that its argument names."""
 
-    _on_each(directory, name, unregister_gear, "unregistered")
+    @gears.command(verb, help=text, epilog=examples(f"rededge gears {verb} people_counter", note=NAME_HELP))
+    @click.argument("name")
+    @directory_option
+    def change(name: str, directory: Path | None) -> None:
+        from rededge_nb.control import gears as control
 
-
-@gears.command(
-    epilog=examples(
-        "rededge gears pause people_counter",
-        note=NAME_HELP,
-    ),
-)
-@click.argument("name")
-@directory_option
-def pause(name: str, directory: Path | None) -> None:
-    """Let a gear finish what it has in hand and start nothing new; its stream goes on filling."""
-    from rededge_nb.control.gears import pause_gear
-
-    _on_each(directory, name, pause_gear, "paused")
+        apply = {"pause": control.pause_gear, "unpause": control.unpause_gear, "unregister": control.unregister_gear}
+        with connected(directory) as client:
+            for each in control.find_registrations(client, name):
+                apply[verb](client, each.id)
+                click.echo(f"{done} {each.session} on {each.stream}: {each.id}")
 
 
-@gears.command(
-    epilog=examples(
-        "rededge gears unpause people_counter",
-        note=NAME_HELP,
-    ),
-)
-@click.argument("name")
-@directory_option
-def unpause(name: str, directory: Path | None) -> None:
-    """Let a paused gear go on where it stopped."""
-    from rededge_nb.control.gears import unpause_gear
-
-    _on_each(directory, name, unpause_gear, "unpaused")
+_add_change("unregister", "unregistered", "Remove a gear; the frames in progress are completed.")
+_add_change("pause", "paused", "Pause a gear; the frames in progress are completed, new ones wait in the stream.")
+_add_change("unpause", "unpaused", "Let a paused gear continue where it stopped.")
 
 
 @gears.command(
@@ -146,10 +120,10 @@ def unpause(name: str, directory: Path | None) -> None:
     ),
 )
 @directory_option
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Frames of each camera.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Number of frames of each camera.")
 @json_option
 def errors(directory: Path | None, count: int, as_json: bool) -> None:
-    """Show each gear's last error, and the newest frames that could not be processed."""
+    """Show the last error of each gear, and the newest frames that could not be processed."""
     from rededge_nb.control.gears import list_registrations
     from rededge_nb.control.provision import known_cameras
     from rededge_nb.reading.frames import read_errors
@@ -162,28 +136,19 @@ def errors(directory: Path | None, count: int, as_json: bool) -> None:
         echo_json({"gears": gear_errors, "frames": [asdict(each) for each in refused]})
         return
     for each in broken:
-        click.echo(f"{each.session} on {each.stream}, failed {each.failed} times, last:\n{each.last_error}")
+        click.echo(f"{each.session} on {each.stream}, failed {each.failed} times; last error:\n{each.last_error}")
     for failed in refused:
         click.echo(f"camera {failed.camera}, frame {failed.ref}: {failed.reason}")
     if not broken and not refused:
         click.echo("no errors", err=True)
 
 
-def _warn(pairs: Iterable[tuple[Registration, Registration]]) -> None:
-    """Tell which gears take entries from each other."""
+def _warn(pairs: Iterable[tuple[RegistrationInfo, RegistrationInfo]]) -> None:
+    """Print a warning for gears that take entries away from each other."""
     for one, other in pairs:
         first, second = (f"{each.session or each.id} on {each.stream}" for each in (one, other))
         click.echo(
-            f"{first} and {second}: only one of two gears gets the entries of a stream; put what both do into one, "
-            "or let the second read what the first writes",
+            f"{first} and {second}: only one of two gears gets an entry of a stream; put both into one gear, "
+            "or let the second one read what the first one writes",
             err=True,
         )
-
-
-def _on_each(directory: Path | None, name: str, change: Callable[[redis.Redis, str], None], done: str) -> None:
-    from rededge_nb.control.gears import find_registrations
-
-    with connected(directory) as client:
-        for each in find_registrations(client, name):
-            change(client, each.id)
-            click.echo(f"{done} {each.session} on {each.stream}: {each.id}")

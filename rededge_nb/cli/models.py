@@ -1,4 +1,4 @@
-"""Models: list, load, remove."""
+"""The commands of `rededge models`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def models() -> None:
 @directory_option
 @json_option
 def list_(directory: Path | None, as_json: bool) -> None:
-    """List the models; the one that the people counter uses is marked."""
+    """List the models, and mark the one that the people counter uses."""
     from rededge_nb.control.models import list_models
     from rededge_nb.control.provision import read_settings
     from rededge_nb.display.tables import Table
@@ -52,7 +52,7 @@ def list_(directory: Path | None, as_json: bool) -> None:
         ]
         click.echo(Table(header, rows))
     else:
-        click.echo("no model is stored: `rededge init` stores the people counter's", err=True)
+        click.echo("no model is stored; `rededge init` stores the people counter's model", err=True)
 
 
 @models.command(
@@ -63,11 +63,12 @@ def list_(directory: Path | None, as_json: bool) -> None:
 )
 @click.argument("card", default=assets.DEFAULT_MODEL)
 @directory_option
-@click.option("--use", is_flag=True, help="Let the people counter use it from now on.")
+@click.option("--use", is_flag=True, help="Let the people counter use it.")
 def load(card: str, directory: Path | None, use: bool) -> None:
-    """Store a model. CARD is a bundled one's name, or the path of a YAML card with the model file beside it.
+    """Store a model.
 
-    Without `--use` it is only stored, and the people counter runs what it ran before.
+    CARD is the name of a bundled model, or the path of a YAML card; the model file is in the same folder. Without
+    `--use` the model is only stored, and the people counter keeps its present one.
     """
     from rededge_nb.control.models import key_of, load_card, store_model
     from rededge_nb.control.provision import use_model
@@ -79,7 +80,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
             changes = use_model(client, card)
         else:
             changes = [f"stored model {described.name} as {key}"] if store_model(client, described) else []
-    click.echo("\n".join(changes) if changes else f"{key} is there already")
+    click.echo("\n".join(changes) if changes else f"{key} is stored already")
 
 
 @models.command(
@@ -90,7 +91,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 @click.argument("key")
 @directory_option
 def remove(key: str, directory: Path | None) -> None:
-    """Delete a model. A gear that uses it waits until it is there again."""
+    """Delete a model; a gear that uses it waits until it is stored again."""
     from rededge_nb.control.models import remove_model
 
     with connected(directory) as client:

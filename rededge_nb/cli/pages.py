@@ -1,4 +1,4 @@
-"""Pages in the browser: web, lab, dashboard."""
+"""Commands that show pages in a browser: web, lab, dashboard."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rededge_nb import assets, settings
 from rededge_nb.cli.base import (
     EXIT_FAILED,
     directory_option,
+    echo_address,
     echo_json,
     examples,
     on_signals,
-    say_where,
     server_address,
 )
 from rededge_nb.errors import ConfigurationError
@@ -36,15 +36,15 @@ from rededge_nb.errors import ConfigurationError
 )
 @directory_option
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where to listen; beyond this machine needs a token."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; any other one needs a token."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 means any free port.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON.")
 def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
-    """Serve the cameras' video with its boxes, charts and figures to browsers, until Ctrl-C.
+    """Serve the cameras' video with boxes and charts to browsers, until Ctrl-C.
 
-    On the loopback interface nobody is asked for a token, unless REDEDGE_WEB_TOKEN is set. Elsewhere everybody is: for
-    that one, or for one that is made at the first time, shown once, and kept in the state folder.
+    On the loopback interface no token is needed, unless REDEDGE_WEB_TOKEN is set. On any other interface each request
+    needs a token: that of REDEDGE_WEB_TOKEN, or a generated one, which is printed once and kept in the state folder.
     """
     from rededge_nb.web import Ready
     from rededge_nb.web import run as run_web
@@ -53,7 +53,7 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
         if as_json:
             echo_json({"url": served.url, "token": served.token}, one_line=True)
         elif served.token_is_new:
-            click.echo(f"the video is on {served.link} (the token is shown this once)")
+            click.echo(f"the video is on {served.link} (this is the only time that the token is shown)")
         else:
             click.echo(f"the video is on {served.url}")
 
@@ -73,9 +73,9 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
 @directory_option
 @click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
 def lab(directory: Path | None, jupyter_options: tuple[str, ...]) -> None:
-    """Start JupyterLab on the notebooks, with RedisEdge running for as long as it does.
+    """Start JupyterLab with the notebooks; RedisEdge runs as long as JupyterLab does.
 
-    Options after `--` go to JupyterLab.
+    Options after `--` are passed to JupyterLab.
     """
     _need("jupyterlab", "lab")
     with _server_while_used(directory):
@@ -93,16 +93,16 @@ def lab(directory: Path | None, jupyter_options: tuple[str, ...]) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--browser/--no-browser", default=True, help="Open it in a browser.")
 def dashboard(directory: Path | None, port: int, browser: bool) -> None:
-    """Serve the dashboard as a page of its own (voila), with RedisEdge running for as long as it does.
+    """Serve the dashboard as a separate page (voila); RedisEdge runs as long as it does.
 
-    Whoever has the address that is printed may see it; it is new each time.
+    The printed address contains a new token each time. Whoever has the address may see the dashboard.
     """
     from rededge_nb.edge.server.redis_server import port_is_free
     from rededge_nb.jupyter import launcher
 
     _need("voila", "voila")
     if not port_is_free(port):
-        raise ConfigurationError(f"port {port} of 127.0.0.1 is taken: name another with --port")
+        raise ConfigurationError(f"port {port} of 127.0.0.1 is in use: choose another one with --port")
     token = secrets.token_hex(32)
     with _server_while_used(directory):
         click.echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
@@ -112,7 +112,7 @@ def dashboard(directory: Path | None, port: int, browser: bool) -> None:
 
 @contextlib.contextmanager
 def _server_while_used(directory: Path | None) -> Iterator[None]:
-    """A server that the processes started meanwhile find, and which ends after them unless it ran before."""
+    """Run a server that child processes find. It ends afterwards, unless it ran before."""
     from rededge_nb.edge import server
     from rededge_nb.edge.server.state import StateFolder
 
@@ -122,26 +122,26 @@ def _server_while_used(directory: Path | None) -> Iterator[None]:
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
     with folder.use(), settings.state_dir_set_to(folder.path):
-        say_where(server.start(folder.path, while_used=True))
+        echo_address(server.start(folder.path, while_used=True))
         yield
 
 
 def _run(command: list[str], **environment: str) -> int:
-    """Run a command until it ends or this process is asked to; returns an exit code."""
+    """Run a command until it or this process is asked to end; returns an exit code."""
     from rededge_nb.edge.processes import end_with_parent
 
-    asked: list[int] = []
+    signals: list[int] = []
 
     def end(number: int, _: object) -> None:
-        asked.append(number)
+        signals.append(number)
         if number == signal.SIGTERM:
             process.terminate()
 
     with subprocess.Popen(command, env=os.environ | environment, preexec_fn=end_with_parent()) as process:
-        # the terminal sends Ctrl-C to both; what it means is the command's to say, JupyterLab asks before it ends
+        # the terminal sends Ctrl-C to both processes, and the command decides what it means: JupyterLab asks first
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        return EXIT_FAILED if process.wait() and not asked else 0
+        return EXIT_FAILED if process.wait() and not signals else 0
 
 
 def _need(package: str, extra: str) -> None:

@@ -1,4 +1,4 @@
-"""The notebooks as a pipeline: run, schedule."""
+"""The commands of `rededge pipeline`."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from rededge_nb.cli.base import camera_option, directory_option, echo_json, end_
 
 @click.group()
 def pipeline() -> None:
-    """The notebooks as a pipeline."""
+    """Run the notebooks as a pipeline."""
 
 
 def run_options(command: Any) -> Any:
-    """The options of a run, whether it is made now or on a schedule."""
+    """The options of a run, now or on a schedule."""
     for option in reversed(
         (
             directory_option,
             click.option(
                 "--video",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="Video to count in; default: the sample.",
+                help="Video file; default: the sample video.",
             ),
             camera_option,
-            click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Use only this much of the video."),
+            click.option(
+                "--seconds", type=click.FloatRange(0, min_open=True), help="Use only the first seconds of the video."
+            ),
             click.option(
                 "-o",
                 "--output",
                 type=click.Path(path_type=Path, file_okay=False),
                 default=Path("runs"),
                 show_default=True,
-                help="Where each run gets a folder.",
+                help="Folder in which each run makes a folder.",
             ),
             click.option(
                 "--notebook",
@@ -43,9 +45,9 @@ def run_options(command: Any) -> Any:
                 type=click.Choice(NOTEBOOKS),
                 multiple=True,
                 default=NOTEBOOKS,
-                help="Run only this one; may be given again.",
+                help="Run only this notebook; may be repeated.",
             ),
-            click.option("--keep", type=click.IntRange(1), help="Remove all but the newest KEEP runs there."),
+            click.option("--keep", type=click.IntRange(1), help="Then remove all runs there but the newest KEEP."),
         )
     ):
         command = option(command)
@@ -63,7 +65,7 @@ def run_options(command: Any) -> Any:
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no progress.")
 def run(as_json: bool, **options: Any) -> None:
-    """Run the notebooks in order, each saved as .ipynb and HTML, with summary.json and index.html."""
+    """Run the notebooks in order, and save them as .ipynb and HTML with a report."""
     from rededge_nb.pipeline.run import run_pipeline
 
     end_like_ctrl_c()
@@ -83,7 +85,7 @@ def run(as_json: bool, **options: Any) -> None:
 )
 @click.argument("cron")
 @run_options
-@click.option("--now", is_flag=True, help="Make a first run at once.")
+@click.option("--now", is_flag=True, help="Make the first run immediately.")
 def schedule(cron: str, now: bool, **options: Any) -> None:
     """Run the pipeline at the times of a cron expression, until Ctrl-C or SIGTERM.
 

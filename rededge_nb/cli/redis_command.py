@@ -1,4 +1,4 @@
-"""One command for Redis, from the command line."""
+"""`rededge redis`: send one Redis command."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from rededge_nb.cli.base import EXIT_FAILED, connected, directory_option, exampl
 @directory_option
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def redis(directory: Path | None, words: tuple[str, ...]) -> None:
-    """Send one command to the server and print the reply as redis-cli does. Exit code 1: it is an error.
+    """Send one command to the server and print the reply as redis-cli does. Exit code 1: the reply is an error.
 
-    Nothing needs to be installed for it, and the password does not appear on a command line.
+    It needs no redis-cli, and the password does not appear on a command line.
     """
     from redis import ResponseError
 
@@ -33,7 +33,7 @@ def redis(directory: Path | None, words: tuple[str, ...]) -> None:
     with connected(directory) as client:
         client.response_callbacks.clear()
         try:
-            # bytes that are not UTF-8 are surrogates in a word, which redis-py cannot encode
+            # arguments that are not UTF-8 contain surrogates, which redis-py cannot encode
             value = client.execute_command(*map(os.fsencode, words))
         except ResponseError as error:
             value = error

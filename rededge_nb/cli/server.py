@@ -1,4 +1,4 @@
-"""The embedded server: up, down, status, url, worker, module."""
+"""Commands of the server: up, down, status, url, worker, module."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rededge_nb import settings
 from rededge_nb.cli.base import (
     EXIT_FAILED,
     directory_option,
+    echo_address,
     echo_json,
     examples,
     json_option,
     on_signals,
-    say_where,
     server_address,
 )
 from rededge_nb.edge.server.users import OWNER, RULES
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     ),
 )
 @directory_option
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1; 0 takes a free one.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
-@click.option("--detach", is_flag=True, help="Return when it is ready, and leave it running.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1; 0 means any free port.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of worker processes.")
+@click.option("--detach", is_flag=True, help="Return when the server is ready, and let it run in the background.")
 @json_option
 def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: bool) -> None:
-    """Start the embedded RedisEdge; Ctrl-C ends it, or `rededge down` when detached."""
+    """Start the embedded RedisEdge, until Ctrl-C; with --detach, until `rededge down`."""
     from rededge_nb.edge import server
 
     if directory is None and settings.redis_url():
         raise ConfigurationError(
-            "REDIS_URL is set, so everything uses that server: unset it to start one here, or name a folder with --dir"
+            "REDIS_URL is set, so all commands use that server: unset it to start one here, or name a folder with --dir"
         )
 
     def ready(instance: Instance) -> None:
@@ -54,7 +54,7 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
                 asdict(instance) | {"dir": str(instance.dir), "socket": str(instance.socket)}, one_line=not detach
             )
         else:
-            say_where(instance)
+            echo_address(instance)
 
     if detach:
         from rededge_nb.monitoring.status import wait_for_worker
@@ -77,7 +77,7 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
 )
 @directory_option
 def down(directory: Path | None) -> None:
-    """Stop the embedded RedisEdge; its data stays."""
+    """Stop the embedded RedisEdge and keep its data."""
     from rededge_nb.edge import server
 
     click.echo("stopped" if server.stop(directory) else "not running")
@@ -92,15 +92,15 @@ def down(directory: Path | None) -> None:
 @directory_option
 @json_option
 def status(directory: Path | None, as_json: bool) -> None:
-    """Tell what runs, and how it fares. Exit code 1: not all is well; 3: nothing runs, or Redis does not answer."""
-    from rededge_nb.monitoring.status import WELL, server_status, status_lines
+    """Show the state of the server. Exit code 1: there is a problem; 3: it does not run, or does not answer."""
+    from rededge_nb.monitoring.status import OK, server_status, status_lines
 
     facts = server_status(*server_address(directory))
     if as_json:
         echo_json(facts)
     else:
         click.echo("\n".join(status_lines(facts)))
-    if facts["state"] != WELL:
+    if facts["state"] != OK:
         sys.exit(EXIT_FAILED)
 
 
@@ -111,13 +111,15 @@ def status(directory: Path | None, as_json: bool) -> None:
     ),
 )
 @directory_option
-@click.option("--tcp", is_flag=True, help="The address on 127.0.0.1 instead of the unix socket's.")
-@click.option("--user", type=click.Choice(sorted(RULES)), help="With the name and password of a user who may do less.")
+@click.option("--tcp", is_flag=True, help="Print the address on 127.0.0.1, not that of the unix socket.")
+@click.option("--user", type=click.Choice(sorted(RULES)), help="Print it for a user with fewer rights.")
 def url(directory: Path | None, tcp: bool, user: str | None) -> None:
-    """Print the server's address, password included, for REDIS_URL."""
+    """Print the address of the server, with the password, for REDIS_URL."""
     address, instance = server_address(directory)
     if instance is None and user:
-        raise ConfigurationError("the server that REDIS_URL names has users of its own: leave out --user")
+        raise ConfigurationError(
+            "--user works only with the embedded server, but REDIS_URL names another one: omit --user"
+        )
     click.echo(instance.url_of(user or OWNER, tcp=tcp) if instance else address)
 
 
@@ -128,12 +130,12 @@ def url(directory: Path | None, tcp: bool, user: str | None) -> None:
     ),
 )
 @directory_option
-@click.option("--url", "address", help="Server to work for; better in REDIS_URL, as others see command lines.")
+@click.option("--url", "address", help="Address of the server. Prefer REDIS_URL: other users can see command lines.")
 def worker(directory: Path | None, address: str | None) -> None:
-    """Answer AI.* and RG.* and run gears for a server, until Ctrl-C or SIGTERM.
+    """Run a worker: it answers AI.* and RG.* commands and runs gears, until Ctrl-C or SIGTERM.
 
-    The embedded server has workers of its own. A server of yours that loads the edge module (`rededge module`) needs
-    at least one; more of them, also on other machines, share the work.
+    The embedded server starts its own workers. Your own server with the edge module (`rededge module`) needs at least
+    one. More workers, also on other machines, share the work.
     """
     from rededge_nb.edge.client import client_from_url
 
@@ -141,8 +143,8 @@ def worker(directory: Path | None, address: str | None) -> None:
     try:
         client_from_url(chosen).close()
     except ValueError as error:
-        raise ConfigurationError(f"the address is not one of a Redis server: {error}") from error
-    # in place of this process: the password is then on no command line, and signals reach the worker itself
+        raise ConfigurationError(f"the address is not a Redis address: {error}") from error
+    # replace this process: the password stays out of command lines, and signals reach the worker itself
     command = [sys.executable, "-P", "-m", "rededge_nb.edge.worker"]
     os.execve(sys.executable, command, os.environ | {settings.REDIS_URL: chosen})  # noqa: S606
 
@@ -153,7 +155,7 @@ def worker(directory: Path | None, address: str | None) -> None:
     ),
 )
 def module() -> None:
-    """Print the redis.conf line that loads the edge module into a server of your own."""
+    """Print the redis.conf line that loads the edge module into your own server."""
     from rededge_nb.edge.server.binaries import built_switchboard
     from rededge_nb.edge.server.redis_server import quoted
     from rededge_nb.edge.worker.command_table import module_arguments

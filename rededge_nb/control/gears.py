@@ -1,4 +1,4 @@
-"""Gears: registering, listing and unregistering them through RG.*."""
+"""Gears: register, list, pause and unregister them with RG.* commands."""
 
 from __future__ import annotations
 
@@ -16,8 +16,19 @@ from rededge_nb.errors import GearError
 
 
 @dataclass(frozen=True)
-class Registration:
-    """A gear waiting for events, as RG.DUMPREGISTRATIONS describes it."""
+class RegistrationInfo:
+    """A registered gear, as RG.DUMPREGISTRATIONS describes it.
+
+    Attributes:
+        id: Id of the registration.
+        session: Id of the session that registered it.
+        stream: Key of its stream, or a prefix with `*` at the end.
+        status: `OK`, or for example `PAUSED`.
+        triggered: Number of executions; `succeeded`, `failed` and `aborted` count their results.
+        average_ms: Average duration of an execution in milliseconds.
+        lag_ms: Average milliseconds from the arrival of an entry until its batch was processed.
+        last_error: The newest error; empty if there was none.
+    """
 
     id: str
     session: str
@@ -32,15 +43,14 @@ class Registration:
     aborted: int
     average_ms: float
     lag_ms: float
-    """Average milliseconds from an entry's arrival to the end of its batch."""
     last_error: str
 
 
 def register_gear(client: redis.Redis, script: str, *, session: str, description: str = "") -> None:
-    """Register a gear script under a session id, in place of that session's registrations if there are any.
+    """Register a gear script under a session id. It replaces the registrations that the session has.
 
     Raises:
-        GearError: the script raised, or the server refused it; the message ends with the script's own traceback.
+        GearError: the script raised an exception, or the server refused it. The message has the script's traceback.
     """
     words = ["RG.PYEXECUTE", script, "ID", session, "DESCRIPTION", description, "UPGRADE"]
     try:
@@ -50,16 +60,16 @@ def register_gear(client: redis.Redis, script: str, *, session: str, description
 
 
 def register_gear_file(client: redis.Redis, path: Path, *, session: str, description: str = "") -> None:
-    """Register a gear script from a file; see register_gear.
+    """Register a gear script from a file; see `register_gear`.
 
     Raises:
-        GearError: the file cannot be read, or as register_gear.
+        GearError: the file cannot be read, the script raised an exception, or the server refused it.
     """
     register_gear(client, read_script(path), session=session, description=description)
 
 
 def read_script(path: Path) -> str:
-    """The text of a gear script.
+    """Read the text of a gear script.
 
     Raises:
         GearError: the file cannot be read.
@@ -70,61 +80,61 @@ def read_script(path: Path) -> str:
         raise GearError(f"the gear script {path} cannot be read: {error}") from error
 
 
-def list_registrations(client: redis.Redis) -> list[Registration]:
-    """All registrations, by stream."""
+def list_registrations(client: redis.Redis) -> list[RegistrationInfo]:
+    """Return all registrations, sorted by stream."""
     found = [_registration(entry) for entry in client.execute_command("RG.DUMPREGISTRATIONS")]
     return sorted(found, key=lambda registration: (registration.stream, registration.id))
 
 
-def find_registrations(client: redis.Redis, name: str) -> list[Registration]:
-    """The registration of that id, or all those of the session of that name.
+def find_registrations(client: redis.Redis, name: str) -> list[RegistrationInfo]:
+    """Return the registration with this id, or all registrations of the session with this id.
 
     Raises:
-        GearError: there is none.
+        GearError: there is no such registration.
     """
     registrations = list_registrations(client)
     found = [each for each in registrations if name in (each.id, each.session)]
     if not found:
         known = ", ".join(sorted({each.session or each.id for each in registrations})) or "none"
-        raise GearError(f"no gear {name!r} is registered, neither as id nor as session; there are: {known}")
+        raise GearError(f"no gear {name!r} is registered, as registration or session; registered are: {known}")
     return found
 
 
-def on_one_stream(registrations: Iterable[Registration]) -> list[tuple[Registration, Registration]]:
-    """Pairs of stream gears with a stream in common. As in RedisGears, only one of two gets its entries."""
+def on_one_stream(registrations: Iterable[RegistrationInfo]) -> list[tuple[RegistrationInfo, RegistrationInfo]]:
+    """Find pairs of gears that read the same stream. As in RedisGears, only one of two gets its entries."""
     readers = [each for each in registrations if each.reader == "StreamReader"]
     return [pair for pair in combinations(readers, 2) if _overlap(pair[0].stream, pair[1].stream)]
 
 
 def unregister_gear(client: redis.Redis, registration_id: str) -> None:
-    """Forget a registration; the batch in hand is finished.
+    """Remove a registration. The batch in progress is completed.
 
     Raises:
-        GearError: there is none of that id.
+        GearError: there is no registration with this id.
     """
     _on_registration(client, "RG.UNREGISTER", registration_id)
 
 
 def pause_gear(client: redis.Redis, registration_id: str) -> None:
-    """Let a registration finish the batch in hand and start nothing new; its stream goes on filling.
+    """Pause a registration. The batch in progress is completed; new entries wait in the stream.
 
     Raises:
-        GearError: there is none of that id.
+        GearError: there is no registration with this id.
     """
     _on_registration(client, "RG.PAUSEREGISTRATIONS", registration_id)
 
 
 def unpause_gear(client: redis.Redis, registration_id: str) -> None:
-    """Let a paused registration go on where it stopped.
+    """Let a paused registration continue where it stopped.
 
     Raises:
-        GearError: there is none of that id.
+        GearError: there is no registration with this id.
     """
     _on_registration(client, "RG.UNPAUSEREGISTRATIONS", registration_id)
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether two registrations can name one stream: each is a key, or a prefix and a `*`."""
+    """Whether two registrations can read the same stream. Each names a key, or a prefix with `*` at the end."""
     if one.endswith("*"):
         return other.startswith(one[:-1]) or (other.endswith("*") and one.startswith(other[:-1]))
     return one == other or (other.endswith("*") and one.startswith(other[:-1]))
@@ -138,7 +148,7 @@ def _on_registration(client: redis.Redis, command: str, registration_id: str) ->
 
 
 def readable_error(text: str) -> str:
-    """RedisGears's one-line error, the repr of a list of lines, as the traceback that it is."""
+    """Turn an error of RedisGears, which is the repr of a list of lines, into the traceback that it contains."""
     if not text.startswith("["):
         return text
     try:
@@ -148,11 +158,11 @@ def readable_error(text: str) -> str:
     return "".join(str(line) for line in lines).rstrip()
 
 
-def _registration(entry: list[object]) -> Registration:
+def _registration(entry: list[object]) -> RegistrationInfo:
     fields = _fields(entry)
     data = _fields(fields["RegistrationData"])
     private = str(fields.get("PD") or "")
-    return Registration(
+    return RegistrationInfo(
         id=str(fields["id"]),
         session=_quoted_in(private, "sessionName"),
         session_description=_quoted_in(private, "sessionDescription"),
@@ -171,7 +181,7 @@ def _registration(entry: list[object]) -> Registration:
 
 
 def _quoted_in(private: str, name: str) -> str:
-    """A text of PD, which looks like a dict but is neither JSON nor Python."""
+    """Return a value from the field PD, which looks like a dict but is neither JSON nor Python."""
     found = re.search(rf"'{name}':'([^']*)'", private)
     return found.group(1) if found else ""
 

@@ -1,4 +1,4 @@
-"""Asking a model about one picture, and how long that takes on this machine."""
+"""Run a model on one image, and measure how long the backends take for it on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rededge_nb.images import Image
 from rededge_nb.streams import server_errors
 
 INSTALL_OPENVINO = "not installed: pip install openvino"
-FEWEST_RUNS = 5
+MIN_RUNS = 5
 
 
 def detect_people(
@@ -34,20 +34,20 @@ def detect_people(
     confidence: float | None = None,
     iou: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find the people in an image with the card's model, which must be stored; as the gear does, but from here.
+    """Find the people in an image as the gear does, with the card's model, which must be stored in Redis.
 
     Args:
         client: A connection to the server.
         card: The model's card.
-        image: uint8 of shape (height, width, 3), blue first.
-        confidence: Least confidence of a detection, 0 to 1; None is what the card says.
-        iou: Boxes that overlap more than this are one detection; None is what the card says.
+        image: uint8 of shape (height, width, 3), BGR.
+        confidence: Minimum confidence of a detection, 0 to 1; default: the value in the card.
+        iou: Two boxes with a higher IoU are one detection; default: the value in the card.
 
     Returns:
-        Boxes of shape (n, 4): left, top, right, bottom in pixels of the image; and their confidence, shape (n,).
+        Boxes, float32 of shape (n, 4): left, top, right, bottom in pixels of the image; and confidence, shape (n,).
 
     Raises:
-        ModelError: the model is not stored, or failed.
+        ModelError: the model is not stored, or its run failed.
         ServerUnavailableError: the server does not answer.
     """
     boxes, scores = _run_in_redis(client, card, _square(card, image))
@@ -57,24 +57,24 @@ def detect_people(
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one run of a model takes."""
+    """The duration of one run of a model."""
 
     backend: str
     median_ms: float | None
-    """None where it could not be measured; `note` says why."""
+    """None if it could not be measured; `note` says why."""
     note: str = ""
 
 
 def compare_backends(card: ModelCard, image: Image, *, seconds: float = 1.0) -> list[Timing]:
-    """Time the card's model in this process: ONNX Runtime with 1, 2, 4 … threads, and OpenVINO if it is installed.
+    """Measure the card's model in this process: ONNX Runtime with 1, 2, 4 … threads, and OpenVINO if it is installed.
 
     Args:
         card: The model's card.
-        image: uint8 of shape (height, width, 3), blue first.
-        seconds: How long each is run.
+        image: uint8 of shape (height, width, 3), BGR.
+        seconds: How long each backend runs.
 
     Raises:
-        ModelCardError: the model's file is not what the card says.
+        ModelCardError: the model file does not match the card.
         ModelError: ONNX Runtime refuses the model.
     """
     blob, square = card.read(), _square(card, image)
@@ -100,11 +100,11 @@ def _run_in_redis(
     names, call_id = (card.input_name, "boxes", "scores"), uuid.uuid4().hex
     with server_errors(client):
         model = key_of(client, card)
-        picture, boxes, scores = keys = [key_names.inference(client, call_id, name) for name in names]
-    # no MULTI: a model may not be run inside one
+        image_key, boxes, scores = keys = [key_names.inference(client, call_id, name) for name in names]
+    # without MULTI, inside of which a model cannot run
     pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("AI.TENSORSET", picture, "UINT8", *square.shape, "BLOB", square.tobytes())
-    pipeline.execute_command("AI.MODELEXECUTE", model, "INPUTS", 1, picture, "OUTPUTS", 2, boxes, scores)
+    pipeline.execute_command("AI.TENSORSET", image_key, "UINT8", *square.shape, "BLOB", square.tobytes())
+    pipeline.execute_command("AI.MODELEXECUTE", model, "INPUTS", 1, image_key, "OUTPUTS", 2, boxes, scores)
     for key in (boxes, scores):
         pipeline.execute_command("AI.TENSORGET", key, "META", "BLOB")
     pipeline.execute_command("DEL", *keys)
@@ -129,15 +129,15 @@ def _people(
     confidence: float,
     iou: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    looks_like = scores[0, :, card.class_id]
-    sure = looks_like >= confidence
-    xyxy, looks_like = boxes[0][sure], looks_like[sure]
+    confidences = scores[0, :, card.class_id]
+    accepted = confidences >= confidence
+    xyxy, confidences = boxes[0][accepted], confidences[accepted]
     xywh = np.hstack((xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]))
-    kept = np.array(cv2.dnn.NMSBoxes(xywh.tolist(), looks_like.tolist(), confidence, iou), int).ravel()
+    kept = np.array(cv2.dnn.NMSBoxes(xywh.tolist(), confidences.tolist(), confidence, iou), int).ravel()
     height, width = image.shape[:2]
     scale = np.array([width / card.input_wh[0], height / card.input_wh[1]] * 2, np.float32)
     corners = np.clip(np.rint(xyxy[kept] * scale), 0, [width, height] * 2)
-    return corners.astype(np.float32), looks_like[kept]
+    return corners.astype(np.float32), confidences[kept]
 
 
 def _onnx(card: ModelCard, blob: bytes, square: Image, threads: int) -> Callable[[], object]:
@@ -159,13 +159,13 @@ def _openvino(card: ModelCard, blob: bytes, square: Image) -> Callable[[], objec
 
 
 def _median_ms(run: Callable[[], object], seconds: float) -> float:
-    run()  # the first run prepares
+    run()  # the first run is slower: it allocates memory
     return float(np.median(list(_milliseconds(run, seconds))))
 
 
 def _milliseconds(run: Callable[[], object], seconds: float) -> Iterator[float]:
     runs, end = 0, time.perf_counter() + seconds
-    while runs < FEWEST_RUNS or time.perf_counter() < end:
+    while runs < MIN_RUNS or time.perf_counter() < end:
         began = time.perf_counter()
         run()
         runs += 1
@@ -173,7 +173,7 @@ def _milliseconds(run: Callable[[], object], seconds: float) -> Iterator[float]:
 
 
 def _thread_counts() -> list[int]:
-    """1, 2, 4 … up to the processors that this process may use, and their number itself."""
+    """Powers of two up to the number of processors that this process may use, and that number."""
     most = processors.count()
     return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
 

@@ -1,4 +1,4 @@
-"""Models: their cards, and storing, listing and removing them through AI.*."""
+"""Models: read their cards; store, list and remove them with AI.* commands."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DEVICE = "CPU"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model's YAML card says."""
+    """The content of a model's YAML card."""
 
     name: str
     key: str
-    """Redis key that the model is stored under; see `key_of` for a cluster."""
+    """Redis key of the model; in a Redis Cluster see `key_of`."""
     file: Path
     sha256: str
     backend: str
@@ -31,25 +31,25 @@ class ModelCard:
     origin: str
     input_name: str
     input_wh: tuple[int, int]
-    """Width and height of the picture that the model takes, in pixels."""
+    """Width and height of the model's input image, in pixels."""
     class_id: int
-    """The class that is counted."""
+    """Index of the class that is counted."""
     confidence: float
-    """Least confidence of a detection, 0 to 1."""
+    """Minimum confidence of a detection, 0 to 1."""
     iou: float
-    """Boxes that overlap more than this are one detection."""
+    """Two boxes with a higher IoU are one detection."""
     classes: tuple[str, ...]
 
     @property
     def tag(self) -> str:
-        """What the stored model is tagged with: name and content."""
+        """Tag of the stored model: its name and the start of its digest."""
         return f"{self.name}@{self.sha256[:12]}"
 
     def read(self) -> bytes:
-        """The model file's content.
+        """Read the model file.
 
         Raises:
-            ModelCardError: the file is missing, or is not the one that the card describes.
+            ModelCardError: the file is missing, or does not match the card.
         """
         try:
             blob = self.file.read_bytes()
@@ -68,7 +68,7 @@ def load_card(path: Path) -> ModelCard:
     """Read a model's YAML card.
 
     Raises:
-        ModelCardError: it is missing, not YAML, or lacks something.
+        ModelCardError: the card is missing, is not YAML, or lacks a field.
     """
     try:
         fields: Any = yaml.safe_load(path.read_text())
@@ -103,7 +103,7 @@ def load_card(path: Path) -> ModelCard:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model as the server describes it."""
+    """A model, as the server describes it."""
 
     key: str
     backend: str
@@ -114,7 +114,7 @@ class StoredModel:
 
 
 def stored_model(client: redis.Redis, key: str) -> StoredModel | None:
-    """The model under `key`, or None if there is none."""
+    """Return the model under `key`, or None."""
     try:
         flat = client.execute_command("AI.MODELGET", key, "META")
     except redis.ResponseError as error:
@@ -133,20 +133,20 @@ def stored_model(client: redis.Redis, key: str) -> StoredModel | None:
 
 
 def key_of(client: redis.Redis, card: ModelCard) -> str:
-    """Key of a card's model on this server: the card's own, on a shard of a cluster with the shard's tag."""
+    """Return the key of a card's model on this server: that of the card, on a shard of a cluster with its tag."""
     return key_here(client, card.key)
 
 
 def store_model(client: redis.Redis, card: ModelCard) -> bool:
-    """Store a card's model under its key; False if the same one is there already.
+    """Store a card's model under its key. Returns False if it is stored already.
 
     Raises:
-        ModelCardError: the file is not the one the card describes.
-        ModelError: the server refuses it.
+        ModelCardError: the model file does not match the card.
+        ModelError: the server refuses the model.
     """
     key = key_of(client, card)
-    there = stored_model(client, key)
-    if there is not None and there.tag == card.tag and there.backend == card.backend:
+    stored = stored_model(client, key)
+    if stored is not None and stored.tag == card.tag and stored.backend == card.backend:
         return False
     blob = card.read()
     try:
@@ -157,30 +157,30 @@ def store_model(client: redis.Redis, card: ModelCard) -> bool:
 
 
 def list_models(client: redis.Redis) -> list[StoredModel]:
-    """All models in the server, by key."""
+    """Return all models in the server, sorted by key."""
     keys = sorted(key.decode() for key, _ in client.execute_command("AI._MODELSCAN"))
     return [model for key in keys if (model := stored_model(client, key)) is not None]
 
 
 def model_memory(client: redis.Redis) -> dict[str, int]:
-    """Bytes that each stored model takes in the worker that answers, by key; 0 for one that is not loaded there.
+    """Return the bytes that each stored model takes in the worker that answers, by key; 0 if it is not loaded there.
 
-    A server with the original RedisAI does not tell: there it is empty.
+    The result is empty for a server with the original RedisAI, which does not report it.
     """
-    taken: dict[str, int] = {}
+    memory: dict[str, int] = {}
     for key, _ in client.execute_command("AI._MODELSCAN"):
         fields = client.execute_command("AI.INFO", key, "MEMORY")
-        told = dict(zip(fields[::2], fields[1::2], strict=True))
-        if b"memory" in told:
-            taken[key.decode()] = told[b"memory"]
-    return taken
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        if b"memory" in values:
+            memory[key.decode()] = values[b"memory"]
+    return memory
 
 
 def remove_model(client: redis.Redis, key: str) -> None:
     """Delete a model.
 
     Raises:
-        ModelError: there is none under that key.
+        ModelError: there is no model under that key.
     """
     try:
         client.execute_command("AI.MODELDEL", key)

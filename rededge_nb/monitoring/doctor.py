@@ -1,7 +1,12 @@
-"""What `rededge doctor` examines: everything that has to be there, tried where that is the only way to know."""
+"""What `rededge doctor` checks: everything that RedisEdge needs.
+
+Where only an attempt can show whether something works, doctor makes it: it starts a redis-server with both modules in a
+temporary folder, listens on a port, and writes a file into the state folder.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import platform
 import shutil
@@ -15,6 +20,7 @@ from typing import Any, Literal, cast
 
 from rededge_nb import settings
 from rededge_nb.capture.sources.webcam_devices import webcams
+from rededge_nb.edge.server.memory import limit_files
 from rededge_nb.errors import RedEdgeError
 
 State = Literal["ok", "warn", "fail"]
@@ -23,30 +29,30 @@ OLDEST_PYTHON = (3, 11)
 WEB_PORT = 5000
 GIGABYTE = 1e9
 DISK_WARN, DISK_FAIL = 2 * GIGABYTE, 0.2 * GIGABYTE
-"""Free bytes in the state folder; a busy camera keeps about 200 MB there."""
+"""Free bytes on the disk of the state folder. A busy camera keeps about 200 MB there."""
 MEMORY_WARN, MEMORY_FAIL = 1 * GIGABYTE, 0.3 * GIGABYTE
-"""Free bytes of memory; the server with a worker and its model takes about 300 MB."""
+"""Free bytes of memory. A server with one worker and its model takes about 300 MB."""
 OPTIONAL = {
     "openvino": ("running ONNX models with OpenVINO", "pip install 'rededge_nb[openvino]'"),
     "torch": ("TORCH models and scripts", "pip install 'rededge_nb[torch]'"),
     "tensorflow-cpu": ("TF models", "pip install 'rededge_nb[tf]'"),
     "ai-edge-litert": ("TFLITE models", "pip install 'rededge_nb[tflite]'"),
     "papermill": ("the pipeline", "pip install 'rededge_nb[notebooks]'"),
-    "voila": ("the dashboard as a page", "pip install 'rededge_nb[voila]'"),
+    "voila": ("the dashboard as a separate page", "pip install 'rededge_nb[voila]'"),
     "jupyterlab": ("`rededge lab`", "pip install 'rededge_nb[lab]'"),
 }
-"""Packages that one can do without, what for, and how they are installed."""
+"""Optional packages: what each is for, and how to install it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined.
+    """The result of one check.
 
     Attributes:
-        name: The thing.
-        state: `ok`, `warn` for what only some need, `fail` for what nothing works without.
-        found: What it is.
-        advice: What to do about it; empty where all is well.
+        name: What was checked.
+        state: `ok`, `warn` if only some users need it, `fail` if RedisEdge does not work without it.
+        found: What was found.
+        advice: What to do about it; empty for `ok`.
     """
 
     name: str
@@ -56,11 +62,11 @@ class Finding:
 
 
 def examine(directory: Path | None = None) -> Iterator[Finding]:
-    """Examine everything, one thing after the other, for the server that `directory` or the environment names."""
-    own = directory is not None or not settings.redis_url()
+    """Make all checks, one after the other, for the server that `directory` or the environment names."""
+    embedded = directory is not None or not settings.redis_url()
     yield _platform()
     yield _python()
-    if own:
+    if embedded:
         yield _trying("redis-server", _server_starts)
     else:
         yield _trying("REDIS_URL", _server_answers)
@@ -71,7 +77,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
         yield _optional(package, purpose, advice)
     yield _webcams()
     yield _trying("ports", _ports)
-    if own:
+    if embedded:
         folder = (directory or settings.state_dir()).absolute()
         yield _trying("state folder", lambda: _state_folder(folder))
         yield _disk(folder)
@@ -81,15 +87,15 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
 
 
 def as_lines(finding: Finding) -> list[str]:
-    """A finding as text."""
+    """Format a finding as lines of text."""
     lines = [f"{finding.state:<4}  {finding.name:<14} {finding.found}"]
     return [*lines, f"{'':<21}-> {finding.advice}"] if finding.advice else lines
 
 
-def _trying(name: str, examination: Callable[[], Finding]) -> Finding:
-    """The finding of an examination; an error that says what to do is one as well."""
+def _trying(name: str, check: Callable[[], Finding]) -> Finding:
+    """Make a check; an error of ours is a finding too, since its message says what to do."""
     try:
-        return examination()
+        return check()
     except RedEdgeError as error:
         found, _, advice = str(error).partition(": ")
         return Finding(name, "fail", found, advice)
@@ -103,8 +109,8 @@ def _platform() -> Finding:
     if (platform.system(), platform.machine(), libc) == ("Linux", "x86_64", "glibc"):
         return Finding("platform", "ok", found)
     advice = (
-        "no redis-server comes from PyPI for this platform: name your own with "
-        f"{settings.REDIS_SERVER} and {settings.TIMESERIES_MODULE}, or a server that runs with {settings.REDIS_URL}"
+        "PyPI has no redis-server for this platform: name your own with "
+        f"{settings.REDIS_SERVER} and {settings.TIMESERIES_MODULE}, or a running server with {settings.REDIS_URL}"
     )
     return Finding("platform", "warn", found, advice)
 
@@ -117,7 +123,7 @@ def _python() -> Finding:
 
 
 def _server_starts() -> Finding:
-    """Start a redis-server with both modules in a folder of its own, and end it."""
+    """Start a redis-server with both modules in a temporary folder, and stop it."""
     from rededge_nb.edge.client import client_from_url
     from rededge_nb.edge.processes import end_process
     from rededge_nb.edge.server.binaries import find_binaries
@@ -151,7 +157,7 @@ def _server_starts() -> Finding:
 
 
 def _server_answers() -> Finding:
-    """What the server that REDIS_URL names is like."""
+    """Check the server that REDIS_URL names."""
     from rededge_nb.connection import connect, without_password
     from rededge_nb.monitoring.status import server_status
 
@@ -159,7 +165,7 @@ def _server_answers() -> Finding:
     connect().close()
     facts = server_status(url, None)
     found = f"{without_password(url)} answers: Redis {facts['redis_version']} with all modules"
-    return _as_well_as(facts["state"], "REDIS_URL", found)
+    return _from_status(facts["state"], "REDIS_URL", found)
 
 
 def _onnxruntime() -> Finding:
@@ -173,7 +179,7 @@ def _opencv() -> Finding:
     ffmpeg = any("FFMPEG" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
     if ffmpeg:
         return Finding("opencv", "ok", f"{cv2.__version__} with FFmpeg")
-    advice = "it reads no video files and no RTSP: install the wheel, pip install opencv-python-headless"
+    advice = "it cannot read video files or RTSP: pip install opencv-python-headless"
     return Finding("opencv", "warn", f"{cv2.__version__} without FFmpeg", advice)
 
 
@@ -181,16 +187,18 @@ def _optional(package: str, purpose: str, advice: str) -> Finding:
     try:
         return Finding(package, "ok", version(package))
     except PackageNotFoundError:
-        return Finding(package, "ok", f"not installed; for {purpose}: {advice}")
+        return Finding(package, "ok", f"not installed; needed for {purpose}: {advice}")
 
 
 def _webcams() -> Finding:
     found = webcams()
     if not found:
-        return Finding("webcams", "ok", "none; video files, pictures and addresses can be captured all the same")
+        return Finding("webcams", "ok", "none; you can still capture video files, images and network cameras")
     texts = [f"{camera.index}: {camera.name or camera.problem}" for camera in found]
     if all(camera.problem for camera in found):
-        return Finding("webcams", "warn", ", ".join(texts), "join the group video: sudo usermod -aG video $USER")
+        return Finding(
+            "webcams", "warn", ", ".join(texts), "add yourself to the group video: sudo usermod -aG video $USER"
+        )
     return Finding("webcams", "ok", ", ".join(texts))
 
 
@@ -199,9 +207,9 @@ def _ports() -> Finding:
 
     free_port()
     if port_is_free(WEB_PORT):
-        return Finding("ports", "ok", f"127.0.0.1 can be listened on, {WEB_PORT} (rededge web) is free")
+        return Finding("ports", "ok", f"listening on 127.0.0.1 works, port {WEB_PORT} (rededge web) is free")
     return Finding(
-        "ports", "warn", f"127.0.0.1:{WEB_PORT} is taken, perhaps by `rededge web` itself", "else rededge web --port N"
+        "ports", "warn", f"127.0.0.1:{WEB_PORT} is in use, perhaps by `rededge web`", "if not: rededge web --port N"
     )
 
 
@@ -217,14 +225,14 @@ def _state_folder(folder: Path) -> Finding:
 def _disk(folder: Path) -> Finding:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    return _enough("disk", free, DISK_WARN, DISK_FAIL, "free some, or keep the state elsewhere with REDEDGE_DIR")
+    return _enough("disk", free, DISK_WARN, DISK_FAIL, "free some space, or set REDEDGE_DIR to another disk")
 
 
 def _memory() -> Finding:
     free = _free_memory()
     if free is None:
-        return Finding("memory", "ok", "not known on this platform")
-    return _enough("memory", free, MEMORY_WARN, MEMORY_FAIL, "close what is not needed")
+        return Finding("memory", "ok", "unknown on this platform")
+    return _enough("memory", free, MEMORY_WARN, MEMORY_FAIL, "close programs that you do not need")
 
 
 def _enough(name: str, free: float, warn: float, fail: float, advice: str) -> Finding:
@@ -235,15 +243,16 @@ def _enough(name: str, free: float, warn: float, fail: float, advice: str) -> Fi
 
 
 def _free_memory() -> int | None:
-    """Bytes that this process may still take: of the machine, and of the container if there is one."""
+    """Bytes that this process can still use, of the machine and of its container or service."""
     bounds = []
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         bounds.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    if limit.exists() and limit.read_text().strip() != "max":
-        bounds.append(int(limit.read_text()) - int(used.read_text()))
+    for limit in limit_files():
+        used = limit.with_name("memory.current" if limit.name == "memory.max" else "memory.usage_in_bytes")
+        with contextlib.suppress(OSError, ValueError):  # no such control group, or its limit is `max`
+            bounds.append(int(limit.read_text()) - int(used.read_text()))
     return min(bounds, default=None)
 
 
@@ -253,10 +262,10 @@ def _instance(folder: Path) -> Finding:
 
     instance = StateFolder(folder).running()
     if instance is None:
-        return Finding("instance", "ok", "none runs; `rededge up --detach` starts one")
+        return Finding("instance", "ok", "not running; `rededge up --detach` starts it")
     facts = server_status(instance.url, instance)
-    found = f"runs and answers on port {facts['port']}, memory {facts['memory_mb']} MB"
-    return _as_well_as(facts["state"], "instance", found)
+    found = f"answers on port {facts['port']}, memory {facts['memory_mb']} MB"
+    return _from_status(facts["state"], "instance", found)
 
 
 def _url_of_instance(folder: Path) -> str | None:
@@ -267,7 +276,7 @@ def _url_of_instance(folder: Path) -> str | None:
 
 
 def _clock(url: str | None) -> Iterator[Finding]:
-    """Whether time series reach into the future: nothing can be added to those until it is there."""
+    """Check for time series with samples in the future: such a series refuses samples of the present."""
     import redis
 
     from rededge_nb.edge.client import client_from_url
@@ -280,26 +289,27 @@ def _clock(url: str | None) -> Iterator[Finding]:
     try:
         ahead = ahead_of_the_clock(client)
     except (redis.RedisError, RedEdgeError):
-        return  # what is wrong was found above
+        return  # an earlier check has reported this
     finally:
         client.close()
     if not ahead:
-        yield Finding("clock", "ok", "no time series is ahead of it")
+        yield Finding("clock", "ok", "no time series is ahead of the clock")
         return
     camera, seconds = max(ahead.items(), key=lambda item: item[1])
     yield Finding(
         "clock",
         "warn",
-        f"camera {camera} has samples of a time that comes in {seconds / 3600:.1f} hours; cameras so: {len(ahead)}",
-        "set the clock if it is late; if it was ahead once, delete the camera's series (keys camera:"
-        f"{camera}:people and the like) and let `rededge init --camera {camera}` make them anew",
+        f"samples of camera {camera} are {seconds / 3600:.1f} hours in the future; cameras with such samples: "
+        f"{len(ahead)}",
+        "set the clock if it is late; if it was ahead before, delete the camera's series (keys camera:"
+        f"{camera}:people and so on) and create new ones with `rededge init --camera {camera}`",
     )
 
 
-def _as_well_as(state: str, name: str, found: str) -> Finding:
-    """The finding of a server that answers, in the state that `server_status` tells."""
-    from rededge_nb.monitoring.status import WELL
+def _from_status(state: str, name: str, found: str) -> Finding:
+    """Make a finding of the state that `server_status` reports for a server that answers."""
+    from rededge_nb.monitoring.status import OK
 
-    if state == WELL:
+    if state == OK:
         return Finding(name, "ok", found)
     return Finding(name, "fail", f"{found}; {state}", "see the logs in the state folder, and `rededge status`")

@@ -1,4 +1,8 @@
-"""What `rededge status` tells about a running instance, and how well it is."""
+"""What `rededge status` shows: the state of a server, its workers, models and gears.
+
+Redis may be alive while no worker is, or the other way round, and each can hang. So this module never waits longer
+than ANSWER_TIMEOUT for one of them, and reports what it learned from the other.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +21,25 @@ from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.streams import server_errors
 
 ANSWER_TIMEOUT = 5.0
-"""Seconds after which a server that says nothing, or no worker that answers for it, is called away."""
+"""Seconds to wait for an answer of Redis, or of a worker, before it counts as unavailable."""
 WORKER_TIMEOUT = 20.0
-"""Seconds that the first worker of a new instance may take."""
-SIGN_OF_LIFE_TIMEOUT = 1.0
-"""Seconds that a worker's next sign of life may take."""
-LOOK_INTERVAL = 0.02
-WELL = "ok"
+"""Seconds that the first worker of a new instance may need to start."""
+HEARTBEAT_TIMEOUT = 1.0
+"""Seconds to wait for the next heartbeat of a worker."""
+POLL_INTERVAL = 0.02
+OK = "ok"
 FULL = 0.99
-"""Share of `maxmemory` that counts as all of it."""
+"""Share of `maxmemory` above which Redis counts as full."""
 
 _MODULE = b"rededge"
-_NOBODY_ANSWERED = ("NOWORKER", "WORKERLOST", "TIMEOUT", "BUSYWORKER")
+_NO_ANSWER = ("NOWORKER", "WORKERLOST", "TIMEOUT", "BUSYWORKER")
 
 
 def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
-    """Versions, memory, workers, models and registrations of a server, and what is known of an embedded instance.
+    """Return versions, memory, workers, models and registrations of a server.
 
-    `state` is WELL, or what is not as it should be. Models and registrations are None where no worker tells of them.
-    The password is not in it.
+    `state` is OK, or a list of the problems. Models and registrations are None if no worker answers. For an embedded
+    instance there are also its folder, addresses and restarts. No password is in the result.
 
     Raises:
         ServerUnavailableError: the server does not answer.
@@ -43,18 +47,18 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     client = client_from_url(url, timeout=ANSWER_TIMEOUT)
     try:
         info = client.info()
-        # FLUSHALL takes their signs of life, which are there again in a moment
-        workers = _workers_within(client, SIGN_OF_LIFE_TIMEOUT)
+        # FLUSHALL deletes the heartbeats; the workers write new ones within a second
+        workers = _workers_within(client, HEARTBEAT_TIMEOUT)
         known = _from_workers(client) if workers != 0 else None
     except redis.RedisError as error:
-        raise ServerUnavailableError(_away(url, instance, error)) from error
+        raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
         client.close()
     gears = known["gears"] if known else []
     return (
         _embedded(instance)
         | {
-            "state": "; ".join(problems(info, workers=workers, answered=known is not None, gears=gears)) or WELL,
+            "state": "; ".join(problems(info, workers=workers, answered=known is not None, gears=gears)) or OK,
             "redis_version": info["redis_version"],
             "redis_pid": info["process_id"],
             "uptime_seconds": info["uptime_in_seconds"],
@@ -66,7 +70,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
 
 
 def count_workers(client: redis.Redis) -> int | None:
-    """How many workers are alive; None where the server has other modules than ours, which need none."""
+    """Return the number of live workers, or None for a server with the original modules, which needs no workers."""
     modules: Any = client.execute_command("MODULE LIST")
     if not any(_MODULE in module.values() for module in modules):
         return None
@@ -74,7 +78,7 @@ def count_workers(client: redis.Redis) -> int | None:
 
 
 def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:
-    """Wait until a worker is alive; False if none is after `timeout` seconds.
+    """Wait until a worker is alive. Returns False if there is none after `timeout` seconds.
 
     Raises:
         ServerUnavailableError: the server does not answer.
@@ -90,32 +94,32 @@ def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:
 def problems(
     info: dict[str, Any], *, workers: int | None, answered: bool = True, gears: list[dict[str, str]] | None = None
 ) -> list[str]:
-    """What is not as it should be, a clause each; nothing where all is well.
+    """Return one sentence for each problem.
 
     Args:
-        info: the server's INFO, or at least its section `persistence`; `memory` tells whether it is full.
-        workers: how many are alive; None for a server that needs none.
-        answered: whether one of them has answered.
-        gears: the registrations.
+        info: The server's INFO. Its section `persistence` is required. Without `memory`, a full Redis is not noticed.
+        workers: Number of live workers; None for a server that needs none.
+        answered: Whether a worker has answered.
+        gears: The registrations.
     """
     found = []
     if info.get("aof_last_write_status", "ok") != "ok":
-        found.append("Redis refuses writes, for it cannot save them: see whether the disk is full")
-    most = info.get("maxmemory", 0)
-    if most and info["used_memory"] - info["mem_not_counted_for_evict"] > FULL * most:
-        found.append(f"Redis is full, {most / 1e6:.0f} MB: it takes nothing more until there is room")
+        found.append("Redis refuses writes because it cannot save them: check whether the disk is full")
+    limit = info.get("maxmemory", 0)
+    if limit and info["used_memory"] - info["mem_not_counted_for_evict"] > FULL * limit:
+        found.append(f"Redis is full, {limit / 1e6:.0f} MB: it refuses writes until memory is free")
     if workers == 0:
-        found.append("no worker: commands of models and gears are not answered, and frames wait")
+        found.append("no worker runs: AI.* and RG.* commands get no answer, and frames wait")
     elif not answered:
-        found.append("no worker answers at the moment")
+        found.append("no worker answers now")
     paused = sorted(f"{gear['session']} on {gear['stream']}" for gear in gears or () if gear["status"] == "PAUSED")
     if paused:
-        found.append(f"paused: {', '.join(paused)} (`rededge gears list` has the reason)")
+        found.append(f"paused: {', '.join(paused)} (`rededge gears errors` shows the reason)")
     return found
 
 
 def status_lines(facts: dict[str, Any]) -> list[str]:
-    """The facts as aligned text."""
+    """Format the facts as aligned lines."""
     texts = dict(facts)
     if facts["gears"] is not None:
         texts["gears"] = ", ".join(
@@ -129,23 +133,23 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def _workers_within(client: redis.Redis, timeout: float) -> int | None:
-    """As count_workers, but none only if none shows for so many seconds."""
+    """Count the workers; report none only after none was alive for `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while (workers := count_workers(client)) == 0 and time.monotonic() < deadline:
-        time.sleep(LOOK_INTERVAL)
+        time.sleep(POLL_INTERVAL)
     return workers
 
 
 def _from_workers(client: redis.Redis) -> dict[str, Any] | None:
-    """Models and registrations, which only workers can tell of; None if none answers."""
+    """Return models and registrations, which only workers know, or None if no worker answers."""
     try:
         models = model_memory(client)
         gears = list_registrations(client)
     except redis.TimeoutError:
-        client.ping()  # Redis itself must answer
+        client.ping()  # raises if it is Redis that does not answer
         return None
     except redis.ResponseError as error:
-        if str(error).startswith(_NOBODY_ANSWERED):
+        if str(error).startswith(_NO_ANSWER):
             return None
         raise
     return {
@@ -169,15 +173,15 @@ def _embedded(instance: Instance | None) -> dict[str, Any]:
     }
 
 
-def _away(url: str, instance: Instance | None, error: redis.RedisError) -> str:
+def _unavailable(url: str, instance: Instance | None, error: redis.RedisError) -> str:
     where = instance.dir if instance else without_password(url)
     if isinstance(error, redis.AuthenticationError):
         return refused(where, error)
-    message = f"the server at {where} does not answer as it should: {error}"
+    message = f"the server at {where} does not answer: {error}"
     if instance is None:
         return message
     died = f" ({instance.last_death})" if instance.last_death else ""
     return (
-        f"{message}; its supervisor, process {instance.pid}, runs and starts it again if it has ended{died}: "
+        f"{message}; its supervisor (process {instance.pid}) runs, and starts it again if it has ended{died}: "
         f"see {instance.dir / 'logs'}"
     )

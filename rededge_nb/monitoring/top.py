@@ -1,7 +1,7 @@
-"""What `rededge top` shows: the cameras' figures of the last seconds, looked at again and again.
+"""What `rededge top` shows: figures of the cameras over the last seconds.
 
-Rates come from the series that the gear writes, whose samples are at the frames' capture times. A frame is counted as
-taken up and as processed in the same moment, so that frames still under way make no difference between the two.
+The rates come from the series that the gear writes. Their samples have the capture times of the frames. The gear writes
+`in_fps` and `out_fps` of a frame together, so frames that are still in progress do not look like dropped frames.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.control.provision import known_cameras
-from rededge_nb.reading.series import camera_ids
+from rededge_nb.reading.series import camera_ids, samples_with_labels
 
 STEPS = (*schema.STEPS, "total")
 LATE_MS = 2_000
-"""How far the gear may be behind the stream before it is said."""
+"""The state column shows a gear that is further behind its stream than this."""
 IDLE_MS = 5_000
-"""How old the newest frame may be before it is said."""
+"""The state column shows a camera whose newest frame is older than this."""
 
 _COLUMNS = (
     ("camera", 8), ("in/s", 6), ("out/s", 6), ("drop/s", 7), ("fail/s", 7), ("people", 7),
     *((step, max(6, len(step) + 1)) for step in STEPS), ("latency", 8),
 )  # fmt: skip
 _HIDE, _SHOW = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-"""To the terminal's other screen without cursor, and back."""
+"""Escape codes: switch to the terminal's second screen and hide the cursor, and back."""
 
 
 @dataclass(frozen=True)
 class CameraFigures:
-    """A camera's last seconds; None where there are no samples.
+    """Figures of a camera over the last seconds; None where there are no samples.
 
     Attributes:
-        in_fps: Frames a second that the gear took up.
-        out_fps: Frames a second that it processed.
-        dropped_fps: Frames a second that it left out for newer ones.
-        failed_fps: Frames a second that it could not process.
+        in_fps: Frames per second that the gear read.
+        out_fps: Frames per second that it processed.
+        dropped_fps: Frames per second that it dropped because a newer frame was waiting.
+        failed_fps: Frames per second that it could not process.
         people: Number of people in the newest frame.
         ms: Mean milliseconds of each step, and `total`.
-        latency_ms: Mean time from capture to the detections being in Redis.
-        behind_ms: How much older the last frame that the gear was given is than the newest; None without a gear.
+        latency_ms: Mean time from the capture of a frame until its detections are in Redis.
+        behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
         idle_ms: Age of the newest frame; None without frames.
     """
 
@@ -63,7 +63,7 @@ class CameraFigures:
 
     @property
     def state(self) -> str:
-        """What is the matter, or `ok`."""
+        """A short description of the problem, or `ok`."""
         if self.idle_ms is None:
             return "no frames"
         if self.behind_ms is None:
@@ -73,18 +73,18 @@ class CameraFigures:
         return f"no frames for {self.idle_ms // 1000} s" if self.idle_ms > IDLE_MS else "ok"
 
 
-def look(client: redis.Redis, *, cameras: list[str] | None = None, window: int = 5) -> list[CameraFigures]:
-    """Figures of the last `window` complete seconds, for these cameras or all.
+def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: int = 5) -> list[CameraFigures]:
+    """Return the figures of the last `window` complete seconds.
 
     Args:
         client: One from `connect`.
-        cameras: Camera ids; default: all that have series or that the gear is registered for.
+        cameras: Camera ids; default: all cameras that have series or that the gear is registered for.
         window: Seconds.
 
     Raises:
         ConfigurationError: a camera id is not usable.
         MissingModuleError: the server lacks RedisTimeSeries.
-        ServerUnavailableError: it went away.
+        ServerUnavailableError: the connection was lost.
     """
     with streams.server_errors(client):
         chosen = cameras or list(dict.fromkeys([*camera_ids(client), *known_cameras(client)]))
@@ -101,29 +101,29 @@ def watch(
     cameras: list[str] | None,
     window: int,
     interval: float,
-    looks: int | None,
+    count: int | None,
     as_json: bool,
     stream: TextIO,
 ) -> None:
-    """Write the figures every `interval` seconds until Ctrl-C, or for so many looks.
+    """Write the figures every `interval` seconds, `count` times or until Ctrl-C.
 
-    On a terminal each look overwrites the one before.
+    On a terminal each table overwrites the one before.
     """
-    live = stream.isatty() and looks is None and not as_json
+    live = stream.isatty() and count is None and not as_json
     with _screen(stream) if live else nullcontext(), suppress(KeyboardInterrupt):
         done = 0
         while True:
-            figures = look(client, cameras=cameras, window=window)
+            figures = snapshot(client, cameras=cameras, window=window)
             stream.write(_as_json(figures) if as_json else _overwriting(figures) if live else as_table(figures) + "\n")
             stream.flush()
             done += 1
-            if done == looks:
+            if done == count:
                 return
             time.sleep(interval)
 
 
 def as_table(figures: Iterable[CameraFigures]) -> str:
-    """The figures as aligned text, a line a camera."""
+    """Format the figures as a table with one line per camera."""
     lines = ["".join(f"{name:>{width}}" for name, width in _COLUMNS) + "  state"]
     for row in figures:
         rates = (row.in_fps, row.out_fps, row.dropped_fps, row.failed_fps)
@@ -133,22 +133,17 @@ def as_table(figures: Iterable[CameraFigures]) -> str:
         texts = (f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
         lines.append("".join(texts) + f"  {row.state}")
     if len(lines) == 1:
-        lines.append("no camera has series or a gear yet: `rededge init`, then `rededge capture SOURCE`")
+        lines.append("no camera has series or a gear yet: run `rededge init`, then `rededge capture SOURCE`")
     return "\n".join(lines)
 
 
 def _samples(client: redis.Redis, start_ms: int, end_ms: int) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Samples of all cameras by camera and series: one call, and no matter which series there are."""
+    """Return the samples of all cameras, by camera and series, with one command; missing series are no error."""
     names = ",".join(schema.raw_series_names())
-    reply: Any = client.execute_command(
-        "TS.MRANGE", start_ms, end_ms, "SELECTED_LABELS", "camera", "__name__", "FILTER", f"__name__=({names})"
-    )
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for _, labels, points in reply:
-        texts = {label.decode(): value.decode() for label, value in labels if value is not None}
-        if "camera" in texts:
-            values = [(int(at), float(value)) for at, value in points]
-            found.setdefault(texts["camera"], {})[texts["__name__"]] = values
+    for _, labels, points in samples_with_labels(client, start_ms, end_ms, "FILTER", f"__name__=({names})"):
+        if "camera" in labels:
+            found.setdefault(labels["camera"], {})[labels["__name__"]] = points
     return found
 
 
@@ -163,7 +158,7 @@ def _figures(
     values = {name: [value for _, value in points] for name, points in samples.items()}
     frames_in, frames_out = sum(values.get(schema.IN_FPS, ())), sum(values.get(schema.OUT_FPS, ()))
     failed = _failed(client, camera, start_ms, start_ms + window * 1000)
-    newest_ms, given_ms = _progress(client, schema.frames_key(camera))
+    newest_ms, read_ms = _progress(client, schema.frames_key(camera))
     return CameraFigures(
         camera=camera,
         in_fps=frames_in / window,
@@ -173,20 +168,20 @@ def _figures(
         people=values[schema.PEOPLE][-1] if values.get(schema.PEOPLE) else None,
         ms={step: _mean(values.get(schema.step_series(step))) for step in STEPS},
         latency_ms=_mean(values.get(schema.LATENCY)),
-        behind_ms=None if given_ms is None or newest_ms is None else max(0, newest_ms - given_ms),
+        behind_ms=None if read_ms is None or newest_ms is None else max(0, newest_ms - read_ms),
         idle_ms=None if newest_ms is None else max(0, now_ms - newest_ms),
     )
 
 
 def _failed(client: redis.Redis, camera: str, start_ms: int, end_ms: int) -> int:
-    """Frames captured in this time that could not be processed."""
+    """Count the frames captured in this time that could not be processed."""
     found = streams.entries(client, schema.errors_key(camera), start=f"{start_ms}-0")
     captured = (streams.number(fields, schema.TS, streams.time_ms(entry_id)) for entry_id, fields in found)
     return sum(start_ms <= at < end_ms for at in captured)
 
 
 def _progress(client: redis.Redis, key: str) -> tuple[int | None, int | None]:
-    """When the newest frame was added, and the last one that the gear was given; milliseconds since the epoch."""
+    """Return the times of the newest frame and of the last frame that the gear read, in ms since the epoch."""
     if not client.exists(key):
         return None, None
     newest = streams.time_ms(client.xinfo_stream(key)["last-generated-id"].decode())
@@ -210,7 +205,7 @@ def _as_json(figures: list[CameraFigures]) -> str:
 
 
 def _overwriting(figures: list[CameraFigures]) -> str:
-    """A look for a terminal: cut to its size, over what is there."""
+    """Format the table for a terminal: cut to its size, and overwriting what it shows."""
     size = shutil.get_terminal_size()
     title = f"rededge top  {time.strftime('%H:%M:%S')}  (milliseconds per step; Ctrl-C ends)"
     lines = [title, "", *as_table(figures).splitlines()][: size.lines - 1]

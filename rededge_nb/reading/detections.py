@@ -1,4 +1,4 @@
-"""Reading what the gear found in a camera's frames."""
+"""Read the detections that the gear wrote for a camera's frames."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from rededge_nb.reading.frames import Frame, read_frame
 from rededge_nb.streams import Entry
 
 _END_OF_TRACKS = 2**62
-"""Track ids are below this; what is not, NaN included, is 0."""
+"""Track ids are smaller than this. Any other value, such as NaN, becomes 0."""
 
-_PAIR_CANDIDATES = 64
+_MAX_CANDIDATES = 64
+"""How many of the newest detections are tried to find one whose frame is still in its stream."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What was found in one frame; one row a box.
+    """The detections in one frame, one row per box.
 
     Attributes:
+        camera: Camera id.
         ref: Entry id of the frame.
         entry_id: Entry id of the detections.
-        ts_ms: Capture time, milliseconds since the epoch; the time of the frame's entry where none was given.
+        ts_ms: Capture time, milliseconds since the epoch; without one, the time of the frame's entry.
         xyxy: Boxes, float32 of shape (n, 4): left, top, right, bottom in pixels of the frame.
-        confidence: float32 of shape (n,), 0 to 1; NaN where none was given.
-        people: Number of boxes, as the gear counted them.
-        model: Key of the model, empty where none was given.
-        ms: Milliseconds from taking up the frame to having its boxes; NaN where none was given.
-        tracks: Track ids, int64 of shape (n,); None where the gear does not track.
+        confidence: float32 of shape (n,), 0 to 1; NaN if the gear gave none.
+        people: Number of people that the gear counted.
+        model: Key of the model; empty if the gear gave none.
+        ms: Milliseconds from reading the frame until its boxes were known; NaN if the gear gave none.
+        tracks: Track ids, int64 of shape (n,); None if the gear does not track.
     """
 
     camera: str
@@ -52,7 +54,7 @@ class Detections:
 
     @property
     def latency_ms(self) -> int:
-        """Milliseconds from the capture of the frame to its detections being in Redis."""
+        """Milliseconds from the capture of the frame until its detections were in Redis."""
         return streams.time_ms(self.entry_id) - self.ts_ms
 
     @property
@@ -65,14 +67,14 @@ class Detections:
         return len(self.xyxy)
 
     def __repr__(self) -> str:
-        who = "1 person" if self.people == 1 else f"{self.people} people"
-        return f"<Detections of frame {self.ref}, camera {self.camera}: {who}, latency {self.latency_ms} ms>"
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        return f"<Detections of frame {self.ref}, camera {self.camera}: {people}, latency {self.latency_ms} ms>"
 
 
 def read_detections(
     client: redis.Redis, camera: object, *, start: str = "-", end: str = "+", count: int | None = None
 ) -> list[Detections]:
-    """Detections from entry id `start` to `end` (of the detections, not the frames), oldest first.
+    """Return the detections with entry ids from `start` to `end`, oldest first. (Not ids of frames.)
 
     Raises:
         GearError: an entry is malformed.
@@ -82,15 +84,15 @@ def read_detections(
 
 
 def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, Detections]:
-    """The newest frame that was processed and is still in its stream, with what was found in it.
+    """Return the newest processed frame that is still in its stream, with its detections.
 
     Raises:
-        NoDataError: there is none.
+        NoDataError: there is no such frame.
         GearError: an entry is malformed.
     """
     key = schema.detections_key(camera)
     name = schema.camera_id(camera)
-    newest = streams.entries(client, key, count=_PAIR_CANDIDATES, newest_first=True)
+    newest = streams.entries(client, key, count=_MAX_CANDIDATES, newest_first=True)
     if not newest:
         raise _nothing_detected(camera)
     candidates = [parse_detections(name, entry) for entry in newest]
@@ -108,15 +110,15 @@ def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, D
 def follow_detections(
     client: redis.Redis, camera: object, *, seconds: float | None = None, frames: int | None = None
 ) -> Iterator[Detections]:
-    """Detections as they come, from this call on, for so many seconds or frames, whichever ends first.
+    """Yield new detections as they arrive, for `seconds` or for a number of `frames`, whichever ends first.
 
     Raises:
         ConfigurationError: neither `seconds` nor `frames` is given.
         GearError: an entry is malformed.
-        ServerUnavailableError: the server went away.
+        ServerUnavailableError: the connection was lost.
     """
     if seconds is None and frames is None:
-        raise ConfigurationError("following detections would never end: give it seconds or frames")
+        raise ConfigurationError("without a limit this would never end: give seconds or frames")
     key = schema.detections_key(camera)
     return _follow(client, schema.camera_id(camera), {key: streams.last_id(client, key)}, seconds, frames)
 
@@ -137,10 +139,10 @@ def _follow(
 
 
 def parse_detections(camera: str, entry: Entry) -> Detections:
-    """An entry of the camera's detection stream.
+    """Parse an entry of the camera's detection stream.
 
     Raises:
-        GearError: it is malformed.
+        GearError: the entry is malformed.
     """
     entry_id, fields = entry
     ref = fields.get(schema.REF.encode(), b"").decode(errors="replace")
@@ -150,7 +152,7 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
     if boxes is None:
         raise _malformed(camera, entry_id, f"it has no {schema.BOXES}")
     if boxes.size % 4:
-        raise _malformed(camera, entry_id, f"{schema.BOXES} has {boxes.size} numbers, which is not four a box")
+        raise _malformed(camera, entry_id, f"{schema.BOXES} has {boxes.size} numbers, but each box has four")
     xyxy = boxes.reshape(-1, 4)
     confidence = _floats(camera, entry_id, fields, schema.CONFIDENCE)
     if confidence is None:
@@ -179,7 +181,7 @@ def _floats(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str) -
     if text is None:
         return None
     try:
-        with np.errstate(over="ignore"):  # what is too large is infinite
+        with np.errstate(over="ignore"):  # too large numbers become infinite
             values = np.array(json.loads(text), np.float32)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a JSON list of numbers") from error
@@ -197,13 +199,13 @@ def _milliseconds(text: bytes | None) -> float:
 
 def _malformed(camera: str, entry_id: str, what: str) -> GearError:
     return GearError(
-        f"entry {entry_id} of {schema.detections_key(camera)} is malformed: {what}; look at the gear that wrote it "
-        "(RG.DUMPREGISTRATIONS)"
+        f"entry {entry_id} of {schema.detections_key(camera)} is malformed: {what}; check the gear that wrote it "
+        "(`rededge gears list`)"
     )
 
 
 def _nothing_detected(camera: object) -> NoDataError:
     return NoDataError(
-        f"{schema.detections_key(camera)} is empty: see whether the gear is registered (RG.DUMPREGISTRATIONS, "
+        f"{schema.detections_key(camera)} is empty: check that the gear is registered (`rededge gears list`, "
         f"`rededge init`), and start a capture (`rededge capture SOURCE --camera {camera}`)"
     )

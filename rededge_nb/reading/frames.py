@@ -1,4 +1,4 @@
-"""Reading a camera's frames, and those that could not be processed."""
+"""Read a camera's frames, and the errors of frames that could not be processed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from rededge_nb.streams import Entry
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a camera.
+    """One frame of a camera.
 
     Attributes:
-        frame_index: Its number, from 1.
-        ts_ms: Capture time, milliseconds since the epoch; the time of the entry where the producer gave none.
-        jpeg: The encoded picture.
+        camera: Camera id.
+        entry_id: Entry id in the stream of frames.
+        frame_index: Number of the frame in its capture, from 1.
+        ts_ms: Capture time, milliseconds since the epoch; without one, the time of the entry.
+        jpeg: The encoded image: JPEG, unless the producer sends another format.
     """
 
     camera: str
@@ -36,10 +38,10 @@ class Frame:
         return np.datetime64(self.ts_ms, "ms")
 
     def image(self) -> Image:
-        """Decode the picture.
+        """Decode the image: uint8 of shape (height, width, 3), BGR.
 
         Raises:
-            SourceError: it cannot be decoded, or would be too large.
+            SourceError: it cannot be decoded, or has too many pixels.
         """
         size_wh = picture_size_wh(self.jpeg)
         if size_wh is not None:
@@ -48,9 +50,9 @@ class Frame:
             if image is not None:
                 return image
         raise SourceError(
-            f"frame {self.entry_id} of camera {self.camera} is no picture that can be decoded "
-            f"({len(self.jpeg)} bytes): look at the producer of {schema.frames_key(self.camera)}, "
-            "and let it send JPEG, PNG, BMP or WebP"
+            f"the image of frame {self.entry_id} of camera {self.camera} cannot be decoded "
+            f"({len(self.jpeg)} bytes): check the producer of {schema.frames_key(self.camera)}; "
+            "it should send JPEG, PNG, BMP or WebP"
         )
 
     def __repr__(self) -> str:
@@ -65,8 +67,11 @@ class FailedFrame:
     """A frame that could not be processed.
 
     Attributes:
+        camera: Camera id.
+        entry_id: Entry id in the stream of errors.
         ref: Entry id of the frame.
-        ts_ms: Capture time, milliseconds since the epoch; the time of the error where the gear gave none.
+        ts_ms: Capture time, milliseconds since the epoch; without one, the time of the error.
+        reason: Why it could not be processed.
     """
 
     camera: str
@@ -80,27 +85,27 @@ class FailedFrame:
 
 
 def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
-    """The frame with this entry id.
+    """Return the frame with this entry id.
 
     Raises:
-        NoDataError: it is not in the stream, or no longer.
+        NoDataError: it is not in the stream, or not any more.
         SourceError: the entry has no image.
     """
     key = schema.frames_key(camera)
     found = streams.entries(client, key, start=entry_id, end=entry_id) if streams.is_id(entry_id) else []
     if not found:
         raise NoDataError(
-            f"{key} has no frame {entry_id[:60]}: frames leave the stream after a while, "
-            f"take a newer one (`wb.camera({schema.camera_id(camera)!r}).latest()`)"
+            f"{key} has no frame {entry_id[:60]}: old frames leave the stream; "
+            f"use a newer one (`wb.camera({schema.camera_id(camera)!r}).latest()`)"
         )
     return parse_frame(schema.camera_id(camera), found[0])
 
 
 def latest_frame(client: redis.Redis, camera: object) -> Frame:
-    """The newest frame.
+    """Return the newest frame.
 
     Raises:
-        NoDataError: there is none.
+        NoDataError: there are no frames.
         SourceError: the entry has no image.
     """
     key = schema.frames_key(camera)
@@ -113,7 +118,7 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
 def read_errors(
     client: redis.Redis, camera: object, *, start: str = "-", end: str = "+", count: int | None = None
 ) -> list[FailedFrame]:
-    """Frames that could not be processed, oldest first."""
+    """Return the errors of frames that could not be processed, oldest first."""
     name = schema.camera_id(camera)
     return [
         FailedFrame(
@@ -128,17 +133,17 @@ def read_errors(
 
 
 def parse_frame(camera: str, entry: Entry) -> Frame:
-    """An entry of the camera's frame stream.
+    """Parse an entry of the camera's frame stream.
 
     Raises:
-        SourceError: it has no image.
+        SourceError: the entry has no image.
     """
     entry_id, fields = entry
     jpeg = fields.get(schema.IMAGE.encode())
     if jpeg is None:
         raise SourceError(
             f"frame {entry_id} of camera {camera} has no field {schema.IMAGE!r} (it has {_names(fields)}): "
-            f"look at the producer of {schema.frames_key(camera)}"
+            f"check the producer of {schema.frames_key(camera)}"
         )
     return Frame(
         camera=camera,

@@ -1,4 +1,4 @@
-"""Time series of a camera: creating them all, and reading them as NumPy arrays."""
+"""Time series of a camera: create all of them, and read them as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rededge_nb.errors import ConfigurationError, MissingModuleError, NoDataErro
 from rededge_nb.schema import CompactionRule, SeriesSpec
 
 _CLOCK_SLACK = 60.0
-"""Seconds by which the clocks of a capture and of the server may differ."""
+"""Seconds by which the clocks of a capture and of the server may differ without a warning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,11 @@ class Series:
     """Samples of one time series, oldest first.
 
     Attributes:
-        timestamps_ms: int64 of shape (n,), milliseconds since the epoch; where aggregated, the buckets' starts.
+        key: Redis key of the series.
+        labels: Labels of the series, such as `camera` and `__name__`.
+        timestamps_ms: int64 of shape (n,), milliseconds since the epoch; start of the bucket for aggregated samples.
         values: float64 of shape (n,).
-        bucket_ms: Length of a bucket where samples are aggregates, None where they are as measured.
+        bucket_ms: Length of a bucket for aggregated samples, None for samples as they were measured.
     """
 
     key: str
@@ -44,7 +46,7 @@ class Series:
 
     @property
     def times(self) -> NDArray[np.datetime64]:
-        """The samples' times, UTC, datetime64 of milliseconds."""
+        """Times of the samples: UTC, datetime64 in milliseconds."""
         return self.timestamps_ms.astype("datetime64[ms]")
 
     @property
@@ -52,10 +54,10 @@ class Series:
         """Value of the newest sample.
 
         Raises:
-            NoDataError: there is none.
+            NoDataError: there are no samples.
         """
         if not len(self):
-            raise NoDataError(f"{self.key} has no samples in this range: start a capture, or ask for more time")
+            raise NoDataError(f"{self.key} has no samples in this range: start a capture, or ask for a longer range")
         return float(self.values[-1])
 
     def __len__(self) -> int:
@@ -81,10 +83,10 @@ def read_series(
     aggregation: str | None = None,
     bucket_ms: int | None = None,
 ) -> Series:
-    """Read one series, see `read_many`.
+    """Read one series; see `read_many`.
 
     Raises:
-        NoDataError: there is no such series. An existing one without samples is no error.
+        NoDataError: there is no such series. A series without samples is not an error.
         MissingModuleError: the server lacks RedisTimeSeries.
         ConfigurationError: only one of `aggregation` and `bucket_ms` is given.
     """
@@ -103,73 +105,90 @@ def read_many(
     aggregation: str | None = None,
     bucket_ms: int | None = None,
 ) -> dict[str, Series]:
-    """Read several series in one round trip; the result is in the order of `names`.
+    """Read several series in one round trip. The result is in the order of `names`.
 
     Args:
         client: Connected to the server.
         camera: Camera id.
-        names: As in the label `__name__`: `people`, `prf_model`, `people_avg_1m` …
+        names: Values of the label `__name__`, such as `people`, `prf_model`, `people_avg_1m`.
         start_ms: Earliest time, milliseconds since the epoch.
         end_ms: Latest time, included.
-        aggregation: `avg`, `min`, `max`, `sum`, `count` … over buckets of `bucket_ms`.
-        bucket_ms: Milliseconds of a bucket.
+        aggregation: An aggregation of RedisTimeSeries, such as `avg`, `min`, `max`, `sum` or `count`.
+        bucket_ms: Length of an aggregation bucket in milliseconds.
 
     Raises:
-        NoDataError: one of them does not exist. An existing one without samples is no error.
+        NoDataError: one of them does not exist. A series without samples is not an error.
         MissingModuleError: the server lacks RedisTimeSeries.
-        ConfigurationError: only one of `aggregation` and `bucket_ms` is given, or no name.
+        ConfigurationError: only one of `aggregation` and `bucket_ms` is given, or `names` is empty.
     """
     wanted = list(dict.fromkeys(names))
     if (aggregation is None) != (bucket_ms is None):
         raise ConfigurationError(
-            f"aggregation is {aggregation!r} and bucket_ms {bucket_ms!r}: give both, such as 'avg' and 60_000, or none"
+            f"aggregation is {aggregation!r} and bucket_ms {bucket_ms!r}: give both, such as 'avg' and 60_000"
         )
     if not wanted:
-        raise ConfigurationError("no series named: give names such as 'people', 'in_fps', 'prf_model'")
+        raise ConfigurationError("no names of series were given: name some, such as 'people', 'in_fps', 'prf_model'")
     buckets = {rule.name: rule.bucket_ms for spec in schema.series_specs(camera) for rule in spec.rules}
-    # LATEST adds the bucket that is still filling, without which a short video has no 1-minute values.
-    arguments: list[Any] = ["-" if start_ms is None else start_ms, "+" if end_ms is None else end_ms, "LATEST"]
-    arguments.append("WITHLABELS")
-    if aggregation is not None and bucket_ms is not None:
-        arguments += ["AGGREGATION", aggregation, bucket_ms]
-    arguments += ["FILTER", f"camera={schema.camera_id(camera)}", f"__name__=({','.join(wanted)})"]
+    start, end = "-" if start_ms is None else start_ms, "+" if end_ms is None else end_ms
+    words: list[object] = [] if aggregation is None else ["AGGREGATION", aggregation, bucket_ms]
+    words += ["FILTER", f"camera={schema.camera_id(camera)}", f"__name__=({','.join(wanted)})"]
     found: dict[str, Series] = {}
-    for key, (labels, *_, samples) in _pairs(_call(client, "TS.MRANGE", *arguments)):
-        texts = {_text(label): _text(value) for label, value in _pairs(labels)}
-        name = texts["__name__"]
+    for key, labels, samples in samples_with_labels(client, start, end, *words):
+        name = labels["__name__"]
         found[name] = Series(
-            key=_text(key),
-            labels=texts,
-            timestamps_ms=np.array([sample[0] for sample in samples], np.int64),
-            values=np.array([float(sample[1]) for sample in samples], np.float64),
+            key=key,
+            labels=labels,
+            timestamps_ms=np.array([at for at, _ in samples], np.int64),
+            values=np.array([value for _, value in samples], np.float64),
             bucket_ms=bucket_ms or buckets.get(name),
         )
     missing = [name for name in wanted if name not in found]
     if missing:
         raise NoDataError(
             f"camera {camera} has no series {', '.join(missing)}: create them with `rededge init --camera {camera}` "
-            f"(there are {', '.join(schema.raw_series_names())}, and people_avg_1m with its like)"
+            f"(a camera has {', '.join(schema.raw_series_names())}, and averages such as people_avg_1m)"
         )
     return {name: found[name] for name in wanted}
 
 
+def samples_with_labels(
+    client: redis.Redis, start: int | str, end: int | str, *words: object
+) -> Iterator[tuple[str, dict[str, str], list[tuple[int, float]]]]:
+    """Send TS.MRANGE, and yield key, labels and samples of each series that it finds, with RESP2 and RESP3.
+
+    Args:
+        client: Connected to the server.
+        start: First time in milliseconds since the epoch, or `-`.
+        end: Last time, or `+`.
+        words: The rest of the command, such as `FILTER`, `camera=0`.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+    """
+    # LATEST adds the bucket that is still filling, without which a short video has no 1-minute values
+    for key, (labels, *_, samples) in _pairs(_call(client, "TS.MRANGE", start, end, "LATEST", "WITHLABELS", *words)):
+        texts = {_text(label): _text(value) for label, value in _pairs(labels)}
+        yield _text(key), texts, [(int(at), float(value)) for at, value in samples]
+
+
 def camera_ids(client: redis.Redis) -> list[str]:
-    """Cameras that have series, numbers first and in order; on a shard of a Redis Cluster those of the shard.
+    """Cameras that have series: numbers first and in order. On a shard of a Redis Cluster, those of the shard.
 
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
     """
     keys = _call(client, "TS.QUERYINDEX", f"__name__={schema.PEOPLE}")
     matches = (re.fullmatch(rf"camera:([^:]+):{schema.PEOPLE}", _text(key)) for key in keys)
-    # RedisTimeSeries may have been told to look into all shards
+    # RedisTimeSeries may be configured to search all shards
     ids = {match[1] for match in matches if match and is_here(client, match[0])}
     return sorted(ids, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
 
 
 def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
-    """Seconds by which the newest sample of a camera's series is ahead of the server's clock, by camera.
+    """Return how many seconds the newest sample of a camera is ahead of the server's clock, by camera.
 
-    The clock was wrong then: samples that are older than such a one by the series' retention are refused.
+    Such samples were written while the clock was wrong. The series refuses samples that are older than its newest one
+    by more than its retention, so it may refuse those of the present.
 
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
@@ -184,14 +203,14 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
 
 
 def create_series(client: redis.Redis, camera: object) -> list[str]:
-    """Create every series of a camera with its labels and compaction rules, and mend those that differ.
+    """Create every series of a camera with its labels and compaction rules, and correct those that differ.
 
     Returns:
-        What was changed, a line each; nothing where all was in place.
+        One line for each change.
 
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
-        ConfigurationError: a key is in use for something else.
+        ConfigurationError: a key holds something else than a time series.
     """
     changes: list[str] = []
     for spec in schema.series_specs(camera):
@@ -254,7 +273,7 @@ def _info(client: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _pairs(reply: Any) -> list[tuple[Any, Any]]:
-    """Key and value of a map: a dict with RESP3, a list of lists that begin with the key with RESP2."""
+    """Keys and values of a map, which is a dict with RESP3, and with RESP2 a list of lists that begin with the key."""
     if isinstance(reply, dict):
         return list(reply.items())
     return [(first, rest[0] if len(rest) == 1 else rest) for first, *rest in reply]
@@ -262,7 +281,8 @@ def _pairs(reply: Any) -> list[tuple[Any, Any]]:
 
 def _call(client: redis.Redis, command: str, *arguments: Any) -> Any:
     with _module_errors(client, command, arguments):
-        # A client on which `ts()` was ever called reshapes these replies; another one on the same connections does not.
+        # redis-py reshapes these replies for a client on which `ts()` was ever called. A new client on the same
+        # connections does not.
         return cast(Any, redis.Redis(connection_pool=client.connection_pool)).execute_command(command, *arguments)
 
 
@@ -275,13 +295,13 @@ def _module_errors(client: redis.Redis, command: str, arguments: tuple[Any, ...]
         text = str(error)
         if "unknown command" in text:
             raise MissingModuleError(
-                f"the server does not know {command}: it lacks RedisTimeSeries; use the embedded one (`rededge up`) or "
-                "load the module (redis-server --loadmodule redistimeseries.so)"
+                f"the server does not know {command}: it lacks RedisTimeSeries; use the embedded server (`rededge up`) "
+                "or load the module (redis-server --loadmodule redistimeseries.so)"
             ) from error
         if text.startswith("WRONGTYPE") or "wrong kind" in text or "not a TSDB" in text:
             raise ConfigurationError(
-                f"{arguments[0]} is in use for something that is no time series: look at it (TYPE {arguments[0]}), "
-                "rename or delete it"
+                f"the key {arguments[0]} holds something else than a time series: check it with TYPE {arguments[0]}, "
+                "then rename or delete it"
             ) from error
         if text.startswith("TSDB") and "already exists" not in text:
             raise ConfigurationError(f"{command} {' '.join(map(str, arguments))[:200]}: {text}") from error

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from rededge_nb import schema, streams
 from rededge_nb.control import provision
 from rededge_nb.errors import ConfigurationError, GearError, MissingModuleError
-from rededge_nb.monitoring.status import WELL, count_workers, problems
+from rededge_nb.monitoring.status import OK, count_workers, problems
 from rededge_nb.reading import series
 from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.web.handlers import Handler
@@ -48,7 +48,7 @@ class HealthHandler(Handler):
         """Answer 200 if all is well, 503 if not."""
         problem, workers = await self.from_redis(read_health)
         self.set_status(503 if problem else 200)
-        self.answer({"status": problem or WELL, "redis": True, "workers": workers})
+        self.answer({"status": problem or OK, "redis": True, "workers": workers})
 
     def refuse(self, status: int, reason: str) -> None:
         """Answer in the same form when Redis does not; who asks may be anybody, so without particulars."""

@@ -30,7 +30,7 @@ class GearPanel(Panel):
     def __init__(self, client: redis.Redis, camera: object = "0") -> None:
         self.camera = schema.camera_id(camera)
         """The camera that the people counter is registered for."""
-        self._found: list[gears.Registration] = []
+        self._found: list[gears.RegistrationInfo] = []
         self.registrations = TableView(
             _COLUMNS, numbers=_NUMBERS, empty="no gear is registered: register the people counter", choosable=True
         )
@@ -48,7 +48,7 @@ class GearPanel(Panel):
         self.begin()
 
     @property
-    def chosen(self) -> gears.Registration | None:
+    def chosen(self) -> gears.RegistrationInfo | None:
         """The registration that is chosen."""
         return next((each for each in self._found if each.id == self.registrations.chosen), None)
 
@@ -110,7 +110,7 @@ class GearPanel(Panel):
         self.registrations.detail = chosen.last_error if chosen is not None and self.errors.value else ""
 
 
-def _row(found: gears.Registration) -> Row:
+def _row(found: gears.RegistrationInfo) -> Row:
     """What the table tells of a registration."""
     return Row(
         found.id,

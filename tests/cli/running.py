@@ -1,4 +1,4 @@
-"""Running `rededge` as a process, and asking the pages that it serves."""
+"""Run `rededge` as a process, and request the pages that it serves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def rededge(*words: object, env: dict[str, str] | None = None) -> subprocess.Com
     done = subprocess.run(
         [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env=env, timeout=120
     )
-    # a gear's traceback may be there, which is for its author; ours never
+    # the traceback of a gear may be there, for its author, but never ours
     assert "rededge_nb/cli" not in done.stderr
     return done
 
 
 @contextmanager
 def started(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on until it is told to end."""
+    """A command that runs until it is killed."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     with subprocess.Popen([*COMMAND, *map(str, words)], text=True, **options) as process:
         try:

@@ -27,13 +27,13 @@ def test_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
     assert "registered gear people_counter for camera:desk" in done.stderr
     assert client.xlen("camera:desk:yolo") == 10
 
-    def look() -> dict[str, Any]:
-        looked = rededge("top", "--once", "--json", "--window", 600)
-        (row,) = json.loads(looked.stdout)["cameras"]
+    def figures() -> dict[str, Any]:
+        printed = rededge("top", "--once", "--json", "--window", 600)
+        (row,) = json.loads(printed.stdout)["cameras"]
         return dict(row)
 
-    # rates are those of complete seconds, and the last one may not be complete yet
-    row = wait_for(lambda: (found := look())["out_fps"] == 10 / 600 and found, what="the last frame's second")
+    # rates cover complete seconds, and the last second may not be complete yet
+    row = wait_for(lambda: (found := figures())["out_fps"] == 10 / 600 and found, what="the last frame's second")
     assert row["camera"] == "desk"
     assert (row["in_fps"], row["out_fps"], row["dropped_fps"]) == (10 / 600, 10 / 600, 0)
     assert 1 <= row["people"] <= 15
@@ -67,7 +67,7 @@ def test_a_capture_ends_with_a_signal_and_reports(edge: Instance, client: redis.
     assert json.loads(output)["frames"] > 3
 
 
-def test_several_cameras_of_a_file(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+def test_several_cameras_from_a_file(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
     file = tmp_path / "cameras.yaml"
     file.write_text(
         "cameras:\n"
@@ -84,7 +84,7 @@ def test_several_cameras_of_a_file(edge: Instance, client: redis.Redis, tmp_path
     assert "--fps is each camera's own: write it into the file, as `fps:`" in wrong.stderr
 
 
-def test_top_in_a_pipe_whose_reader_has_seen_enough(edge: Instance, client: redis.Redis) -> None:
+def test_top_ends_when_the_reader_of_its_pipe_closes_it(edge: Instance, client: redis.Redis) -> None:
     with started("top", "--interval", 0.1) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -95,7 +95,7 @@ def test_top_in_a_pipe_whose_reader_has_seen_enough(edge: Instance, client: redi
         assert process.stderr.read() == ""
 
 
-def test_top_on_a_terminal_leaves_it_as_it_was(edge: Instance, client: redis.Redis) -> None:
+def test_top_restores_the_terminal(edge: Instance, client: redis.Redis) -> None:
     ours, its = pty.openpty()
     with started("top", "--interval", 0.1, stdout=its) as process:
         os.close(its)
@@ -108,7 +108,7 @@ def test_top_on_a_terminal_leaves_it_as_it_was(edge: Instance, client: redis.Red
             while piece := os.read(ours, 4096):
                 shown += piece
         except OSError:
-            pass  # what Linux says at the end of a terminal
+            pass  # Linux reports the end of a terminal as an error
         assert process.wait(30) == 0
     os.close(ours)
     assert shown.startswith(b"\x1b[?1049h\x1b[?25l")

@@ -9,14 +9,14 @@ from pathlib import Path
 from tests.cli.running import rededge
 
 
-def test_it_reads_well_and_exits_with_0() -> None:
+def test_each_line_begins_with_a_state_and_it_exits_with_0() -> None:
     done = rededge("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(line[:4] in ("ok  ", "warn", "    ") for line in done.stdout.splitlines())
     assert "ok    redis-server  " in done.stdout
 
 
-def test_it_exits_with_1_where_something_is_missing(folder: Path) -> None:
+def test_it_exits_with_1_if_something_is_missing(folder: Path) -> None:
     broken = os.environ | {"REDEDGE_TIMESERIES_MODULE": "/no/such/module.so"}
     done = rededge("doctor", "--json", "--dir", folder, env=broken)
     assert done.returncode == 1

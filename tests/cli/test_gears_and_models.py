@@ -16,9 +16,9 @@ ECHO = "GearsBuilder('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', 
 BROKEN = "GearsBuilder('StreamReader').map(lambda r: 1 / 0).register('numbers', onFailedPolicy='continue')\n"
 
 
-def test_a_gears_life(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
-    nothing = rededge("gears", "list")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
+def test_a_gear_from_registration_to_removal(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    none = rededge("gears", "list")
+    assert (none.returncode, none.stdout) == (0, "")
     script = tmp_path / "echo.py"
     script.write_text(ECHO)
     done = rededge("gears", "register", script)
@@ -33,20 +33,22 @@ def test_a_gears_life(edge: Instance, client: redis.Redis, tmp_path: Path) -> No
     assert json.loads(rededge("gears", "list", "--json").stdout)[0]["status"] == "PAUSED"
     assert rededge("gears", "unpause", listed["id"]).stdout.startswith("unpaused echo")
     client.xadd("numbers", {"n": 1})
-    wait_for(lambda: client.llen("seen") == 1, what="the gear, unpaused")
+    wait_for(lambda: client.llen("seen") == 1, what="the unpaused gear")
     assert rededge("gears", "unregister", "echo").stdout.startswith("unregistered echo on numbers")
     assert client.execute_command("RG.DUMPREGISTRATIONS") == []
 
 
 @pytest.mark.parametrize("stream", ["numbers", "num*", "nothing*"])
-def test_two_gears_on_one_stream_are_told(edge: Instance, client: redis.Redis, tmp_path: Path, stream: str) -> None:
+def test_two_gears_on_one_stream_cause_a_warning(
+    edge: Instance, client: redis.Redis, tmp_path: Path, stream: str
+) -> None:
     for name, wanted in (("one", "numbers"), ("two", stream)):
         (tmp_path / f"{name}.py").write_text(ECHO.replace("numbers", wanted))
         done = rededge("gears", "register", tmp_path / f"{name}.py")
         assert done.stdout.startswith(f"registered {name} on {wanted}: ")
     listed = rededge("gears", "list")
-    told = "only one of two gears gets the entries of a stream"
-    assert (told in done.stderr, told in listed.stderr) == ((stream != "nothing*",) * 2)
+    warning = "only one of two gears gets an entry of a stream"
+    assert (warning in done.stderr, warning in listed.stderr) == ((stream != "nothing*",) * 2)
     assert ("one on numbers" in done.stderr) == (f"two on {stream}" in done.stderr) == (stream != "nothing*")
 
 
@@ -67,12 +69,12 @@ def test_errors_of_gears_and_of_frames(edge: Instance, client: redis.Redis, tmp_
     )
     assert (found["gears"][0]["session"], [frame["ref"] for frame in found["frames"]]) == ("divides", ["1-0", "2-0"])
     text = rededge("gears", "errors").stdout
-    assert "divides on numbers, failed 1 times, last:\n" in text
+    assert "divides on numbers, failed 1 times; last error:\n" in text
     assert "ZeroDivisionError" in text
     assert "camera 0, frame 2-0: no picture\n" in text
 
 
-def test_what_gears_refuse(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+def test_errors_of_gears_commands(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
     script = tmp_path / "wrong.py"
     script.write_text("GearsBuilder('NoSuchReader')\n")
     refused = rededge("gears", "register", script)
@@ -81,20 +83,20 @@ def test_what_gears_refuse(edge: Instance, client: redis.Redis, tmp_path: Path) 
     script.write_text("x = 1\n")
     empty = rededge("gears", "register", script)
     assert (empty.returncode, empty.stdout) == (0, "")
-    assert "ran, and registered nothing" in empty.stderr
+    assert "ran without registering anything" in empty.stderr
     for verb in ("pause", "unpause", "unregister"):
         missing = rededge("gears", verb, "nobody")
         assert missing.returncode == 1
         assert missing.stderr == (
-            "rededge: no gear 'nobody' is registered, neither as id nor as session; there are: none\n"
+            "rededge: no gear 'nobody' is registered, as registration or session; registered are: none\n"
         )
 
 
-def test_a_models_life(edge: Instance, client: redis.Redis) -> None:
-    nothing = rededge("models", "list")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
+def test_a_model_from_storing_to_removal(edge: Instance, client: redis.Redis) -> None:
+    none = rededge("models", "list")
+    assert (none.returncode, none.stdout) == (0, "")
     assert rededge("models", "load").stdout == "stored model nanodet-g-416 as model:nanodet-g-416\n"
-    assert rededge("models", "load", "nanodet-g-416").stdout == "model:nanodet-g-416 is there already\n"
+    assert rededge("models", "load", "nanodet-g-416").stdout == "model:nanodet-g-416 is stored already\n"
     (listed,) = json.loads(rededge("models", "list", "--json").stdout)
     assert (listed["key"], listed["backend"], listed["used"]) == ("model:nanodet-g-416", "ONNX", False)
     assert rededge("models", "load", "--use").stdout.startswith("told the gear model=model:nanodet-g-416, ")

@@ -1,13 +1,16 @@
-"""What every command has in common: help with examples, words for wrong use, completion, no tracebacks."""
+"""What all commands have in common: help with examples, messages for wrong usage, completion, no tracebacks."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from rededge_nb import __version__
 from rededge_nb.cli import main
@@ -22,7 +25,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, 
     return found
 
 
-def test_every_command_has_examples_that_are_of_it() -> None:
+def test_the_help_of_every_command_has_examples_of_it() -> None:
     known = commands(main)
     assert len(known) >= 25
     context = click.Context(main, info_name="rededge")
@@ -46,10 +49,19 @@ def test_help_and_version_as_a_process() -> None:
     assert rededge("--version").stdout == f"rededge, version {__version__}\n"
 
 
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Restores the handlers of signals, which some commands set: they run in this process here."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str) -> None:
-    script = rededge("completion", shell)
-    assert script.returncode == 0
+    script = CliRunner().invoke(main, ["completion", shell])
+    assert script.exit_code == 0
     assert "_REDEDGE_COMPLETE" in script.stdout
 
 
@@ -85,9 +97,9 @@ def test_completion_completes() -> None:
         (("completion", "csh"), "'csh' is not one of 'bash', 'zsh', 'fish'"),
     ],
 )
-def test_wrong_use(words: tuple[str, ...], message: str) -> None:
-    done = rededge(*words)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_wrong_usage(words: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(main, words, prog_name="rededge")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
 
 
@@ -101,18 +113,20 @@ def test_wrong_use(words: tuple[str, ...], message: str) -> None:
         (("top", "--camera", "a b", "--once"), "camera id 'a b' is not usable"),
         (("models", "load", "nothing"), "no model card"),
         (("gears", "register", "/no/such/gear.py"), "the gear script /no/such/gear.py cannot be read"),
-        (("worker", "--url", "nonsense"), "the address is not one of a Redis server"),
+        (("worker", "--url", "nonsense"), "the address is not a Redis address"),
         (("pipeline", "run", "-o", "/proc/runs"), "cannot be made"),
     ],
 )
-def test_what_cannot_be_done(edge: Instance, words: tuple[str, ...], message: str) -> None:
-    done = rededge(*words)
-    assert (done.returncode, done.stdout) == (1, "")
+@pytest.mark.usefixtures("signal_handlers")
+def test_a_failed_command_prints_one_line(edge: Instance, words: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(main, words, prog_name="rededge")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("rededge: ")
+    assert done.stderr.count("\n") == 1
     assert message in done.stderr
 
 
-def test_debug_shows_where_an_error_came_from(edge: Instance) -> None:
+def test_debug_shows_the_traceback_of_an_error(edge: Instance) -> None:
     command = [*COMMAND, "--debug", "capture", "/no/such/video.mp4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -13,7 +13,7 @@ from tests.cli.running import listens, rededge, started, status
 from tests.waiting import wait_for
 
 
-def test_lab_runs_until_it_is_told_to_end(folder: Path, jupyter: dict[str, str]) -> None:
+def test_lab_runs_until_a_signal(folder: Path, jupyter: dict[str, str]) -> None:
     port = free_port()
     options = ("--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=t")
     with started("lab", "--dir", folder, "--", *options, env=jupyter, stderr=subprocess.DEVNULL) as process:

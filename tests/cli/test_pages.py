@@ -1,4 +1,4 @@
-"""Pages from the command line: dashboard, web. (test_lab.py is apart, because it takes its time.)"""
+"""Pages from the command line: dashboard, web. (test_lab.py is a separate file because it is slow.)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.running import listens, rededge, started, status
 from tests.waiting import wait_for
 
 
-def test_the_dashboard_and_what_runs_beneath_it(folder: Path, jupyter: dict[str, str]) -> None:
+def test_the_dashboard_starts_and_stops_its_server(folder: Path, jupyter: dict[str, str]) -> None:
     words = ("dashboard", "--dir", folder, "--no-browser", "--port", free_port())
     with started(*words, env=jupyter, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -30,13 +30,13 @@ def test_the_dashboard_and_what_runs_beneath_it(folder: Path, jupyter: dict[str,
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert not listens(base)
-    wait_for(lambda: server.find(folder) is None, what="the end of what was started for it", timeout=30)
+    wait_for(lambda: server.find(folder) is None, what="the end of its server", timeout=30)
 
 
 def test_the_dashboards_port_is_taken(edge: Instance) -> None:
     done = rededge("dashboard", "--port", edge.port)
     assert done.returncode == 1
-    assert done.stderr == f"rededge: port {edge.port} of 127.0.0.1 is taken: name another with --port\n"
+    assert done.stderr == f"rededge: port {edge.port} of 127.0.0.1 is in use: choose another one with --port\n"
 
 
 def test_web(edge: Instance, client: redis.Redis) -> None:

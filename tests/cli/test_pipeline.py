@@ -38,7 +38,7 @@ def test_a_run_on_a_schedule(edge: Instance, client: redis.Redis, tmp_path: Path
     assert (summary["camera"], len(summary["notebooks"])) == ("door", 1)
 
 
-def test_a_schedule_ends_with_the_run_that_it_is_at(folder: Path) -> None:
+def test_a_schedule_ends_together_with_its_current_run(folder: Path) -> None:
     output = folder / "runs"
     words = ("pipeline", "schedule", RARELY, "--now", "--dir", folder / "state", "--output", output)
     with started(*words) as process:
@@ -49,12 +49,12 @@ def test_a_schedule_ends_with_the_run_that_it_is_at(folder: Path) -> None:
         assert process.wait(60) == 0
         assert [line.split(" INFO ")[1] for line in process.stderr] == ["run ended early\n", "stopped\n"]
     (summary,) = output.glob("*/summary.json")
-    told = json.loads(summary.read_text())
-    assert (told["outcome"], told["error"]) == ("failed", "interrupted")
-    assert server.find(folder / "state") is None, "what the run started it stopped"
+    content = json.loads(summary.read_text())
+    assert (content["outcome"], content["error"]) == ("failed", "interrupted")
+    assert server.find(folder / "state") is None, "the run stops the server that it started"
 
 
-def test_a_run_that_is_interrupted_says_no_more_than_that(folder: Path) -> None:
+def test_an_interrupted_run_prints_one_line(folder: Path) -> None:
     words = ("pipeline", "run", "--json", "--dir", folder / "state", "--output", folder / "runs")
     with started(*words) as process:
         wait_for(lambda: list(folder.glob("runs/*/01_*.ipynb")), what="the first notebook", timeout=60)
@@ -64,7 +64,7 @@ def test_a_run_that_is_interrupted_says_no_more_than_that(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("expression", ["every day", "61 * * * *"])
-def test_no_schedule(expression: str) -> None:
+def test_a_wrong_cron_expression(expression: str) -> None:
     done = rededge("pipeline", "schedule", expression)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"rededge: {expression!r} is not a cron expression (")

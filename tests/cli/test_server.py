@@ -17,14 +17,14 @@ from tests.cli.running import rededge, started
 from tests.waiting import wait_for
 
 
-def test_a_life_from_up_to_down(folder: Path) -> None:
+def test_a_server_from_up_to_down(folder: Path) -> None:
     here = ("--dir", folder / "state")
     assert (rededge("status", *here).returncode, rededge("url", *here).returncode) == (3, 3)
     assert rededge("down", *here).stdout == "not running\n"
     up = rededge("up", *here, "--detach")
     assert (up.returncode, up.stderr) == (0, "")
     assert "RedisEdge is ready on 127.0.0.1:" in up.stdout
-    assert json.loads(rededge("status", *here, "--json").stdout)["state"] == "ok", "its worker was waited for"
+    assert json.loads(rededge("status", *here, "--json").stdout)["state"] == "ok", "up waits for the worker"
     again = json.loads(rededge("up", *here, "--detach", "--json").stdout)
     assert f"127.0.0.1:{again['port']} and {again['socket']}" in up.stdout
     refused = rededge("up", *here)
@@ -71,20 +71,20 @@ def test_up_in_the_foreground_ends_with_a_signal(folder: Path) -> None:
     assert server.find(folder) is None
 
 
-def test_a_worker_more(edge: Instance, client: redis.Redis) -> None:
+def test_a_second_worker(edge: Instance, client: redis.Redis) -> None:
     def workers() -> int:
         return len(list(client.scan_iter("rededge:worker:*")))
 
-    wait_for(lambda: workers() == 1, what="the instance's own worker")
+    wait_for(lambda: workers() == 1, what="the worker of the instance")
     with started("worker", "--url", edge.tcp_url, stderr=subprocess.DEVNULL) as process:
         wait_for(lambda: workers() == 2, what="the second worker", timeout=60)
-        # what others may see of a process has no password in it
+        # other users can see command lines
         assert edge.tcp_url.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
 
-def test_module_prints_what_a_server_of_ones_own_needs() -> None:
+def test_module_prints_a_line_for_redis_conf() -> None:
     line = rededge("module").stdout
     assert line.startswith('loadmodule "')
     assert '"AI.MODELEXECUTE,ai,' in line
@@ -104,7 +104,7 @@ def test_redis_url_is_used_instead_of_an_instance(edge: Instance, client: redis.
     assert server.find(folder) is None
 
 
-def test_a_server_that_is_not_there_is_said_in_a_line(folder: Path) -> None:
+def test_a_missing_server_is_reported_in_one_line(folder: Path) -> None:
     nowhere = os.environ | {"REDIS_URL": "redis://:secret@127.0.0.1:1"}
     done = rededge("gears", "list", env=nowhere)
     assert done.returncode == 3
@@ -124,12 +124,12 @@ def test_the_bundled_redis_cli_is_answered(edge: Instance, client: redis.Redis) 
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
-def test_a_command_for_redis(edge: Instance, client: redis.Redis) -> None:
+def test_one_redis_command(edge: Instance, client: redis.Redis) -> None:
     done = rededge("redis", "SET", "greeting", "two words")
     assert (done.returncode, done.stdout) == (0, "OK\n")
     assert rededge("redis", "GET", "greeting").stdout == '"two words"\n'
     assert rededge("redis", "TS.ADD", "series", "1", "-5").stdout == "(integer) 1\n"
-    # how Python has bytes of a command line that are not UTF-8
+    # this is how Python represents bytes of a command line that are not UTF-8
     assert rededge("redis", "SET", "odd", "\udcff\udcd8 é").stdout == "OK\n"
     assert rededge("redis", "GET", "odd").stdout == '"\\xff\\xd8 \\xc3\\xa9"\n'
     refused = rededge("redis", "LPUSH", "greeting", "x")

@@ -25,7 +25,7 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError, ServerFullError, SourceError
-from rededge_nb.monitoring.status import WELL, server_status
+from rededge_nb.monitoring.status import OK, server_status
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.reading.frames import Frame, read_errors
 from tests.faults import bombs
@@ -227,11 +227,11 @@ def test_status_tells_that_the_server_is_full(edge: Instance, full_soon: redis.R
     def state() -> str:
         return str(server_status(edge.url, edge)["state"])
 
-    wait_for(lambda: state() == WELL, what="a sign of life of the worker")
+    wait_for(lambda: state() == OK, what="a sign of life of the worker")
     make_full(full_soon)
     assert "Redis is full, 1 MB" in state()
     make_room(full_soon)
-    wait_for(lambda: state() == WELL, what="all to be well again")
+    wait_for(lambda: state() == OK, what="all to be well again")
 
 
 def test_what_nobody_reads_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.binaries import find_binaries
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ServerError
-from rededge_nb.monitoring.status import WELL, server_status
+from rededge_nb.monitoring.status import OK, server_status
 from rededge_nb.web import WebServer
 from tests.cli.running import COMMAND, rededge
 from tests.gear_scripts import execute
@@ -91,7 +91,7 @@ def test_a_full_disk_is_told_and_waited_for(folder: Path, monkeypatch: pytest.Mo
     instance = server.start(folder / "state")
     client = client_from_url(instance.url)
     execute(client, GEAR)
-    wait_for(lambda: server_status(instance.url, instance)["state"] == WELL, what="the worker", timeout=30)
+    wait_for(lambda: server_status(instance.url, instance)["state"] == OK, what="the worker", timeout=30)
     running = start_capture(client, "synthetic:people=2,size=128x64", pace="asap")
     wait_for(lambda: running.report.frames > 10, what="frames", timeout=30)
     before = resource.prlimit(instance.redis_pid, resource.RLIMIT_FSIZE)
@@ -102,11 +102,11 @@ def test_a_full_disk_is_told_and_waited_for(folder: Path, monkeypatch: pytest.Mo
         client.set("refused", 1)
     told = rededge("status", "--dir", folder / "state")
     assert told.returncode == 1
-    assert "Redis refuses writes, for it cannot save them: see whether the disk is full" in told.stdout
+    assert "Redis refuses writes because it cannot save them: check whether the disk is full" in told.stdout
     with WebServer(instance.url, port=0, directory=folder) as web:
         answer = ask(web.port, "/healthz")
         assert (answer.status, answer.json["redis"]) == (503, True)
-        assert "see whether the disk is full" in answer.json["status"]
+        assert "check whether the disk is full" in answer.json["status"]
         resource.prlimit(instance.redis_pid, resource.RLIMIT_FSIZE, before)
         frames = running.report.frames
         wait_for(lambda: running.report.frames > frames + 10, what="frames after that", timeout=60)

@@ -1,4 +1,4 @@
-"""The doctor: what is well here, and what it says where something is not."""
+"""The checks of `rededge doctor`: on this machine, and where something is missing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def examined(directory: Path | None = None) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine(directory)}
 
 
-def test_all_is_well_here(edge: Instance, tmp_path: Path) -> None:
+def test_this_machine_has_everything(edge: Instance, tmp_path: Path) -> None:
     found = examined()
     assert [finding for finding in found.values() if finding.state == "fail"] == []
     assert "rededge 1, timeseries" in found["redis-server"].found
-    assert f"runs and answers on port {edge.port}" in found["instance"].found
+    assert f"answers on port {edge.port}" in found["instance"].found
     assert found["python"].found.startswith(f"CPython {sys.version_info.major}.")
     for finding in found.values():
         assert bool(finding.advice) == (finding.state != "ok"), finding

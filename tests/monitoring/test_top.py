@@ -10,7 +10,7 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.monitoring.top import as_table, look, watch
+from rededge_nb.monitoring.top import as_table, snapshot, watch
 from rededge_nb.reading.series import create_series
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -25,7 +25,7 @@ def now_ms(client: redis.Redis) -> int:
 
 
 def fill(client: redis.Redis, camera: str, *, age_s: int = 60) -> int:
-    """Eight frames taken up, five of them processed, two refused; returns when."""
+    """Write series of eight frames read, five processed and two failed; returns their time."""
     create_series(client, camera)
     second = now_ms(client) // 1000 * 1000 - age_s * 1000
     for name, value in (("in_fps", 8), ("out_fps", 5), ("people", 3), ("prf_model", 40), ("latency", 90)):
@@ -41,7 +41,7 @@ def fill(client: redis.Redis, camera: str, *, age_s: int = 60) -> int:
 
 def test_rates_drops_and_steps(bare_client: redis.Redis) -> None:
     fill(bare_client, "0")
-    (row,) = look(bare_client, window=WINDOW)
+    (row,) = snapshot(bare_client, window=WINDOW)
     assert (row.camera, row.in_fps * WINDOW, row.out_fps * WINDOW) == ("0", 8, 5)
     assert row.failed_fps * WINDOW == pytest.approx(2)
     assert row.dropped_fps * WINDOW == pytest.approx(1)
@@ -50,13 +50,13 @@ def test_rates_drops_and_steps(bare_client: redis.Redis) -> None:
 
 def test_samples_outside_the_window_do_not_count(bare_client: redis.Redis) -> None:
     fill(bare_client, "0", age_s=2 * WINDOW)
-    (row,) = look(bare_client, window=WINDOW)
+    (row,) = snapshot(bare_client, window=WINDOW)
     assert (row.in_fps, row.people, row.ms["model"]) == (0, None, None)
 
 
 def test_states(bare_client: redis.Redis) -> None:
     def state(camera: str) -> str:
-        (row,) = look(bare_client, cameras=[camera])
+        (row,) = snapshot(bare_client, cameras=[camera])
         return row.state
 
     now = now_ms(bare_client)
@@ -75,7 +75,7 @@ def test_states(bare_client: redis.Redis) -> None:
 def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: redis.Redis) -> None:
     fill(bare_client, "door")
     bare_client.sadd(schema.CAMERAS_KEY, "yard")
-    rows = look(bare_client)
+    rows = snapshot(bare_client)
     assert [row.camera for row in rows] == ["door", "yard"]
     header, *lines = as_table(rows).splitlines()
     assert header.split() == [
@@ -84,15 +84,15 @@ def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: re
     ]
     assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", *["-"] * 9, "no", "frames"]
     with pytest.raises(ConfigurationError):
-        look(bare_client, cameras=["a b"])
+        snapshot(bare_client, cameras=["a b"])
 
 
-def test_json_is_one_line_a_look(bare_client: redis.Redis) -> None:
+def test_json_is_one_line_a_snapshot(bare_client: redis.Redis) -> None:
     fill(bare_client, "0")
     stream = io.StringIO()
-    watch(bare_client, cameras=None, window=WINDOW, interval=0.001, looks=3, as_json=True, stream=stream)
-    looks = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [len(each["cameras"]) for each in looks] == [1, 1, 1]
-    assert looks[0]["cameras"][0]["ms"]["model"] == 50
-    assert looks[0]["cameras"][0]["state"] == "no frames"
-    assert looks[0]["time"] <= looks[2]["time"]
+    watch(bare_client, cameras=None, window=WINDOW, interval=0.001, count=3, as_json=True, stream=stream)
+    tables = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [len(each["cameras"]) for each in tables] == [1, 1, 1]
+    assert tables[0]["cameras"][0]["ms"]["model"] == 50
+    assert tables[0]["cameras"][0]["state"] == "no frames"
+    assert tables[0]["time"] <= tables[2]["time"]

@@ -107,7 +107,7 @@ def test_frames_that_are_not_there_or_broken(bare_client: redis.Redis) -> None:
     foreign = latest_frame(bare_client, "0")
     assert (foreign.frame_index, foreign.ts_ms) == (0, 5)
     bare_client.xadd(FRAMES, {"image": b"noise"}, id="6-0")
-    with pytest.raises(SourceError, match="frame 6-0 of camera 0 is no picture"):
+    with pytest.raises(SourceError, match="the image of frame 6-0 of camera 0 cannot be decoded"):
         latest_frame(bare_client, "0").image()
     bare_client.xadd(FRAMES, {"count": 1}, id="7-0")
     with pytest.raises(SourceError, match=r"frame 7-0 .* no field 'image' \(it has count\)"):

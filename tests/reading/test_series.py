@@ -107,7 +107,7 @@ def test_many_at_once_in_the_order_asked_for(bare_client: redis.Redis) -> None:
     assert list(found) == ["prf_store", "people", "people_max_15m"]
     assert [len(series) for series in found.values()] == [0, 1, 1]
     assert {series.labels["camera"] for series in found.values()} == {"0"}
-    with pytest.raises(ConfigurationError, match="no series named"):
+    with pytest.raises(ConfigurationError, match="no names of series were given"):
         read_many(bare_client, "0", [])
 
 
@@ -134,7 +134,7 @@ def test_camera_ids_are_in_order(bare_client: redis.Redis) -> None:
 
 def test_key_in_use_for_something_else(bare_client: redis.Redis) -> None:
     bare_client.set("camera:0:in_fps", 1)
-    with pytest.raises(ConfigurationError, match="camera:0:in_fps is in use for something that is no time series"):
+    with pytest.raises(ConfigurationError, match="the key camera:0:in_fps holds something else than a time series"):
         create_series(bare_client, "0")
 
 

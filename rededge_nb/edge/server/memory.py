@@ -58,7 +58,7 @@ def machine_memory(limits: Iterable[Path] | None = None) -> int:
         limits: Files in which control groups tell their limit; default: this process's own.
     """
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _own_limits() if limits is None else limits:
+    for file in limit_files() if limits is None else limits:
         try:
             found.append(int(file.read_text()))
         except (OSError, ValueError):
@@ -66,8 +66,8 @@ def machine_memory(limits: Iterable[Path] | None = None) -> int:
     return min(found)
 
 
-def _own_limits() -> Iterator[Path]:
-    """A container's limit, by version 2 of control groups and by version 1, and that of a service of systemd."""
+def limit_files() -> Iterator[Path]:
+    """Files with the memory limit of a container (control groups version 2 and 1) and of a systemd service."""
     yield _GROUPS / "memory.max"
     yield _GROUPS / "memory" / "memory.limit_in_bytes"
     with contextlib.suppress(OSError):
