@@ -5,6 +5,7 @@ In a checkout they are folders beside the package; a wheel carries them inside i
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from rededge_nb.errors import ConfigurationError
@@ -13,6 +14,10 @@ PACKAGE = Path(__file__).parent
 
 DEFAULT_MODEL = "nanodet-g-416"
 PEOPLE_COUNTER = "people_counter"
+BUNDLED_COUNTER = "counts people; script "
+"""How the description of the bundled people counter's session begins; the script's digest follows."""
+OWN_COUNTER = "counts people; own script "
+"""How it begins for a user's script in its place."""
 SAMPLE_VIDEO = "data/walking.mp4"
 NOTEBOOKS = ("01_load_model", "02_register_gear", "03_produce_frames", "04_watch_streams", "05_time_series")
 """The notebooks that the pipeline runs, in their order."""
@@ -40,6 +45,16 @@ def gear_file(name: str = PEOPLE_COUNTER) -> Path:
     """A bundled gear's script, or the path of one."""
     path = Path(name)
     return path if path.suffix == ".py" else folder("gears") / f"{name}.py"
+
+
+def counter_description(script: str, *, own: bool) -> str:
+    """Description of the session that counts people with this script.
+
+    Args:
+        script: its text.
+        own: whether a user gave it; else it is the bundled one.
+    """
+    return (OWN_COUNTER if own else BUNDLED_COUNTER) + hashlib.sha256(script.encode()).hexdigest()[:12]
 
 
 def is_bundled(path: Path) -> bool:

@@ -58,6 +58,9 @@ def list_(directory: Path | None, as_json: bool) -> None:
             for each in found
         ]
         click.echo(Table(header, rows))
+        for each in found:
+            if each.last_error and (each.cannot_run or each.status == "PAUSED"):
+                click.echo(f"{each.session} {each.id}: {each.last_error}", err=True)
     else:
         click.echo("no gear is registered; `rededge init` registers the people counter", err=True)
 

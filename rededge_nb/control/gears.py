@@ -14,6 +14,9 @@ import redis
 
 from rededge_nb.errors import GearError
 
+CANNOT_RUN = "cannot run on worker"
+"""How `last_error` begins where a worker could not start a registration; as in edge/gears/state/statistics.py."""
+
 
 @dataclass(frozen=True)
 class RegistrationInfo:
@@ -44,6 +47,11 @@ class RegistrationInfo:
     average_ms: float
     lag_ms: float
     last_error: str
+
+    @property
+    def cannot_run(self) -> bool:
+        """Whether the last error is the reason why a worker could not start it."""
+        return self.last_error.startswith(CANNOT_RUN)
 
 
 def register_gear(client: redis.Redis, script: str, *, session: str, description: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +16,6 @@ from rededge_nb.edge.client.shard import is_here, key_here
 from rededge_nb.errors import GearError
 from rededge_nb.reading.series import create_series
 
-BUNDLED = "counts people; script "
-"""How the description of the bundled gear's session begins; the script's digest follows."""
-OWN = "counts people; own script "
-"""The same of a gear that a user gave."""
-
 
 @dataclass(frozen=True)
 class _Counter:
@@ -33,7 +27,7 @@ class _Counter:
 
     @property
     def description(self) -> str:
-        return (OWN if self.own else BUNDLED) + hashlib.sha256(self.script.encode()).hexdigest()[:12]
+        return assets.counter_description(self.script, own=self.own)
 
 
 def provision(
@@ -184,7 +178,7 @@ def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, kee
     registered = [found for found in list_registrations(client) if found.session == session]
     streams = {found.stream for found in registered}
     others = [found for found in registered if found.session_description != counter.description]
-    if keep_other and any(not found.session_description.startswith(BUNDLED) for found in others):
+    if keep_other and any(not found.session_description.startswith(assets.BUNDLED_COUNTER) for found in others):
         if known <= streams:
             return []
         raise GearError(

@@ -28,6 +28,8 @@ HEARTBEAT_TIMEOUT = 1.0
 """Seconds to wait for the next heartbeat of a worker."""
 POLL_INTERVAL = 0.02
 OK = "ok"
+CANNOT_RUN = "CANNOT RUN"
+"""In place of the status of a registration that a worker could not start."""
 FULL = 0.99
 """Share of `maxmemory` above which Redis counts as full."""
 
@@ -115,6 +117,9 @@ def problems(
     paused = sorted(f"{gear['session']} on {gear['stream']}" for gear in gears or () if gear["status"] == "PAUSED")
     if paused:
         found.append(f"paused: {', '.join(paused)} (`rededge gears errors` shows the reason)")
+    broken = sorted({gear["session"] for gear in gears or () if gear["status"] == CANNOT_RUN})
+    if broken:
+        found.append(f"cannot run: {', '.join(broken)} (`rededge gears errors` shows the reason and what to do)")
     return found
 
 
@@ -154,7 +159,10 @@ def _from_workers(client: redis.Redis) -> dict[str, Any] | None:
         raise
     return {
         "models": [{"key": key, "memory_mb": round(size / 1e6, 1)} for key, size in models.items()],
-        "gears": [{"session": gear.session, "stream": gear.stream, "status": gear.status} for gear in gears],
+        "gears": [
+            {"session": gear.session, "stream": gear.stream, "status": CANNOT_RUN if gear.cannot_run else gear.status}
+            for gear in gears
+        ],
     }
 
 

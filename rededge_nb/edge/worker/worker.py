@@ -30,6 +30,7 @@ from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
+from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Worker:
         for work, name in ((self._beat, "heartbeat"), (self._hear_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
         self._repeat(
-            (*self.engine.housekeeping(), self._flush_statistics, self._sweep_sessions),
+            (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_sessions),
             ROUND_INTERVAL,
             until=self._stopping,
         )

@@ -79,7 +79,7 @@ def pyexecute(call: Call, engine: Engine) -> object:
     def work() -> object:
         with engine.live.hold(execution):
             try:
-                return _execute(engine, asked, execution)
+                return execute_request(engine, asked, execution)
             except GearsError as error:
                 raise CommandError(str(error)) from error
 
@@ -96,7 +96,13 @@ def trigger_on_key(call: Call, engine: Engine) -> object:
     return _trigger(engine, call.args)
 
 
-def _execute(engine: Engine, asked: PyExecute, execution: LiveExecution) -> object:
+def execute_request(engine: Engine, asked: PyExecute, execution: LiveExecution) -> object:
+    """Execute a script in this thread and register or run what it asks for; returns the reply.
+
+    Raises:
+        CommandError: the session or a trigger cannot be replaced, or the run was aborted.
+        GearsError: the script raised, or its requirements cannot be installed.
+    """
     requirements = engine.runners.requirements
     requirements.install(asked.requirements, force=asked.force_reinstall)
     session_id = asked.session_id or secrets.token_hex(20)

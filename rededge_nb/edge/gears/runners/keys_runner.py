@@ -63,7 +63,7 @@ class KeysRunner:
             thread.join(timeout)
         return not any(thread.is_alive() for thread in self._threads)
 
-    def wait_until_heard(self, timeout: float) -> None:
+    def wait_until_listening(self, timeout: float) -> None:
         """Return when events are heard, here or by the worker that owns the registration."""
         deadline = time.monotonic() + timeout
         while not self.listening.wait(0.02) and time.monotonic() < deadline:

@@ -16,19 +16,19 @@ from rededge_nb.edge.gears.runners.triggers import Trigger
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
-from rededge_nb.edge.gears.state import registrations
-from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, Attempts, Verdict
+from rededge_nb.edge.gears.state import registrations, statistics
+from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, CrashGuard, Verdict
 from rededge_nb.edge.gears.state.registrations import Registration, Session
 from rededge_nb.edge.gears.state.requirements import Requirements
 
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 8.0
-"""Seconds that a batch in hand may take to end when the worker stops."""
+"""Seconds that a running batch may take to end when the worker stops."""
 IDLE_STOP_TIMEOUT = 1.0
-"""Seconds for a runner with nothing in hand to end."""
+"""Seconds that an idle runner may take to end."""
 READY_TIMEOUT = 2.0
-"""Seconds for a new KeysReader registration to hear events."""
+"""Seconds until a new KeysReader registration receives events."""
 ON_REGISTERED = "onRegistered"
 
 
@@ -37,10 +37,10 @@ class Runner(Protocol):
 
     @property
     def busy(self) -> int:
-        """Executions in hand."""
+        """How many executions are running."""
 
     def stop(self, timeout: float) -> bool:
-        """Begin nothing new; False if what is in hand has not ended within `timeout` seconds."""
+        """Start nothing new; False if something still runs after `timeout` seconds."""
 
 
 RUNNERS: dict[str, Callable[[GearExecutor, Draft, str], Runner]] = {
@@ -58,28 +58,36 @@ class Runners:
         self._running: dict[str, tuple[Draft, Runner]] = {}
         self._code: dict[str, dict[str, Draft]] = {}
         self._failed: set[str] = set()
-        self._told: set[str] = set()
-        """Registrations whose onRegistered was called here: a pause does not let it be called again."""
+        """Registrations that could not be started. They are tried again after they were changed."""
+        self._unloadable: dict[str, Session] = {}
+        """Sessions whose stored code this worker cannot load."""
+        self._greeted: set[str] = set()
+        """Registrations whose onRegistered was called here. It is not called again after a pause."""
         self._version: bytes | None = None
-        self._again = False
+        """Version of the sessions at the last synchronize(); None: it has to be called again."""
+        self._incomplete = False
         self._installing: set[str] = set()
         self._requirements = Requirements()
         self._lock = threading.RLock()
 
     @property
     def requirements(self) -> Requirements:
-        """What gears need installed here."""
+        """The packages that gears need, on this machine."""
         return self._requirements
 
     def follow_changes(self) -> None:
-        """Run what other workers registered, and no longer what they unregistered."""
+        """Start what other workers registered, and stop what they unregistered."""
         engine = self._executor
         if registrations.current_version(engine.raw_client) != self._version:
             engine.options.refresh()
             self.synchronize()
 
+    def unloadable(self) -> list[Session]:
+        """The sessions whose stored code this worker cannot load."""
+        return list(self._unloadable.values())
+
     def busy(self, registration_id: str) -> int:
-        """Executions of the registration that this worker has in hand."""
+        """How many executions of the registration are running in this worker."""
         found = self._running.get(registration_id)
         return int(found[1].busy) if found else 0
 
@@ -91,18 +99,22 @@ class Runners:
         return None
 
     def forget(self, registration_id: str) -> None:
-        """Take a runner for gone that ends by itself: when its registration goes on, another is started."""
+        """Remove a runner that ends by itself. Another one is started when the registration is unpaused."""
         with self._lock:
             self._running.pop(registration_id, None)
-            self._version = None  # it may have been unpaused already, when it was not forgotten yet
+            self._version = None  # somebody may have unpaused it before this, when the old runner was still listed
 
     def stop(self) -> None:
-        """Stop all runners after what they have in hand."""
+        """Stop all runners after the batches that they are running."""
         with self._lock:
             self._stop(tuple(self._running), STOP_TIMEOUT)
 
     def synchronize(self, *, ready: bool = False) -> None:
-        """Run exactly what is registered now; `ready`: return when new runners hear events."""
+        """Run exactly what is registered now.
+
+        Args:
+            ready: Return only when new runners receive events.
+        """
         client = self._executor.raw_client
         with self._lock:
             version = registrations.current_version(client)
@@ -114,65 +126,72 @@ class Runners:
                 self._call(draft, "onUnregistered", draft.on_unregistered)
             self._code = {name: code for name, code in self._code.items() if name in sessions}
             self._failed &= {name for name, one in known.items() if not one.stopped}
-            self._told &= known.keys()
-            self._again = False
+            self._unloadable = {name: one for name, one in self._unloadable.items() if sessions.get(name) == one}
+            self._greeted &= known.keys()
+            self._incomplete = False
             for session in sessions.values():
                 self._start_session(session)
-            self._version = None if self._again else version
+            self._version = None if self._incomplete else version
             started = [runner for _, runner in self._running.values() if isinstance(runner, KeysRunner)]
         if ready:
             for runner in started:
-                runner.wait_until_heard(READY_TIMEOUT)
+                runner.wait_until_listening(READY_TIMEOUT)
 
     def _start_session(self, session: Session) -> None:
         wanted = [one for one in session.registrations if not one.stopped and one.id not in self._running]
         wanted = [one for one in wanted if one.id not in self._failed]
-        if not wanted or not self._installed(session):
+        if not wanted or not self._has_requirements(session):
             return
         try:
             code = self._load(session)
         except redis.ConnectionError:
             raise
         except BaseException as error:
-            # code that cannot be loaded here must not keep the other registrations from running
-            logger.exception("session %s cannot run", session.id)
+            # one session's code, which may raise anything while it is loaded, must not keep the others from running
+            reason = str(error) if isinstance(error, GearsError) else f"{type(error).__name__}: {error}"
+            logger.error("session %s cannot run: %s", session.id, reason, exc_info=not isinstance(error, GearsError))
+            remedy = f"register its script again, `rededge gears register FILE --id {session.id}`"
+            self._unloadable[session.id] = session
             for registration in wanted:
-                self._fail(registration, str(error))
+                self._fail(registration, f"session {session.id}: {reason}; {remedy}")
             return
         for registration in wanted:
             if registration.id in code:
                 self._start(code[registration.id], session.id)
-            else:  # another upgrade came between the reads of the sessions and of this one's code
-                self._again = True
+            else:  # the session was upgraded after it was read, and this is the code of the new one
+                self._incomplete = True
 
     def _load(self, session: Session) -> dict[str, Draft]:
-        """The session's callbacks: one globals dict for as long as any of its registrations lives."""
+        """The session's callbacks, with one globals dict for as long as any of its registrations lives."""
         code = self._code.get(session.id)
         if code is None or not {one.id for one in session.registrations} <= code.keys():
             code = self._code[session.id] = registrations.load_code(self._executor.raw_client, session)
         return code
 
     def _start(self, draft: Draft, session_id: str) -> None:
-        attempts = Attempts(self._executor.raw_client, self._executor.host, draft.id)
-        if draft.on_registered is not None and draft.id not in self._told:
-            verdict = attempts.begin(ON_REGISTERED, ON_REGISTERED)
+        client = self._executor.raw_client
+        guard = CrashGuard(client, self._executor.host, draft.id)
+        if draft.on_registered is not None and draft.id not in self._greeted:
+            verdict = guard.may_try(ON_REGISTERED, ON_REGISTERED)
             if verdict is Verdict.CRASHED:
                 reason = f"{MAX_CRASHES} workers in a row died in its onRegistered: the registration is paused"
                 self._executor.pause(draft.id, reason)
             if verdict is not Verdict.GO:
-                self._again = True
+                self._incomplete = True
                 return
             self._call(draft, ON_REGISTERED, draft.on_registered)
-            attempts.end(ON_REGISTERED)
-            self._told.add(draft.id)
+            guard.survived(ON_REGISTERED)
+            self._greeted.add(draft.id)
+        statistics.forget_cannot_run(client, draft.id)
         self._running[draft.id] = (draft, RUNNERS[draft.reader](self._executor, draft, session_id))
 
     def _stop(self, registration_ids: Iterable[str], timeout: float) -> None:
         for registration_id in registration_ids:
             _, runner = self._running.pop(registration_id)
-            # one that is busy ends after its batch, and holds its streams until then; the batch may wait for us
+            # a busy runner ends after its batch, and keeps its leases until then. Do not wait for that unless the
+            # worker stops: the batch may itself wait for the thread that we are in
             if not runner.stop(0 if runner.busy and timeout < STOP_TIMEOUT else timeout):
-                logger.info("registration %s ends after what it has in hand", registration_id)
+                logger.info("registration %s ends after the batch that it is running", registration_id)
 
     def _call(self, draft: Draft, name: str, callback: object) -> None:
         if not callable(callback):
@@ -180,15 +199,15 @@ class Runners:
         with entered(Context(self._executor)):
             try:
                 callback()
-            except BaseException:  # a gear's own
+            except BaseException:  # a user's function may raise anything
                 logger.exception("%s of registration %s", name, draft.id)
 
     def _fail(self, registration: Registration, reason: str) -> None:
         self._failed.add(registration.id)
-        self._executor.report(registration.id, reason)
+        statistics.report_cannot_run(self._executor.raw_client, registration.id, self._executor.host.id, reason)
 
-    def _installed(self, session: Session) -> bool:
-        """Whether what the session needs is there; if not, it is being installed, which takes a while."""
+    def _has_requirements(self, session: Session) -> bool:
+        """Whether the packages that the session needs are installed; if not, a thread installs them."""
         if self._requirements.activate(session.requirements):
             return True
         if session.id not in self._installing:
@@ -208,4 +227,4 @@ class Runners:
                     logger.exception("registration %s", registration.id)
         finally:
             self._installing.discard(session.id)
-            self._version = None  # the next look starts it
+            self._version = None  # the next follow_changes() starts it

@@ -27,7 +27,7 @@ from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import statistics
-from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, Attempts, Verdict
+from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, CrashGuard, Verdict
 from rededge_nb.edge.gears.state.executions import fields_of, remember_registered
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class StreamRunner:
         self._unnamed: set[bytes] = set()
         self._held: set[str] = set()
         self._looked_for_pending = time.monotonic()
-        self._attempts = Attempts(self._client, executor.host, draft.id)
+        self._attempts = CrashGuard(self._client, executor.host, draft.id)
         self._attempted: set[str] = set()
         self._left_pending: set[bytes] = set()
         self._leases.join(draft.id)
@@ -172,7 +172,7 @@ class StreamRunner:
     def _release(self, stream: str) -> None:
         self._link.settle()
         if ahead := self._link.ahead_of(stream.encode()):
-            self._attempts.leave(stream, ahead[0][0].decode())
+            self._attempts.left_on_purpose(stream, ahead[0][0].decode())
             self._link.drop_ahead(stream.encode())
         self._held.discard(stream)
         self._prepared.discard(stream)
@@ -256,7 +256,7 @@ class StreamRunner:
         Only the first may have done that: what is pending behind it was read ahead.
         """
         crashes = 0 if entry_id in self._left_pending or not first else 1
-        verdict = self._attempts.begin(stream, entry_id.decode(), crashes=crashes)
+        verdict = self._attempts.may_try(stream, entry_id.decode(), crashes=crashes)
         if verdict is Verdict.GO:
             self._attempted.add(stream)
             return True
@@ -360,7 +360,7 @@ class StreamRunner:
             self.busy = False
         if stream in self._attempted:
             self._attempted.discard(stream)
-            self._attempts.end(stream)
+            self._attempts.survived(stream)
         self._left_pending.clear()
         return not self._stopping.is_set()
 
@@ -406,7 +406,7 @@ class StreamRunner:
         self._link.unsettled = self._together([memory, *counts])
         self._link.settle()
         if entries:
-            self._attempts.leave(stream, entries[0][0].decode())
+            self._attempts.left_on_purpose(stream, entries[0][0].decode())
             self._attempted.add(stream)
         self._prepared.clear()
 

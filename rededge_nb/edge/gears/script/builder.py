@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Self
 
 from rededge_nb.edge.gears.chain.readers import READERS
@@ -12,7 +14,7 @@ from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest
 from rededge_nb.edge.gears.runtime.context import Script, current
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft, Run, Step
-from rededge_nb.edge.gears.state.registrations import checked_callback
+from rededge_nb.edge.gears.state.stored_code import checked_callback
 
 MODES = ("async", "async_local", "sync")
 
@@ -105,40 +107,36 @@ class GearsBuilder:
 
     def aggregate(self, zero: Any, seqOp: Callable[..., Any], combOp: Callable[..., Any]) -> Self:  # noqa: N803
         """Fold all records: seqOp(accumulated, record) on each shard, combOp(accumulated, other) over the shards."""
-        self.accumulate(lambda a, r: seqOp(a if a else copy.deepcopy(zero), r)).collect()
-        return self.accumulate(lambda a, r: combOp(a if a else copy.deepcopy(zero), r))
+        self.accumulate(partial(_fold, zero, seqOp)).collect()
+        return self.accumulate(partial(_fold, zero, combOp))
 
     def aggregateby(
         self, extractor: Callable[[Any], Any], zero: Any, seqOp: Callable[..., Any], combOp: Callable[..., Any]  # noqa: N803
     ) -> Self:  # fmt: skip
         """Fold the records of each key: seqOp(key, accumulated, record), combOp(key, accumulated, other)."""
-        self.localgroupby(extractor, lambda k, a, r: seqOp(k, a if a else copy.deepcopy(zero), r))
-        return self.groupby(
-            lambda group: group["key"], lambda k, a, r: combOp(k, a if a else copy.deepcopy(zero), r["value"])
-        )
+        self.localgroupby(extractor, partial(_fold_of_key, zero, seqOp))
+        return self.groupby(_key_of_group, partial(_fold_groups, zero, combOp))
 
     def count(self) -> Self:
         """Replace all records by their number; no records give no number."""
         return self.accumulate(_count).collect().accumulate(_sum)
 
-    def countby(self, extractor: Callable[[Any], Any] = lambda record: record) -> Self:
-        """Count the records of each key."""
-        return self.aggregateby(extractor, 0, lambda k, a, r: a + 1, lambda k, a, r: a + r)  # noqa: ARG005
+    def countby(self, extractor: Callable[[Any], Any] | None = None) -> Self:
+        """Count the records of each key; without an extractor the record is the key."""
+        return self.aggregateby(_itself if extractor is None else extractor, 0, _count_of_key, _sum_of_key)
 
     def sort(self, reverse: bool = True) -> Self:
         """Sort all records; ascending by default, because flatmap turns the order round, as in RedisGears."""
-        self.aggregate([], lambda a, r: [*a, r], lambda a, r: a + r)
-        return self.map(lambda records: sorted(records, reverse=reverse)).flatmap(_itself)
+        self.aggregate([], _append, operator.add)
+        return self.map(partial(sorted, reverse=reverse)).flatmap(_itself)
 
     def distinct(self) -> Self:
         """Keep one of equal records."""
-        return self.aggregate(set(), lambda a, r: a | {r}, lambda a, r: a | r).flatmap(list)
+        return self.aggregate(set(), _add_to_set, operator.or_).flatmap(list)
 
     def avg(self, extractor: Callable[[Any], float] = float) -> Self:
         """Replace all records by the average of the numbers that the function gives."""
-        self.map(extractor)
-        self.aggregate((0.0, 0), lambda a, r: (a[0] + r, a[1] + 1), lambda a, r: (a[0] + r[0], a[1] + r[1]))
-        return self.map(lambda total: total[0] / total[1])
+        return self.map(extractor).aggregate((0.0, 0), _add_number, _add_totals).map(_average)
 
     def run(
         self,
@@ -238,6 +236,9 @@ def _functions(operation: str, given: tuple[Any, ...], names: tuple[str, ...]) -
     return given
 
 
+# The functions of the operations above. Gears are stored with references to them, so they cannot be nested functions.
+
+
 def _count(accumulated: int | None, record: Any) -> int:  # noqa: ARG001
     return (accumulated or 0) + 1
 
@@ -252,3 +253,57 @@ def _itself(record: Any) -> Any:
 
 def _record(keyed: Any) -> Any:
     return keyed.record
+
+
+def _fold(zero: Any, function: Callable[..., Any], accumulated: Any, record: Any) -> Any:
+    return function(accumulated or copy.deepcopy(zero), record)
+
+
+def _fold_of_key(zero: Any, function: Callable[..., Any], key: str, accumulated: Any, record: Any) -> Any:
+    return function(key, accumulated or copy.deepcopy(zero), record)
+
+
+def _fold_groups(zero: Any, function: Callable[..., Any], key: str, accumulated: Any, group: dict[str, Any]) -> Any:
+    return function(key, accumulated or copy.deepcopy(zero), group["value"])
+
+
+def _key_of_group(group: dict[str, Any]) -> Any:
+    return group["key"]
+
+
+def _count_of_key(key: str, accumulated: int, record: Any) -> int:  # noqa: ARG001
+    return accumulated + 1
+
+
+def _sum_of_key(key: str, accumulated: int, count: int) -> int:  # noqa: ARG001
+    return accumulated + count
+
+
+def _append(accumulated: list[Any], record: Any) -> list[Any]:
+    return [*accumulated, record]
+
+
+def _add_to_set(accumulated: set[Any], record: Any) -> set[Any]:
+    return accumulated | {record}
+
+
+def _add_number(accumulated: tuple[float, int], number: float) -> tuple[float, int]:
+    return accumulated[0] + number, accumulated[1] + 1
+
+
+def _add_totals(accumulated: tuple[float, int], total: tuple[float, int]) -> tuple[float, int]:
+    return accumulated[0] + total[0], accumulated[1] + total[1]
+
+
+def _average(total: tuple[float, int]) -> float:
+    return total[0] / total[1]
+
+
+STORED_NAMES: dict[str, object] = {
+    function.__name__: function
+    for function in (
+        _add_number, _add_to_set, _add_totals, _append, _average, _count, _count_of_key, _fold, _fold_groups,
+        _fold_of_key, _itself, _key_of_group, _record, _sum, _sum_of_key,
+    )
+}  # fmt: skip
+"""What stored gears may refer to; see state/stored_code.py."""

@@ -6,12 +6,16 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.gears.chain.readers import StreamRecord
 from rededge_nb.edge.gears.runtime.atomic import atomic
 from rededge_nb.edge.gears.runtime.context import Script, current
 from rededge_nb.edge.gears.runtime.errors import GearsError, GearsFlatError, GearsForceStopped
 from rededge_nb.edge.gears.runtime.futures import GearsFuture
-from rededge_nb.edge.gears.script import api, redis_ai, redis_ai_dag
+from rededge_nb.edge.gears.runtime.gear import Draft, Step
+from rededge_nb.edge.gears.script import api, builder, redis_ai, redis_ai_dag
 from rededge_nb.edge.gears.script.builder import GearsBuilder
+from rededge_nb.edge.gears.state import stored_code
 
 REDIS_AI = (
     redis_ai.createTensorFromValues,
@@ -80,9 +84,21 @@ REDIS_GEARS: dict[str, Any] = {
 }
 """The names in `redisgears`."""
 
+STORED_NAMES: dict[str, object] = {
+    **{name: value for name, value in api.NAMES.items() if not isinstance(value, ModuleType)},
+    **REDIS_GEARS,
+    **{function.__name__: function for function in REDIS_AI},
+    **builder.STORED_NAMES,
+    "Draft": Draft,  # only in format 0
+    "Step": Step,
+    "StreamRecord": StreamRecord,
+    "Tensor": Tensor,
+}
+"""All that stored gears may refer to: what scripts can reach by name, and the classes of what they get from it."""
+
 
 def install() -> None:
-    """Make the two modules importable in this process."""
+    """Make the two modules importable in this process, and tell stored code what it may refer to."""
     module = ModuleType("redisAI", "RedisAI inside a gear: models and scripts run in the worker's own process.")
     for function in REDIS_AI:
         setattr(module, function.__name__, function)
@@ -91,3 +107,4 @@ def install() -> None:
     for name, value in REDIS_GEARS.items():
         setattr(redis_gears, name, value)
     sys.modules["redisgears"] = redis_gears
+    stored_code.name_objects(STORED_NAMES)

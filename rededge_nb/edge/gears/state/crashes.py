@@ -1,4 +1,12 @@
-"""What a worker was about to do when it died: so that a gear that kills its worker is paused, not tried for ever."""
+"""A crash guard: a gear that kills its worker is paused after a few times, not run for ever.
+
+A worker that dies leaves its batch pending, and the next worker begins with that batch. If the batch itself is the
+reason (a model that runs out of memory, a bug in a C library), each worker would die over it in turn, and every other
+gear with them. So before a worker runs anything that was left behind, it writes down in Redis that it tries that; a
+worker that finds the note of a dead one counts one crash.
+
+A batch can also be left behind on purpose, by a failure policy. Then nobody died, and the note says so.
+"""
 
 from __future__ import annotations
 
@@ -11,56 +19,62 @@ from rededge_nb.edge.client import key_names
 from rededge_nb.edge.gears.runtime.host import Host
 
 MAX_CRASHES = 2
-"""Workers that may die in a row over the same thing."""
-ON_PURPOSE = ""
-"""Stands for the worker where a batch was left pending by a failure policy: nobody died."""
+"""How many workers may die in a row over the same thing."""
+NO_WORKER = ""
+"""In place of a worker's id: the thing was left behind on purpose."""
 
 
 class Verdict(Enum):
-    """What Attempts.begin comes to."""
+    """Whether a worker may try something."""
 
     GO = "go"
-    """Try it; Attempts.end says that the worker has survived."""
+    """Try it, and call CrashGuard.survived afterwards."""
     WAIT = "wait"
-    """Another worker has it in hand, or died a moment ago: ask again."""
+    """Another worker tries it, or died a moment ago: ask again later."""
     CRASHED = "crashed"
-    """It has killed MAX_CRASHES workers in a row."""
+    """MAX_CRASHES workers in a row have died over it."""
 
 
-class Attempts:
-    """The things that one registration tries whose outcome is in doubt, by place: a stream, or `onRegistered`."""
+class CrashGuard:
+    """Counts the crashes of one registration, for each place: a stream, or `onRegistered`."""
 
     def __init__(self, client: redis.Redis, host: Host, registration_id: str) -> None:
         self._client = client
         self._host = host
         self._registration_id = registration_id
 
-    def begin(self, place: str, thing: str, *, crashes: int = 0) -> Verdict:
-        """Note that this worker tries `thing`; `crashes` is how many died over it if nothing is noted."""
-        noted = self._client.execute_command("HGET", self._key(), place)
-        if noted is not None and (found := json.loads(noted))["thing"] == thing:
-            crashes, tried_by = found["crashes"], found["worker"]
-            if tried_by not in (ON_PURPOSE, self._host.id):
-                if self._host.alive(tried_by):
+    def may_try(self, place: str, thing: str, *, crashes: int = 0) -> Verdict:
+        """Note that this worker tries `thing` in `place`, unless too many died over it.
+
+        Args:
+            place: The stream, or `onRegistered`.
+            thing: What is tried there: the id of an entry.
+            crashes: How many workers have died over it, where there is no note.
+        """
+        note = self._client.execute_command("HGET", self._key(), place)
+        if note is not None and (found := json.loads(note))["thing"] == thing:
+            crashes, worker = found["crashes"], found["worker"]
+            if worker not in (NO_WORKER, self._host.id):
+                if self._host.alive(worker):
                     return Verdict.WAIT
                 crashes += 1
         if crashes >= MAX_CRASHES:
-            self.end(place)  # whoever lets it go on tries anew
+            self.survived(place)  # without the note, whoever unpauses the registration has all attempts again
             return Verdict.CRASHED
-        self._note(place, thing, self._host.id, crashes)
+        self._write(place, thing, self._host.id, crashes)
         return Verdict.GO
 
-    def leave(self, place: str, thing: str) -> None:
-        """Note that `thing` is left for later although it killed nobody."""
-        self._note(place, thing, ON_PURPOSE, 0)
+    def left_on_purpose(self, place: str, thing: str) -> None:
+        """Note that `thing` stays pending although nobody died over it."""
+        self._write(place, thing, NO_WORKER, 0)
 
-    def end(self, place: str) -> None:
-        """Note that the worker has survived."""
+    def survived(self, place: str) -> None:
+        """Remove the note: the worker is alive after what it tried."""
         self._client.execute_command("HDEL", self._key(), place)
 
-    def _note(self, place: str, thing: str, worker: str, crashes: int) -> None:
-        noted = json.dumps({"thing": thing, "worker": worker, "crashes": crashes})
-        self._client.execute_command("HSET", self._key(), place, noted)
+    def _write(self, place: str, thing: str, worker: str, crashes: int) -> None:
+        note = json.dumps({"thing": thing, "worker": worker, "crashes": crashes})
+        self._client.execute_command("HSET", self._key(), place, note)
 
     def _key(self) -> str:
         return key_names.registration_keys(self._client, self._registration_id)["attempts"]

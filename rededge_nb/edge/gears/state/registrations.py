@@ -8,24 +8,20 @@ run code in the workers, like whoever may call RG.PYEXECUTE: grant `rededge:*` t
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-import cloudpickle
 import redis
 
 from rededge_nb.edge.client import key_names, pairs
 from rededge_nb.edge.gears.runtime.errors import GearsError
-from rededge_nb.edge.gears.runtime.gear import Draft
-from rededge_nb.edge.gears.state import vault
+from rededge_nb.edge.gears.runtime.gear import Draft, Step
+from rededge_nb.edge.gears.state import stored_code, vault
 
 SHARD_ID = "0" * 40
 """The shard id outside a cluster; in one, too, every shard's gears are for themselves."""
-
-Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -55,9 +51,11 @@ class Session:
     id: str
     description: str | None
     python: str
-    """Version, as major.minor, of the Python that pickled the code."""
+    """Version, as major.minor, of the Python that stored the code."""
     requirements: tuple[str, ...]
     registrations: tuple[Registration, ...]
+    format: int = 0
+    """How the code is stored: stored_code.FORMAT of the version that registered it."""
 
     def json(self) -> bytes:
         """The session as it is kept."""
@@ -65,25 +63,6 @@ class Session:
 
 
 Sessions = dict[str, Session]
-
-
-def python_version() -> str:
-    """This Python, as far as pickled code depends on it."""
-    return ".".join(platform.python_version_tuple()[:2])
-
-
-def checked_callback(callback: Callback) -> Callback:
-    """The callback, once it is known to outlive this process.
-
-    Raises:
-        GearsError: it holds on to something that cannot be stored.
-    """
-    try:
-        cloudpickle.dumps(callback)
-    except Exception as error:
-        name = getattr(callback, "__name__", repr(callback))
-        raise GearsError(f"Error occured when serialized a python callback, callback={name} error={error}") from error
-    return callback
 
 
 def next_registration_id(client: redis.Redis) -> str:
@@ -113,19 +92,23 @@ def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
     """A session's registrations with their callbacks, by id; one globals dict for all of them.
 
     Raises:
-        GearsError: they were stored by another version of Python, or are gone.
+        GearsError: they were stored by another version of Python or by a newer one of this package, or are gone.
+        Exception: whatever is raised while the code is loaded, such as ImportError.
     """
-    if session.python != python_version():
-        raise GearsError(
-            f"session {session.id} was registered under Python {session.python}, and this worker runs "
-            f"{python_version()}: register it again"
-        )
+    stored_code.check_loadable(session.format, session.python)
     key = key_names.session_code(client, session.id)
-    pickled = client.execute_command("GET", key)
-    if pickled is None:
-        raise GearsError(f"the code of session {session.id} is gone ({key}): register it again")
-    drafts: tuple[Draft, ...] = cloudpickle.loads(pickled)
-    return {draft.id: draft for draft in drafts}
+    stored = client.execute_command("GET", key)
+    if stored is None:
+        raise GearsError(f"its code is gone ({key})")
+    code = stored_code.loads(stored)
+    if isinstance(code, tuple):  # format 0
+        return {draft.id: draft for draft in code}
+    known = {registration.id: registration for registration in session.registrations}
+    return {
+        registration_id: _draft(known[registration_id], content)
+        for registration_id, content in code.items()
+        if registration_id in known
+    }
 
 
 def new_session(
@@ -135,7 +118,8 @@ def new_session(
     return Session(
         id=session_id,
         description=description,
-        python=python_version(),
+        python=stored_code.python_version(),
+        format=stored_code.FORMAT,
         requirements=tuple(requirements),
         registrations=tuple(
             Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
@@ -148,14 +132,14 @@ def save_session(
     client: redis.Redis, session: Session, drafts: Iterable[Draft], replaced: Callable[[Sessions], Session | None]
 ) -> None:
     """Store a session and its code in one step, in place of the one that `replaced` picks, or refuses to pick."""
-    pickled = cloudpickle.dumps(tuple(drafts))
+    stored = stored_code.dumps({draft.id: _code_of(draft) for draft in drafts})
 
     def edit(sessions: Sessions) -> Sessions:
         gone = replaced(sessions)
         kept = {name: other for name, other in sessions.items() if gone is None or name != gone.id}
         return kept | {session.id: session}
 
-    _change(client, edit, {session.id: pickled})
+    _change(client, edit, {session.id: stored})
 
 
 def remove_registration(client: redis.Redis, registration_id: str) -> bool:
@@ -275,7 +259,34 @@ def _queue_session(pipeline: Any, session: Session, code: bytes) -> None:
 
 
 def _session_from_json(text: bytes) -> Session:
-    fields = json.loads(text)
-    fields["registrations"] = tuple(Registration(**registration) for registration in fields["registrations"])
-    fields["requirements"] = tuple(fields.get("requirements", ()))
-    return Session(**fields)
+    """A stored session. Format 0 has no number; fields of later formats are left out."""
+    content = json.loads(text)
+    content["registrations"] = tuple(Registration(**_known(Registration, one)) for one in content["registrations"])
+    content["requirements"] = tuple(content.get("requirements", ()))
+    return Session(**_known(Session, content))
+
+
+def _known(kind: Any, content: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: content[field.name] for field in fields(kind) if field.name in content}
+
+
+def _code_of(draft: Draft) -> dict[str, Any]:
+    """What of a registration only stored code can hold, as plain data; the rest is in the session's JSON."""
+    return {
+        "steps": [(step.kind, step.callback, step.argument) for step in draft.steps],
+        "on_registered": draft.on_registered,
+        "on_unregistered": draft.on_unregistered,
+    }
+
+
+def _draft(registration: Registration, code: dict[str, Any]) -> Draft:
+    return Draft(
+        id=registration.id,
+        reader=registration.reader,
+        description=registration.description,
+        mode=registration.mode,
+        arguments=registration.arguments,
+        steps=tuple(Step(kind, callback, argument) for kind, callback, argument in code["steps"]),
+        on_registered=code["on_registered"],
+        on_unregistered=code["on_unregistered"],
+    )

@@ -13,6 +13,9 @@ from rededge_nb.edge.gears.chain.run import Outcome
 ABSURD_LAG_MS = 365 * 24 * 3_600_000
 """An entry that is older, or younger, has an id that somebody made up, such as 1-0."""
 
+CANNOT_RUN = "cannot run on worker"
+"""How lastError begins where a registration could not be started; `rededge status` looks for it."""
+
 
 def _key(client: redis.Redis, registration_id: str) -> str:
     return key_names.registration_keys(client, registration_id)["statistics"]
@@ -37,6 +40,18 @@ def count_outcome(
         values += ["last_lag_ms", lag]
         amounts += [("total_lag_ms", lag), ("lags", 1)]
     return [*(("HINCRBY", key, name, amount) for name, amount in amounts), ("HSET", key, *values)]
+
+
+def report_cannot_run(client: redis.Redis, registration_id: str, worker_id: str, reason: str) -> None:
+    """Show in lastError why a worker cannot run a registration."""
+    report(client, registration_id, f"{CANNOT_RUN} {worker_id}: {reason}")
+
+
+def forget_cannot_run(client: redis.Redis, registration_id: str) -> None:
+    """Remove from lastError why a registration could not run; any other error stays."""
+    key = _key(client, registration_id)
+    if (client.execute_command("HGET", key, "last_error") or b"").startswith(CANNOT_RUN.encode()):
+        client.execute_command("HDEL", key, "last_error")
 
 
 def report(client: redis.Redis, registration_id: str, reason: str) -> None:
