@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -31,12 +30,11 @@ PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "bench
 REFERENCE = TOP / "docs" / "reference"
 
 
-def commands(command: click.Command, words: tuple[str, ...] = ("rededge",)) -> Iterator[str]:
+def commands(command: click.Command, path: str = "rededge") -> dict[str, click.Command]:
     if not isinstance(command, click.Group):
-        yield " ".join(words)
-        return
-    for name, inner in command.commands.items():
-        yield from commands(inner, (*words, name))
+        return {path: command}
+    inner = [commands(each, f"{path} {name}") for name, each in command.commands.items()]
+    return {name: each for found in inner for name, each in found.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
@@ -44,6 +42,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
     assert missing == []
+
+
+def test_files_that_contributing_names_exist_and_its_table_has_every_package() -> None:
+    text = (TOP / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:rededge_nb|gears|tests)/[\w/.]*)`", text))
+    assert len(named) > 50
+    assert [path for path in sorted(named) if not (TOP / path).exists()] == []
+    packages = {str(each.parent.relative_to(TOP)) for each in (TOP / "rededge_nb").glob("*/__init__.py")} - {
+        "rededge_nb/edge"
+    }
+    assert {path for path in packages if f"`{path}/`" not in text} == set()
 
 
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_servers(tmp_path: Path) -> None:
@@ -60,9 +69,28 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_servers(
     assert [name for name in names if not re.search(rf'id="[\w.]*\b{name}"', reference)] == []
 
 
-def test_every_command_of_the_command_line_is_listed() -> None:
-    listed = re.findall(r"^\| `(rededge [a-z ]+[a-z])", (REFERENCE / "cli.md").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(commands(main))
+def test_the_command_line_is_described_as_its_help_does() -> None:
+    rows = re.findall(r"^\| `(rededge [^`]+)` \| (.*) \|$", (REFERENCE / "cli.md").read_text(), re.MULTILINE)
+    assert rows == [(usage(path), summary(command)) for path, command in sorted(commands(main).items())]
+
+
+def usage(path: str) -> str:
+    """A command with its required arguments."""
+    arguments = [each for each in commands(main)[path].params if isinstance(each, click.Argument) and each.required]
+    return " ".join([path, *(f"{str(each.name).upper()}{'...' if each.nargs < 0 else ''}" for each in arguments)])
+
+
+def summary(command: click.Command) -> str:
+    return command.get_short_help_str(200).removesuffix(".")
+
+
+def test_messages_in_the_troubleshooting_page_are_those_of_the_product() -> None:
+    files = [TOP / "setup.py", *(TOP / "rededge_nb").rglob("*.py"), *(TOP / "rededge_nb").rglob("*.c")]
+    printed = "\n".join(file.read_text() for file in files)
+    cells = re.findall(r"^\| (`.*?) \|", (TOP / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    assert len(messages) > 30
+    assert [message for message in messages if message not in printed] == []
 
 
 def test_commands_that_pages_name_exist() -> None:
