@@ -1,4 +1,4 @@
-"""Replies that take long, so that the queue they came from goes on meanwhile."""
+"""Replies that take long: a thread makes them, so that the queue they came from goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 
-def later(work: Callable[[], object], settled: threading.Event | None = None) -> Future[object]:
-    """The reply that `work` gives, in a thread of its own; returns once `settled` is set, at once where there is none.
+def run_in_background(work: Callable[[], object], until: threading.Event | None = None) -> Future[object]:
+    """Call `work` in a thread of its own; the future gets the reply that it returns.
 
-    Waiting for `settled` keeps a queue from taking more calls than it has threads.
+    Args:
+        work: Makes the reply.
+        until: Return only once this event is set, or `work` has ended. So a queue does not take more calls than it has
+            threads for.
     """
     future: Future[object] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is told to the caller
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller gets it as the reply
             future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         finally:
-            if settled is not None:
-                settled.set()
+            if until is not None:
+                until.set()
 
-    threading.Thread(target=run, name="later", daemon=True).start()
-    if settled is not None:
-        settled.wait()
+    threading.Thread(target=run, name="background reply", daemon=True).start()
+    if until is not None:
+        until.wait()
     return future

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
 
-from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.commands.background import run_in_background
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.state import registrations
-from rededge_nb.edge.gears.state.executions import Execution, drop_execution, load_executions
+from rededge_nb.edge.gears.state.executions import (
+    NOT_ENDED,
+    Execution,
+    drop_execution,
+    find_registered,
+    load_executions,
+    load_unregistered,
+)
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, Encoded
-from rededge_nb.edge.switchboard.resp import encode
 
 NO_SUCH_EXECUTION = "execution plan does not exist"
-NOT_ENDED = ("created", "running")
 ABORT_TIMEOUT = 25.0
-"""Seconds for an aborted execution to end: a call into C that takes longer cannot be interrupted."""
-LOOK_INTERVAL = 0.05
-"""Seconds between looks at an execution of another worker."""
+"""Seconds that an aborted execution may take to end. A call into C cannot be interrupted, and may take longer."""
+STORE_TIMEOUT = 2.0
+"""Seconds that a runner may take to store an execution that has ended."""
+POLL_INTERVAL = 0.05
+"""Seconds between two reads of an execution that runs in another worker."""
 
 
 def dumpexecutions(_call: Call, engine: Engine) -> object:
-    """RG.DUMPEXECUTIONS: the executions that go on or are remembered."""
+    """RG.DUMPEXECUTIONS: the executions that run or are stored."""
+    live = engine.live_executions()
+    found = load_executions(engine.raw_client, _registration_ids(engine))
+    found = {one.id: one if one.ended else _unended(engine, one, live.get(one.id)) for one in found.values()}
+    found |= {name: _running(name, one) for name, one in live.items() if name not in found}
     return [
         ["executionId", one.id, "status", one.status, "registered", int(one.registration_id is not None)]
-        for one in _executions(engine).values()
+        for one in found.values()
     ]
 
 
 def getexecution(call: Call, engine: Engine) -> object:
-    """RG.GETEXECUTION id [SHARD|CLUSTER]: how an execution went, one entry a shard."""
+    """RG.GETEXECUTION id [SHARD|CLUSTER]: how an execution went, one entry for each shard."""
     execution = _execution(call, engine)
     if len(call.args) > 1:
         option = call.args[1].upper()
@@ -47,83 +60,110 @@ def getexecution(call: Call, engine: Engine) -> object:
 def getresults(call: Call, engine: Engine) -> object:
     """RG.GETRESULTS id: results and errors of an execution that has ended."""
     execution = _execution(call, engine)
-    if execution.status in NOT_ENDED:
+    if not execution.ended:
         raise CommandError("execution is still running")
     return [Encoded(execution.results), execution.errors]
 
 
 def getresultsblocking(call: Call, engine: Engine) -> object:
     """RG.GETRESULTSBLOCKING id: results and errors of an execution, once it has ended."""
-    _execution(call, engine)
+    execution_id = _execution(call, engine).id
 
     def work() -> object:
-        while (execution := _execution(call, engine)).status in NOT_ENDED:
-            _wait_a_little(engine, execution.id)
+        gone_since: float | None = None
+        while (execution := _find(engine, execution_id)) is None or not execution.ended:
+            if execution is None:  # it ended a moment ago and is not stored yet, or somebody dropped it
+                gone_since = gone_since or time.monotonic()
+                if time.monotonic() - gone_since > STORE_TIMEOUT:
+                    raise CommandError(NO_SUCH_EXECUTION)
+            _wait(engine, execution_id)
         return [Encoded(execution.results), execution.errors]
 
-    return later(work)
+    return run_in_background(work)
 
 
 def abortexecution(call: Call, engine: Engine) -> object:
     """RG.ABORTEXECUTION id: interrupt an execution; replies when it has ended."""
     execution_id = call.args[0].decode(errors="replace")
-    if execution_id not in _executions(engine):
+    if _find(engine, execution_id) is None:
         raise CommandError("execution does not exist")
 
     def work() -> object:
         deadline = time.monotonic() + ABORT_TIMEOUT
-        # what another worker began is stored at once, but shown as live only with that worker's next sign of life
-        while (execution := _executions(engine).get(execution_id)) is not None and execution.status in NOT_ENDED:
+        # asked again and again: an execution of another worker is stored at once, but that worker publishes that it
+        # runs, and answers requests to abort it, a moment later
+        while (execution := _find(engine, execution_id)) is not None and not execution.ended:
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"ERR execution {execution_id} has not ended in {ABORT_TIMEOUT:.0f} s: it is inside a call that "
                     "Python cannot interrupt, and ends right after it"
                 )
             engine.abort_execution(execution_id)
-            _wait_a_little(engine, execution_id)
+            _wait(engine, execution_id, deadline - time.monotonic())
         return OK
 
-    return later(work)
+    return run_in_background(work)
 
 
 def dropexecution(call: Call, engine: Engine) -> object:
-    """RG.DROPEXECUTION id: forget an execution that has ended."""
+    """RG.DROPEXECUTION id: delete an execution that has ended."""
     execution = _execution(call, engine)
-    if execution.status in NOT_ENDED:
+    if not execution.ended:
         raise CommandError("can not drop a not yet finished execution, abort it first.")
     drop_execution(engine.raw_client, execution)
     return OK
 
 
-def _wait_a_little(engine: Engine, execution_id: str) -> None:
+def _wait(engine: Engine, execution_id: str, timeout: float | None = None) -> None:
+    """Wait for the end of an execution that runs in this worker, and a moment for any other."""
     live = engine.live.find(execution_id)
-    if live is None or live.ended.wait(LOOK_INTERVAL):
-        time.sleep(LOOK_INTERVAL)
-
-
-def _executions(engine: Engine) -> dict[str, Execution]:
-    client = engine.raw_client
-    known = registrations.all_registrations(registrations.load_sessions(client))
-    live = engine.live_executions()
-    found = load_executions(client, [one.id for one in known])
-    for execution_id, execution in found.items():
-        if execution.status in NOT_ENDED and execution_id not in live and not engine.host.alive(execution.worker):
-            # nobody was left to write that down
-            found[execution_id] = execution.with_status("aborted")
-    for execution_id, one in live.items():
-        status = one["status"] if one["status"] in NOT_ENDED else "running"  # it is being written down
-        stored = found.get(execution_id)
-        if stored is None:
-            found[execution_id] = Execution(
-                execution_id, status, one["worker"], one["registration"], None, one["steps"], encode([]), -1, [], 0
-            )
-        elif stored.status in NOT_ENDED:  # else it has ended since its worker showed it
-            found[execution_id] = stored.with_status(status)
-    return found
+    if live is None or live.ended.is_set():  # it has ended, and is being stored
+        time.sleep(POLL_INTERVAL)
+    else:
+        live.ended.wait(timeout)
 
 
 def _execution(call: Call, engine: Engine) -> Execution:
-    execution = _executions(engine).get(call.args[0].decode(errors="replace"))
+    execution = _find(engine, call.args[0].decode(errors="replace"))
     if execution is None:
         raise CommandError(NO_SUCH_EXECUTION)
     return execution
+
+
+def _find(engine: Engine, execution_id: str) -> Execution | None:
+    """One execution, wherever it runs or is stored; no other is read."""
+    client = engine.raw_client
+    stored = load_unregistered(client, execution_id)
+    if stored is not None and stored.ended:
+        return stored
+    live = engine.live_executions().get(execution_id)
+    if stored is not None:
+        return _unended(engine, stored, live)
+    if live is None:
+        return find_registered(client, execution_id, _registration_ids(engine))
+    # its worker may have published this before it ended
+    registration_ids = [live["registration"]] if live["registration"] is not None else []
+    return find_registered(client, execution_id, registration_ids) or _running(execution_id, live)
+
+
+def _unended(engine: Engine, stored: Execution, live: dict[str, Any] | None) -> Execution:
+    """A stored execution that had not ended then, in the status that it has now."""
+    if live is not None:
+        return replace(stored, status=_status(live))
+    # nobody is left who could store that it has ended
+    return stored if engine.host.alive(stored.worker) else replace(stored, status="aborted")
+
+
+def _running(execution_id: str, live: dict[str, Any]) -> Execution:
+    """An execution that is not stored yet."""
+    return Execution(execution_id, _status(live), live["worker"], live["registration"], None, live["steps"])
+
+
+def _status(live: dict[str, Any]) -> str:
+    """The status of an execution that its worker shows; one that has ended still runs until it is stored."""
+    return str(live["status"]) if live["status"] in NOT_ENDED else "running"
+
+
+def _registration_ids(engine: Engine) -> list[str]:
+    known = registrations.all_registrations(registrations.load_sessions(engine.raw_client))
+    return [registration.id for registration in known]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.commands.background import run_in_background
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
@@ -83,7 +83,7 @@ def pyexecute(call: Call, engine: Engine) -> object:
             except GearsError as error:
                 raise CommandError(str(error)) from error
 
-    return later(work, execution.settled)
+    return run_in_background(work, execution.settled)
 
 
 def trigger(call: Call, engine: Engine) -> object:
@@ -143,7 +143,7 @@ def _trigger(engine: Engine, words: list[bytes]) -> object:
         raise CommandError("ERR subcommand not found")
     execution = engine.new_execution(found.draft.id, found.draft.steps)
     turn = found.take_turn()
-    return later(lambda: found.call(execution, turn, words), execution.settled)
+    return run_in_background(lambda: found.call(execution, turn, words), execution.settled)
 
 
 def _requirements_in(word: str) -> list[str]:

@@ -6,7 +6,7 @@ import resource
 import sys
 from pathlib import Path
 
-from rededge_nb.edge.gears.commands.background import later
+from rededge_nb.edge.gears.commands.background import run_in_background
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.state import registrations
@@ -82,7 +82,7 @@ def pyimportreq(call: Call, engine: Engine) -> object:
             raise CommandError(str(error)) from error
         return "OK"
 
-    return later(work)
+    return run_in_background(work)
 
 
 def infocluster(_call: Call, _engine: Engine) -> object:

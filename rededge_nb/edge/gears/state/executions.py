@@ -1,11 +1,15 @@
-"""Executions as Redis stores them: their ids, how each ended, its results."""
+"""Executions as Redis stores them: their ids, how each ended, its results.
+
+Executions of a registration are entries of one stream per registration, which bounds itself. An execution that a client
+started with UNBLOCKING is a hash of its own, and a list has the ids in order.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -18,16 +22,31 @@ from rededge_nb.edge.gears.state.registrations import SHARD_ID
 from rededge_nb.edge.switchboard.resp import encode
 
 MAX_RESULTS_BYTES = 256 * 1024
-"""Results of an execution that are larger than this are not remembered, only counted."""
+"""Larger results of an execution are not stored, only counted."""
 SAVE = """
 redis.call('HSET', KEYS[1], unpack(ARGV))
 if not redis.call('LPOS', KEYS[2], ARGV[2]) then redis.call('RPUSH', KEYS[2], ARGV[2]) end
 """
-"""Writes an execution's fields, of which the first is its id, and lists it: what is not listed nobody would remove."""
+"""Writes an execution's fields, the id first, and adds it to the list: nobody would remove what is not in the list."""
+FIND = """
+for number, key in ipairs(KEYS) do
+  local newest = '+'
+  repeat
+    local page = redis.call('XREVRANGE', key, newest, '-', 'COUNT', 10)
+    for _, entry in ipairs(page) do
+      if entry[2][2] == ARGV[1] then return {number, entry[1], entry[2]} end
+      newest = '(' .. entry[1]
+    end
+  until #page == 0
+end
+"""
+"""Searches registrations' streams for an execution, newest entries first: only that one is sent to the worker."""
+NOT_ENDED = ("created", "running")
+"""Statuses of an execution that has not ended."""
 
 
 class ExecutionIds:
-    """Hands out execution ids, reserved in blocks so that a busy gear does not ask Redis for each."""
+    """Hands out execution ids. They are reserved in blocks: a busy gear does not ask Redis for each."""
 
     BLOCK = 64
 
@@ -37,12 +56,12 @@ class ExecutionIds:
         self._lock = threading.Lock()
 
     def next(self) -> str:
-        """A new execution's id."""
+        """The id of a new execution."""
         with self._lock:
             if self._next == self._end:
                 key = key_names.next_execution(self._client)
                 end = self._client.execute_command("INCRBY", key, self.BLOCK)
-                if end <= self._end:  # FLUSHALL took the counter: ids keep growing all the same
+                if end <= self._end:  # FLUSHALL deleted the counter; ids must keep growing
                     end = self._client.execute_command("INCRBY", key, self._end - end + self.BLOCK)
                 self._end = end
                 self._next = self._end - self.BLOCK
@@ -70,15 +89,14 @@ def fields_of(
 
 
 def remember_registered(client: redis.Redis, registration_id: str, fields: list[Any], *, keep: int) -> CommandArgs:
-    """The command that remembers one execution of a registration; the oldest beyond `keep` go."""
-    key = key_names.registration_keys(client, registration_id)["executions"]
-    return ("XADD", key, "MAXLEN", keep, "*", *fields)
+    """The command that stores one execution of a registration and removes the oldest beyond `keep`."""
+    return ("XADD", _stream(client, registration_id), "MAXLEN", keep, "*", *fields)
 
 
 def save_unregistered(client: redis.Redis, fields: list[Any], *, keep: int) -> None:
-    """Remember an execution that no registration began; the oldest beyond `keep` go.
+    """Store an execution that no registration started, and remove the oldest beyond `keep`.
 
-    One that went before it had ended is remembered again with its end.
+    It is stored when it starts and again when it ends, even if it was removed in between.
     """
     execution_id = fields[1]
     keys = key_names.execution(client, execution_id), key_names.executions(client)
@@ -91,48 +109,66 @@ def save_unregistered(client: redis.Redis, fields: list[Any], *, keep: int) -> N
 
 @dataclass(frozen=True)
 class Execution:
-    """An execution as it is remembered."""
+    """An execution as it is stored, or as its worker publishes it while it runs."""
 
     id: str
     status: str
     worker: str
     registration_id: str | None
     entry_id: str | None
-    """Id of its entry in the registration's stream of executions."""
+    """Id of its entry in the registration's stream."""
     steps: list[Any]
-    results: bytes
+    results: bytes = encode([])
     """The results, encoded as RESP."""
-    result_count: int
+    result_count: int = -1
     """-1 while it runs."""
-    errors: list[str]
-    milliseconds: int
+    errors: list[str] = field(default_factory=list)
+    milliseconds: int = 0
 
-    def with_status(self, status: str) -> Execution:
-        """The same in another status."""
-        return replace(self, status=status)
+    @property
+    def ended(self) -> bool:
+        """Whether its results are final."""
+        return self.status not in NOT_ENDED
 
 
-def load_executions(client: redis.Redis, registration_ids: Iterable[str]) -> dict[str, Execution]:
-    """All remembered executions, by id."""
-    found: dict[str, Execution] = {}
+def load_unregistered(client: redis.Redis, execution_id: str) -> Execution | None:
+    """The execution of that id, if no registration started it."""
+    flat = client.execute_command("HGETALL", key_names.execution(client, execution_id))
+    return _from_fields(flat) if flat else None
+
+
+def find_registered(client: redis.Redis, execution_id: str, registration_ids: Sequence[str]) -> Execution | None:
+    """The execution of that id, if one of these registrations started it and it has ended."""
+    keys = [_stream(client, registration_id) for registration_id in registration_ids]
+    found = client.execute_command("EVAL", FIND, len(keys), *keys, execution_id)
+    if found is None:
+        return None
+    number, entry_id, flat = found
+    return _from_fields(flat, registration_ids[number - 1], entry_id.decode())
+
+
+def load_executions(client: redis.Redis, registration_ids: Sequence[str]) -> dict[str, Execution]:
+    """All stored executions, by id, in two round trips."""
+    pipeline = client.pipeline(transaction=False)
     for registration_id in registration_ids:
-        key = key_names.registration_keys(client, registration_id)["executions"]
-        for entry_id, flat in client.execute_command("XRANGE", key, "-", "+"):
-            execution = _from_fields(flat, registration_id, entry_id.decode())
-            found[execution.id] = execution
-    for execution_id in client.execute_command("LRANGE", key_names.executions(client), 0, -1):
-        flat = client.execute_command("HGETALL", key_names.execution(client, execution_id.decode()))
-        if flat:
-            execution = _from_fields(flat, None, None)
-            found[execution.id] = execution
-    return found
+        pipeline.execute_command("XRANGE", _stream(client, registration_id), "-", "+")
+    pipeline.execute_command("LRANGE", key_names.executions(client), 0, -1)
+    *streams, unregistered_ids = pipeline.execute()
+    for execution_id in unregistered_ids:
+        pipeline.execute_command("HGETALL", key_names.execution(client, execution_id.decode()))
+    found = [
+        _from_fields(flat, registration_id, entry_id.decode())
+        for registration_id, entries in zip(registration_ids, streams, strict=True)
+        for entry_id, flat in entries
+    ]
+    found += [_from_fields(flat) for flat in pipeline.execute() if flat]
+    return {execution.id: execution for execution in found}
 
 
 def drop_execution(client: redis.Redis, execution: Execution) -> None:
-    """Forget an execution."""
+    """Delete an execution."""
     if execution.registration_id is not None:
-        key = key_names.registration_keys(client, execution.registration_id)["executions"]
-        client.execute_command("XDEL", key, execution.entry_id)
+        client.execute_command("XDEL", _stream(client, execution.registration_id), execution.entry_id)
         return
     pipeline = client.pipeline(transaction=True)
     pipeline.execute_command("LREM", key_names.executions(client), 0, execution.id)
@@ -140,7 +176,11 @@ def drop_execution(client: redis.Redis, execution: Execution) -> None:
     pipeline.execute()
 
 
-def _from_fields(flat: list[bytes], registration_id: str | None, entry_id: str | None) -> Execution:
+def _stream(client: redis.Redis, registration_id: str) -> str:
+    return key_names.registration_keys(client, registration_id)["executions"]
+
+
+def _from_fields(flat: list[bytes], registration_id: str | None = None, entry_id: str | None = None) -> Execution:
     fields = {name.decode(): value for name, value in pairs(flat).items()}
     return Execution(
         id=fields["id"].decode(),

@@ -252,65 +252,6 @@ def test_unregister(client: redis.Redis) -> None:
     wait_for(lambda: left() == [], what="the end of what was known of them")
 
 
-def test_an_unblocking_execution_can_be_looked_at_and_dropped(client: redis.Redis) -> None:
-    fill(client, 2)
-    script = "GB('StreamReader').map(lambda r: r['id']).filter(lambda t: True).run('s')"
-    execution = execute(client, script, "UNBLOCKING")
-
-    def status() -> bytes:
-        ((_, _, _, plan),) = client.execute_command("RG.GETEXECUTION", execution)
-        return bytes(plan[1])
-
-    wait_for(lambda: status() == b"done", what="the execution's end")
-    ((name, shard, _, plan),) = client.execute_command("RG.GETEXECUTION", execution, "SHARD")
-    assert (name, shard) == (b"shard_id", SHARD)
-    assert plan[7] == 2
-    assert plan[9] == []
-    # the last step first
-    assert [fields(step)["type"] for step in plan[15]] == [b"collect", b"map", b"filter", b"map"]
-    assert client.execute_command("RG.GETRESULTS", execution) == [[b"1-0", b"2-0"], []]
-    assert [b"executionId", execution, b"status", b"done", b"registered", 0] in client.execute_command(
-        "RG.DUMPEXECUTIONS"
-    )
-    with pytest.raises(redis.ResponseError, match="no cluster detected"):
-        client.execute_command("RG.GETEXECUTION", execution, "CLUSTER")
-    with pytest.raises(redis.ResponseError, match="unknown subcommand"):
-        client.execute_command("RG.GETEXECUTION", execution, "WHAT")
-    assert client.execute_command("RG.DROPEXECUTION", execution) == b"OK"
-    for command in ("RG.DROPEXECUTION", "RG.GETRESULTS", "RG.GETEXECUTION"):
-        with pytest.raises(redis.ResponseError, match="execution plan does not exist"):
-            client.execute_command(command, execution)
-
-
-def test_a_running_execution_says_so(client: redis.Redis) -> None:
-    client.xadd("s", {"x": 1})
-    script = """
-import time
-def wait(r):
-    while not execute('EXISTS', 'go'):
-        time.sleep(0.01)
-    return 'gone'
-GB('StreamReader').map(wait).run('s')
-"""
-    execution = execute(client, script, "UNBLOCKING")
-    assert [b"executionId", execution, b"status", b"running", b"registered", 0] in client.execute_command(
-        "RG.DUMPEXECUTIONS"
-    )
-    with pytest.raises(redis.ResponseError, match="execution is still running"):
-        client.execute_command("RG.GETRESULTS", execution)
-    with pytest.raises(redis.ResponseError, match=r"can not drop a not yet finished execution, abort it first\."):
-        client.execute_command("RG.DROPEXECUTION", execution)
-    client.set("go", 1)
-
-    def results() -> object:
-        try:
-            return client.execute_command("RG.GETRESULTS", execution)
-        except redis.ResponseError:
-            return None
-
-    assert wait_for(results, what="the results") == [[b"gone"], []]
-
-
 def test_a_long_run_holds_up_nobody(client: redis.Redis) -> None:
     client.xadd("s", {"x": 1})
     script = """

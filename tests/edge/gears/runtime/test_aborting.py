@@ -122,35 +122,3 @@ def test_an_execution_of_a_registration_can_be_aborted(client: redis.Redis) -> N
     client.set("go", 1)
     client.xadd("s", {"x": 2})
     wait_for(lambda: only_registration(client)["data"]["numSuccess"] == 2, what="the next entry")
-
-
-def test_results_can_be_waited_for(client: redis.Redis) -> None:
-    script = """
-import time
-def wait(r):
-    while not execute('EXISTS', 'go'):
-        time.sleep(0.01)
-    return 'gone'
-GB('ShardsIDReader').map(wait).run()
-"""
-    execution = execute(client, script, "UNBLOCKING")
-    waiting = client.client()
-    waiting.connection.send_command("RG.GETRESULTSBLOCKING", execution)
-    client.set("go", 1)
-    assert waiting.connection.read_response() == [[b"gone"], []]
-    waiting.close()
-
-
-@pytest.mark.parametrize(
-    ("command", "error"),
-    [
-        ("RG.ABORTEXECUTION", "execution does not exist"),
-        ("RG.GETRESULTSBLOCKING", "execution plan does not exist"),
-        ("RG.GETRESULTS", "execution plan does not exist"),
-        ("RG.GETEXECUTION", "execution plan does not exist"),
-        ("RG.DROPEXECUTION", "execution plan does not exist"),
-    ],
-)
-def test_an_unknown_execution(client: redis.Redis, command: str, error: str) -> None:
-    with pytest.raises(redis.ResponseError, match=rf"^{error}$"):
-        client.execute_command(command, "nothing")
