@@ -13,11 +13,11 @@ from grafana.video import video_dashboard
 
 FOLDER = Path(__file__).parent / "dashboards"
 SCHEMA_VERSION = 39
-"""That of Grafana 11: newer ones bring it up to date when they load it."""
+"""The version of Grafana 11. A newer Grafana converts it when it loads the dashboard."""
 
 
 def as_json(dashboard: Dashboard) -> str:
-    """The dashboard as a file: its panels numbered, no id of its own."""
+    """Format a dashboard as a file, with numbered panels and without an id."""
     model = dashboard.build()
     for number, panel in enumerate(model.panels or [], start=1):
         panel.id_val = number
@@ -27,7 +27,7 @@ def as_json(dashboard: Dashboard) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Every dashboard's file, and what belongs in it."""
+    """The file of each dashboard, and its content."""
     return {
         FOLDER / "video-stream-analytics.json": as_json(video_dashboard()),
         FOLDER / "redis.json": as_json(redis_dashboard()),
@@ -35,7 +35,7 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the files."""
     for path, text in files().items():
         path.write_text(text)
 

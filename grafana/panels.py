@@ -1,4 +1,4 @@
-"""Panels in the looks that both dashboards share."""
+"""Panels in the style of both dashboards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFRESH_INTERVALS = ["1s", "2s", "5s", "10s", "30s", "1m", "5m"]
 
 
 def page(title: str, uid: str, description: str, *variables: Builder[dashboard.VariableModel]) -> Dashboard:
-    """A dashboard without panels, which asks the Redis that its first variable names."""
+    """A dashboard without panels. Its first variable names the Redis that it queries."""
     current = dashboard.VariableOption(text="RedisEdge", value="rededge")
     source = DatasourceVariable("redis").label("Redis").type(SOURCE.type_val or "").current(current)
     return (
@@ -38,12 +38,12 @@ def page(title: str, uid: str, description: str, *variables: Builder[dashboard.V
 
 
 def at(x: int, y: int, width: int, height: int) -> dashboard.GridPos:
-    """Where a panel is: the page is 24 columns wide, a row is about 30 pixels high."""
+    """The position of a panel. The page is 24 columns wide, and a row is about 30 pixels high."""
     return dashboard.GridPos(x=x, y=y, w=width, h=height)
 
 
 def chart(title: str, position: dashboard.GridPos, *queries: Query) -> timeseries.Panel:
-    """Lines over time, broken where half a minute has no sample."""
+    """Lines over time, with a gap where there is no sample for half a minute."""
     legend = common_builders.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM)
     return (
         timeseries.Panel()
@@ -67,15 +67,15 @@ def number(
     over: str | None = None,
     columns: str = "",
 ) -> stat.Panel:
-    """One large number a series, or a column.
+    """One large number per series or column.
 
     Args:
-        title: the panel's title.
-        position: where it is.
-        queries: where the numbers come from.
-        calculation: how a series becomes one number.
-        over: take this much of the time before now, such as `1m`, instead of the dashboard's range.
-        columns: regular expression of the columns shown, texts among them; empty means all numbers.
+        title: The title of the panel.
+        position: The position of the panel.
+        queries: The queries that return the numbers.
+        calculation: How a series becomes one number.
+        over: Use this much time before now, such as `1m`, instead of the range of the dashboard.
+        columns: Regular expression for the columns to show, also texts; empty means all numbers.
     """
     reduction = common_builders.ReduceDataOptions().calcs([calculation]).values(False).fields(columns)
     panel = (
@@ -110,7 +110,7 @@ def bars(title: str, position: dashboard.GridPos, query: Query, columns: str) ->
 
 
 def rows(title: str, position: dashboard.GridPos, query: Query, *, empty: str) -> table.Panel:
-    """A table; `empty` is what it says when the answer has no rows."""
+    """A table; `empty` is its text if the reply has no rows."""
     return (
         table.Panel()
         .title(title)
@@ -124,12 +124,12 @@ def rows(title: str, position: dashboard.GridPos, query: Query, *, empty: str) -
 
 
 def html(title: str, position: dashboard.GridPos, content: str) -> text.Panel:
-    """A piece of HTML, of which Grafana keeps what is harmless."""
+    """A piece of HTML, from which Grafana removes what could do harm."""
     return text.Panel().title(title).grid_pos(position).mode(text_models.TextMode.HTML).content(content)
 
 
 def levels(orange: float | None = None, red: float | None = None) -> ThresholdsConfig:
-    """Green, and orange and red from the values given on."""
+    """Green, then orange and red from the given values."""
     steps = [dashboard.Threshold(value=None, color=GREEN)]
     steps += [dashboard.Threshold(value=orange, color=ORANGE)] if orange is not None else []
     steps += [dashboard.Threshold(value=red, color=RED)] if red is not None else []
@@ -152,12 +152,12 @@ def called(name: str) -> list[dashboard.DynamicConfigValue]:
 
 
 def hide(*columns: str) -> dashboard.DataTransformerConfig:
-    """The transformation that leaves out columns."""
+    """The transformation that hides columns."""
     return transformation("organize", {"excludeByName": dict.fromkeys(columns, True)})
 
 
 def transformation(name: str, options: dict[str, object]) -> dashboard.DataTransformerConfig:
-    """A transformation between the answers and the panel."""
+    """A transformation between the replies and the panel."""
     return dashboard.DataTransformerConfig(id_val=name, options=options)
 
 

@@ -19,7 +19,7 @@ SOURCE = DataSourceRef(type_val="redis-datasource", uid="${redis}")
 
 
 CAMERA = "camera:${camera}"
-"""Stream of the frames of the camera chosen; its other keys begin with it."""
+"""The stream of frames of the chosen camera. Its other keys begin with this name."""
 
 
 @dataclass
@@ -27,17 +27,17 @@ class Query(builder.Builder[variants.Dataquery], variants.Dataquery):
     """One query of a panel."""
 
     kind: str
-    """Which of the editor's forms shows it: `command`, `timeSeries`, `gears`, `cli`."""
+    """The form of the editor that shows it: `command`, `timeSeries`, `gears`, `cli`."""
     command: str = ""
     fields: dict[str, object] = field(default_factory=dict)
     ref_id: str = ""
 
     def build(self) -> Self:
-        """The query itself: there is nothing more to it."""
+        """The query itself; nothing has to be built."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """The target as it stands in the dashboard's JSON."""
+        """The target as in the JSON of the dashboard."""
         return {
             "refId": self.ref_id,
             "datasource": SOURCE,
@@ -51,33 +51,34 @@ def ts_range(key: str, name: str, aggregation: str, bucket_ms: int, *, fill: boo
     """A time series over the panel's range.
 
     Args:
-        key: the series.
-        name: what the line is called, alone and in company, and after a join.
-        aggregation: `avg`, `min`, `max`, `sum`, `last` …: the data source never reduces, so every query here does.
-        bucket_ms: milliseconds of a bucket.
-        fill: put 0 where buckets between samples are missing.
+        key: Key of the series.
+        name: Name of the line, also after a join.
+        aggregation: Such as `avg`, `min`, `max`, `sum` or `last`. The data source never reduces the number of samples,
+            so each query does.
+        bucket_ms: Length of a bucket in milliseconds.
+        fill: Add zeros for missing buckets between samples.
     """
     fields = {"keyName": key, "legend": name, "value": "Value", "aggregation": aggregation, "bucket": bucket_ms}
     return Query("timeSeries", "ts.range", fields | {"fill": fill})
 
 
 def stream_tail(key: str, count: int) -> Query:
-    """The newest entries of a stream, newest first, whatever the panel's range."""
+    """The newest entries of a stream, newest first, for any range of the panel."""
     return Query("command", "xrevrange", {"keyName": key, "start": "-", "end": "+", "count": count})
 
 
 def length(key: str) -> Query:
-    """Number of entries of a stream; 0 where there is none."""
+    """Number of entries of a stream; 0 if it does not exist."""
     return Query("command", "xlen", {"keyName": key})
 
 
 def info(section: str) -> Query:
-    """One section of INFO: a column a line."""
+    """One section of INFO: one column per line."""
     return Query("command", "info", {"section": section})
 
 
 def clients() -> Query:
-    """CLIENT LIST: a row a connection."""
+    """CLIENT LIST: one row per connection."""
     return Query("command", "clientList")
 
 
@@ -87,30 +88,30 @@ def slow_log(count: int) -> Query:
 
 
 def largest_keys(scanned: int, shown: int) -> Query:
-    """The keys that take most memory, of the first `scanned`."""
+    """The keys with the most memory among the first `scanned` keys."""
     return Query("command", "tmscan", {"match": "*", "count": scanned, "size": shown})
 
 
 def registrations() -> Query:
-    """RG.DUMPREGISTRATIONS: a row a registration."""
+    """RG.DUMPREGISTRATIONS: one row per registration."""
     return Query("gears", "rg.dumpregistrations")
 
 
 def python_memory() -> Query:
-    """RG.PYSTATS: memory of the process that answered."""
+    """RG.PYSTATS: memory of the worker that answers."""
     return Query("gears", "rg.pystats")
 
 
 def cli(line: str) -> Query:
-    """A command line, as redis-cli takes it; the reply comes as one column `Value`, arrays flattened.
+    """A command line as for redis-cli. The reply is one column `Value`; arrays are flattened.
 
-    It runs at every refresh for every viewer, so it must not write.
+    It runs at each refresh for each viewer, so it must not write.
     """
     return Query("cli", fields={"query": line})
 
 
 def targets(*queries: Query) -> list[builder.Builder[variants.Dataquery]]:
-    """The queries of a panel, lettered from A."""
+    """The queries of a panel, named A, B, C …"""
     for letter, query in zip(string.ascii_uppercase, queries, strict=False):
         query.ref_id = letter
     return list(queries)

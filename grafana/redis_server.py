@@ -1,4 +1,4 @@
-"""The dashboard "Redis": how the server itself fares, and the calls that its edge module hands over."""
+"""The dashboard "Redis": the state of the server, and the calls that its edge module passes to workers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KEYS_SCANNED, KEYS_SHOWN, SLOW_CALLS = 1_000, 20, 25
 
 def redis_dashboard() -> Dashboard:
     """The dashboard, row by row."""
-    told = "Operations, network, memory, clients, keys, commands, slow calls and modules of a Redis server."
-    board = page(TITLE, UID, told)
+    description = "Operations, network, memory, clients, keys, commands, slow calls and modules of a Redis server."
+    board = page(TITLE, UID, description)
     for panel in (*overview(), *traffic(), *keys()):
         board.with_panel(panel)
     board.with_row(Row("Modules").grid_pos(at(0, 13, 24, 1)))
@@ -31,12 +31,12 @@ def redis_dashboard() -> Dashboard:
 
 
 def one(title: str, position: dashboard.GridPos, query: Query, name: str) -> stat.Panel:
-    """One column of an answer as a large number or text."""
+    """One column of a reply as a large number or text."""
     return number(title, position, query, columns=f"/^{name}$/")
 
 
 def overview() -> tuple[stat.Panel, ...]:
-    """The first row: the server in seven words."""
+    """The first row: seven facts about the server."""
     return (
         one("Operations per second", at(0, 0, 4, 4), info("stats"), "instantaneous_ops_per_sec").unit("ops"),
         one("Clients", at(4, 0, 3, 4), info("clients"), "connected_clients").unit("short"),
@@ -49,12 +49,12 @@ def overview() -> tuple[stat.Panel, ...]:
 
 
 def traffic() -> tuple[Panel, ...]:
-    """Network, memory, and what was refused."""
+    """Network, memory and blocked clients."""
     memory = bars("Memory", at(6, 4, 9, 9), info("memory"), "/^used_memory(|_rss|_peak|_dataset|_lua)$/").unit("bytes")
     for name, title in {
         "used_memory": "used",
         "used_memory_rss": "resident",
-        "used_memory_peak": "most so far",
+        "used_memory_peak": "peak",
         "used_memory_dataset": "data",
         "used_memory_lua": "scripts",
     }.items():
@@ -70,7 +70,7 @@ def traffic() -> tuple[Panel, ...]:
 
 
 def keys() -> tuple[Panel, ...]:
-    """What became of keys, and of the look-ups."""
+    """Found, missing, expired and evicted keys; refused connections; error replies."""
     lookups = bars(
         "Look-ups and keys", at(15, 4, 9, 6), info("stats"), "/^(keyspace_(hits|misses)|(expired|evicted)_keys)$/"
     )
@@ -87,10 +87,10 @@ def keys() -> tuple[Panel, ...]:
 
 
 def modules() -> tuple[Panel, ...]:
-    """The modules, and the queues in which the edge module holds AI.* and RG.* calls for the workers."""
+    """The modules, and the queues of AI.* and RG.* calls that wait for workers."""
 
     def lines(title: str, position: dashboard.GridPos, section: str, pattern: str, empty: str) -> Panel:
-        # INFO modules also holds the sections that modules add
+        # INFO modules also contains the sections that modules add
         wanted = transformation("filterFieldsByName", {"include": {"pattern": pattern}})
         upright = transformation("reduce", {"mode": "seriesToRows", "reducers": ["lastNotNull"]})
         return (
@@ -103,7 +103,7 @@ def modules() -> tuple[Panel, ...]:
     return (
         lines("Modules", at(0, 14, 12, 6), "modules", "/^module/", "No module is loaded"),
         lines(
-            "Calls handed to workers",
+            "Calls for workers",
             at(12, 14, 12, 6),
             "rededge_switchboard",
             "/^rededge_/",
@@ -113,9 +113,9 @@ def modules() -> tuple[Panel, ...]:
 
 
 def clients() -> Panel:
-    """Who is connected."""
+    """The connected clients."""
     return (
-        rows("Client connections", at(0, 21, 14, 8), queries.clients(), empty="Nobody is connected")
+        rows("Client connections", at(0, 21, 14, 8), queries.clients(), empty="No client is connected")
         .override_by_name("age", unit("s"))
         .override_by_name("idle", unit("s"))
         .override_by_name("tot-mem", unit("bytes"))
@@ -124,26 +124,26 @@ def clients() -> Panel:
 
 
 def commands() -> Panel:
-    """How often each command was called, and how long it took."""
+    """Number of calls and duration of each command."""
     return (
         rows("Command statistics", at(14, 21, 10, 8), info("commandstats"), empty="No command was called")
-        .override_by_name("Usec", called("time in all"))
+        .override_by_name("Usec", called("total time"))
         .override_by_name("Usec_per_call", called("time per call"))
         .transformations([hide("CallsMaster")])
     )
 
 
 def slow_log() -> Panel:
-    """The slow log; calls with pictures in them show as they are."""
+    """The slow log; calls that contain images are shown as they are."""
     return (
         rows("Slow calls", at(0, 29, 14, 8), queries.slow_log(SLOW_CALLS), empty="No call was slow")
-        .override_by_name("Timestamp", called("when"))
+        .override_by_name("Timestamp", called("time"))
         .override_by_name("Duration", [setting("custom.width", 120)])
     )
 
 
 def largest_keys() -> Panel:
-    """The keys that take most memory."""
+    """The keys with the most memory."""
     return rows(
         f"Largest of {KEYS_SCANNED:,} keys",
         at(14, 29, 10, 8),

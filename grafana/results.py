@@ -1,4 +1,4 @@
-"""The tables of "Video Stream Analytics": gears and models as RG.* and AI.* tell of them, and the newest results."""
+"""The tables of "Video Stream Analytics": gears and models, as RG.* and AI.* report them, and the newest results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXECUTION_STATUS = "created|running|done|aborted|pending_cluster|pending_run|pen
 
 
 def gears_and_models() -> tuple[Panel, ...]:
-    """What is registered, what has run, and on which model."""
+    """Registrations, executions, memory and the model."""
     return gears(), executions(), gears_memory(), model()
 
 
@@ -22,10 +22,13 @@ def latest_results() -> tuple[Panel, ...]:
 
 
 def gears() -> table.Panel:
-    """What is registered, and how it fares."""
+    """The registrations and their counters."""
     return (
         rows(
-            "Gear registrations", at(0, 25, 14, 8), queries.registrations(), empty="No gear is registered: rededge init"
+            "Gear registrations",
+            at(0, 25, 14, 8),
+            queries.registrations(),
+            empty="No gear is registered; run: rededge init",
         )
         .transformations([hide("id", "PD", "args", "mode")])
         .override_by_name("desc", called("gear"))
@@ -38,7 +41,7 @@ def gears() -> table.Panel:
 
 
 def executions() -> table.Panel:
-    """RG.DUMPEXECUTIONS, counted by status: its words come in one column, of which the statuses are kept."""
+    """RG.DUMPEXECUTIONS, counted by status. Its reply is one column, and only the statuses are kept."""
     status = {"id": "regex", "options": {"value": f"^({EXECUTION_STATUS})$"}}
     return rows(
         "Gear executions", at(14, 25, 4, 5), cli("rg.dumpexecutions"), empty="No gear has run yet"
@@ -71,7 +74,7 @@ def gears_memory() -> stat.Panel:
 
 
 def model() -> table.Panel:
-    """AI.INFO of the model: its words come in one column, which is folded into names and values."""
+    """AI.INFO of the model. Its reply is one column, which is split into names and values."""
     return rows(
         "Model ${model}", at(18, 25, 6, 8), cli("ai.info ${model}"), empty="No model is loaded"
     ).transformations(
@@ -114,8 +117,8 @@ def errors() -> table.Panel:
     """The newest frames that could not be processed, and why."""
     tail = queries.stream_tail(f"{CAMERA}:errors", 20)
     return (
-        rows("Frames that could not be processed", at(14, 34, 10, 8), tail, empty="No frame was refused")
+        rows("Frames that could not be processed", at(14, 34, 10, 8), tail, empty="No frame had an error")
         .transformations([hide("$streamId", "ts")])
-        .override_by_name("$time", called("refused"))
+        .override_by_name("$time", called("time"))
         .override_by_name("ref", called("frame"))
     )

@@ -1,7 +1,7 @@
-"""The dashboard "Video Stream Analytics": what the camera sees, how many people, how fast, and what runs.
+"""The dashboard "Video Stream Analytics": the video, the number of people, latency, rates, gears and models.
 
-The seed's dashboard of that name, with its panels fed from Redis itself: its graphs asked a Prometheus adapter that
-its compose file leaves out, and read averages over buckets of 60 ms.
+The original showcase has a dashboard of this name. This one gets its data from Redis. The original needed a Prometheus
+adapter that was not in its compose file, and its averages had buckets of 60 ms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from grafana.queries import CAMERA, SOURCE, cli, ts_range
 
 UID, TITLE = "rededge-video", "Video Stream Analytics"
 VIDEO_URL = "http://127.0.0.1:5000/video?"
-"""Where `rededge web` serves the pictures; the browser that shows the dashboard loads them from there."""
+"""The address of `rededge web`. The browser that shows the dashboard loads the video from there."""
 
 SECOND_MS, PEOPLE_BUCKET_MS = 1_000, 10_000
 STEPS = ("read", "resize", "model", "script", "boxes", "store")
@@ -39,8 +39,8 @@ STEPS = ("read", "resize", "model", "script", "boxes", "store")
 
 def video_dashboard() -> Dashboard:
     """The dashboard, row by row."""
-    told = "Cameras, people, latency, frames per second, gears and models of a RedisEdge."
-    board = page(TITLE, UID, told, *variables()).tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+    description = "Cameras, people, latency, frames per second, gears and models of a RedisEdge."
+    board = page(TITLE, UID, description, *variables()).tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
     for panel in (video(), people(), *people_in_numbers(), *people_in_total(), people_counted()):
         board.with_panel(panel)
     for panel in (latency(), rates(), *health()):
@@ -55,7 +55,7 @@ def video_dashboard() -> Dashboard:
 
 
 def variables() -> tuple[QueryVariable, QueryVariable, TextBoxVariable]:
-    """The choices at the top of the page, and where the video comes from."""
+    """The choices at the top of the page, and the address of the video."""
     return (
         choice("camera", "Camera", "ts.queryindex __name__=people", "/^camera:(.*):people$/", "0"),
         choice("model", "Model", "ai._modelscan", "/^(model:.*)$/", "model:nanodet-g-416"),
@@ -68,7 +68,7 @@ def variables() -> tuple[QueryVariable, QueryVariable, TextBoxVariable]:
 
 
 def choice(name: str, label: str, command: str, pattern: str, first: str) -> QueryVariable:
-    """A variable with the values that a command's reply has for `pattern`."""
+    """A variable whose values are those parts of a command's reply that match `pattern`."""
     return (
         QueryVariable(name)
         .label(label)
@@ -82,16 +82,16 @@ def choice(name: str, label: str, command: str, pattern: str, first: str) -> Que
 
 
 def video() -> Panel:
-    """The camera's pictures with boxes, as `rededge web` sends them."""
+    """The video with boxes, as `rededge web` sends it."""
     picture = (
-        '<img src="${video:raw}camera=${camera:percentencode}" alt="No picture: does rededge web run?" '
+        '<img src="${video:raw}camera=${camera:percentencode}" alt="No video: does rededge web run?" '
         'style="display: block; margin: auto; max-width: 100%; max-height: 100%">'
     )
     return html("Camera ${camera}", at(0, 0, 9, 12), picture)
 
 
 def people() -> timeseries.Panel:
-    """People in the picture, with average and extremes."""
+    """People in the frame, with average and extremes."""
     key = f"{CAMERA}:people"
     return (
         chart(
@@ -108,7 +108,7 @@ def people() -> timeseries.Panel:
 
 
 def people_in_numbers() -> tuple[stat.Panel, ...]:
-    """Now, average, fewest and most of the last minute."""
+    """The present number, and average, minimum and maximum of the last minute."""
     key = f"{CAMERA}:people"
 
     def of_minute(title: str, x: int, y: int, aggregation: str, calculation: str) -> stat.Panel:
@@ -124,7 +124,7 @@ def people_in_numbers() -> tuple[stat.Panel, ...]:
 
 
 def people_in_total() -> tuple[stat.Panel, ...]:
-    """Sums over all frames: who stands there for a minute is counted in each of its frames."""
+    """Sums over all frames: a person who stands there for a minute counts in each of its frames."""
     return tuple(
         number(
             f"Counted, {minutes} min",
@@ -151,12 +151,12 @@ def people_counted() -> timeseries.Panel:
 
 
 def latency() -> timeseries.Panel:
-    """The gear's steps, stacked in the order in which they run, under the time from capture to result."""
+    """The steps of the gear, stacked in their order, below the time from capture to result."""
     steps = [ts_range(f"{CAMERA}:prf_{step}", step, "avg", SECOND_MS) for step in STEPS]
     whole = ts_range(f"{CAMERA}:latency", "capture to result", "avg", SECOND_MS)
     return (
         chart("Frame latency", at(0, 12, 12, 8), *steps, whole)
-        .description("Milliseconds per step, stacked; the line is the time from capture to result, waiting included.")
+        .description("Milliseconds per step, stacked; the line is the time from capture to result, with all waiting.")
         .unit("ms")
         .fill_opacity(50)
         .line_width(0)
@@ -173,7 +173,7 @@ def latency() -> timeseries.Panel:
 
 
 def rates() -> timeseries.Panel:
-    """Frames in, frames out, and the part that the gear dropped because a newer one waited."""
+    """Frames in, frames out, and the share that the gear dropped because newer frames waited."""
     return (
         chart(
             "Frames per second",
@@ -181,7 +181,7 @@ def rates() -> timeseries.Panel:
             ts_range(f"{CAMERA}:in_fps", "In", "sum", SECOND_MS, fill=True),
             ts_range(f"{CAMERA}:out_fps", "Out", "sum", SECOND_MS, fill=True),
         )
-        .description("The second that has just begun is left out: its frames are not all counted yet.")
+        .description("The current second is not shown, because not all of its frames are counted yet.")
         .time_shift("2s")
         .hide_time_override(True)
         .transformations(drop_rate())
@@ -210,7 +210,7 @@ def drop_rate() -> list[dashboard.DataTransformerConfig]:
 
 
 def health() -> tuple[stat.Panel, ...]:
-    """One row of numbers that say at a glance whether all is well."""
+    """One row of numbers that show problems at a glance."""
     second = SECOND_MS
     late = ts_range(f"{CAMERA}:latency", "latency", "avg", second)
     run = ts_range(f"{CAMERA}:prf_model", "model", "avg", second)
@@ -219,22 +219,22 @@ def health() -> tuple[stat.Panel, ...]:
         .unit("ms")
         .thresholds(levels(500, 2000)),
         number("Model run", at(4, 20, 4, 4), run, calculation="mean", over="10s").unit("ms"),
-        number("Frames held", at(8, 20, 4, 4), queries.length(CAMERA)).unit("short"),
+        number("Frames in Redis", at(8, 20, 4, 4), queries.length(CAMERA)).unit("short"),
         number("Memory of the frames", at(12, 20, 4, 4), cli(f"memory usage {CAMERA}")).unit("bytes"),
-        number("Results held", at(16, 20, 4, 4), queries.length(f"{CAMERA}:yolo")).unit("short"),
-        number("Frames refused", at(20, 20, 4, 4), queries.length(f"{CAMERA}:errors"))
+        number("Results in Redis", at(16, 20, 4, 4), queries.length(f"{CAMERA}:yolo")).unit("short"),
+        number("Frames with errors", at(20, 20, 4, 4), queries.length(f"{CAMERA}:errors"))
         .unit("short")
         .thresholds(levels(1)),
     )
 
 
 def history() -> timeseries.Panel:
-    """People by the minute, from the compactions, which outlive the samples by three months."""
+    """People per minute, from the compactions, which are kept for three months."""
     kinds = {"avg": "Average", "max": "Most", "min": "Fewest"}
     minute_ms = 60_000
     lines = [ts_range(f"{CAMERA}:people:{kind}:1m", name, kind, minute_ms) for kind, name in kinds.items()]
     return (
-        chart("People by the minute, last 24 hours", at(0, 43, 24, 8), *lines)
+        chart("People per minute, last 24 hours", at(0, 43, 24, 8), *lines)
         .time_from("24h")
         .hide_time_override(True)
         .insert_nulls(180_000)
