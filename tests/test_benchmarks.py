@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: what they compare to really counts people, and what they write can be read."""
+"""Parts of the benchmarks: the methods that are compared count people, and the results are readable."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def test_the_bare_loop_the_gear_and_the_seeds_recipe_find_the_same_people(
     register_seed(client)
     for camera, may_differ in (("0", 0), (SEED_CAMERA, 1)):
         assert captured(client, pictures, 3, camera=camera) > 0
-        # the seed's letterbox shows the model another picture
+        # the letterbox of the seed's method gives the model another image
         assert abs(read_detections(client, camera)[-1].people - counted[-1]) <= may_differ
 
 
-def test_the_loop_with_flask_shows_its_boxes(pictures: Path, jpegs: list[bytes]) -> None:
+def test_the_loop_with_flask_serves_images(pictures: Path, jpegs: list[bytes]) -> None:
     with flask_loop(pictures) as loop, watching(loop.port, "/video") as watch:
         assert loop.seconds(3) > 0
         wait_for(lambda: watch.pictures, what="a picture")
 
 
-def test_sides_run_in_turn_and_are_compared_round_by_round() -> None:
+def test_measurements_take_turns_and_are_compared_round_by_round() -> None:
     order: list[str] = []
 
     def side(name: str, values: list[float]) -> float:
@@ -67,7 +67,7 @@ def test_sides_run_in_turn_and_are_compared_round_by_round() -> None:
     assert ratio(found["one"], found["other"]) == 0.5
 
 
-def test_what_is_written(tmp_path: Path) -> None:
+def test_results_as_json_and_as_a_table(tmp_path: Path) -> None:
     measured = [
         Row("fast", 0.95, "x", 0.9, "more"),
         Row("slow", np.float64(2.5), "ms", 1.5),

@@ -1,4 +1,4 @@
-"""Finding a server, and refusing one that lacks what is needed."""
+"""Find a server, and refuse one that lacks a module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_running_instance_is_found(edge: Instance) -> None:
     client.close()
 
 
-def test_redis_url_wins_over_the_instance_but_not_over_an_argument(
+def test_redis_url_overrides_the_instance_and_an_argument_overrides_both(
     edge: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", edge.tcp_url)

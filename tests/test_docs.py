@@ -38,7 +38,7 @@ def commands(command: click.Command, path: str = "rededge") -> dict[str, click.C
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_targets_of_links_exist(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
     assert missing == []
@@ -103,7 +103,7 @@ def test_commands_that_pages_name_exist() -> None:
                 assert " ".join(words[:2]) in groups, (page.name, words)
 
 
-def test_the_cameras_file_that_is_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_a_cameras_file_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (TOP / "docs" / "how-to" / "own-camera.md").read_text()
     [shown] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "cameras.yaml").write_text(shown)
@@ -142,7 +142,7 @@ def test_every_kind_of_key_is_listed() -> None:
     assert all(step in text for step in schema.STEPS)
 
 
-def test_the_gear_that_is_shown_does_what_it_says(edge: Instance, client: redis.Redis) -> None:
+def test_the_example_of_a_gear_works(edge: Instance, client: redis.Redis) -> None:
     [shown] = re.findall(r"```python\n(.*?)```", (TOP / "docs" / "how-to" / "own-gear.md").read_text(), re.DOTALL)
     client.sadd("cameras", "door", "street")
     client.execute_command("RG.PYEXECUTE", shown)

@@ -39,7 +39,7 @@ def sources(tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_wheel_works_away_from_the_checkout(sources: Path, tmp_path: Path, folder: Path) -> None:
+def test_a_wheel_works_without_the_clone(sources: Path, tmp_path: Path, folder: Path) -> None:
     built = build(tmp_path / "wheel", sources)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = (tmp_path / "wheel").glob("*.whl")

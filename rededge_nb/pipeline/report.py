@@ -35,9 +35,9 @@ PAGE = """<!doctype html>
 
 
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures worth a line, as name and text."""
+    """The figures of the report, each as name and text."""
     if "frames" not in summary:
-        return [("frames", "none: the run failed before any was captured")]
+        return [("frames", "none: the run failed before the first frame")]
     frames, people = summary["frames"], summary["people"]
     rows = [
         ("frames in", str(frames["in"])),
@@ -55,20 +55,20 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def as_table(summary: dict[str, Any]) -> str:
-    """The figures as aligned text."""
+    """Format the figures as aligned text."""
     rows = rows_of(summary)
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value:>14}" for name, value in rows)
 
 
 def write_html(notebook: Path) -> Path | None:
-    """Make an HTML page of an executed notebook; None if there is no notebook, as after a missing kernel."""
+    """Make an HTML page of an executed notebook. Returns None if there is none, for example without a kernel."""
     import nbformat
     from nbconvert import HTMLExporter
 
     if not notebook.exists():
         return None
-    # the page would fetch these from elsewhere, for formulas and widgets, of which it has none
+    # without these settings the page loads scripts from other servers, for formulas and widgets that it does not have
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
     page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)))
     target = notebook.with_suffix(".html")
@@ -77,7 +77,7 @@ def write_html(notebook: Path) -> Path | None:
 
 
 def write_index(folder: Path, summary: dict[str, Any]) -> Path:
-    """Write index.html, which links everything in a run's folder."""
+    """Write index.html, which links all files in the folder of a run."""
     figures = "".join(f"<tr><td>{html.escape(name)}<td>{html.escape(value)}" for name, value in rows_of(summary))
     notebooks = "".join(
         f'<tr><td><a href="{step["notebook"]}.html">{step["notebook"]}</a><td>{step["outcome"]}'
@@ -100,7 +100,7 @@ def write_index(folder: Path, summary: dict[str, Any]) -> Path:
 
 
 def _without_widgets(notebook: Any) -> Any:
-    """The notebook with the stills of its widgets in their place; a control, which has none, goes."""
+    """Replace each widget by its still image. Controls, which have none, are removed."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if "outputs" in cell:

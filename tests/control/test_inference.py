@@ -42,7 +42,7 @@ def test_it_finds_what_the_gear_finds(client: redis.Redis, card: ModelCard, vide
     np.testing.assert_allclose(confidence, found.confidence, atol=1e-3)
 
 
-def test_thresholds_count(client: redis.Redis, card: ModelCard, image: Any) -> None:
+def test_thresholds_are_applied(client: redis.Redis, card: ModelCard, image: Any) -> None:
     store_model(client, card)
     xyxy, confidence = detect_people(client, card, image)
     assert (xyxy.shape, confidence.shape) == ((len(xyxy), 4), (len(xyxy),))
@@ -65,7 +65,7 @@ def test_it_leaves_no_keys_even_if_the_model_fails(client: redis.Redis, card: Mo
     assert client.keys("*inference*") == []
 
 
-def test_a_server_that_is_gone_is_told(card: ModelCard, image: Any) -> None:
+def test_a_lost_server_is_reported(card: ModelCard, image: Any) -> None:
     with redis.Redis(host="127.0.0.1", port=1, retry=None) as nobody, pytest.raises(ServerUnavailableError):
         detect_people(nobody, card, image)
 
@@ -80,7 +80,7 @@ def test_backends_are_compared(card: ModelCard, image: Any, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
-def test_threads_that_are_tried(monkeypatch: pytest.MonkeyPatch, most: int, counts: list[int]) -> None:
+def test_numbers_of_threads_to_compare(monkeypatch: pytest.MonkeyPatch, most: int, counts: list[int]) -> None:
     monkeypatch.setattr(processors, "count", lambda: most)
     assert inference._thread_counts() == counts
 

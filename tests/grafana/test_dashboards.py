@@ -21,7 +21,7 @@ def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
     return load(request.param)
 
 
-def test_files_are_what_the_code_makes() -> None:
+def test_files_are_up_to_date() -> None:
     from grafana.build import files
 
     made = files()
@@ -30,7 +30,7 @@ def test_files_are_what_the_code_makes() -> None:
     assert stale == [], "run `python -m grafana.build`"
 
 
-def test_both_dashboards_are_there() -> None:
+def test_there_are_two_dashboards() -> None:
     assert {load(path)["title"] for path in FILES} == {"Video Stream Analytics", "Redis"}
     assert len({load(path)["uid"] for path in FILES}) == len(FILES)
 
@@ -84,7 +84,7 @@ def test_no_query_polls_from_the_browser_or_writes(dashboard: dict[str, Any]) ->
             assert not target["query"] or target["query"].split()[0] in reading
 
 
-def test_the_provisioned_source_is_the_one_that_dashboards_begin_with() -> None:
+def test_the_provisioned_source_is_the_first_choice_of_the_dashboards() -> None:
     provisioned = yaml.safe_load((FOLDER / "provisioning/datasources/redis.yaml").read_text())
     (source,) = provisioned["datasources"]
     assert source["type"] == "redis-datasource"
@@ -93,14 +93,14 @@ def test_the_provisioned_source_is_the_one_that_dashboards_begin_with() -> None:
         assert variables(load(path), "datasource")["redis"]["current"]["value"] == source["uid"]
 
 
-def test_provisioning_asks_for_variables_that_compose_gives() -> None:
+def test_compose_sets_the_variables_of_the_provisioning() -> None:
     compose = yaml.safe_load((TOP / "docker-compose.yml").read_text())
     given = set(compose["services"]["grafana"]["environment"])
     for path in (FOLDER / "provisioning").rglob("*.yaml"):
         assert set(re.findall(r"\$\{?(\w+)\}?", path.read_text())) <= given, path
 
 
-def test_dashboards_are_provisioned_from_the_folder_that_is_filled() -> None:
+def test_dashboards_are_provisioned_from_the_folder_where_compose_puts_them() -> None:
     (provider,) = yaml.safe_load((FOLDER / "provisioning/dashboards/rededge.yaml").read_text())["providers"]
     grafana = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]["grafana"]
     taken, filled, _ = grafana["command"]

@@ -40,7 +40,7 @@ def test_a_server_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert broken.found == "redis-server ended with exit code 1 while starting"
 
 
-def test_a_server_elsewhere(edge: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_redis_url_names(edge: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", edge.tcp_url)
     found = examined()
     assert found["REDIS_URL"].state == "ok"
@@ -54,7 +54,7 @@ def test_a_server_elsewhere(edge: Instance, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("free", "state"), [(DISK_WARN, "ok"), (DISK_WARN - 1, "warn"), (DISK_FAIL, "warn"), (DISK_FAIL - 1, "fail")]
 )
-def test_little_space(free: float, state: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_free_disk_space(free: float, state: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1e12, 0, free))
     monkeypatch.setenv("REDEDGE_REDIS_SERVER", "/no/such/redis-server")
     disk = examined(tmp_path / "not" / "there")["disk"]
@@ -62,7 +62,7 @@ def test_little_space(free: float, state: str, monkeypatch: pytest.MonkeyPatch, 
     assert bool(disk.advice) == (state != "ok")
 
 
-def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_state_folder_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REDEDGE_REDIS_SERVER", "/no/such/redis-server")
     (tmp_path / "file").write_text("")
     found = examined(tmp_path / "file" / "state")["state folder"]
@@ -79,7 +79,7 @@ def test_webcams_that_do_not_answer(tmp_path: Path) -> None:
     assert all(isinstance(webcam, Webcam) and "Inappropriate ioctl" in webcam.problem for webcam in found)
 
 
-def test_lines() -> None:
+def test_findings_as_lines() -> None:
     assert as_lines(Finding("disk", "ok", "9 GB free")) == ["ok    disk           9 GB free"]
     assert as_lines(Finding("disk", "warn", "1 GB free", "free some")) == [
         "warn  disk           1 GB free",

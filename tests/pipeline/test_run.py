@@ -54,9 +54,7 @@ def test_a_short_run(folder: Path) -> None:
     assert "processed" in report.table()
 
 
-def test_a_failing_notebook_stops_the_run_and_keeps_what_there_is(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = folder / "notebooks"
     shutil.copytree(assets.folder("notebooks"), broken)
     second = broken / f"{assets.NOTEBOOKS[1]}.ipynb"
@@ -77,7 +75,7 @@ def test_a_failing_notebook_stops_the_run_and_keeps_what_there_is(
     assert server.find(folder / "state") is None
 
 
-def test_a_running_instance_is_used_and_left_alone(folder: Path) -> None:
+def test_a_running_instance_is_used_and_not_stopped(folder: Path) -> None:
     instance = server.start(folder / "state")
     report = pipeline.run_pipeline(
         directory=folder / "state", output=folder / "runs", notebooks=assets.NOTEBOOKS[:1], progress=False

@@ -30,7 +30,7 @@ def command_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["rededge.cron", "rededge-pipeline.service", "airflow_dag.py"])
-def test_their_commands_are_right(name: str) -> None:
+def test_commands_of_the_examples_are_accepted(name: str) -> None:
     file = FOLDER / name
     text = "\n".join(map(str, constants(file))) if file.suffix == ".py" else file.read_text()
     words = [word.replace("/srv/door.mp4", __file__) for word in command_in(text)]
@@ -40,7 +40,7 @@ def test_their_commands_are_right(name: str) -> None:
         assert (context.params["as_json"], context.params["keep"], context.params["camera"]) == (True, 96, "door")
 
 
-def test_their_times_are_cron_expressions() -> None:
+def test_times_of_the_examples_are_cron_expressions() -> None:
     (line,) = [line for line in (FOLDER / "rededge.cron").read_text().splitlines() if not line.startswith("#")]
     cron_schedule(" ".join(line.split()[:5]))
     assert "*/15 * * * *" in constants(FOLDER / "airflow_dag.py")

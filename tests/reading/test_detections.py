@@ -43,7 +43,7 @@ def test_typed_detections(bare_client: redis.Redis) -> None:
     assert repr(found) == "<Detections of frame 100-0, camera 0: 2 people, latency 60 ms>"
 
 
-def test_foreign_producer_without_our_fields(bare_client: redis.Redis) -> None:
+def test_detections_of_another_producer_without_optional_fields(bare_client: redis.Redis) -> None:
     bare_client.xadd(FOUND, {"ref": "100-0", "boxes": "[1, 2, 3, 4]"}, id="150-0")
     (found,) = read_detections(bare_client, "0")
     assert (found.ts_ms, found.people, found.model, found.latency_ms) == (100, 1, "", 50)
@@ -98,7 +98,7 @@ def test_frames_are_read_and_decoded(bare_client: redis.Redis) -> None:
     assert len(repr(frame)) < 200
 
 
-def test_frames_that_are_not_there_or_broken(bare_client: redis.Redis) -> None:
+def test_missing_and_broken_frames(bare_client: redis.Redis) -> None:
     with pytest.raises(NoDataError, match=r"camera:0 has no frame 1-1: .*`wb\.camera\('0'\)\.latest\(\)`"):
         read_frame(bare_client, "0", "1-1")
     with pytest.raises(NoDataError, match="rededge capture"):
@@ -114,7 +114,7 @@ def test_frames_that_are_not_there_or_broken(bare_client: redis.Redis) -> None:
         latest_frame(bare_client, "0")
 
 
-def test_pair_is_the_newest_frame_that_is_still_there(bare_client: redis.Redis) -> None:
+def test_the_latest_pair_has_the_newest_frame_that_is_still_in_the_stream(bare_client: redis.Redis) -> None:
     with pytest.raises(NoDataError, match="camera:0:yolo is empty"):
         latest_detected_frame(bare_client, "0")
     add_found(bare_client, "1-0", "2-0")
@@ -139,7 +139,7 @@ def test_failed_frames(bare_client: redis.Redis) -> None:
     assert read_errors(bare_client, "0", count=1) == [first]
 
 
-def test_follow_begins_with_the_call_and_ends(bare_client: redis.Redis) -> None:
+def test_follow_starts_at_the_call_and_ends(bare_client: redis.Redis) -> None:
     add_found(bare_client, "1-0", "1-1")
     following = follow_detections(bare_client, "0", frames=2)
     for number in (2, 3, 4):
@@ -150,7 +150,7 @@ def test_follow_begins_with_the_call_and_ends(bare_client: redis.Redis) -> None:
         follow_detections(bare_client, "0")
 
 
-def test_follow_waits_for_what_comes(bare_client: redis.Redis) -> None:
+def test_follow_waits_for_new_detections(bare_client: redis.Redis) -> None:
     found: list[Detections] = []
     following = follow_detections(bare_client, "0", seconds=30, frames=3)
     thread = threading.Thread(target=lambda: found.extend(following))

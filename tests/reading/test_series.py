@@ -39,7 +39,7 @@ def test_labels_policies_and_retention(bare_client: redis.Redis) -> None:
     assert compaction.retention_msecs == schema.COMPACTION_RETENTION_MS
 
 
-def test_what_differs_is_mended_and_told(bare_client: redis.Redis) -> None:
+def test_differences_are_corrected_and_reported(bare_client: redis.Redis) -> None:
     create_series(bare_client, "0")
     add(bare_client, "people", {1_000: 3})
     run = bare_client.execute_command
@@ -99,7 +99,7 @@ def test_range_and_aggregation(bare_client: redis.Redis) -> None:
         read_series(bare_client, "0", "people", aggregation="sum")
 
 
-def test_many_at_once_in_the_order_asked_for(bare_client: redis.Redis) -> None:
+def test_several_series_in_the_requested_order(bare_client: redis.Redis) -> None:
     create_series(bare_client, "0")
     create_series(bare_client, "10")
     add(bare_client, "people", {1: 1})
@@ -111,7 +111,7 @@ def test_many_at_once_in_the_order_asked_for(bare_client: redis.Redis) -> None:
         read_many(bare_client, "0", [])
 
 
-def test_empty_and_missing_are_told_apart(bare_client: redis.Redis) -> None:
+def test_empty_and_missing_series_are_distinguished(bare_client: redis.Redis) -> None:
     create_series(bare_client, "0")
     empty = read_series(bare_client, "0", "people")
     assert len(empty) == 0

@@ -95,7 +95,7 @@ def test_capture_server_and_top(edge: Instance, client: redis.Redis, video: Path
     # the gear drops frames when it is late, but never the newest
     wait_for(
         lambda: ids[-1] in [each.ref for each in read_detections(client, "0")[-1:]],
-        what="the gear's word on the last frame",
+        what="the gear's result for the last frame",
         timeout=60,
     )
     found = read_detections(client, "0")[-1]
