@@ -54,7 +54,9 @@ def measure(client: redis.Redis, runs: int) -> dict[str, float]:
     card = load_card(assets.model_card_file())
     store_model(client, card)
     image = np.random.default_rng(0).integers(0, 255, (1, *card.input_wh[::-1], 3), np.uint8)
-    model = backends.load(card.backend, card.read(), device="CPU", threads=processors.default_threads())
+    model = backends.load(
+        card.backend, backends.ModelSource(card.read()), device="CPU", threads=processors.default_threads()
+    )
     client.execute_command("AI.TENSORSET", "image", "UINT8", *image.shape, "BLOB", image.tobytes())
     words = ("AI.MODELEXECUTE", card.key, "INPUTS", 1, "image", "OUTPUTS", 2, "boxes", "scores")
     pairs: list[tuple[Callable[[], object], list[float]]] = [

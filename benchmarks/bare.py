@@ -30,7 +30,9 @@ class BareLoop:
         self._card = load_card(assets.model_card_file())
         self.input_wh = self._card.input_wh
         threads = processors.default_threads()
-        self._model = backends.load(self._card.backend, self._card.read(), device="CPU", threads=threads)
+        self._model = backends.load(
+            self._card.backend, backends.ModelSource(self._card.read()), device="CPU", threads=threads
+        )
 
     def people(self, jpeg: bytes) -> np.ndarray:
         """Boxes of the people in a picture, in pixels of the model's input."""

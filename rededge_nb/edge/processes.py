@@ -1,4 +1,4 @@
-"""Ending child processes: on request, and when their parent dies."""
+"""Processes: ending children, on request and when their parent dies; the memory of this process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that a process gets when its parent dies."""
 
 
 def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Ask a child to end, wait, and kill it if it does not."""
+    """Send SIGTERM to a child and wait; send SIGKILL if it has not ended after `timeout` seconds."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -24,11 +26,11 @@ def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
         process.wait()
 
 
-def end_with_parent(*, most_memory: int | None = None) -> Callable[[], None] | None:
-    """What a child runs before exec so that it is asked to end when its parent dies (Linux; elsewhere nothing).
+def end_with_parent(*, max_data_bytes: int | None = None) -> Callable[[], None] | None:
+    """A `preexec_fn` that has the child receive SIGTERM when its parent dies; None where the system is not Linux.
 
     Args:
-        most_memory: bytes of data that the child may have.
+        max_data_bytes: Memory for data that the child may have (RLIMIT_DATA).
     """
     if sys.platform != "linux":
         return None
@@ -37,7 +39,22 @@ def end_with_parent(*, most_memory: int | None = None) -> Callable[[], None] | N
 
     def prepare() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if most_memory is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, (most_memory if hard < 0 else min(most_memory, hard), hard))
+        if max_data_bytes is not None:
+            limit = max_data_bytes if hard < 0 else min(max_data_bytes, hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
     return prepare
+
+
+def resident_memory() -> int:
+    """Bytes of physical memory that this process uses; where the system does not report it, the most it ever used."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return peak_resident_memory()
+
+
+def peak_resident_memory() -> int:
+    """The most bytes of physical memory that this process ever used."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

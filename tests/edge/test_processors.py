@@ -1,4 +1,4 @@
-"""How many processors a run takes."""
+"""Which processors a run uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rededge_nb.edge import processors
 
 
 @pytest.mark.parametrize(
-    ("allowed", "threads", "taken"),
+    ("allowed", "threads", "used"),
     [
         ([0, 1], 2, [0, 1]),
         ([2, 5, 7], 3, [2, 5, 7]),
@@ -18,8 +18,8 @@ from rededge_nb.edge import processors
         ([], 2, []),
     ],
 )
-def test_a_run_has_processors_of_its_own_where_it_takes_all(
-    allowed: list[int], threads: int, taken: list[int], monkeypatch: pytest.MonkeyPatch
+def test_a_run_uses_all_processors_if_it_has_as_many_threads(
+    allowed: list[int], threads: int, used: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processors, "allowed", lambda: allowed)
-    assert processors.taken_by_run(threads) == taken
+    assert processors.used_by_run(threads) == used

@@ -1,6 +1,6 @@
-"""Tensors: a dtype of RedisAI and an array, from and to the forms in which they travel.
+"""Tensors: an array with a dtype of RedisAI, and its conversion from and to blobs and lists of values.
 
-In a blob, numbers are little endian and row-major; each element of a STRING tensor is followed by one NUL.
+In a blob, numbers are little endian and in row-major order. Each element of a STRING tensor is followed by a NUL byte.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
     STRING: np.dtype("O"),
 }
-"""NumPy's dtype of each of RedisAI's; the elements of a STRING array are bytes."""
+"""NumPy's dtype for each dtype of RedisAI. The elements of a STRING array are bytes."""
 
 MAX_BYTES = 512 * 1024**2
-"""The longest single value that Redis takes (proto-max-bulk-len)."""
+"""The longest value that Redis accepts by default (proto-max-bulk-len)."""
 MAX_DIMS = 32
-"""The most dimensions that every NumPy can hold."""
+"""The most dimensions that all versions of NumPy support."""
 MAX_VALUES = 8 * 1024**2
-"""The most elements that are spelled out in a reply; beyond it only the blob is given."""
+"""The most elements that a reply lists as values; of a larger tensor only the blob can be read."""
 
-_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+"""A whole number as Redis spells it."""
 _NOT_DECIMAL = re.compile(rb"[\s_]|nan", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """An array with the name of its dtype, as in DTYPES."""
+    """An array and the name of its dtype, which is one of DTYPES."""
 
     dtype: str
     array: Array
@@ -59,10 +60,10 @@ class Tensor:
 
     @classmethod
     def from_blob(cls, dtype: str, shape: Iterable[int], blob: Buffer) -> Tensor:
-        """A view of `blob`, read-only where the blob is; STRING elements are copied.
+        """A tensor over the memory of `blob`, read-only if the blob is; only STRING elements are copied.
 
         Raises:
-            CommandError: the dtype is unknown, or the blob does not fit dtype and shape.
+            CommandError: The dtype is unknown, or the blob does not fit dtype and shape.
         """
         name, dims = dtype_named(dtype), tuple(shape)
         check_blob(name, dims, blob)
@@ -74,10 +75,10 @@ class Tensor:
 
     @classmethod
     def from_values(cls, dtype: str, shape: Iterable[int], values: Iterable[Any]) -> Tensor:
-        """A tensor of numbers or, for STRING, of bytes or str; without values one of zeros.
+        """A tensor of numbers or, for STRING, of bytes or str; without values, a tensor of zeros.
 
         Raises:
-            CommandError: the dtype is unknown, or a value does not fit it, or their number does not fit the shape.
+            CommandError: The dtype is unknown, a value does not fit it, or the number of values does not fit the shape.
         """
         name, dims, elements = dtype_named(dtype), tuple(shape), list(values)
         if not elements:
@@ -100,10 +101,10 @@ class Tensor:
 
     @classmethod
     def from_array(cls, array: Array) -> Tensor:
-        """A tensor of an array as a model returns it; text becomes UTF-8.
+        """The tensor of an array that a model returned; text is encoded as UTF-8.
 
         Raises:
-            CommandError: RedisAI has no such dtype (float16, uint32, uint64 …).
+            CommandError: RedisAI does not have the array's dtype (float16, uint32, uint64 …).
         """
         if array.dtype.kind in "OUS":
             elements = np.empty(array.size, DTYPES[STRING])
@@ -112,28 +113,28 @@ class Tensor:
         for name, dtype in DTYPES.items():
             if dtype == array.dtype.newbyteorder("<"):
                 return cls(name, array.astype(dtype, copy=False))
-        raise CommandError(f"ERR the model returned a tensor of {array.dtype}, which RedisAI's tensors cannot hold")
+        raise CommandError(f"ERR the model returned a tensor of {array.dtype}, a type that RedisAI does not have")
 
     def to_blob(self) -> bytes:
-        """The elements in wire form."""
+        """The blob."""
         if self.dtype == STRING:
             return b"".join(element + b"\0" for element in self.array.ravel().tolist())
         return self.array.tobytes()
 
     def to_buffer(self) -> bytes | memoryview:
-        """As to_blob(), without a copy where that is possible."""
+        """The blob, without copying the array if possible."""
         if self.dtype == STRING or not self.array.flags.c_contiguous or not self.array.size:
             return self.to_blob()
         return self.array.reshape(-1).data.cast("B")
 
     def to_values(self) -> list[int | bytes]:
-        """The elements in row-major order, as AI.TENSORGET's VALUES are: ints, or text with 17 digits.
+        """The elements in row-major order as AI.TENSORGET lists them: integers, or decimal text with 17 digits.
 
         Raises:
-            CommandError: there are more than MAX_VALUES.
+            CommandError: The tensor has more than MAX_VALUES elements.
         """
         if self.array.size > MAX_VALUES:
-            raise CommandError(f"ERR the tensor has more than {MAX_VALUES} values, ask for its BLOB instead")
+            raise CommandError(f"ERR the tensor has more than {MAX_VALUES} values, read its BLOB instead")
         elements: list[Any] = self.array.ravel().tolist()
         if self.array.dtype.kind == "f":
             return [b"%.17g" % element for element in elements]
@@ -143,10 +144,10 @@ class Tensor:
 
 
 def dtype_named(word: str | bytes) -> str:
-    """The dtype that a word of any case names.
+    """The dtype with that name, in upper or lower case.
 
     Raises:
-        CommandError: there is none.
+        CommandError: There is none.
     """
     name = word.decode("latin-1").upper() if isinstance(word, bytes) else word.upper()
     if name not in DTYPES:
@@ -155,10 +156,10 @@ def dtype_named(word: str | bytes) -> str:
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse negative and too many dimensions; zero is a dimension that a model's output may have.
+    """Refuse negative dimensions, and too many. Zero is allowed: the output of a model can have it.
 
     Raises:
-        CommandError: the shape is refused.
+        CommandError: The shape is refused.
     """
     if any(dim < 0 for dim in shape):
         raise CommandError("ERR invalid or negative value found in tensor shape")
@@ -167,10 +168,10 @@ def check_shape(shape: tuple[int, ...]) -> None:
 
 
 def check_blob(dtype: str, shape: tuple[int, ...], blob: Buffer) -> None:
-    """Hold a blob against dtype and shape, without building anything of the size that the shape claims.
+    """Check that a blob fits dtype and shape. No memory is allocated for the shape, which can be any number.
 
     Raises:
-        CommandError: they do not fit together.
+        CommandError: It does not.
     """
     check_shape(shape)
     elements = math.prod(shape)
@@ -189,33 +190,33 @@ def zeros_blob(dtype: str, shape: tuple[int, ...]) -> bytes:
     """The blob of a tensor of zeros, or of empty strings.
 
     Raises:
-        CommandError: it would be longer than Redis can hold.
+        CommandError: It would be longer than a value in Redis can be.
     """
     check_shape(shape)
     size = math.prod(shape) * (1 if dtype == STRING else DTYPES[dtype].itemsize)
     if size > MAX_BYTES:
-        raise CommandError(f"ERR the tensor would take {size} bytes, and one value in Redis holds {MAX_BYTES} at most")
+        raise CommandError(f"ERR the tensor would have {size} bytes, but a value in Redis can have {MAX_BYTES} at most")
     return bytes(size)
 
 
 def parse_values(dtype: str, words: Sequence[bytes]) -> list[Any]:
-    """Numbers as clients spell them, or the elements of a STRING tensor.
+    """The values of a tensor from the words of a command; for STRING these are the words themselves.
 
     Raises:
-        CommandError: a word is not of the dtype. Negative integers are refused, as RedisAI's range check does.
+        CommandError: A word is not a number of that dtype. Negative integers are refused, because RedisAI refuses them.
     """
     if dtype == STRING:
         return list(words)
     if DTYPES[dtype].kind == "f":
         return [_decimal(word) for word in words]
-    numbers = [int(word) if _INTEGER.fullmatch(word) else -1 for word in words]
+    numbers = [int(word) if INTEGER.fullmatch(word) else -1 for word in words]
     if min(numbers, default=0) < 0:
         raise CommandError("ERR invalid value")
     return numbers
 
 
 def _decimal(word: bytes) -> float:
-    # Redis takes no white space and no NaN, Python's underscores neither
+    # float() accepts white space, NaN and underscores; Redis does not
     if _NOT_DECIMAL.search(word):
         raise CommandError("ERR invalid value")
     try:

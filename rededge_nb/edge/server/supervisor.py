@@ -210,7 +210,7 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 # the password travels in the environment, which only the owner can read, never on a command line
                 env=os.environ | {settings.REDIS_URL: url, settings.STATE_DIR: str(self._folder.path)},
-                preexec_fn=end_with_parent(most_memory=memory.worker_limit()),
+                preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
             )
 
     def _count_death(self, what: str) -> None:

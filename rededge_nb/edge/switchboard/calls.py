@@ -13,7 +13,7 @@ QUEUES = ("ai", "gears", "executions")
 
 
 Target = TypeVar("Target")
-"""What the commands of a table work with: `Sessions` for AI.*, `Engine` for RG.*."""
+"""What the commands of a table work with: `LoadedModels` for AI.*, `Engine` for RG.*."""
 
 
 class CommandError(Exception):
@@ -75,7 +75,7 @@ class Command(Generic[Target]):
     categories: str
     """ACL categories, without `@`; Redis does not derive them from the flags."""
     keys: str = ""
-    """Where the keys are, in the grammar that switchboard.c describes."""
+    """ModelLookup the keys are, in the grammar that switchboard.c describes."""
     args: tuple[int, int | None] = (0, None)
     """The fewest and the most arguments, checked by answer(); None is any number."""
 

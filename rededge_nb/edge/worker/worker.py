@@ -22,7 +22,7 @@ from redis.exceptions import MovedError
 
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.ai.tensors import MAX_BYTES
 from rededge_nb.edge.client import RETRY_DELAY, client_from_url, is_transient, key_names
 from rededge_nb.edge.client.shard import describe_error
@@ -53,10 +53,10 @@ class Worker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.sessions = Sessions(self.client)
+        self.models = LoadedModels(self.client)
         self.engine = Engine(self)
         self.handlers: dict[str, Callable[[Call], object]] = {
-            **{command.name: functools.partial(_answer, command, self.sessions) for command in AI_COMMANDS},
+            **{command.name: functools.partial(_answer, command, self.models) for command in AI_COMMANDS},
             **{command.name: functools.partial(_answer, command, self.engine) for command in GEARS_COMMANDS},
         }
         """What answers each command, by its upper-case name."""
@@ -100,7 +100,7 @@ class Worker:
         for work, name in ((self._beat, "heartbeat"), (self._hear_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
         self._repeat(
-            (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_sessions),
+            (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_models),
             ROUND_INTERVAL,
             until=self._stopping,
         )
@@ -148,10 +148,10 @@ class Worker:
             self.stop()
 
     def _flush_statistics(self) -> None:
-        self.sessions.statistics.flush(self.client)
+        self.models.statistics.flush(self.client)
 
-    def _sweep_sessions(self) -> None:
-        self.sessions.sweep()
+    def _sweep_models(self) -> None:
+        self.models.sweep()
 
     def _serve(self, queue: str) -> None:
         """Take calls of one queue and answer them, for as long as the process lives."""

@@ -13,7 +13,7 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.server import binaries
 from rededge_nb.edge.switchboard.calls import Answered, Call, CommandError
 from tests.waiting import wait_for
@@ -71,20 +71,20 @@ def client(client_of: Callable[[int], redis.Redis]) -> redis.Redis:
 
 
 @pytest.fixture
-def sessions(client_of: Callable[[int], redis.Redis]) -> Sessions:
+def models(client_of: Callable[[int], redis.Redis]) -> LoadedModels:
     """What the commands work with."""
-    return Sessions(client_of)
+    return LoadedModels(client_of)
 
 
 @pytest.fixture
-def call(client_of: Callable[[int], redis.Redis], sessions: Sessions) -> CallFunction:
+def call(client_of: Callable[[int], redis.Redis], models: LoadedModels) -> CallFunction:
     """Call a command: `call("AI.TENSORSET", "k", "FLOAT", 2)`; errors are raised."""
 
     def run(name: str, *args: str | bytes | int, db: int = 0) -> object:
         words = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
         client = client_of(db)
         sent = Call(name, words, client_id=1, resp=2, db=db, user="default", redis=client, id=b"1-1")
-        outcome = BY_NAME[name.upper()].answer(sent, sessions)
+        outcome = BY_NAME[name.upper()].answer(sent, models)
         result = outcome.result(PATIENCE) if isinstance(outcome, Future) else outcome
         return result.reply if isinstance(result, Answered) else result
 

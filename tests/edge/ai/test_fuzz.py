@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.ai.commands import COMMANDS
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.edge.switchboard.calls import CommandError
@@ -53,8 +53,8 @@ def truncations(blob: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_words_get_a_reply_or_an_error(
-    call: Callable[..., object], client: redis.Redis, sessions: Sessions, seed: int
+def test_random_arguments_get_a_reply_or_an_error(
+    call: Callable[..., object], client: redis.Redis, models: LoadedModels, seed: int
 ) -> None:
     chosen = random.Random(seed)
     errors: list[str] = []
@@ -81,7 +81,7 @@ def test_random_words_get_a_reply_or_an_error(
 @pytest.mark.parametrize("shape", HOSTILE_SHAPES)
 @pytest.mark.parametrize("dtype", ["FLOAT", "STRING"])
 @pytest.mark.parametrize("data", [(), ("BLOB", b"1234"), ("VALUES", 1)])
-def test_hostile_shapes_are_errors(
+def test_shapes_of_impossible_size_are_errors(
     error_of: Callable[..., str], shape: tuple[int, ...], dtype: str, data: tuple[str | bytes | int, ...]
 ) -> None:
     words = ("t", dtype, *shape, *data)
@@ -115,7 +115,7 @@ def test_a_model_that_does_not_end_is_ended(
     assert "Exiting due to terminate flag being set to true." in error
 
 
-def test_the_worker_lives_on_with_bounded_memory(edge: Instance) -> None:
+def test_the_worker_survives_with_bounded_memory(edge: Instance) -> None:
     client = client_from_url(edge.url)
     client.flushall()
     (worker,) = [child for child in psutil.Process(edge.pid).children() if "rededge_nb.edge.worker" in child.cmdline()]

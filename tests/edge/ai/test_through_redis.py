@@ -65,7 +65,7 @@ def test_one_pipeline_sets_runs_and_gets(client: redis.Redis) -> None:
         *((name, "LOAD", 1, "a", "|>", "AI.TENSORGET", "a") for name in ("AI.DAGRUN", "AI.DAGRUN_RO")),
     ],
 )
-def test_runs_are_refused_where_a_client_cannot_wait(client: redis.Redis, words: tuple[str | int, ...]) -> None:
+def test_runs_are_refused_in_transactions_and_scripts(client: redis.Redis, words: tuple[str | int, ...]) -> None:
     store(client)
     pipeline = client.pipeline(transaction=True)
     pipeline.execute_command(*words)
@@ -75,7 +75,7 @@ def test_runs_are_refused_where_a_client_cannot_wait(client: redis.Redis, words:
     assert REFUSED in execute(client, "EVAL", script, 0).decode()
 
 
-def test_runs_that_wait_for_others_hold_up_nobody(client: redis.Redis, edge: Instance) -> None:
+def test_runs_that_wait_to_be_batched_do_not_delay_other_calls(client: redis.Redis, edge: Instance) -> None:
     store(client, "BATCHSIZE", 5, "MINBATCHSIZE", 5)
     with ThreadPoolExecutor(5) as threads:
         clients = [client_from_url(edge.url) for _ in range(5)]
@@ -90,7 +90,7 @@ def test_runs_that_wait_for_others_hold_up_nobody(client: redis.Redis, edge: Ins
     assert [execute(client, "AI.TENSORGET", f"c{at}", "VALUES") for at in range(5)] == [[b"2", b"4"]] * 5
 
 
-def test_more_runs_are_joined_than_a_pool_has_connections_by_default(client: redis.Redis) -> None:
+def test_a_batch_can_have_more_runs_than_the_default_of_connections_in_a_pool(client: redis.Redis) -> None:
     count = 120
     store(client, "BATCHSIZE", count, "MINBATCHSIZE", count)
     connections = [client.connection_pool.get_connection() for _ in range(count)]
@@ -118,7 +118,7 @@ def test_a_reply_that_is_longer_than_redis_takes_is_an_error(client: redis.Redis
         client.config_set("proto-max-bulk-len", "512mb")
 
 
-def test_a_run_that_waits_too_long_is_told(client: redis.Redis) -> None:
+def test_a_run_that_waits_too_long_is_answered_with_timedout(client: redis.Redis) -> None:
     store(client, "BATCHSIZE", 5, "MINBATCHSIZE", 5)
     assert execute(client, *RUN, "c", "TIMEOUT", 10) == b"TIMEDOUT"
     dag = ("AI.DAGEXECUTE", "LOAD", 1, "a", "TIMEOUT", 10, "|>", *RUN, "c")
@@ -150,7 +150,9 @@ def test_a_dag_answers_with_errors_among_its_replies(client: redis.Redis) -> Non
     assert "Invalid rank for input" in str(error)
 
 
-def test_a_client_that_leaves_while_its_run_waits_disturbs_nobody(client: redis.Redis, edge: Instance) -> None:
+def test_a_client_that_disconnects_while_its_run_waits_does_not_affect_others(
+    client: redis.Redis, edge: Instance
+) -> None:
     store(client, "BATCHSIZE", 2, "MINBATCHSIZE", 2)
     leaving = client_from_url(edge.url)
 
@@ -168,7 +170,7 @@ def test_a_client_that_leaves_while_its_run_waits_disturbs_nobody(client: redis.
     leaving.close()
 
 
-def test_keys_that_a_command_may_touch_are_known(client: redis.Redis) -> None:
+def test_command_getkeys_knows_the_keys_of_a_command(client: redis.Redis) -> None:
     words = ("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "b", "OUTPUTS", 1, "c", "TIMEOUT", 9)
     assert execute(client, "COMMAND GETKEYS", *words) == ["m", "a", "b", "c"]
     for words in (

@@ -1,4 +1,4 @@
-"""A call of a script's function."""
+"""A call of a script's function, and the models that a script can run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rededge_nb.edge.ai.tensors import Array
 
 
 class RunnableModel(Protocol):
-    """A stored model, as a script runs it."""
+    """A stored model that a script runs."""
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs that are tensors, in order."""
 
 
 FindModel = Callable[[redis.Redis, str], RunnableModel]
-"""The model under a key of a client's database; raises CommandError if there is none."""
+"""Finds the model under a key of a client's database; raises CommandError if there is none."""
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ class Invocation:
     keys: Sequence[str] = ()
     args: Sequence[str] = ()
     outputs: int = 0
-    """Tensors that the function must return; with 0 what it returns is dropped."""
+    """How many tensors the function must return; with 0, whatever it returns is dropped."""

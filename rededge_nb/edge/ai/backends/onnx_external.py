@@ -1,7 +1,8 @@
-"""Finding tensors in an ONNX file that keep their data in other files.
+"""Finding tensors of an ONNX file whose data is in other files ("external data").
 
-onnxruntime would read such files from the worker's disk, so they are refused before it sees the model. This walks
-the protobuf by the field numbers of onnx.proto, which never change.
+ONNX Runtime would read such files from the worker's disk: a client could read any file there. So these models are
+refused before ONNX Runtime gets them. The package `onnx` could tell, but would be needed for this alone; instead the
+protobuf message is read here, by the field numbers of onnx.proto, which never change.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 100
 """Protobuf's own limit for nested messages."""
 _TAG_MASK = 0xFFFF_FFFF
-"""Protobuf keeps 32 bits of a tag, however many are written."""
+"""Protobuf ignores all but the lower 32 bits of a tag."""
 _DATA_LOCATION = 14
 
-# message -> field number -> message in that field, as far as tensors are to be found there
+# message -> field number -> type of the message in that field; only fields that can lead to a tensor
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -31,11 +32,11 @@ _FIELDS: dict[str, dict[int, str]] = {
 
 
 def has_external_data(blob: bytes) -> bool:
-    """Whether a tensor of the model lies in another file.
+    """Whether the data of a tensor is in another file.
 
     Raises:
-        ValueError: the blob is no protobuf, or nested deeper than protobuf allows. What cannot be looked through
-            must not go to onnxruntime, which may be more forgiving.
+        ValueError: The blob is not a protobuf message, or has more nested messages than protobuf allows. Such a file
+            must not be given to ONNX Runtime, whose parser may accept it.
     """
     pending = [("model", memoryview(blob), 0)]
     while pending:
@@ -52,10 +53,10 @@ def has_external_data(blob: bytes) -> bool:
 
 
 def refuse_external_data(blob: bytes) -> None:
-    """Pass if all data of the model is in its file.
+    """Check that the data of all tensors is in the model's own file.
 
     Raises:
-        CommandError: it is not, or the file is no protobuf.
+        CommandError: It is not, or the file is not a protobuf message.
     """
     try:
         external = has_external_data(blob)
@@ -66,7 +67,7 @@ def refuse_external_data(blob: bytes) -> None:
 
 
 def _walk(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers and values of one message."""
+    """The field numbers and values of one message."""
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)

@@ -9,17 +9,18 @@ from typing import Any, cast
 
 import numpy as np
 
+from rededge_nb.edge.ai.backends import command_error
 from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
-# without this package, which it can do without, importing OpenVINO does not report home that it was imported
+# OpenVINO sends usage data through this optional package when it is imported, so it must not find it
 sys.modules.setdefault("openvino_telemetry", cast(Any, None))
 import openvino  # noqa: E402 - after the line above
 
 
 class OpenVinoModel:
-    """A compiled model, with one request for each thread that runs it."""
+    """A compiled model, with one inference request for each thread that runs it."""
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         self._compiled = compiled
@@ -32,10 +33,10 @@ class OpenVinoModel:
         """One array for each output.
 
         Raises:
-            CommandError: with OpenVINO's message, or because an input has another dtype than the model's.
+            CommandError: The run failed (the text is OpenVINO's), or the dtype of an input is not the model's.
         """
         for name, expected, array in zip(self.inputs, self._dtypes, inputs, strict=True):
-            if array.dtype != expected:  # OpenVINO would convert without a word
+            if array.dtype != expected:  # OpenVINO would convert it silently
                 raise CommandError(
                     f"Unexpected input data type for {name}. Actual: ({array.dtype}) , expected: ({expected})"
                 )
@@ -44,21 +45,21 @@ class OpenVinoModel:
                 self._of_thread.request = self._compiled.create_infer_request()
             results = self._of_thread.request.infer(list(inputs))
             return [np.asarray(results[index]) for index in range(len(self.outputs))]
-        except Exception as error:  # whatever OpenVINO raises is the caller's to know
-            raise CommandError(str(error) or type(error).__name__) from error
+        except Exception as error:  # OpenVINO raises errors of many types
+            raise command_error(error) from error
 
 
 def load(blob: bytes, *, device: str, threads: int, precision: str = "f32") -> OpenVinoModel:
-    """Make an ONNX model ready, with `threads` for each run.
+    """Load an ONNX model.
 
     Args:
-        blob: The model.
-        device: `CPU`; others are refused.
-        threads: For each run.
-        precision: What it computes in, `f32` or `bf16`; where the processor has no bf16 that is f32, too.
+        blob: The model file.
+        device: Must be the CPU.
+        threads: Threads of each run.
+        precision: Data type of the computation, `f32` or `bf16`. A processor without bf16 computes in f32.
 
     Raises:
-        CommandError: with OpenVINO's message, or because the model refers to other files, or the device is no CPU.
+        CommandError: OpenVINO refuses the model, the model refers to other files, or the device is not the CPU.
     """
     if not device.startswith("CPU"):
         raise CommandError("ERR GPU requested but OpenVINO is set up for the CPU: set REDEDGE_ONNX_BACKEND=onnxruntime")
@@ -66,10 +67,10 @@ def load(blob: bytes, *, device: str, threads: int, precision: str = "f32") -> O
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": precision,  # its own choice would be bf16 where the processor has it
+        "INFERENCE_PRECISION_HINT": precision,  # the default would be bf16 if the processor supports it
     }
     try:
         core = openvino.Core()
         return OpenVinoModel(core.compile_model(core.read_model(blob, b""), "CPU", options))
-    except Exception as error:  # whatever OpenVINO raises is the caller's to know
-        raise CommandError(str(error) or type(error).__name__) from error
+    except Exception as error:  # OpenVINO raises errors of many types
+        raise command_error(error) from error

@@ -1,4 +1,4 @@
-"""Redis commands that TorchScript calls, apart from torch."""
+"""Redis commands that scripts call with redis.execute. This module does not need torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN_COMMANDS = frozenset(
         *("DAGEXECUTE", "DAGEXECUTE_RO", "DAGRUN", "DAGRUN_RO"),
     )
 )
-"""Commands that would wait for the device that the script itself keeps busy."""
+"""Commands that would wait for the device on which the script itself is running."""
 
 CHANGE_THE_CONNECTION = frozenset(
     (
@@ -26,26 +26,26 @@ CHANGE_THE_CONNECTION = frozenset(
         *("SYNC", "PSYNC", "REPLCONF"),
     )
 )
-"""Commands after which a connection answers the next one, of whoever has it then, in another way or not at all."""
+"""Commands that change the state of the connection, which is returned to a pool and used by others."""
 
-WAIT = frozenset(
+BLOCKING = frozenset(
     (
         *("BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "WAIT", "WAITAOF"),
         *("RG.PYEXECUTE", "RG.TRIGGER", "RG.TRIGGERONKEY", "RG.GETRESULTSBLOCKING", "EDGE.NEXT"),
     )
 )
-"""Commands that wait for others, who may be waiting for the script's device."""
+"""Commands that wait for other clients, which may be waiting for the device of the script."""
 
 
 def call(client: redis.Redis, command: str, args: Sequence[str]) -> Any:
-    """The reply to a command, with text for bytes.
+    """The reply to a command, with str in place of bytes.
 
     Raises:
-        RuntimeError: the command is refused, here or by Redis.
+        RuntimeError: The command is refused, here or by Redis.
     """
-    refusal = refusal_of(command, args)
-    if refusal is not None:
-        raise RuntimeError(f"Redis command returned an error: {refusal}")
+    reason = refusal(command, args)
+    if reason is not None:
+        raise RuntimeError(f"Redis command returned an error: {reason}")
     with connection_of(client) as connection:
         try:
             connection.send_command(command, *args)
@@ -54,17 +54,17 @@ def call(client: redis.Redis, command: str, args: Sequence[str]) -> Any:
             raise RuntimeError(f"Redis command returned an error: {error}") from error
 
 
-def refusal_of(command: str, args: Sequence[str]) -> str | None:
-    """Why a script may not call a command; None if it may."""
-    words = [word.upper() for word in (*command.split(), *args)]  # as redis-py divides it
+def refusal(command: str, args: Sequence[str]) -> str | None:
+    """The error for a command that scripts cannot call; None for any other command."""
+    words = [word.upper() for word in (*command.split(), *args)]  # redis-py splits the name of a command, too
     if not command.strip():
-        return "ERR unknown command ''"  # Redis does not answer one of no words
+        return "ERR unknown command ''"  # Redis does not reply to an empty command
     name = words[0]
     if name in RUN_COMMANDS:
         return "ERR Cannot run RedisAI command within a transaction or a LUA script"
     options = words[: words.index("STREAMS")] if "STREAMS" in words else words
-    waits = name in WAIT or (name in ("XREAD", "XREADGROUP") and "BLOCK" in options)
-    if waits or name in CHANGE_THE_CONNECTION:
+    blocks = name in BLOCKING or (name in ("XREAD", "XREADGROUP") and "BLOCK" in options)
+    if blocks or name in CHANGE_THE_CONNECTION:
         return "ERR This Redis command is not allowed from script"
     return None
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from rededge_nb.edge.ai.backends import ModelSource, command_error
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
 MAX_ELEMENTS = 1 << 28
-"""The most elements that one input may have: the interpreter itself would end the process for want of memory."""
+"""The most elements that an input may have. With more, LiteRT cannot allocate memory and ends the process."""
 
 
 class LiteModel:
-    """An interpreter, which does one run at a time."""
+    """An interpreter of LiteRT; it can do only one run at a time."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
@@ -29,10 +30,10 @@ class LiteModel:
         self.outputs: tuple[str, ...] = tuple(detail["name"] for detail in self._outputs)
 
     def run(self, inputs: Sequence[Array]) -> list[Array | None]:
-        """One array for each output; the inputs are resized to what they get.
+        """One array for each output; the model's inputs are resized to the shapes of the arrays.
 
         Raises:
-            CommandError: with LiteRT's message.
+            CommandError: The run failed; the text is LiteRT's.
         """
         if any(array.size > MAX_ELEMENTS for array in inputs):
             raise CommandError(f"ERR an input of a TFLITE model has at most {MAX_ELEMENTS} elements")
@@ -43,9 +44,9 @@ class LiteModel:
                     self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(array).reshape(array.shape))
                 self._interpreter.invoke()
                 return [np.asarray(self._interpreter.get_tensor(detail["index"])) for detail in self._outputs]
-            except Exception as error:  # whatever LiteRT raises is the caller's to know
+            except Exception as error:  # LiteRT's errors have no common base class
                 self._shapes = None
-                raise _command_error(error) from error
+                raise command_error(error) from error
 
     def _resize(self, shapes: list[tuple[int, ...]]) -> None:
         if shapes == self._shapes:
@@ -56,27 +57,16 @@ class LiteModel:
         self._shapes = shapes
 
 
-def load(
-    blob: bytes,
-    *,
-    device: str,
-    threads: int,
-    inputs: Sequence[str] = (),  # noqa: ARG001 - the model brings its own
-    outputs: Sequence[str] = (),  # noqa: ARG001
-) -> LiteModel:
-    """Make a TFLITE model ready, with `threads` for each run.
+def load(source: ModelSource, *, device: str, threads: int) -> LiteModel:
+    """Load a TFLITE model, with `threads` for each run.
 
     Raises:
-        CommandError: the blob is no such model, or the device is no CPU.
+        CommandError: The file is not a TFLITE model, or the device is not the CPU.
     """
     if device != "CPU":
         raise CommandError("ERR GPU requested but TFLITE couldn't find CUDA")
     try:
-        interpreter: Any = Interpreter(model_content=blob, num_threads=threads)
+        interpreter: Any = Interpreter(model_content=source.blob, num_threads=threads)
         return LiteModel(interpreter)
     except Exception as error:
         raise CommandError("Failed to load model from buffer") from error
-
-
-def _command_error(error: Exception) -> CommandError:
-    return CommandError(str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""TORCH models: TorchScript archives, and nothing that needs Python to be read."""
+"""TORCH models: TorchScript archives, as torch.jit.save writes them. Pickled Python modules are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
+from rededge_nb.edge.ai.backends import ModelSource, command_error
+from rededge_nb.edge.ai.backends.torch_tensors import check_graph, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
@@ -28,13 +29,13 @@ class TorchModel:
         """One array for each tensor that `forward` returns.
 
         Raises:
-            CommandError: with torch's message, or because there are more or fewer tensors than announced.
+            CommandError: The run failed (the text is torch's), or the number of tensors is not that of the schema.
         """
         tensors = from_arrays(inputs, self._device)
         try:
             with torch.inference_mode():
                 returned = self._module(*tensors)
-        except Exception as error:  # whatever torch raises is the caller's to know
+        except Exception as error:  # torch raises errors of many types
             raise command_error(error) from error
         outputs = _flat(returned)
         if len(outputs) != len(self.outputs):
@@ -42,41 +43,36 @@ class TorchModel:
         return [to_array(output) for output in outputs]
 
 
-def load(
-    blob: bytes,
-    *,
-    device: str,
-    threads: int,
-    inputs: Sequence[str] = (),  # noqa: ARG001 - the model brings its own
-    outputs: Sequence[str] = (),  # noqa: ARG001
-) -> TorchModel:
-    """Make a TorchScript archive ready on a device; torch has one number of threads for the whole process.
+def load(source: ModelSource, *, device: str, threads: int) -> TorchModel:
+    """Load a TorchScript archive on a device; `threads` applies to all of torch's models in this process.
 
     Raises:
-        CommandError: with torch's message, or because the blob is no TorchScript archive.
+        CommandError: The file is not a TorchScript archive, or torch refuses it.
     """
     target = device_of(device)
-    _check_archive(blob)
+    _check_archive(source.blob)
     torch.set_num_threads(threads)
     try:
-        module = torch.jit.load(io.BytesIO(blob), map_location=target)
+        module = torch.jit.load(io.BytesIO(source.blob), map_location=target)
         module.eval()
         check_graph(module.inlined_graph)
         return TorchModel(module, target)
     except CommandError:
         raise
-    except Exception as error:  # whatever torch raises is the caller's to know
+    except Exception as error:  # torch raises errors of many types
         raise command_error(error) from error
 
 
 def _check_archive(blob: bytes) -> None:
-    """Only what torch.jit.save writes; its constants and attributes are read by torch's own reader, not by pickle."""
+    """Refuse everything but files of torch.jit.save, because torch reads those without Python's pickle."""
     try:
         names = zipfile.ZipFile(io.BytesIO(blob)).namelist()
     except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise CommandError(f"ERR the blob is no TorchScript archive, as torch.jit.save makes it: {error}") from error
+        raise CommandError(
+            f"ERR the blob is not a TorchScript archive, as torch.jit.save writes it: {error}"
+        ) from error
     if not any("/code/" in name for name in names):
-        raise CommandError("ERR the blob is no TorchScript archive: it has no code, as torch.jit.save puts there")
+        raise CommandError("ERR the blob is not a TorchScript archive, as torch.jit.save writes it: it has no code")
 
 
 def _tensors_in(kind: Any) -> int:

@@ -1,7 +1,8 @@
-"""TorchScript source: compiling it, calling its functions, and what they may call.
+"""TorchScript source: compiling it, calling its functions, and the operators that they can use.
 
-The source is TorchScript, not Python: torch compiles it, and nothing of it reaches the interpreter. Inside, `redis`
-and `redisAI` are the operators below, which find their clients through the call that runs in the same thread.
+The source is TorchScript, not Python: torch compiles it, and the Python interpreter never executes it. In a script,
+`redis` and `redisAI` are the operators defined below. An operator does not get the call's client as an argument, so it
+finds it in a thread-local variable: a function runs in one thread from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any
 import redis as redis_client
 import torch
 
-from rededge_nb.edge.ai.backends import script_calls
+from rededge_nb.edge.ai.backends import command_error, script_calls
 from rededge_nb.edge.ai.backends.invocation import FindModel, Invocation
-from rededge_nb.edge.ai.backends.torch_tensors import check_graph, command_error, device_of, from_arrays, to_array
+from rededge_nb.edge.ai.backends.torch_tensors import check_graph, device_of, from_arrays, to_array
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
 ENTRY_POINT = ("List[Tensor]", "List[str]", "List[str]")
 SIGNATURE = "def {}(tensors: List[Tensor], keys: List[str], args: List[str])"
 EXCEPTIONS = {error.__name__: error for error in (Exception, RuntimeError, ValueError, TypeError, AssertionError)}
-"""What a script may raise."""
+"""The exceptions that a script can raise."""
 
 
 @dataclass
@@ -45,10 +46,10 @@ class CompiledScript:
         self._device = device
 
     def check_entry_points(self, names: Sequence[str]) -> None:
-        """Pass if all of these functions exist and take (tensors, keys, args).
+        """Check that these functions exist and have the arguments (tensors, keys, args).
 
         Raises:
-            CommandError: one does not.
+            CommandError: One of them does not.
         """
         for name in names:
             function = self._unit.find_function(name)
@@ -73,10 +74,11 @@ class CompiledScript:
         redis: redis_client.Redis,
         find_model: FindModel,
     ) -> list[Array]:
-        """Call a function; it sends its own commands to `redis`, and runs the models that `find_model` gives.
+        """Call a function. It sends its commands to `redis`, and runs the models that `find_model` finds.
 
         Raises:
-            CommandError: the function does not exist or take this, or raised, or returned something else.
+            CommandError: The function does not exist, does not accept these arguments, raised an error, or returned
+                something other than the expected tensors.
         """
         name = invocation.function
         function = self._unit.find_function(name)
@@ -91,7 +93,7 @@ class CompiledScript:
         try:
             with torch.inference_mode():
                 returned = function(*arguments)
-        except Exception as error:  # whatever torch raises is the caller's to know
+        except Exception as error:  # torch raises errors of many types
             raise command_error(error) from error
         finally:
             del _running.call
@@ -102,25 +104,25 @@ def compile_script(source: bytes, device: str) -> CompiledScript:
     """Compile a script for a device (`CPU`, `GPU:0` …).
 
     Raises:
-        CommandError: with torch's message.
+        CommandError: It does not compile; the text is torch's.
     """
     target = device_of(device)
     _define_operators()
     known = {"redis": torch.ops.redis, "redisAI": torch.ops.redisAI, "torch": torch, **EXCEPTIONS}
     unit = torch._C.CompilationUnit()
     try:
-        unit.define(source.decode() + "\n", known.get)  # torch wants its last line ended
+        unit.define(source.decode() + "\n", known.get)  # torch requires a line feed at the end
         for function in unit.get_functions():
             check_graph(function.inlined_graph)
     except CommandError:
         raise
-    except Exception as error:  # whatever torch raises is the caller's to know
+    except Exception as error:  # torch raises errors of many types
         raise command_error(error) from error
     return CompiledScript(unit, target)
 
 
 def _by_position(function: Any, name: str, tensors: list[Any]) -> list[Any]:
-    """Arguments of a function of the old kind: tensors, and one list that takes all that are left."""
+    """Arguments of a function without an entry point: one tensor each, and a list for the remaining ones."""
     arguments: list[Any] = []
     left = list(tensors)
     for argument in function.schema.arguments:
@@ -150,7 +152,7 @@ def _results(returned: Any, invocation: Invocation) -> list[Array]:
 
 @functools.cache
 def _define_operators() -> tuple[torch.library.Library, ...]:
-    """Make `redis` and `redisAI` known to torch, once in a process; they live as long as what is returned."""
+    """Define `redis` and `redisAI` in torch, once in a process. The libraries must be kept: they hold the operators."""
     redis_library = torch.library.Library("redis", "DEF")
     ai_library = torch.library.Library("redisAI", "DEF")
     operators: tuple[tuple[torch.library.Library, str, Callable[..., Any]], ...] = (
@@ -160,7 +162,7 @@ def _define_operators() -> tuple[torch.library.Library, ...]:
         (ai_library, "model_execute(str key, Tensor[] inputs, int num_outputs) -> Tensor[]", _model_execute),
     )
     for library, schema, function in operators:
-        # conservative: else torch leaves out calls whose result nobody uses, such as SET
+        # CONSERVATIVE: otherwise torch removes calls whose result is not used, such as SET
         library.define(schema, alias_analysis="CONSERVATIVE")
         library.impl(schema.partition("(")[0], function, "CompositeExplicitAutograd")
     return redis_library, ai_library
@@ -176,7 +178,7 @@ def _execute(command: str, args: list[str]) -> Any:
 
 def _as_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"redis.asList takes the reply of a command that is a list, not a {type(value).__name__}")
+        raise TypeError(f"redis.asList takes a reply that is a list, not a {type(value).__name__}")
     return value
 
 

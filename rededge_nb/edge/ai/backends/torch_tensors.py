@@ -1,4 +1,4 @@
-"""What models and scripts on torch share: devices, arrays as torch's tensors and back, messages."""
+"""What models and scripts on torch share: devices, conversion of tensors, and the check of their code."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import torch
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
-# TorchScript is what RedisAI's models and scripts are; that torch has a successor for it is nothing to tell callers
+# RedisAI's models and scripts are TorchScript; callers cannot use its successor, so the warning does not help them
 warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
 warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
 
 
 FORBIDDEN = ("aten::save", "aten::from_file", "prim::PythonOp")
-"""What TorchScript has beside computing."""
+"""Operators of TorchScript that use files or Python."""
 
 
 def device_of(device: str) -> torch.device:
     """Torch's name of `CPU` or `GPU:0`.
 
     Raises:
-        CommandError: there is no such GPU.
+        CommandError: There is no such GPU.
     """
     kind, _, number = device.partition(":")
     if kind == "CPU":
@@ -36,10 +36,10 @@ def device_of(device: str) -> torch.device:
 
 
 def from_arrays(arrays: Sequence[Array], device: torch.device) -> list[torch.Tensor]:
-    """Arrays as tensors on a device; they are copied, since a script may write to what it gets.
+    """Arrays as tensors on a device. They are copies, because a script can write to its arguments.
 
     Raises:
-        CommandError: torch has no tensors of that dtype.
+        CommandError: An array is a STRING tensor, which torch does not have.
     """
     for array in arrays:
         if array.dtype == object:
@@ -48,22 +48,19 @@ def from_arrays(arrays: Sequence[Array], device: torch.device) -> list[torch.Ten
 
 
 def to_array(tensor: torch.Tensor) -> Array:
-    """A tensor as an array of this process's memory."""
+    """A tensor as an array in the memory of this process."""
     array: Array = np.ascontiguousarray(tensor.detach().resolve_conj().resolve_neg().cpu().numpy())
-    return array.reshape(tuple(tensor.shape))  # ascontiguousarray makes a scalar a vector
+    return array.reshape(tuple(tensor.shape))  # ascontiguousarray turns a scalar into a vector
 
 
 def check_graph(graph: Any) -> None:
-    """Pass if nothing in a TorchScript graph reaches beyond it: to files, or to Python.
+    """Check that a TorchScript graph has none of the FORBIDDEN operators.
 
     Raises:
-        CommandError: something does.
+        CommandError: It has one.
     """
     for kind in FORBIDDEN:
         if graph.findAllNodes(kind):
-            raise CommandError(f"ERR the code calls {kind}, which reaches beyond the model or script: it may compute")
-
-
-def command_error(error: Exception) -> CommandError:
-    """Torch's message, in one line."""
-    return CommandError(str(error) or type(error).__name__)
+            raise CommandError(
+                f"ERR the code calls {kind}, which reaches beyond the model or script: it may only compute"
+            )

@@ -1,4 +1,4 @@
-"""AI.CONFIG's settings, kept in database 0 so that all workers have the same."""
+"""The settings of AI.CONFIG. They are stored in database 0, so that all workers use the same ones."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from rededge_nb.edge.ai import backends
 from rededge_nb.edge.client import key_names
 
 DEFAULT_MODEL_CHUNK_SIZE = 535_822_336
-"""Bytes of a model that travel as one bulk."""
+"""Default for the longest part, in bytes, in which AI.MODELGET returns a model."""
 
 _MODEL_CHUNK_SIZE = "model_chunk_size"
 _BACKENDS_PATH = "backendspath"
 
 
 def model_chunk_size(client: redis.Redis) -> int:
-    """The setting; `client` is one of database 0."""
+    """The setting; `client` must use database 0."""
     value = client.hget(key_names.ai_settings(client), _MODEL_CHUNK_SIZE)
     return int(value) if value is not None else DEFAULT_MODEL_CHUNK_SIZE
 
 
 def set_model_chunk_size(client: redis.Redis, size: int) -> None:
-    """Change the setting for all workers; `client` is one of database 0."""
+    """Change the setting for all workers; `client` must use database 0."""
     client.hset(key_names.ai_settings(client), _MODEL_CHUNK_SIZE, str(size))
 
 
 def backends_path(client: redis.Redis) -> bytes:
-    """What was set, or the folder of the backends' modules; `client` is one of database 0."""
+    """The path that was set, or else the folder of the backends' modules; `client` must use database 0."""
     value = cast(bytes | None, client.hget(key_names.ai_settings(client), _BACKENDS_PATH))
     return value if value is not None else str(Path(backends.__file__).parent).encode()
 
 
 def set_backends_path(client: redis.Redis, path: bytes) -> None:
-    """Change what is told of the path. Backends are this package's own modules, wherever it points."""
+    """Change the reply of backends_path(), and nothing else: backends are always modules of this package."""
     client.hset(key_names.ai_settings(client), _BACKENDS_PATH, path)

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 import redis
 
-from rededge_nb.edge.ai.commands.runs import where
-from rededge_nb.edge.ai.execution.dag import Dag, Outcome
-from rededge_nb.edge.ai.execution.queues import or_timed_out, then
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.commands.runs import timed_out_reply
+from rededge_nb.edge.ai.execution.dag import Dag, DagResult
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
+from rededge_nb.edge.ai.execution.runs import ModelLookup
 from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, integer, text
 from rededge_nb.edge.ai.parsing.dags import SEPARATOR, Dialect, parse_operations
 from rededge_nb.edge.ai.parsing.runs import parse_timeout
-from rededge_nb.edge.ai.storage import hashes
+from rededge_nb.edge.ai.storage import hashes, writing
 from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.chaining import then
 from rededge_nb.edge.switchboard.calls import Call, CommandError
 
 _KEYWORDS = (b"LOAD", b"PERSIST", b"ROUTING", b"TIMEOUT")
@@ -30,7 +31,7 @@ class _Header:
     seen: set[bytes] = field(default_factory=set)
 
 
-def run_dag(call: Call, sessions: Sessions, dialect: Dialect) -> Future[object]:
+def run_dag(call: Call, models: LoadedModels, dialect: Dialect) -> Future[object]:
     """`AI.DAGEXECUTE [LOAD n k …] [PERSIST n k …] [ROUTING key] [TIMEOUT ms] |> op [|> op …]`, and its variants."""
     if not dialect.deprecated and len(call.args) < 5:
         raise CommandError(f"ERR missing arguments for '{call.name}' command")
@@ -43,14 +44,14 @@ def run_dag(call: Call, sessions: Sessions, dialect: Dialect) -> Future[object]:
             "ERR AI.DAGEXECUTE and AI.DAGEXECUTE_RO commands must contain at least one out of ROUTING, LOAD, "
             "PERSIST keywords"
         )
-    operations = parse_operations(call.args[at:], where(call, sessions), dialect)
+    operations = parse_operations(call.args[at:], ModelLookup(call.redis, models), dialect)
     if not operations:
         raise CommandError("ERR DAG is empty")
     dag = Dag(header.loaded, operations)
     if not all(key in dag.names for key in header.persist):
         raise CommandError("ERR PERSIST key cannot be found in DAG")
-    outcome = dag.run(sessions.queues, timeout=header.timeout)
-    return or_timed_out(then(outcome, lambda found: _reply(call.redis, header.persist, found)))
+    result = dag.run(models.queues, timeout=header.timeout)
+    return then(result, lambda done: _reply(call.redis, header.persist, done), timed_out_reply)
 
 
 def _header(words: ArgumentReader, client: redis.Redis, dialect: Dialect, *, operations_follow: bool) -> _Header:
@@ -90,14 +91,14 @@ def _counted(words: ArgumentReader, keyword: str, purpose: str, operations_follo
     )
 
 
-def _reply(client: redis.Redis, persist: Sequence[bytes], outcome: Outcome) -> object:
+def _reply(client: redis.Redis, persist: Sequence[bytes], result: DagResult) -> object:
     errors: list[object] = []
-    if persist and not outcome.failed:
-        # an output that is no tensor has no value to keep
-        tensors = [(key, outcome.tensors[key]) for key in persist if key in outcome.tensors]
+    if persist and not result.failed:
+        # an output that is not a tensor has no value to store
+        tensors = [(key, result.tensors[key]) for key in persist if key in result.tensors]
         for key, tensor in tensors:
             try:
-                hashes.set_tensor(client, key, tensor)
+                writing.set_tensor(client, key, tensor)
             except CommandError as error:
                 errors.append(error)
-    return [*outcome.replies, *errors[:1]]
+    return [*result.replies, *errors[:1]]

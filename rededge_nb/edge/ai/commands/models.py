@@ -1,21 +1,17 @@
-"""AI.MODELSTORE, AI.MODELSET, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN."""
+"""AI.MODELSTORE, AI.MODELSET and AI.MODELGET."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.commands import configuration
-from rededge_nb.edge.ai.execution.sessions import Sessions, identity_of
+from rededge_nb.edge.ai.commands.stored import DEVICE, DEVICE_LENGTH_LIMIT, store
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels, identity_of
 from rededge_nb.edge.ai.parsing.arguments import ArgumentReader
 from rededge_nb.edge.ai.storage import hashes, records
-from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
+from rededge_nb.edge.switchboard.calls import Call, CommandError
 
-DEVICE = re.compile(rb"(CPU|GPU)(:[0-9]+)?", re.IGNORECASE)
-"""A device, as clients spell it."""
-MAX_DEVICE = 10
-"""Characters that a device has fewer than; AI.MODELSET takes this many, too."""
 MISSING_BLOB = "ERR Insufficient arguments, missing model BLOB"
 _KEYWORDS = (b"TAG", b"BATCHSIZE", b"MINBATCHSIZE", b"MINBATCHTIMEOUT", b"INPUTS", b"OUTPUTS", b"BLOB")
 
@@ -28,11 +24,11 @@ class _Options:
     outputs: tuple[str, ...] = ()
 
 
-def modelstore(call: Call, sessions: Sessions) -> object:
+def modelstore(call: Call, models: LoadedModels) -> object:
     """`AI.MODELSTORE key backend device [TAG t] [BATCHSIZE n] … [OUTPUTS c name …] BLOB data [data …]`."""
     words = ArgumentReader(call.args)
     key, backend, device = words.take(""), _backend(words), words.take("")
-    if len(device) >= MAX_DEVICE or not DEVICE.fullmatch(device):
+    if len(device) >= DEVICE_LENGTH_LIMIT or not DEVICE.fullmatch(device):
         raise CommandError("ERR Invalid DEVICE")
     tag = words.take(MISSING_BLOB) if words.take_keyword(b"TAG") else b""
     batching = _batching(words)
@@ -41,18 +37,18 @@ def modelstore(call: Call, sessions: Sessions) -> object:
     inputs, outputs = _counted_names(words, "input", backend), _counted_names(words, "output", backend)
     if not words.take_keyword(b"BLOB"):
         raise CommandError("ERR Invalid argument, expected BLOB" if len(words) else MISSING_BLOB)
-    return _store(call, sessions, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
+    return _store(call, models, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
 
 
-def modelset(call: Call, sessions: Sessions) -> object:
+def modelset(call: Call, models: LoadedModels) -> object:
     """`AI.MODELSET key backend device [TAG t] [BATCHSIZE n] … [INPUTS name … OUTPUTS name …] BLOB data [data …]`.
 
-    Without the word BLOB the last word is the data, as it was up to RedisAI 0.9.
+    Without the word BLOB the last argument is the model, as it was up to RedisAI 0.9.
     """
     words = ArgumentReader(call.args)
     key, backend = words.take(""), _backend(words)
     device = words.take("ERR Invalid DEVICE")
-    if len(device) > MAX_DEVICE or device.upper() in _KEYWORDS:
+    if len(device) > DEVICE_LENGTH_LIMIT or device.upper() in _KEYWORDS:
         raise CommandError("ERR Invalid DEVICE")
     if not DEVICE.fullmatch(device):
         raise CommandError("ERR unsupported device")
@@ -61,7 +57,7 @@ def modelset(call: Call, sessions: Sessions) -> object:
         raise CommandError("ERR Auto-batching not supported by the TFLITE backend")
     batching = _batching(words)
     if backend != "TF":
-        return _store(call, sessions, key, backend, device, _data_after_anything(words), _Options(tag, batching))
+        return _store(call, models, key, backend, device, _blob_after_any_words(words), _Options(tag, batching))
     if not len(words) or words.peek() == b"BLOB":
         raise CommandError("ERR Insufficient arguments, INPUTS and OUTPUTS not specified")
     if not words.take_keyword(b"INPUTS"):
@@ -77,15 +73,15 @@ def modelset(call: Call, sessions: Sessions) -> object:
     else:
         raise CommandError(MISSING_BLOB)
     names = (tuple(name.decode("utf-8", "replace") for name in side) for side in (inputs, outputs))
-    return _store(call, sessions, key, backend, device, blob, _Options(tag, batching, *names))
+    return _store(call, models, key, backend, device, blob, _Options(tag, batching, *names))
 
 
-def modelget(call: Call, sessions: Sessions) -> object:
+def modelget(call: Call, models: LoadedModels) -> object:
     """`AI.MODELGET key [META] [BLOB]`."""
     key, *words = call.args
     asked = {word.upper() for word in words} & {b"META", b"BLOB"}
     model = records.get_model(call.redis, key)
-    data = None if asked == {b"META"} else _chunks(sessions, hashes.read(call.redis, key, hashes.MODEL, ["blob"])[0])
+    data = None if asked == {b"META"} else _chunks(models, hashes.read(call.redis, key, hashes.MODEL, ["blob"])[0])
     if asked == {b"BLOB"}:
         return data
     meta = [
@@ -97,23 +93,11 @@ def modelget(call: Call, sessions: Sessions) -> object:
     return meta if data is None else [*meta, "blob", data]
 
 
-def modeldel(call: Call, sessions: Sessions) -> object:
-    """`AI.MODELDEL key`."""
-    hashes.delete(call.redis, call.args[0], hashes.MODEL)
-    sessions.sweep()
-    return OK
-
-
-def modelscan(call: Call, _: Sessions) -> object:
-    """`AI._MODELSCAN`."""
-    return [[key, tag] for key, tag in records.scan(call.redis, hashes.MODEL)]
-
-
 def _store(
-    call: Call, sessions: Sessions, key: bytes, backend: str, device: bytes, blob: bytes, options: _Options
+    call: Call, models: LoadedModels, key: bytes, backend: str, device: bytes, blob: bytes, options: _Options
 ) -> object:
     batchsize, minbatchsize, minbatchtimeout = options.batching
-    record = records.Model(
+    record = records.ModelRecord(
         backend=backend,
         device=device.decode(),
         tag=options.tag,
@@ -124,14 +108,10 @@ def _store(
         outputs=options.outputs,
     )
     identity = identity_of(record, hashes.digest_of(blob))
-    loaded = sessions.load(identity, blob)
+    loaded = models.load(identity, blob)
     record = replace(record, inputs=tuple(loaded.inputs), outputs=tuple(loaded.outputs))
-    try:
-        hashes.replace(call.redis, hashes.MODEL, [(key, record.fields(blob, identity.digest))])
-        sessions.hold(call.redis, key, identity)
-    finally:
-        sessions.sweep()
-    return OK
+    fields = record.fields(blob, identity.digest)
+    return store(call, models, kind=hashes.MODEL, key=key, fields=fields, identity=identity)
 
 
 def _backend(words: ArgumentReader) -> str:
@@ -162,7 +142,7 @@ def _size(words: ArgumentReader, keyword: str) -> int:
 
 
 def _counted_names(words: ArgumentReader, side: str, backend: str) -> tuple[str, ...]:
-    """The names of a TF graph's inputs or outputs; other models must have none given."""
+    """Names of a TF graph's inputs or outputs; for other backends the caller must not give any."""
     given = words.take_keyword(f"{side.upper()}S".encode())
     if backend != "TF":
         if given:
@@ -188,8 +168,8 @@ def _blob(words: ArgumentReader) -> bytes:
     return b"".join(words.take_rest() or [words.take(MISSING_BLOB)])
 
 
-def _data_after_anything(words: ArgumentReader) -> bytes:
-    """What follows BLOB, whatever came before; without BLOB the only word there is."""
+def _blob_after_any_words(words: ArgumentReader) -> bytes:
+    """The words after BLOB, whatever comes before it; without BLOB, the only word that is left."""
     before = _names_until(words, b"BLOB")
     if words.take_keyword(b"BLOB"):
         return _blob(words)
@@ -198,7 +178,7 @@ def _data_after_anything(words: ArgumentReader) -> bytes:
     return before[0]
 
 
-def _chunks(sessions: Sessions, blob: bytes) -> bytes | list[bytes]:
-    size = configuration.model_chunk_size(sessions.client_of(0))
+def _chunks(models: LoadedModels, blob: bytes) -> bytes | list[bytes]:
+    size = configuration.model_chunk_size(models.client_of(0))
     count = len(blob) // size + 1
     return blob if count == 1 else [blob[i * size : (i + 1) * size] for i in range(count)]

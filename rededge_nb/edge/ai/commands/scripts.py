@@ -1,17 +1,17 @@
-"""AI.SCRIPTSTORE, AI.SCRIPTSET, AI.SCRIPTGET, AI.SCRIPTDEL and AI._SCRIPTSCAN."""
+"""AI.SCRIPTSTORE, AI.SCRIPTSET and AI.SCRIPTGET."""
 
 from __future__ import annotations
 
-from rededge_nb.edge.ai.commands.models import DEVICE, MAX_DEVICE
-from rededge_nb.edge.ai.execution.sessions import Sessions, script_identity
+from rededge_nb.edge.ai.commands.stored import DEVICE, DEVICE_LENGTH_LIMIT, store
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels, script_identity
 from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, text
 from rededge_nb.edge.ai.storage import hashes, records
-from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, wrong_arity
+from rededge_nb.edge.switchboard.calls import Call, CommandError, wrong_arity
 
 MISSING_SOURCE = "ERR Insufficient arguments, missing script SOURCE"
 
 
-def scriptstore(call: Call, sessions: Sessions) -> object:
+def scriptstore(call: Call, models: LoadedModels) -> object:
     """`AI.SCRIPTSTORE key device [TAG t] ENTRY_POINTS n name … SOURCE text`."""
     words = ArgumentReader(call.args)
     key, device = words.take(""), words.take("")
@@ -24,10 +24,10 @@ def scriptstore(call: Call, sessions: Sessions) -> object:
     names = tuple(text(name) for name in words.take_many(count, ""))
     if not words.take_keyword(b"SOURCE"):
         raise CommandError(MISSING_SOURCE)
-    return _store(call, sessions, key, _script(device, tag, names, words.take(MISSING_SOURCE)))
+    return _store(call, models, key, _script(device, tag, names, words.take(MISSING_SOURCE)))
 
 
-def scriptset(call: Call, sessions: Sessions) -> object:
+def scriptset(call: Call, models: LoadedModels) -> object:
     """`AI.SCRIPTSET key device [TAG t] SOURCE text`; the word SOURCE is optional, as it was up to RedisAI 0.9."""
     words = ArgumentReader(call.args)
     key, device = words.take(""), words.take("")
@@ -37,10 +37,10 @@ def scriptset(call: Call, sessions: Sessions) -> object:
     source = words.take(MISSING_SOURCE)
     if len(words):
         raise wrong_arity(call)
-    return _store(call, sessions, key, _script(device, tag, (), source))
+    return _store(call, models, key, _script(device, tag, (), source))
 
 
-def scriptget(call: Call, _: Sessions) -> object:
+def scriptget(call: Call, _: LoadedModels) -> object:
     """`AI.SCRIPTGET key [META] [SOURCE]`."""
     key, *words = call.args
     asked = {word.upper() for word in words} & {b"META", b"SOURCE"}
@@ -51,29 +51,13 @@ def scriptget(call: Call, _: Sessions) -> object:
     return meta if asked == {b"META"} else [*meta, "source", script.source]
 
 
-def scriptdel(call: Call, sessions: Sessions) -> object:
-    """`AI.SCRIPTDEL key`."""
-    hashes.delete(call.redis, call.args[0], hashes.SCRIPT)
-    sessions.sweep()
-    return OK
-
-
-def scriptscan(call: Call, _: Sessions) -> object:
-    """`AI._SCRIPTSCAN`."""
-    return [[key, tag] for key, tag in records.scan(call.redis, hashes.SCRIPT)]
-
-
-def _script(device: bytes, tag: bytes, entry_points: tuple[str, ...], source: bytes) -> records.Script:
-    if len(device) >= MAX_DEVICE or not DEVICE.fullmatch(device):
+def _script(device: bytes, tag: bytes, entry_points: tuple[str, ...], source: bytes) -> records.ScriptRecord:
+    if len(device) >= DEVICE_LENGTH_LIMIT or not DEVICE.fullmatch(device):
         raise CommandError("ERR unsupported device")
-    return records.Script(device.decode(), tag, entry_points, source)
+    return records.ScriptRecord(device.decode(), tag, entry_points, source)
 
 
-def _store(call: Call, sessions: Sessions, key: bytes, script: records.Script) -> object:
-    sessions.compile(script)
-    try:
-        hashes.replace(call.redis, hashes.SCRIPT, [(key, script.fields())])
-        sessions.hold(call.redis, key, script_identity(script))
-    finally:
-        sessions.sweep()
-    return OK
+def _store(call: Call, models: LoadedModels, key: bytes, script: records.ScriptRecord) -> object:
+    models.compile(script)
+    identity = script_identity(script)
+    return store(call, models, kind=hashes.SCRIPT, key=key, fields=script.fields(), identity=identity)

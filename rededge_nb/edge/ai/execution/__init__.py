@@ -1,1 +1,1 @@
-"""Running models and scripts: sessions, queues, batches and DAGs."""
+"""Running models and scripts: what is loaded, the queues of the devices, batches and DAGs."""

@@ -1,4 +1,4 @@
-"""Joining the inputs of several runs along their first dimension, and splitting the outputs."""
+"""Batches: joining the inputs of several runs along their first dimension, and splitting the outputs again."""
 
 from __future__ import annotations
 
@@ -12,43 +12,48 @@ from rededge_nb.edge.switchboard.calls import CommandError
 
 Inputs = Sequence[Array]
 Outputs = list[Array | None]
-Kind = tuple[tuple[str, tuple[int, ...]], ...]
-"""Dtype and all dimensions but the first of each input: only inputs of one kind can be joined."""
+Layout = tuple[tuple[str, tuple[int, ...]], ...]
+"""For each input its dtype and all its dimensions but the first. Only inputs of the same layout can be joined."""
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How runs of a model are joined."""
+    """How runs of a model are joined; the options of AI.MODELSTORE."""
 
     size: int = 0
-    """Enough samples for one run; 0 joins none."""
-    least: int = 0
-    """Fewer samples than this are held back."""
-    patience: float = 0.0
-    """Seconds that they are held back at most; 0 is for ever."""
+    """BATCHSIZE: a batch that has this many samples is complete; with 0 runs are never joined."""
+    min_samples: int = 0
+    """MINBATCHSIZE: runs wait until they have this many samples together."""
+    max_wait: float = 0.0
+    """MINBATCHTIMEOUT: seconds that they wait at most; 0 means without limit."""
 
 
-def samples(inputs: Inputs) -> int | None:
-    """The first dimension that all inputs share; None if they do not, so that they can be joined with no others."""
+def sample_count(inputs: Inputs) -> int | None:
+    """The first dimension, if all inputs have the same; None otherwise, and then these inputs cannot be joined."""
     counts = {array.shape[0] if array.ndim else None for array in inputs}
     return counts.pop() if len(counts) == 1 else None
 
 
-def kind(inputs: Inputs) -> Kind:
+def layout_of(inputs: Inputs) -> Layout:
     """What inputs must have in common to be joined."""
     return tuple((array.dtype.str, array.shape[1:]) for array in inputs)
 
 
-def joined(runs: Sequence[Inputs]) -> Inputs:
-    """The inputs of one run that does the work of several."""
+def join(runs: Sequence[Inputs]) -> Inputs:
+    """The inputs of one run that replaces several; each has shape (sum of samples, …)."""
     return runs[0] if len(runs) == 1 else [np.concatenate(arrays) for arrays in zip(*runs, strict=True)]
 
 
 def split(outputs: Outputs, counts: Sequence[int], backend: str) -> list[Outputs]:
-    """The outputs of one run as those of the several that it did.
+    """The outputs of each of the joined runs.
+
+    Args:
+        outputs: Outputs of the batch, with shape (sum of samples, …).
+        counts: Samples of each run.
+        backend: Decides the text of the error, which is RedisAI's.
 
     Raises:
-        CommandError: an output has not as many samples as went in.
+        CommandError: The number of samples in an output is not the number of samples in the batch.
     """
     if len(counts) == 1:
         return [outputs]

@@ -1,85 +1,84 @@
-"""What a process has loaded: once for each content, however many keys and threads use it.
+"""The cache of loaded models and compiled scripts: each content is loaded once, however many keys and threads use it.
 
-A thing is freed when no key that was used holds it any more, or when others were used more recently and the cache is
-full.
+An item is freed when no key holds it any more, or when the cache is full and other items were used more recently.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from rededge_nb.edge.processes import resident_memory
+
 Holder = tuple[int, bytes]
-"""A database's number and a key in it."""
+"""A key that uses an item: the number of its database, and its name."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two models, or two scripts, the same."""
+    """Everything on which loading a model or compiling a script depends. Equal identities share one item."""
 
     backend: str
     """Upper case; `SCRIPT` for a script."""
     device: str
     """Upper case; every CPU is `CPU`."""
     digest: str
-    """Of the blob or source."""
+    """SHA-256 of the model or source."""
     inputs: tuple[str, ...] = ()
-    """Names that the loading depends on; only a TF graph's does."""
+    """Names of the inputs. Only for TF: other models contain the names."""
     outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    thing: Any
+class _Item:
+    value: Any
     size: int
     memory: int
 
 
 class Cache:
-    """Loaded models and scripts; safe to use from any thread.
+    """Loaded models and compiled scripts; safe to use from any thread.
 
     Args:
-        capacity: bytes of the blobs that are kept; the thing used last is kept whatever its size.
+        capacity: Bytes of the model files and sources that are kept; the item used last is kept whatever its size.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        # one load at a time: each takes all cores anyway, and nothing is loaded twice
+        # One load at a time: each uses all processors anyway, and so nothing is loaded twice.
         self._loading = threading.Lock()
-        self._loaded: OrderedDict[Identity, _Loaded] = OrderedDict()
+        self._items: OrderedDict[Identity, _Item] = OrderedDict()
         self._holders: dict[Holder, Identity] = {}
 
     def find(self, identity: Identity) -> Any | None:
-        """What is loaded under that identity, if it is."""
+        """The item with that identity, or None if it is not loaded."""
         with self._lock:
-            loaded = self._loaded.get(identity)
-            if loaded is None:
+            item = self._items.get(identity)
+            if item is None:
                 return None
-            self._loaded.move_to_end(identity)
-            return loaded.thing
+            self._items.move_to_end(identity)
+            return item.value
 
     def load(self, identity: Identity, size: int, load: Callable[[], Any]) -> Any:
-        """What is loaded under that identity; if nothing is, what `load` returns, made from a blob of `size` bytes."""
+        """The item with that identity. If it is not loaded, `load` makes it from a file of `size` bytes."""
         with self._loading:
-            thing = self.find(identity)
-            if thing is not None:
-                return thing
-            before = _resident_memory()
-            thing = load()
-            memory = max(size, _resident_memory() - before)
+            value = self.find(identity)
+            if value is not None:
+                return value
+            before = resident_memory()
+            value = load()
+            memory = max(size, resident_memory() - before)
             with self._lock:
-                self._loaded[identity] = _Loaded(thing, size, memory)
-                self._make_room()
-            return thing
+                self._items[identity] = _Item(value, size, memory)
+                self._evict()
+            return value
 
     def hold(self, holder: Holder, identity: Identity) -> None:
-        """Keep a thing for a key, instead of the one that the key held before."""
+        """Keep an item for a key, in place of the item that it held before."""
         with self._lock:
             before = self._holders.get(holder)
             self._holders[holder] = identity
@@ -87,12 +86,12 @@ class Cache:
                 self._free_unheld()
 
     def holders(self) -> dict[Holder, Identity]:
-        """The keys that things are kept for."""
+        """The keys for which items are kept."""
         with self._lock:
             return dict(self._holders)
 
     def release(self, gone: Mapping[Holder, Identity]) -> None:
-        """Free what only these keys held, unless one of them was used anew and holds another thing by now."""
+        """Free the items that only these keys held, except if a key holds another item by now."""
         with self._lock:
             for holder, identity in gone.items():
                 if self._holders.get(holder) == identity:
@@ -100,25 +99,16 @@ class Cache:
             self._free_unheld()
 
     def memory(self, identity: Identity) -> int:
-        """Bytes that a thing takes: by how much loading it made the process grow, and the blob's size at least."""
+        """Bytes by which the process grew when the item was loaded, at least the size of its file; 0 if not loaded."""
         with self._lock:
-            loaded = self._loaded.get(identity)
-            return loaded.memory if loaded is not None else 0
+            item = self._items.get(identity)
+            return item.memory if item is not None else 0
 
     def _free_unheld(self) -> None:
         held = set(self._holders.values())
-        for identity in [identity for identity in self._loaded if identity not in held]:
-            del self._loaded[identity]
+        for identity in [identity for identity in self._items if identity not in held]:
+            del self._items[identity]
 
-    def _make_room(self) -> None:
-        while len(self._loaded) > 1 and sum(loaded.size for loaded in self._loaded.values()) > self._capacity:
-            self._loaded.popitem(last=False)
-
-
-def _resident_memory() -> int:
-    """Bytes of this process in memory, 0 where that is not told."""
-    if not sys.platform.startswith("linux"):
-        return 0
-    import resource
-
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    def _evict(self) -> None:
+        while len(self._items) > 1 and sum(item.size for item in self._items.values()) > self._capacity:
+            self._items.popitem(last=False)

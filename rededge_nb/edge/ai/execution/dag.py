@@ -1,4 +1,8 @@
-"""DAGs: operations on tensors with local names, done in order on each device and side by side on several."""
+"""DAGs: operations on tensors that have names within the DAG only.
+
+The runs of one device are done in order; several devices work side by side. As soon as one operation fails, no further
+one is started.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.switchboard.calls import OK, CommandError, Simple
 
 NOT_DONE = Simple("NA")
-"""What an operation answers that was not done because another failed."""
+"""The reply of an operation that was not done because another one failed."""
 
 
 @dataclass(frozen=True)
 class TensorSet:
-    """Gives a tensor a name."""
+    """The operation that gives a tensor a name."""
 
     name: bytes
     tensor: Tensor
@@ -30,54 +34,59 @@ class TensorSet:
 
 @dataclass(frozen=True)
 class TensorGet:
-    """Tells a tensor."""
+    """The operation that returns a tensor."""
 
     name: bytes
     reply: Callable[[Tensor], object]
+    """Makes the operation's reply from the tensor."""
 
 
 Operation = TensorSet | TensorGet | ModelRun | ScriptRun
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a DAG came to."""
+class DagResult:
+    """The result of one run of a DAG."""
 
     replies: list[object]
     """One for each operation."""
     failed: bool
     tensors: dict[bytes, Tensor]
-    """The newest tensor of each name."""
+    """The last tensor of each name."""
 
 
 class Dag:
-    """Operations whose names are resolved: each input is the newest tensor of that name at its place.
+    """Operations with resolved names: each input refers to the tensor that has its name at that point of the DAG.
+
+    Names can be used again, so each tensor has a number: its index in `tensors`. `inputs` and `outputs` have one list
+    of such numbers for each operation.
 
     Raises:
-        CommandError: an input is neither loaded nor made by an earlier operation.
+        CommandError: An input is neither loaded nor made by an earlier operation.
     """
 
     def __init__(self, loaded: Mapping[bytes, Tensor], operations: Sequence[Operation]) -> None:
         self.operations = operations
         self.tensors: list[Tensor | None] = list(loaded.values())
-        self.names = {name: slot for slot, name in enumerate(loaded)}
-        """Name to the place of its newest tensor among `tensors`."""
+        """The tensors that are known before the run; None for those that a run will make."""
+        self.names = {name: index for index, name in enumerate(loaded)}
+        """For each name the number of its last tensor."""
         self.inputs: list[list[int]] = []
         self.outputs: list[list[int]] = []
         for operation in operations:
             match operation:
                 case TensorSet():
                     self.inputs.append([])
-                    self.outputs.append([self._place(operation.name, operation.tensor)])
+                    self.outputs.append([self._add(operation.name, operation.tensor)])
                 case TensorGet():
                     self.inputs.append([self._find(operation.name)])
                     self.outputs.append([])
                 case _:
                     self.inputs.append([self._find(name) for name in operation.inputs])
-                    self.outputs.append([self._place(name, None) for name in operation.outputs])
+                    self.outputs.append([self._add(name, None) for name in operation.outputs])
 
-    def run(self, queues: Queues, *, timeout: float | None = None) -> Future[Outcome]:
-        """Do all operations; the result may be a TimedOutError if one waited longer than `timeout` seconds in all."""
+    def run(self, queues: Queues, *, timeout: float | None = None) -> Future[DagResult]:
+        """Run all operations; the future raises TimedOutError if one still waited after `timeout` seconds."""
         return _Execution(self, queues, timeout).start()
 
     def _find(self, name: bytes) -> int:
@@ -85,7 +94,7 @@ class Dag:
             raise CommandError("ERR INPUT key cannot be found in DAG")
         return self.names[name]
 
-    def _place(self, name: bytes, tensor: Tensor | None) -> int:
+    def _add(self, name: bytes, tensor: Tensor | None) -> int:
         self.tensors.append(tensor)
         self.names[name] = len(self.tensors) - 1
         return self.names[name]
@@ -111,26 +120,26 @@ class _Execution:
         for index, run in self._runs.items():
             self._waiting.setdefault(run.device, deque()).append(index)
         self._lock = threading.Lock()
-        self._outcome: Future[Outcome] = Future()
+        self._result: Future[DagResult] = Future()
 
-    def start(self) -> Future[Outcome]:
+    def start(self) -> Future[DagResult]:
         self._advance(None)
-        return self._outcome
+        return self._result
 
-    def _advance(self, ended_device: str | None) -> None:
-        """Submit what can be done now; when nothing can and nothing runs, this was it."""
+    def _advance(self, finished_device: str | None) -> None:
+        """Submit the runs whose inputs are known. If there are none and no device is busy, the DAG has ended."""
         try:
             with self._lock:
-                self._busy.discard(ended_device or "")
+                self._busy.discard(finished_device or "")
                 ready = self._take_ready()
                 finished = not ready and not self._busy
             for index, device in ready:
                 self._submit(index, device)
             if finished:
                 self._finish()
-        except Exception as error:  # noqa: BLE001 - in a callback nobody would hear of it, and somebody waits
-            with contextlib.suppress(InvalidStateError):  # an operation on another device came to an end first
-                self._outcome.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - passed on to the caller; raised in a callback it would be lost
+            with contextlib.suppress(InvalidStateError):  # the result was set after an operation on another device
+                self._result.set_exception(error)
 
     def _take_ready(self) -> list[tuple[int, str]]:
         ready: list[tuple[int, str]] = []
@@ -139,17 +148,17 @@ class _Execution:
         for device, waiting in self._waiting.items():
             if device in self._busy or not waiting:
                 continue
-            if all(self._tensors[slot] is not None for slot in self._dag.inputs[waiting[0]]):
+            if all(self._tensors[number] is not None for number in self._dag.inputs[waiting[0]]):
                 self._busy.add(device)
                 ready.append((waiting.popleft(), device))
         return ready
 
     def _submit(self, index: int, device: str) -> None:
-        tensors = [self._tensors[slot] for slot in self._dag.inputs[index]]
+        tensors = [self._tensors[number] for number in self._dag.inputs[index]]
         left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
             result = self._queues.submit(self._runs[index].job([tensor.array for tensor in tensors if tensor], left))
-        except Exception as error:  # noqa: BLE001 - it is told in the reply, whatever it is
+        except Exception as error:  # noqa: BLE001 - becomes the operation's reply
             result = Future()
             result.set_exception(error)
         result.add_done_callback(lambda done: self._on_end(index, device, done))
@@ -157,12 +166,12 @@ class _Execution:
     def _on_end(self, index: int, device: str, done: Future[Any]) -> None:
         try:
             made = [None if array is None else Tensor.from_array(array) for array in done.result()]
-            named = list(zip(self._dag.outputs[index], made, strict=True))
+            numbered = list(zip(self._dag.outputs[index], made, strict=True))
             with self._lock:
                 self._done.add(index)
-                for slot, tensor in named:
-                    self._tensors[slot] = tensor
-        except Exception as error:  # noqa: BLE001 - it is told in the reply, whatever it is
+                for number, tensor in numbered:
+                    self._tensors[number] = tensor
+        except Exception as error:  # noqa: BLE001 - becomes the operation's reply
             with self._lock:
                 self._errors[index] = error
         self._advance(device)
@@ -170,14 +179,14 @@ class _Execution:
     def _finish(self) -> None:
         timed_out = next((error for error in self._errors.values() if isinstance(error, TimedOutError)), None)
         if timed_out is not None:
-            self._outcome.set_exception(timed_out)
+            self._result.set_exception(timed_out)
             return
-        newest = {name: self._tensors[slot] for name, slot in self._dag.names.items()}
-        self._outcome.set_result(
-            Outcome(
+        last = {name: self._tensors[number] for name, number in self._dag.names.items()}
+        self._result.set_result(
+            DagResult(
                 replies=[self._reply(index, operation) for index, operation in enumerate(self._dag.operations)],
                 failed=bool(self._errors),
-                tensors={name: tensor for name, tensor in newest.items() if tensor is not None},
+                tensors={name: tensor for name, tensor in last.items() if tensor is not None},
             )
         )
 
@@ -193,7 +202,8 @@ class _Execution:
             except CommandError as error:
                 return error
         failure = self._errors.get(index)
-        if failure is not None:
-            is_told = isinstance(failure, CommandError)
-            return failure if is_told else CommandError(f"ERR {type(failure).__name__}: {failure}")
-        return OK if index in self._done else NOT_DONE
+        if failure is None:
+            return OK if index in self._done else NOT_DONE
+        return (
+            failure if isinstance(failure, CommandError) else CommandError(f"ERR {type(failure).__name__}: {failure}")
+        )

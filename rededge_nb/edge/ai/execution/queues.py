@@ -1,6 +1,7 @@
-"""The queues in which runs wait for their device, each with a thread that takes them one after the other.
+"""The queues in which runs wait for their device. Each queue has one thread, which does one run (or batch) at a time.
 
-A queue is one device as clients spell it in upper case, so `CPU` and `CPU:1` run side by side on the same processor.
+The name of a queue is the device as the client spelled it, in upper case. So `CPU` and `CPU:1` are two queues and run
+side by side, although both use the same processor.
 """
 
 from __future__ import annotations
@@ -10,21 +11,16 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 from rededge_nb.edge.ai.execution.batches import Batching, Inputs, Outputs
-from rededge_nb.edge.switchboard.calls import CommandError, Simple
+from rededge_nb.edge.switchboard.calls import CommandError
 
 MAX_WAITING = 1_000
-"""Runs that may wait for one device before the next is turned away."""
-LONGEST_WAIT = 120.0
-"""Seconds after which a run that still waits is dropped: its caller has had an error from the switchboard by then."""
-IDLE = 10.0
-"""Seconds after which the thread of a device that has nothing to do ends."""
-
-TIMED_OUT = Simple("TIMEDOUT")
-
-T = TypeVar("T")
+"""How many runs may wait for one device; further ones are refused."""
+MAX_WAIT = 120.0
+"""Seconds after which a waiting run is dropped. By then the switchboard has sent the caller an error."""
+IDLE_TIMEOUT = 10.0
+"""Seconds without work after which the thread of a device ends."""
 
 
 class TimedOutError(Exception):
@@ -37,23 +33,29 @@ class Job:
 
     device: str
     run: Callable[[Sequence[Inputs]], list[Outputs]]
-    """Does the work of several jobs of a group at once; what it returns are their results, in order."""
+    """Runs several jobs of the same group at once and returns their outputs, in order."""
     inputs: Inputs
     timeout: float | None = None
-    """Seconds that it may wait."""
+    """Seconds that the job may wait."""
     group: Hashable | None = None
-    """Jobs of one group may be done at once; None is done alone."""
+    """Jobs of the same group may be joined; a job without a group is never joined."""
     samples: int = 1
     batching: Batching = field(default_factory=Batching)
     before: Callable[[], None] | None = None
-    """Called right before the run, in the device's thread, unless the job is joined with others."""
+    """Called directly before the run, in the device's thread, unless the job is joined with others."""
     result: Future[Outputs] = field(default_factory=Future)
     queued_at: float = field(default_factory=time.monotonic)
 
     @property
     def deadline(self) -> float:
-        """When it no longer waits."""
-        return self.queued_at + (LONGEST_WAIT if self.timeout is None else min(self.timeout, LONGEST_WAIT))
+        """When the job is dropped if it still waits, by the monotonic clock."""
+        return self.queued_at + (MAX_WAIT if self.timeout is None else min(self.timeout, MAX_WAIT))
+
+    @property
+    def wake_up_at(self) -> float:
+        """When the device's thread must look at this job again, by the monotonic clock."""
+        max_wait = self.batching.max_wait
+        return min(self.deadline, self.queued_at + max_wait) if self.group is not None and max_wait else self.deadline
 
 
 class Queues:
@@ -65,7 +67,11 @@ class Queues:
         self._waiting: dict[str, list[Job]] = {}
 
     def submit(self, job: Job) -> Future[Outputs]:
-        """Have a job done; the result may be a CommandError or, if it waited too long, a TimedOutError."""
+        """Queue a job. Its future may raise CommandError, or TimedOutError if the job waited too long.
+
+        Raises:
+            CommandError: Too many runs wait for the device already.
+        """
         with self._lock:
             waiting = self._waiting.get(job.device)
             if waiting is None:
@@ -75,7 +81,8 @@ class Queues:
                 try:
                     thread.start()
                 except BaseException:
-                    del self._waiting[job.device], self._changed[job.device]  # the next job tries again
+                    # without the thread nobody would serve the queue; the next job tries to start one again
+                    del self._waiting[job.device], self._changed[job.device]
                     raise
             if len(waiting) >= MAX_WAITING:
                 raise CommandError(f"BUSYWORKER {len(waiting)} runs wait for {job.device} already")
@@ -95,11 +102,11 @@ class Queues:
                 if job.result.set_running_or_notify_cancel():
                     job.result.set_exception(TimedOutError())
             if batch:
-                _do(batch)
-            del expired, batch  # the next wait may be long, and they hold tensors
+                _run(batch)
+            del expired, batch  # they refer to tensors, and the next wait may be long
 
     def _take(self, device: str) -> tuple[list[Job], list[Job]]:
-        """Wait for jobs that waited too long, or can be done at once; none of both after a time without any."""
+        """Wait for work; returns the jobs that waited too long and the batch to run, both empty after IDLE_TIMEOUT."""
         waiting, changed = self._waiting[device], self._changed[device]
         while True:
             now = time.monotonic()
@@ -109,88 +116,49 @@ class Queues:
                 taken = {id(job) for job in (*expired, *batch)}
                 waiting[:] = [job for job in waiting if id(job) not in taken]
                 return expired, batch
-            if not changed.wait(max(0.0, min(map(_wakes_at, waiting), default=now + IDLE) - now)) and not waiting:
+            wake_up_at = min((job.wake_up_at for job in waiting), default=now + IDLE_TIMEOUT)
+            if not changed.wait(max(0.0, wake_up_at - now)) and not waiting:
                 return [], []
 
 
 def next_batch(waiting: Sequence[Job], now: float) -> list[Job]:
-    """The jobs to do next, together: the first that is not held back, and those of its group that it takes along."""
-    held: set[Hashable] = set()
+    """The jobs to run next, as one batch: the first job that need not wait, and later jobs of its group."""
+    must_wait: set[Hashable] = set()
     for position, job in enumerate(waiting):
         if job.group is None or job.samples >= job.batching.size:
             return [job]
-        if job.group in held:
+        if job.group in must_wait:
             continue
         batch, total = [], 0
-        # a least number above the size would never come together if the size were enough
-        enough = max(job.batching.size, job.batching.least)
+        # max(): if MINBATCHSIZE is above BATCHSIZE, a batch of BATCHSIZE would never be large enough to run
+        enough = max(job.batching.size, job.batching.min_samples)
         for other in waiting[position:]:
             if other.group == job.group:
                 batch.append(other)
                 total += other.samples
                 if total >= enough:
                     break
-        patience = job.batching.patience
-        if total >= job.batching.least or (patience and now - job.queued_at >= patience):
+        max_wait = job.batching.max_wait
+        if total >= job.batching.min_samples or (max_wait and now - job.queued_at >= max_wait):
             return batch
-        held.add(job.group)
+        must_wait.add(job.group)
     return []
 
 
-def then(future: Future[Any], function: Callable[[Any], T]) -> Future[T]:
-    """The result of `function` of a future's result, computed in the thread that brings it; errors are passed on."""
-    following: Future[T] = Future()
-
-    def follow(done: Future[Any]) -> None:
-        if not following.set_running_or_notify_cancel():
-            return  # whoever waited gave up, such as a coroutine with a time limit
-        try:
-            following.set_result(function(done.result()))
-        except Exception as error:  # noqa: BLE001 - whoever waits shall hear of it, whatever it is
-            following.set_exception(error)
-
-    future.add_done_callback(follow)
-    return following
-
-
-def or_timed_out(future: Future[Any]) -> Future[object]:
-    """A future whose result says so if it waited too long."""
-    following: Future[object] = Future()
-
-    def follow(done: Future[Any]) -> None:
-        if not following.set_running_or_notify_cancel():
-            return
-        error = done.exception()
-        if isinstance(error, TimedOutError):
-            following.set_result(TIMED_OUT)
-        elif error is not None:
-            following.set_exception(error)
-        else:
-            following.set_result(done.result())
-
-    future.add_done_callback(follow)
-    return following
-
-
-def _wakes_at(job: Job) -> float:
-    patience = job.batching.patience
-    return min(job.deadline, job.queued_at + patience) if job.group is not None and patience else job.deadline
-
-
-def _do(taken: Sequence[Job]) -> None:
-    """Do jobs and tell what came of them; nothing that goes wrong may leave here and end the device's thread."""
+def _run(taken: Sequence[Job]) -> None:
+    """Run a batch and complete its futures. Nothing may be raised here: it would end the device's thread."""
     batch = [job for job in taken if job.result.set_running_or_notify_cancel()]
     if not batch:
         return
     try:
         if len(batch) == 1 and batch[0].before is not None:
-            # not for each of a batch: what is taken before, such as a connection, is held for the whole run
+            # not for several jobs: each would hold a connection during the whole run
             batch[0].before()
         results = list(zip(batch, batch[0].run([job.inputs for job in batch]), strict=True))
-    except BaseException as error:  # noqa: BLE001 - the callers hear of it, and the thread goes on
-        told = error if isinstance(error, Exception) else CommandError(f"ERR {type(error).__name__}: {error}")
+    except BaseException as error:  # noqa: BLE001 - passed on to the callers
+        reported = error if isinstance(error, Exception) else CommandError(f"ERR {type(error).__name__}: {error}")
         for job in batch:
-            job.result.set_exception(told)
+            job.result.set_exception(reported)
         return
     for job, result in results:
         job.result.set_result(result)

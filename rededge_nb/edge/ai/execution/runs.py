@@ -1,4 +1,4 @@
-"""Runs of models and scripts, ready to be queued: alone, or as operations of a DAG."""
+"""Runs of models and scripts that are ready to be queued, alone or as operations of a DAG."""
 
 from __future__ import annotations
 
@@ -8,59 +8,64 @@ from dataclasses import dataclass
 import redis
 
 from rededge_nb.edge.ai.backends.invocation import Invocation
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModel, LoadedModels
 from rededge_nb.edge.ai.execution.queues import Job
-from rededge_nb.edge.ai.execution.scripts import ScriptSession
-from rededge_nb.edge.ai.execution.sessions import Session, Sessions
+from rededge_nb.edge.ai.execution.scripts import LoadedScript
 from rededge_nb.edge.ai.storage import hashes
 from rededge_nb.edge.ai.tensors import Array
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where models and scripts are found."""
+class ModelLookup:
+    """Where to look up models and scripts by key."""
 
     redis: redis.Redis
-    sessions: Sessions
-    found: hashes.Found | None = None
-    """What was read of them already."""
+    """A client of the caller's database."""
+    models: LoadedModels
+    prefetched: hashes.Prefetched | None = None
+    """Fields that were read from Redis already."""
 
 
 @dataclass(frozen=True)
 class ModelRun:
     """A run of a model."""
 
-    session: Session
+    model: LoadedModel
     inputs: Sequence[bytes]
+    """Names of the input tensors."""
     outputs: Sequence[bytes]
+    """Names of the output tensors."""
     timeout: float | None = None
-    """Seconds that it may wait for its device."""
+    """Seconds that the run may wait for its device."""
 
     @property
     def device(self) -> str:
-        """The queue that it goes to."""
-        return self.session.device.upper()
+        """The name of the queue."""
+        return self.model.device.upper()
 
     def job(self, arrays: Sequence[Array], timeout: float | None) -> Job:
-        """The run on these inputs."""
-        return self.session.job(arrays, timeout=timeout)
+        """The job that runs the model on these inputs."""
+        return self.model.job(arrays, timeout=timeout)
 
 
 @dataclass(frozen=True)
 class ScriptRun:
     """A run of a script's function."""
 
-    session: ScriptSession
+    script: LoadedScript
     invocation: Invocation
     inputs: Sequence[bytes]
+    """Names of the input tensors."""
     outputs: Sequence[bytes]
+    """Names of the output tensors."""
     timeout: float | None = None
-    """Seconds that it may wait for its device."""
+    """Seconds that the run may wait for its device."""
 
     @property
     def device(self) -> str:
-        """The queue that it goes to."""
-        return self.session.device.upper()
+        """The name of the queue."""
+        return self.script.device.upper()
 
     def job(self, arrays: Sequence[Array], timeout: float | None) -> Job:
-        """The run on these inputs."""
-        return self.session.job(self.invocation, arrays, timeout=timeout)
+        """The job that calls the function on these inputs."""
+        return self.script.job(self.invocation, arrays, timeout=timeout)

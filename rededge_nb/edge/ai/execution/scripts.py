@@ -1,4 +1,4 @@
-"""Stored TorchScript, ready to run."""
+"""Stored TorchScript that is compiled and ready to run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from rededge_nb.edge.ai.backends import could_not_load
+from rededge_nb.edge.ai.backends import missing_backend
 from rededge_nb.edge.ai.backends.invocation import FindModel, Invocation
 from rededge_nb.edge.ai.execution.batches import Inputs, Outputs
 from rededge_nb.edge.ai.execution.queues import Job
-from rededge_nb.edge.ai.storage.statistics import Statistics, Stored
+from rededge_nb.edge.ai.storage.statistics import Statistics, StoredValue
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
@@ -21,29 +21,30 @@ if TYPE_CHECKING:
     from rededge_nb.edge.ai.backends.torch_scripts import CompiledScript
 
 SCRIPT_BACKEND = "SCRIPT"
-"""What scripts are called in the cache, beside the backends of models."""
+"""Stands for scripts in the cache, where models have the name of their backend."""
 
 
 @dataclass(frozen=True)
-class ScriptSession:
-    """A stored script, ready to run from any thread; it stays valid after its key is gone."""
+class LoadedScript:
+    """A stored script that is ready to run from any thread. It remains valid after its key is deleted."""
 
     device: str
     """As the client spelled it."""
     entry_points: tuple[str, ...]
     compiled: CompiledScript
-    stored: Stored
+    stored: StoredValue
     statistics: Statistics
     find_model: FindModel
-    """Finds a model that the script runs."""
+    """Finds the models that the script runs."""
     redis: redis.Redis
-    """Where the script's own commands go."""
+    """The client through which the script sends its own commands."""
 
     def run(self, invocation: Invocation, tensors: Sequence[Array]) -> list[Array]:
-        """What the function returns; the run is counted in the script's statistics.
+        """Call a function and return its tensors; the run is counted in the script's statistics.
 
         Raises:
-            CommandError: the function does not exist or take this, or raised, or returned something else.
+            CommandError: The function does not exist, does not accept these arguments, raised an error, or returned
+                something other than the expected tensors.
         """
         start = time.perf_counter()
         try:
@@ -57,7 +58,7 @@ class ScriptSession:
         return outputs
 
     def job(self, invocation: Invocation, tensors: Sequence[Array], *, timeout: float | None = None) -> Job:
-        """A run for the queue of the script's device; `timeout` is in seconds."""
+        """The job that calls the function; `timeout` is in seconds."""
 
         def run(runs: Sequence[Inputs]) -> list[Outputs]:
             return [list(self.run(invocation, inputs)) for inputs in runs]
@@ -69,10 +70,10 @@ def load_script(source: bytes, device: str) -> CompiledScript:
     """Compile a script for a device (`CPU`, `GPU:0` …).
 
     Raises:
-        CommandError: with torch's message, or there is no torch.
+        CommandError: The script does not compile (the text is torch's), or torch is not installed.
     """
     try:
         from rededge_nb.edge.ai.backends import torch_scripts
     except ImportError as error:
-        raise CommandError(could_not_load("TORCH", error)) from error
+        raise CommandError(missing_backend("TORCH", error)) from error
     return torch_scripts.compile_script(source, device)

@@ -1,4 +1,4 @@
-"""The operations of a DAG, as AI.DAGEXECUTE and AI.DAGRUN spell them."""
+"""Parsing the operations of a DAG in the arguments of AI.DAGEXECUTE and AI.DAGRUN."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rededge_nb.edge.ai.execution.dag import Operation, TensorGet, TensorSet
-from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
+from rededge_nb.edge.ai.execution.runs import ModelLookup, ModelRun, ScriptRun
 from rededge_nb.edge.ai.parsing.arguments import ArgumentReader
 from rededge_nb.edge.ai.parsing.runs import parse_modelexecute, parse_modelrun, parse_scriptexecute, parse_scriptrun
 from rededge_nb.edge.ai.parsing.tensors import parse_formats, parse_tensor, tensor_reply
@@ -18,10 +18,10 @@ SEPARATOR = b"|>"
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a DAG command allows."""
+    """Which operations a DAG command allows."""
 
     deprecated: bool
-    """With AI.MODELRUN and AI.SCRIPTRUN, instead of AI.MODELEXECUTE and AI.SCRIPTEXECUTE."""
+    """AI.MODELRUN and AI.SCRIPTRUN, in place of AI.MODELEXECUTE and AI.SCRIPTEXECUTE."""
     read_only: bool
 
 
@@ -29,11 +29,16 @@ EXECUTE, EXECUTE_RO = Dialect(deprecated=False, read_only=False), Dialect(deprec
 RUN, RUN_RO = Dialect(deprecated=True, read_only=False), Dialect(deprecated=True, read_only=True)
 
 
-def parse_operations(words: Sequence[bytes], place: Where, dialect: Dialect) -> list[Operation]:
-    """The operations in words of which the first is the separator; names are not looked at.
+def parse_operations(words: Sequence[bytes], lookup: ModelLookup, dialect: Dialect) -> list[Operation]:
+    """The operations of a DAG. The names of their tensors are not resolved yet; class Dag does that.
+
+    Args:
+        words: The arguments from the first separator on.
+        lookup: Where the models and scripts are looked up.
+        dialect: Which operations are allowed.
 
     Raises:
-        CommandError: an operation is none, or not allowed here, or a model or script of it is not there.
+        CommandError: An operation is unknown, not allowed or wrong, or its model or script does not exist.
     """
     operations: list[list[bytes]] = []
     for word in words:
@@ -41,10 +46,10 @@ def parse_operations(words: Sequence[bytes], place: Where, dialect: Dialect) -> 
             operations.append([])
         else:
             operations[-1].append(word)
-    return [_operation(each, place, dialect) for each in operations]
+    return [_operation(each, lookup, dialect) for each in operations]
 
 
-def _operation(words: Sequence[bytes], place: Where, dialect: Dialect) -> Operation:
+def _operation(words: Sequence[bytes], lookup: ModelLookup, dialect: Dialect) -> Operation:
     name, args = b"".join(words[:1]).upper(), list(words[1:])
     match name:
         case b"AI.TENSORSET":
@@ -57,14 +62,14 @@ def _operation(words: Sequence[bytes], place: Where, dialect: Dialect) -> Operat
             formats = parse_formats(args[1:])
             return TensorGet(args[0], lambda tensor: tensor_reply(tensor, formats))
         case b"AI.MODELEXECUTE" | b"AI.SCRIPTEXECUTE" | b"AI.MODELRUN" | b"AI.SCRIPTRUN":
-            run = _model_or_script(name.decode(), args, place, dialect)
+            run = _model_or_script(name.decode(), args, lookup, dialect)
             if run.timeout is not None:
                 raise CommandError("ERR TIMEOUT not allowed within a DAG command")
             return run
     raise CommandError("Unsupported command within DAG")
 
 
-def _model_or_script(name: str, args: list[bytes], place: Where, dialect: Dialect) -> ModelRun | ScriptRun:
+def _model_or_script(name: str, args: list[bytes], lookup: ModelLookup, dialect: Dialect) -> ModelRun | ScriptRun:
     if dialect.deprecated and name.endswith("EXECUTE"):
         raise CommandError(f"{name} cannot be used in a deprecated AI.DAGRUN command")
     if not dialect.deprecated and name.endswith("RUN"):
@@ -73,9 +78,9 @@ def _model_or_script(name: str, args: list[bytes], place: Where, dialect: Dialec
         raise CommandError(f"ERR {name} command cannot be specified in a read-only DAG")
     match name:
         case "AI.MODELEXECUTE":
-            return parse_modelexecute(args, place, name)
+            return parse_modelexecute(args, lookup, name)
         case "AI.MODELRUN":
-            return parse_modelrun(args, place, name)
+            return parse_modelrun(args, lookup, name)
         case "AI.SCRIPTEXECUTE":
-            return parse_scriptexecute(args, place, name, in_dag=True)
-    return parse_scriptrun(args, place, name)
+            return parse_scriptexecute(args, lookup, name, in_dag=True)
+    return parse_scriptrun(args, lookup, name)

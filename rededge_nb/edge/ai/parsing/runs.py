@@ -1,12 +1,12 @@
-"""Runs of models and scripts as their commands spell them, alone or in a DAG."""
+"""Parsing the arguments of the commands that run models and scripts, alone or in a DAG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rededge_nb.edge.ai.backends.invocation import Invocation
-from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
-from rededge_nb.edge.ai.execution.sessions import INPUTS_MISMATCH
+from rededge_nb.edge.ai.execution.loaded_models import INPUTS_MISMATCH
+from rededge_nb.edge.ai.execution.runs import ModelLookup, ModelRun, ScriptRun
 from rededge_nb.edge.ai.parsing.arguments import ArgumentReader, integer, text
 from rededge_nb.edge.switchboard.calls import CommandError, arity_text
 
@@ -16,57 +16,57 @@ _SCOPES = (b"KEYS", b"INPUTS", b"ARGS", b"OUTPUTS")
 _COUNT_NAMES = {b"INPUTS": "inputs", b"OUTPUTS": "outputs", b"ARGS": "keys"}
 
 
-def parse_modelexecute(args: Sequence[bytes], where: Where, name: str) -> ModelRun:
+def parse_modelexecute(args: Sequence[bytes], lookup: ModelLookup, name: str) -> ModelRun:
     """`key INPUTS n in … OUTPUTS m out … [TIMEOUT ms]`.
 
     Raises:
-        CommandError: the words are wrong, or the key holds no model.
+        CommandError: The arguments are wrong, or the key holds no model.
     """
     if len(args) < 7:
         raise CommandError(arity_text(name))
     words = ArgumentReader(list(args))
-    session = where.sessions.get(where.redis, words.take(""), where.found)
-    inputs = _counted(words, "input", len(session.inputs))
-    outputs = _counted(words, "output", len(session.outputs))
+    model = lookup.models.find_model(lookup.redis, words.take(""), lookup.prefetched)
+    inputs = _counted(words, "input", len(model.inputs))
+    outputs = _counted(words, "output", len(model.outputs))
     timeout = None
     if words.take_keyword(b"TIMEOUT"):
         timeout = parse_timeout(words)
     if len(words):
         raise CommandError(f"Invalid argument: {text(words.take(''))}")
-    return ModelRun(session, inputs, outputs, timeout)
+    return ModelRun(model, inputs, outputs, timeout)
 
 
-def parse_modelrun(args: Sequence[bytes], where: Where, name: str) -> ModelRun:
+def parse_modelrun(args: Sequence[bytes], lookup: ModelLookup, name: str) -> ModelRun:
     """`key [TIMEOUT ms] INPUTS in … OUTPUTS out …`.
 
     Raises:
-        CommandError: the words are wrong, or the key holds no model.
+        CommandError: The arguments are wrong, or the key holds no model.
     """
     if len(args) < 5:
         raise CommandError(arity_text(name))
     words = ArgumentReader(list(args))
-    session = where.sessions.get(where.redis, words.take(""))
+    model = lookup.models.find_model(lookup.redis, words.take(""))
     timeout = parse_timeout(words) if words.take_keyword(b"TIMEOUT") else None
     if not words.take_keyword(b"INPUTS"):
         raise CommandError("ERR INPUTS not specified")
-    inputs, outputs = _divided(words.take_rest(), b"OUTPUTS")
-    if len(inputs) != len(session.inputs):
+    inputs, outputs = _split_at(words.take_rest(), b"OUTPUTS")
+    if len(inputs) != len(model.inputs):
         raise CommandError(INPUTS_MISMATCH)
-    if len(outputs) != len(session.outputs):
+    if len(outputs) != len(model.outputs):
         raise CommandError(OUTPUTS_MISMATCH)
-    return ModelRun(session, inputs, outputs, timeout)
+    return ModelRun(model, inputs, outputs, timeout)
 
 
-def parse_scriptexecute(args: Sequence[bytes], where: Where, name: str, *, in_dag: bool = False) -> ScriptRun:
+def parse_scriptexecute(args: Sequence[bytes], lookup: ModelLookup, name: str, *, in_dag: bool = False) -> ScriptRun:
     """`key function [KEYS n k …] [INPUTS n t …] [ARGS n a …] [OUTPUTS n t …] [TIMEOUT ms]`.
 
     Raises:
-        CommandError: the words are wrong, or the key holds no script.
+        CommandError: The arguments are wrong, or the key holds no script.
     """
     if len(args) < 2:
         raise CommandError(arity_text(name))
     words = ArgumentReader(list(args))
-    session = where.sessions.script(where.redis, words.take(""))
+    script = lookup.models.find_script(lookup.redis, words.take(""))
     function = text(words.take(""))
     if not in_dag and words.peek() not in (b"KEYS", b"INPUTS"):
         raise CommandError(f"ERR KEYS or INPUTS scope must be provided first for {_SCRIPTEXECUTE} command")
@@ -91,19 +91,19 @@ def parse_scriptexecute(args: Sequence[bytes], where: Where, name: str, *, in_da
         args=[text(argument) for argument in scopes.get(b"ARGS", ())],
         outputs=len(scopes.get(b"OUTPUTS", ())),
     )
-    return ScriptRun(session, invocation, scopes.get(b"INPUTS", []), scopes.get(b"OUTPUTS", []), timeout)
+    return ScriptRun(script, invocation, scopes.get(b"INPUTS", []), scopes.get(b"OUTPUTS", []), timeout)
 
 
-def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun:
+def parse_scriptrun(args: Sequence[bytes], lookup: ModelLookup, name: str) -> ScriptRun:
     """`key function [TIMEOUT ms] INPUTS t … [$ t …] OUTPUTS t …`.
 
     Raises:
-        CommandError: the words are wrong, or the key holds no script.
+        CommandError: The arguments are wrong, or the key holds no script.
     """
     if len(args) < 2:
         raise CommandError(arity_text(name))
     words = ArgumentReader(list(args))
-    session = where.sessions.script(where.redis, words.take(""))
+    script = lookup.models.find_script(lookup.redis, words.take(""))
     if words.peek() in (b"TIMEOUT", b"INPUTS", b"OUTPUTS"):
         raise CommandError("ERR function name not specified")
     function = text(words.take(""))
@@ -111,7 +111,7 @@ def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun
     inputs: list[bytes] = []
     outputs: list[bytes] = []
     if words.take_keyword(b"INPUTS"):
-        inputs, outputs = _divided(words.take_rest(), b"OUTPUTS")
+        inputs, outputs = _split_at(words.take_rest(), b"OUTPUTS")
     elif words.take_keyword(b"OUTPUTS"):
         outputs = words.take_rest()
     elif len(words):
@@ -121,14 +121,14 @@ def parse_scriptrun(args: Sequence[bytes], where: Where, name: str) -> ScriptRun
     if inputs.count(b"$") > 1:
         raise CommandError("ERR Already encountered a variable size list of tensors")
     inputs = [key for key in inputs if key != b"$"]
-    return ScriptRun(session, Invocation(function, outputs=len(outputs)), inputs, outputs, timeout)
+    return ScriptRun(script, Invocation(function, outputs=len(outputs)), inputs, outputs, timeout)
 
 
 def parse_timeout(words: ArgumentReader, where: str = "") -> float:
-    """The seconds that follow the word TIMEOUT, which are milliseconds there.
+    """The argument of TIMEOUT in seconds; the client gives milliseconds.
 
     Raises:
-        CommandError: there is no number above 0.
+        CommandError: There is no number above 0.
     """
     milliseconds = integer(words.take(f"ERR No value provided for TIMEOUT{where}"))
     if milliseconds is None or milliseconds <= 0:
@@ -172,7 +172,7 @@ def _scope(words: ArgumentReader, scope: bytes) -> list[bytes]:
     )
 
 
-def _divided(words: list[bytes], keyword: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The words before and after the first that is `keyword` in any case."""
+def _split_at(words: list[bytes], keyword: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The words before and after the first `keyword`, in upper or lower case."""
     at = next((index for index, word in enumerate(words) if word.upper() == keyword), len(words))
     return words[:at], words[at + 1 :]

@@ -12,10 +12,10 @@ _FORMATS = (b"META", b"BLOB", b"VALUES")
 
 
 def parse_formats(words: list[bytes]) -> set[bytes]:
-    """What AI.TENSORGET shall tell: some of META, BLOB and VALUES.
+    """The parts of the reply that a client asks AI.TENSORGET for: META, BLOB, VALUES.
 
     Raises:
-        CommandError: a word is none of them, or there are both BLOB and VALUES.
+        CommandError: A word is none of these, or both BLOB and VALUES are given.
     """
     formats = {word.upper() for word in words} or {b"META", b"BLOB"}
     if not formats.issubset(_FORMATS):
@@ -26,7 +26,7 @@ def parse_formats(words: list[bytes]) -> set[bytes]:
 
 
 def tensor_reply(tensor: Tensor, formats: set[bytes]) -> object:
-    """AI.TENSORGET's reply for a tensor in memory: the parts that `formats` names."""
+    """The reply of AI.TENSORGET, with the parts that `formats` names."""
     meta: list[object] = ["dtype", tensor.dtype, "shape", list(tensor.shape)] if b"META" in formats else []
     if b"VALUES" in formats:
         data: list[object] = ["values", tensor.to_values()]
@@ -38,10 +38,10 @@ def tensor_reply(tensor: Tensor, formats: set[bytes]) -> object:
 
 
 def parse_tensor(words: ArgumentReader) -> tuple[str, tuple[int, ...], bytes]:
-    """Dtype, shape and blob that AI.TENSORSET's words after the key describe.
+    """Dtype, shape and blob from the arguments of AI.TENSORSET after the key.
 
     Raises:
-        CommandError: they describe none.
+        CommandError: The arguments do not describe a tensor.
     """
     dtype = dtype_named(words.take(""))
     dims: list[int] = []

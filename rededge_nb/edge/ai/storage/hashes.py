@@ -1,48 +1,45 @@
-"""Tensors, models and scripts as Redis hashes in the caller's database.
+"""Tensors, models and scripts as Redis hashes: their fields, and how they are read and deleted.
 
-A tensor has the fields `ai` (`tensor`), `dtype`, `shape` (JSON) and `blob`; models and scripts have `ai` (`model`,
-`script`) and the fields in records.py, and gather the counters of their runs (see statistics.py). DEL, RENAME,
-EXPIRE, RDB, AOF and replication work on them as on any hash. A key of another type, or a hash without the right mark,
-is of the wrong type.
+The field `ai` says what a hash is: `tensor`, `model` or `script`. A tensor has the fields `dtype`, `shape` (JSON) and
+`blob`; records.py lists those of models and scripts, and statistics.py adds the counters of their runs. Because they
+are ordinary hashes, DEL, RENAME, EXPIRE, RDB, AOF and replication work on them. A key of another type, or a hash with
+another value in `ai`, is answered with RedisAI's WRONGTYPE error.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
 
 import redis
 
-from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
-from rededge_nb.edge.client import CommandArgs, check, connection_of, in_transaction, next_reply, replies_to
+from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.client import connection_of, replies_to
 from rededge_nb.edge.switchboard.calls import CommandError
-
-logger = logging.getLogger(__name__)
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
 TENSOR, MODEL, SCRIPT = "tensor", "model", "script"
+"""The kinds: the values of the field KIND."""
+KIND = "ai"
+TENSOR_FIELDS = ("dtype", "shape", "blob")
 _MISSING = {
     TENSOR: "ERR tensor key is empty or in a different shard",
     MODEL: "ERR model key is empty",
     SCRIPT: "ERR script key is empty",
 }
-_MARK = "ai"
-TENSOR_FIELDS = ("dtype", "shape", "blob")
 _SCAN_COUNT = 1000
 
 Key = str | bytes
 Fields = Mapping[str, str | bytes | memoryview | int]
-Found = Mapping[Key, object]
-"""What look_up() found, by key; it is checked where it is used."""
+Prefetched = Mapping[Key, object]
+"""The replies that prefetch() received, by key. They are checked when they are used."""
 
 
 def digest_of(blob: bytes) -> str:
-    """The content of a model in 64 hexadecimal digits."""
+    """SHA-256 of a model or script, as 64 hexadecimal digits."""
     return sha256(blob).hexdigest()
 
 
@@ -50,50 +47,32 @@ def get_tensor(client: redis.Redis, key: Key) -> Tensor:
     """The tensor under a key.
 
     Raises:
-        CommandError: the key is missing or holds something else.
+        CommandError: The key is missing or holds something else.
     """
     return get_tensors(client, [key])[0]
 
 
-def get_tensors(client: redis.Redis, keys: Sequence[Key], found: Found | None = None) -> list[Tensor]:
-    """The tensors under several keys, in one round trip, or in none if they were `found` already.
+def get_tensors(client: redis.Redis, keys: Sequence[Key], prefetched: Prefetched | None = None) -> list[Tensor]:
+    """The tensors under several keys, read in one round trip unless they were prefetched.
 
     Raises:
-        CommandError: a key is missing or holds something else; the first such key decides.
+        CommandError: A key is missing or holds something else; the error is that of the first such key.
     """
     if not keys:
         return []
-    if found is None or not all(key in found for key in keys):
-        found = look_up(client, [(key, TENSOR_FIELDS) for key in keys])
-    values = (_checked(client, key, TENSOR, found[key]) for key in keys)
+    if prefetched is None or not all(key in prefetched for key in keys):
+        prefetched = prefetch(client, [(key, TENSOR_FIELDS) for key in keys])
+    values = (_checked(client, key, TENSOR, prefetched[key]) for key in keys)
     return [Tensor.from_blob(dtype.decode("latin-1"), shape_of(shape), blob) for dtype, shape, blob in values]
 
 
-def set_tensor(client: redis.Redis, key: Key, tensor: Tensor) -> None:
-    """Put a tensor under a key, in place of the tensor that may be there.
-
-    Raises:
-        CommandError: the key holds something else, or the tensor is too large for Redis.
-    """
-    set_tensors(client, [(key, tensor)])
-
-
-def set_tensors(client: redis.Redis, tensors: Sequence[tuple[Key, Tensor]]) -> None:
-    """Put tensors under keys, all of them or none; of two under one key the last stays.
-
-    Raises:
-        CommandError: a key holds something else, or a tensor is too large for Redis.
-    """
-    replace(client, TENSOR, [(key, fields_of(tensor)) for key, tensor in tensors])
-
-
 def fields_of(tensor: Tensor) -> Fields:
-    """The hash of a tensor."""
+    """The fields of a tensor."""
     return tensor_fields(tensor.dtype, tensor.shape, tensor.to_buffer())
 
 
 def tensor_fields(dtype: str, shape: tuple[int, ...], blob: bytes | memoryview) -> Fields:
-    """The hash of a tensor whose blob was checked or built."""
+    """The fields of a tensor whose blob is known to fit dtype and shape."""
     return {"dtype": dtype, "shape": json.dumps(shape), "blob": blob}
 
 
@@ -101,178 +80,64 @@ def shape_of(text: bytes) -> tuple[int, ...]:
     """The shape in a tensor's field.
 
     Raises:
-        CommandError: other hands wrote something else there.
+        CommandError: The field was overwritten by another client.
     """
     return tuple(json_list(text, int))
 
 
-def look_up(client: redis.Redis, wanted: Sequence[tuple[Key, Sequence[str]]]) -> Found:
-    """Fields of what several keys may hold, in one round trip, for get_tensors() and read()."""
+def prefetch(client: redis.Redis, wanted: Sequence[tuple[Key, Sequence[str]]]) -> Prefetched:
+    """Read fields of several keys in one round trip, for get_tensors() and read()."""
     with connection_of(client) as connection:
-        replies = replies_to(connection, [("HMGET", key, _MARK, *fields) for key, fields in wanted])
+        replies = replies_to(connection, [("HMGET", key, KIND, *fields) for key, fields in wanted])
     return {key: reply for (key, _), reply in zip(wanted, replies, strict=True)}
 
 
-def read(client: redis.Redis, key: Key, kind: str, fields: Sequence[str], found: Found | None = None) -> list[bytes]:
-    """Fields of a tensor, model or script; no round trip if they were `found` already.
+def read(
+    client: redis.Redis, key: Key, kind: str, fields: Sequence[str], prefetched: Prefetched | None = None
+) -> list[bytes]:
+    """Fields of a tensor, model or script, read in one round trip unless they were prefetched.
 
     Raises:
-        CommandError: the key is missing or holds something else.
+        CommandError: The key is missing or holds something else.
     """
-    if found is None or key not in found:
-        found = look_up(client, [(key, fields)])
-    return _checked(client, key, kind, found[key])
-
-
-def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
-    """Pass if a tensor, model or script may be written to the key: it is free, or holds one of the same kind.
-
-    Raises:
-        CommandError: it holds something else.
-    """
-    try:
-        mark = client.hget(key, _MARK)
-    except redis.ResponseError as error:
-        raise _translated(error) from error
-    if mark != kind.encode() and (mark is not None or client.exists(key)):
-        raise CommandError(WRONG_TYPE)
+    if prefetched is None or key not in prefetched:
+        prefetched = prefetch(client, [(key, fields)])
+    return _checked(client, key, kind, prefetched[key])
 
 
 def kind_at(client: redis.Redis, key: Key) -> str | None:
-    """What a key holds: TENSOR, MODEL, SCRIPT, or None for anything else and nothing."""
+    """The kind of what a key holds: TENSOR, MODEL or SCRIPT; None if it is missing or holds something else."""
     try:
-        mark = client.hget(key, _MARK)
+        value = client.hget(key, KIND)
     except redis.ResponseError:
         return None
-    return next((kind for kind in _MISSING if mark == kind.encode()), None)
+    return next((kind for kind in _MISSING if value == kind.encode()), None)
 
 
-def replace(client: redis.Redis, kind: str, values: Sequence[tuple[Key, Fields]]) -> None:
-    """Write tensors, models or scripts in place of what the keys hold, time to live included; all or none.
+def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
+    """Check that a value of this kind may be written: the key is missing, or holds a value of the same kind.
 
     Raises:
-        CommandError: a key holds something of another kind, or a value is too large for Redis.
+        CommandError: The key holds something else.
     """
-    with contextlib.closing(Replacement(client, kind, [key for key, _ in values])) as replacement:
-        replacement.write(values)
-
-
-class Replacement:
-    """Puts values in place of what keys hold; the keys can be looked at before, while the values are computed.
-
-    Not for use by two threads at once.
-    """
-
-    def __init__(self, client: redis.Redis, kind: str, keys: Sequence[Key]) -> None:
-        self._client = client
-        self._kind = kind
-        self._keys = keys
-        self._looks = [("WATCH", *keys), *(look for key in keys for look in (("EXISTS", key), ("HGET", key, _MARK)))]
-        self._connection: Any = None
-        self._looking = False
-
-    def look(self) -> None:
-        """Ask what the keys hold, and do not wait for the answer."""
-        if self._connection is None:
-            self._connection = self._client.connection_pool.get_connection()
-        self._looking = True
-        self._connection.send_packed_command(self._connection.pack_commands(self._looks))
-
-    def write(self, values: Sequence[tuple[Key, Fields]], also: Sequence[CommandArgs] = ()) -> None:
-        """Write as replace() does, and execute the commands of `also` in the same transaction.
-
-        The keys are those of the replacement, or fewer; they are looked at now if they were not before.
-
-        Raises:
-            CommandError: a key holds something of another kind, or a value is too large for Redis.
-        """
-        for _, fields in values:
-            blob = fields["blob"]
-            if isinstance(blob, bytes | memoryview) and len(blob) > MAX_BYTES:
-                raise CommandError(
-                    f"ERR the {self._kind} has {len(blob)} bytes, and one value in Redis holds {MAX_BYTES} at most"
-                )
-        writes: list[CommandArgs] = []
-        for key, fields in values:
-            items = (item for field in fields.items() for item in field)
-            writes += [("DEL", key), ("HSET", key, _MARK, self._kind, *items)]
-        keys = {key for key, _ in values}
-        commands = in_transaction([*writes, *also])
-        may_be_lost = True
-        try:
-            while True:
-                try:
-                    self._send(keys, commands)
-                except redis.ConnectionError:
-                    # it may have lain idle for as long as a model runs; EXEC comes last, so nothing was done yet
-                    if not may_be_lost:
-                        raise
-                    may_be_lost = False
-                    self._connection.disconnect()
-                    self._looking = False
-                    continue
-                if self._done(commands, len(writes)):
-                    return
-                # another client changed a key meanwhile
-        except redis.exceptions.OutOfMemoryError as error:
-            raise CommandError("OOM command not allowed when used memory > 'maxmemory'.") from error
-
-    def close(self) -> None:
-        """Give back what was taken; a look that no write followed is forgotten."""
-        if self._connection is not None:
-            if self._looking:
-                self._connection.disconnect()  # its answer may still be on its way
-            self._client.connection_pool.release(self._connection)
-            self._connection = None
-
-    def _send(self, keys: Collection[Key], commands: Sequence[CommandArgs]) -> None:
-        """Send the commands of a transaction that writes these keys, once it is known what they hold.
-
-        Raises:
-            CommandError: a key holds something of another kind.
-            redis.ConnectionError: the server has not all of the commands.
-        """
-        if not self._looking:
-            self.look()
-        watched, *seen = [next_reply(self._connection) for _ in self._looks]
-        check([watched])
-        for key, exists, mark in zip(self._keys, seen[::2], seen[1::2], strict=True):
-            if key not in keys:
-                continue
-            if isinstance(mark, redis.ResponseError):
-                raise _translated(mark)
-            check([exists])
-            if exists and mark != self._kind.encode():
-                raise CommandError(WRONG_TYPE)
-        # over TCP a server that has gone would be noticed after sending, when nobody knows what became of it
-        if self._connection.can_read():
-            raise redis.ConnectionError("Redis sent what was not asked for")
-        self._connection.send_packed_command(self._connection.pack_commands(commands))
-
-    def _done(self, commands: Sequence[CommandArgs], own: int) -> bool:
-        """Whether the commands were done, the first `own` between MULTI and EXEC well; not if a key had changed."""
-        *queued, done = [next_reply(self._connection) for _ in commands]
-        self._looking = False
-        check([reply for reply in (*queued, done) if isinstance(reply, redis.ResponseError)])
-        if done is None:
-            return False
-        check(done[:own])
-        for reply in done[own:]:
-            if isinstance(reply, redis.ResponseError):
-                logger.error("what was to follow the %s was refused: %s", self._kind, reply)
-        return True
+    try:
+        value = client.hget(key, KIND)
+    except redis.ResponseError as error:
+        raise command_error(error) from error
+    if value != kind.encode() and (value is not None or client.exists(key)):
+        raise CommandError(WRONG_TYPE)
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:
-    """Delete a tensor, model or script, and nothing that takes its place meanwhile.
+    """Delete a tensor, model or script; never another value that was written to the key in the meantime.
 
     Raises:
-        CommandError: the key is missing or holds something else.
+        CommandError: The key is missing or holds something else.
     """
 
     def remove(pipeline: redis.client.Pipeline) -> None:
         try:
-            reply: object = pipeline.hmget(key, [_MARK])
+            reply: object = pipeline.hmget(key, [KIND])
         except redis.ResponseError as error:
             reply = error
         _checked(pipeline, key, kind, reply)
@@ -282,20 +147,8 @@ def delete(client: redis.Redis, key: Key, kind: str) -> None:
     client.transaction(remove, key)
 
 
-def _checked(client: redis.Redis, key: Key, kind: str, reply: object) -> list[bytes]:
-    if isinstance(reply, redis.ResponseError):
-        raise _translated(reply) from reply
-    if isinstance(reply, Exception):
-        raise reply
-    mark, *values = cast(list[Any], reply)
-    if mark is None and not client.exists(key):
-        raise CommandError(_MISSING[kind])
-    if mark != kind.encode() or None in values:
-        raise CommandError(WRONG_TYPE)
-    return values
-
-
-def _translated(error: redis.ResponseError) -> Exception:
+def command_error(error: redis.ResponseError) -> Exception:
+    """RedisAI's WRONGTYPE error in place of Redis's; any other error as it is."""
     return CommandError(WRONG_TYPE) if str(error).startswith("WRONGTYPE") else error
 
 
@@ -303,7 +156,7 @@ def json_list(text: bytes, element: type) -> list[Any]:
     """A list in a field of JSON.
 
     Raises:
-        CommandError: other hands wrote something else there.
+        CommandError: The field was overwritten by another client.
     """
     try:
         value = json.loads(text)
@@ -315,7 +168,7 @@ def json_list(text: bytes, element: type) -> list[Any]:
 
 
 def hash_keys(client: redis.Redis) -> Iterator[list[bytes]]:
-    """The keys of all hashes, some at a time, each once."""
+    """The keys of all hashes in the database, in lists of up to about a thousand; each key once."""
     seen: set[bytes] = set()
     cursor: Any = None
     while cursor != 0:
@@ -323,3 +176,16 @@ def hash_keys(client: redis.Redis) -> Iterator[list[bytes]]:
         new = [key for key in cast(list[bytes], keys) if key not in seen]
         seen.update(new)
         yield new
+
+
+def _checked(client: redis.Redis, key: Key, kind: str, reply: object) -> list[bytes]:
+    if isinstance(reply, redis.ResponseError):
+        raise command_error(reply) from reply
+    if isinstance(reply, Exception):
+        raise reply
+    found_kind, *values = cast(list[Any], reply)
+    if found_kind is None and not client.exists(key):
+        raise CommandError(_MISSING[kind])
+    if found_kind != kind.encode() or None in values:
+        raise CommandError(WRONG_TYPE)
+    return values

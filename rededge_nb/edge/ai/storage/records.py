@@ -1,4 +1,4 @@
-"""Models and scripts as they are stored, and the order in which a scan tells them."""
+"""The fields of stored models and scripts, and listing what is stored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import redis
 
 from rededge_nb.edge.ai.storage import hashes
-from rededge_nb.edge.ai.storage.hashes import MODEL, SCRIPT, Key
+from rededge_nb.edge.ai.storage.hashes import KIND, MODEL, SCRIPT, Key
 from rededge_nb.edge.ai.storage.scan_order import in_scan_order
 from rededge_nb.edge.switchboard.calls import CommandError
 
 
 @dataclass(frozen=True)
-class Model:
-    """What is stored of a model, apart from the counters of its runs."""
+class ModelRecord:
+    """A stored model, without its blob and the counters of its runs."""
 
     backend: str
     """Upper case."""
@@ -29,12 +29,12 @@ class Model:
     batchsize: int
     minbatchsize: int
     minbatchtimeout: int
-    """Milliseconds; 0 is for ever."""
+    """Milliseconds; 0 means without limit."""
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def fields(self, blob: bytes, digest: str) -> dict[str, str | bytes | int]:
-        """The hash, with the blob and its digest."""
+        """All fields of the hash; `digest` is that of the blob."""
         return {
             "backend": self.backend,
             "device": self.device,
@@ -51,18 +51,18 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Script:
-    """What is stored of a script, apart from the counters of its runs."""
+class ScriptRecord:
+    """A stored script, without the counters of its runs."""
 
     device: str
     """As the client spelled it."""
     tag: bytes
     entry_points: tuple[str, ...]
-    """Functions that take (tensors, keys, args); none in a script of AI.SCRIPTSET."""
+    """Functions with the arguments (tensors, keys, args). A script of AI.SCRIPTSET has none."""
     source: bytes
 
     def fields(self) -> dict[str, str | bytes | int]:
-        """The hash."""
+        """All fields of the hash."""
         return {
             "device": self.device,
             "tag": self.tag,
@@ -73,35 +73,35 @@ class Script:
         }
 
 
-MODEL_FIELDS = tuple(Model.__annotations__)
+MODEL_FIELDS = tuple(ModelRecord.__annotations__)
 SCRIPT_FIELDS = ("device", "tag", "entry_points", "blob")
 
 
-def get_model(client: redis.Redis, key: Key) -> Model:
-    """What is stored of the model under a key, without its blob.
+def get_model(client: redis.Redis, key: Key) -> ModelRecord:
+    """The model under a key, without its blob.
 
     Raises:
-        CommandError: the key is missing or holds something else.
+        CommandError: The key is missing or holds something else.
     """
     return model_of(hashes.read(client, key, MODEL, MODEL_FIELDS))
 
 
-def model_of(values: Sequence[bytes]) -> Model:
+def model_of(values: Sequence[bytes]) -> ModelRecord:
     """A model from the values of MODEL_FIELDS.
 
     Raises:
-        CommandError: other hands wrote something else there.
+        CommandError: A field was overwritten by another client.
     """
     return _model_of(tuple(values))
 
 
 @functools.lru_cache(maxsize=256)
-def _model_of(values: tuple[bytes, ...]) -> Model:
+def _model_of(values: tuple[bytes, ...]) -> ModelRecord:
     backend, device, tag, *sizes, inputs, outputs = values
     if not all(size.isdigit() for size in sizes):
         raise CommandError(hashes.WRONG_TYPE)
     batchsize, minbatchsize, minbatchtimeout = (int(size) for size in sizes)
-    return Model(
+    return ModelRecord(
         backend=backend.decode("latin-1"),
         device=device.decode("latin-1"),
         tag=tag,
@@ -113,46 +113,47 @@ def _model_of(values: tuple[bytes, ...]) -> Model:
     )
 
 
-def get_script(client: redis.Redis, key: Key) -> Script:
+def get_script(client: redis.Redis, key: Key) -> ScriptRecord:
     """The script under a key.
 
     Raises:
-        CommandError: the key is missing or holds something else.
+        CommandError: The key is missing or holds something else.
     """
     return script_of(hashes.read(client, key, SCRIPT, SCRIPT_FIELDS))
 
 
-def script_of(values: Sequence[bytes]) -> Script:
+def script_of(values: Sequence[bytes]) -> ScriptRecord:
     """A script from the values of SCRIPT_FIELDS.
 
     Raises:
-        CommandError: other hands wrote something else there.
+        CommandError: A field was overwritten by another client.
     """
     device, tag, entry_points, source = values
-    return Script(device.decode("latin-1"), tag, tuple(hashes.json_list(entry_points, str)), source)
+    return ScriptRecord(device.decode("latin-1"), tag, tuple(hashes.json_list(entry_points, str)), source)
 
 
 def scan(client: redis.Redis, kind: str) -> list[tuple[bytes, bytes]]:
-    """Key and tag of every model, or every script, of the database.
+    """Key and tag of each model, or of each script, in the database, in RedisAI's order (see scan_order.py).
 
-    The keyspace itself is asked, so that deleted, renamed, copied and expired keys are told as they are. The order is
-    that of RedisAI's one table of models and scripts.
+    There is no list of them to keep up to date: all hashes of the database are read, so that keys that were deleted,
+    renamed, copied or have expired are reported correctly.
     """
     found: dict[bytes, list[bytes | None]] = {}
     for keys in hashes.hash_keys(client):
         with client.pipeline(transaction=False) as pipeline:
             for key in keys:
-                pipeline.hmget(key, ["ai", "tag", "generation"])
+                pipeline.hmget(key, [KIND, "tag", "generation"])
             replies = pipeline.execute(raise_on_error=False)
         for key, reply in zip(keys, replies, strict=True):
-            # between SCAN and here a key may have become something else
-            mark = reply[0] if isinstance(reply, list) else None
-            found.update({key: reply} if mark in (MODEL.encode(), SCRIPT.encode()) else {})
+            # After SCAN the key may have changed its type; then the reply is an error.
+            found_kind = reply[0] if isinstance(reply, list) else None
+            if found_kind in (MODEL.encode(), SCRIPT.encode()):
+                found[key] = reply
     oldest_first = sorted(found, key=lambda key: (found[key][2] or b"", key))
     ordered = in_scan_order(oldest_first)
     return [(key, found[key][1] or b"") for key in ordered if found[key][0] == kind.encode()]
 
 
 def _new_generation() -> str:
-    """An id that every stored value gets of its own; it begins with the time."""
+    """A unique id for a stored value; it begins with the time, so that generations sort by age."""
     return f"{time.time_ns():016x}-{secrets.token_hex(8)}"

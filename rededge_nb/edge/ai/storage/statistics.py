@@ -1,8 +1,8 @@
-"""Run statistics of models and scripts, for AI.INFO.
+"""Statistics of the runs of models and scripts, for AI.INFO.
 
-They belong to the stored value: they are fields of its hash, so deleting or replacing it removes them. Runs are
-counted in memory and added to the hash now and then, under WATCH, so that a key that was deleted in the meantime is
-never made anew and what is stored in its place does not inherit them.
+They belong to the stored value: they are fields of its hash, so deleting or replacing the value removes them. Runs are
+counted in memory, and the counts are added to the hash from time to time. This happens under WATCH, so that a deleted
+key is not created again and a new value under the same key does not inherit the counts of the old one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 _PREFIX = "stat:"
 
 
-@dataclass
-class Runs:
-    """Counters of a model or script, in AI.INFO's order."""
+@dataclass(frozen=True)
+class RunCounts:
+    """Counters of a model or script, in the order of AI.INFO."""
 
     duration: int = 0
     """Microseconds of the successful runs."""
@@ -33,13 +33,16 @@ class Runs:
     """Runs, failed ones included."""
     errors: int = 0
 
+    def __add__(self, other: RunCounts) -> RunCounts:
+        return RunCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
-_NAMES = tuple(field.name for field in fields(Runs))
+
+_NAMES = tuple(field.name for field in fields(RunCounts))
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One stored model or script: a key, and which of the values that it held over time."""
+class StoredValue:
+    """A stored model or script: its key, and which of the values that the key held over time."""
 
     db: int
     key: bytes
@@ -47,83 +50,73 @@ class Stored:
 
 
 class Statistics:
-    """Counters that this process has not yet written; safe to use from any thread."""
+    """Counts that this process has not written to Redis yet; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pending: dict[Stored, Runs] = {}
+        self._unwritten: dict[StoredValue, RunCounts] = {}
 
-    def record(self, stored: Stored, *, duration: float = 0.0, samples: int = 0, failed: bool = False) -> None:
+    def record(self, stored: StoredValue, *, duration: float = 0.0, samples: int = 0, failed: bool = False) -> None:
         """Count one run that took `duration` seconds."""
-        self._add(stored, Runs(round(duration * 1e6), samples, 1, int(failed)))
+        self._add(stored, RunCounts(round(duration * 1e6), samples, 1, int(failed)))
 
     def flush(self, client_of: Callable[[int], redis.Redis]) -> None:
-        """Write all counters; `client_of` gives the client of a database.
+        """Write all counts; `client_of` returns the client of a database.
 
         Raises:
-            redis.RedisError: a write failed; what was not written is kept for the next time.
+            redis.RedisError: Redis did not accept a write. The counts not written yet are kept.
         """
         with self._lock:
-            pending, self._pending = self._pending, {}
+            counts, self._unwritten = self._unwritten, {}
         try:
-            while pending:
-                stored, runs = next(iter(pending.items()))
-                _write(client_of(stored.db), stored, runs)
-                del pending[stored]
+            while counts:
+                stored, count = next(iter(counts.items()))
+                _write(client_of(stored.db), stored, count)
+                del counts[stored]
         finally:
-            for stored, runs in pending.items():
-                self._add(stored, runs)
+            for stored, count in counts.items():
+                self._add(stored, count)
 
-    def read(self, client: redis.Redis, db: int, key: bytes, kind: str) -> Runs:
-        """The counters of a model or script (`kind`), those of other workers as of their last flush.
+    def read(self, client: redis.Redis, db: int, key: bytes, kind: str) -> RunCounts:
+        """The counters of a model or script; those of other workers are as old as their last flush().
 
         Raises:
-            CommandError: the key is missing or holds something else.
+            CommandError: The key is missing or holds something else.
         """
-        stored = Stored(db, key, hashes.read(client, key, kind, ["generation"])[0])
-        runs = self._take(stored) or Runs()
-        pending = Runs()
+        stored = StoredValue(db, key, hashes.read(client, key, kind, ["generation"])[0])
+        unwritten = self._take(stored)
         try:
-            if runs != pending:
-                _write(client, stored, runs)
+            if unwritten != RunCounts():
+                _write(client, stored, unwritten)
+                unwritten = RunCounts()
         except redis.RedisError as error:
-            # such as a full memory, which is no reason to tell nothing; flush() tries again
-            logger.debug("the runs of %r stay unwritten: %s", key, error)
-            self._add(stored, runs)
-            pending = runs
+            # for example because the memory is full: the counts can be reported nevertheless, and flush() tries again
+            logger.debug("the counts of %r are not written: %s", key, error)
+            self._add(stored, unwritten)
         written = client.hmget(key, [_PREFIX + name for name in _NAMES])
-        return _sum(Runs(*(int(value or 0) for value in written)), pending)
+        return RunCounts(*(int(value or 0) for value in written)) + unwritten
 
     def reset(self, client: redis.Redis, db: int, key: bytes, kind: str) -> None:
-        """Set the counters of a model or script to 0; what other workers have not flushed yet is added afterwards.
+        """Set the counters of a model or script to 0; counts that other workers have not written are added later.
 
         Raises:
-            CommandError: the key is missing or holds something else.
+            CommandError: The key is missing or holds something else.
         """
         generation = hashes.read(client, key, kind, ["generation"])[0]
         counted = self.read(client, db, key, kind)
-        # what of it could not be written is taken off in advance
-        _write(client, Stored(db, key, generation), Runs(*(-count for count in astuple(counted))))
+        # If read() could not write the counts, they are subtracted before they are added.
+        _write(client, StoredValue(db, key, generation), RunCounts(*(-count for count in astuple(counted))))
 
-    def _add(self, stored: Stored, runs: Runs) -> None:
+    def _add(self, stored: StoredValue, counts: RunCounts) -> None:
         with self._lock:
-            self._pending[stored] = _sum(self._pending.get(stored, Runs()), runs)
+            self._unwritten[stored] = self._unwritten.get(stored, RunCounts()) + counts
 
-    def _take(self, stored: Stored) -> Runs | None:
+    def _take(self, stored: StoredValue) -> RunCounts:
         with self._lock:
-            return self._pending.pop(stored, None)
+            return self._unwritten.pop(stored, RunCounts())
 
 
-def _sum(first: Runs, second: Runs) -> Runs:
-    return Runs(
-        first.duration + second.duration,
-        first.samples + second.samples,
-        first.calls + second.calls,
-        first.errors + second.errors,
-    )
-
-
-def _write(client: redis.Redis, stored: Stored, runs: Runs) -> None:
+def _write(client: redis.Redis, stored: StoredValue, counts: RunCounts) -> None:
     def add(pipeline: redis.client.Pipeline) -> None:
         try:
             generation = pipeline.hget(stored.key, "generation")
@@ -131,7 +124,7 @@ def _write(client: redis.Redis, stored: Stored, runs: Runs) -> None:
             generation = None  # the key holds something else by now
         pipeline.multi()
         if generation == stored.generation:
-            for name, count in zip(_NAMES, astuple(runs), strict=True):
+            for name, count in zip(_NAMES, astuple(counts), strict=True):
                 pipeline.hincrby(stored.key, _PREFIX + name, count)
 
     client.transaction(add, stored.key)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from rededge_nb.edge.chaining import complete
+
 
 def run_in_background(work: Callable[[], object], until: threading.Event | None = None) -> Future[object]:
     """Call `work` in a thread of its own; the future gets the reply that it returns.
@@ -18,13 +20,9 @@ def run_in_background(work: Callable[[], object], until: threading.Event | None 
     future: Future[object] = Future()
 
     def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller gets it as the reply
-            future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-        finally:
-            if until is not None:
-                until.set()
+        complete(future, work)
+        if until is not None:
+            until.set()
 
     threading.Thread(target=run, name="background reply", daemon=True).start()
     if until is not None:

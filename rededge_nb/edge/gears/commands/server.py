@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-from pathlib import Path
-
 from rededge_nb.edge.gears.commands.background import run_in_background
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.state import registrations
 from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
 from rededge_nb.edge.gears.state.requirements import Installed
+from rededge_nb.edge.processes import peak_resident_memory, resident_memory
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, Simple
 
 CHUNK_BYTES = 10 * 1024 * 1024
@@ -24,13 +21,8 @@ def pystats(_call: Call, _engine: Engine) -> object:
 
     `TotalAllocated` and `PeakAllocated` are the largest resident size so far, `CurrAllocated` is the size now.
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    try:
-        now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except FileNotFoundError:
-        now = peak
-    return ["TotalAllocated", peak, "PeakAllocated", peak, "CurrAllocated", min(now, peak)]
+    peak = peak_resident_memory()
+    return ["TotalAllocated", peak, "PeakAllocated", peak, "CurrAllocated", min(resident_memory(), peak)]
 
 
 def configget(call: Call, engine: Engine) -> object:

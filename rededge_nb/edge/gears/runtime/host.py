@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import redis
 
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.gears.runtime.gear import Run
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 
@@ -28,7 +28,7 @@ class Host(Protocol):
         """The worker's id, unique over time."""
 
     @property
-    def sessions(self) -> Sessions:
+    def models(self) -> LoadedModels:
         """The models and scripts of this process."""
 
     def client(self, db: int = 0) -> redis.Redis:

@@ -15,11 +15,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from rededge_nb.edge.ai.backends.invocation import Invocation
-from rededge_nb.edge.ai.execution.queues import Queues, then
-from rededge_nb.edge.ai.execution.scripts import ScriptSession
-from rededge_nb.edge.ai.execution.sessions import Session
-from rededge_nb.edge.ai.storage import hashes
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModel
+from rededge_nb.edge.ai.execution.queues import Queues
+from rededge_nb.edge.ai.execution.scripts import LoadedScript
+from rededge_nb.edge.ai.storage import hashes, writing
 from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.chaining import then
 from rededge_nb.edge.gears.runtime.context import current
 from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
 from rededge_nb.edge.switchboard.calls import CommandError
@@ -52,7 +53,7 @@ class Awaited(Generic[T]):
 class ModelRunner:
     """One run of a model: inputs and outputs in the order they were added."""
 
-    session: Session | None
+    model: LoadedModel | None
     queues: Queues
     inputs: list[Tensor] = field(default_factory=list)
     output_count: int = 0
@@ -62,7 +63,7 @@ class ModelRunner:
 class ScriptRunner:
     """One call of a script's function."""
 
-    session: ScriptSession | None
+    script: LoadedScript | None
     function: str
     queues: Queues
     inputs: list[Tensor] = field(default_factory=list)
@@ -89,7 +90,7 @@ def setTensorInKey(key: str, tensor: Tensor) -> None:  # noqa: N802
 def msetTensorsInKeyspace(tensors: Mapping[str, Tensor]) -> None:  # noqa: N802
     """Store tensors under keys, all of them or none."""
     pairs = [(key, one(tensor)) for key, tensor in tensors.items()]
-    as_gears_error(hashes.set_tensors, current().executor.host.client(), pairs, texts=_SET_ERRORS)
+    as_gears_error(writing.set_tensors, current().executor.host.client(), pairs, texts=_SET_ERRORS)
 
 
 def getTensorFromKey(key: str) -> Tensor:  # noqa: N802
@@ -123,7 +124,7 @@ def tensorGetDims(tensor: Tensor) -> tuple[int, ...]:  # noqa: N802
 
 def createModelRunner(key: str) -> ModelRunner:  # noqa: N802
     """A runner of the model stored under a key."""
-    return ModelRunner(model_at(key), current().executor.host.sessions.queues)
+    return ModelRunner(model_at(key), current().executor.host.models.queues)
 
 
 def modelRunnerAddInput(runner: ModelRunner, name: str, tensor: Tensor) -> int:  # noqa: ARG001, N802
@@ -140,15 +141,15 @@ def modelRunnerAddOutput(runner: ModelRunner, name: str) -> int:  # noqa: ARG001
 
 def modelRunnerRun(runner: ModelRunner) -> list[Tensor]:  # noqa: N802
     """Run the model at once, in this thread, and return the outputs asked for."""
-    session = _take_model(runner)
-    outputs = as_gears_error(session.run, [tensor.array for tensor in runner.inputs])
+    model = _take_model(runner)
+    outputs = as_gears_error(model.run, [tensor.array for tensor in runner.inputs])
     return _tensors(outputs, runner.output_count)
 
 
 def modelRunnerRunAsync(runner: ModelRunner) -> Awaited[list[Tensor]]:  # noqa: N802
     """Run the model in the queue of its device, together with other runs where the model was stored to be so run."""
-    session = _take_model(runner)
-    job = session.job([tensor.array for tensor in runner.inputs])
+    model = _take_model(runner)
+    job = model.job([tensor.array for tensor in runner.inputs])
     done = as_gears_error(runner.queues.submit, job)
     tensors = then(done, lambda outputs: [each for each in outputs if each is not None])
     return Awaited(then(tensors, lambda outputs: _tensors(outputs, runner.output_count)))
@@ -156,7 +157,7 @@ def modelRunnerRunAsync(runner: ModelRunner) -> Awaited[list[Tensor]]:  # noqa: 
 
 def createScriptRunner(key: str, function: str) -> ScriptRunner:  # noqa: N802
     """A runner of a function of the script stored under a key."""
-    return ScriptRunner(script_at(key), function, current().executor.host.sessions.queues)
+    return ScriptRunner(script_at(key), function, current().executor.host.models.queues)
 
 
 def scriptRunnerAddInput(runner: ScriptRunner, tensor: Tensor) -> None:  # noqa: N802
@@ -177,15 +178,15 @@ def scriptRunnerAddOutput(runner: ScriptRunner) -> int:  # noqa: N802
 
 def scriptRunnerRun(runner: ScriptRunner) -> list[Tensor]:  # noqa: N802
     """Call the function at once, in this thread, and return its tensors."""
-    session = _take_script(runner)
-    outputs = as_gears_error(session.run, _invocation(runner), [tensor.array for tensor in runner.inputs])
+    script = _take_script(runner)
+    outputs = as_gears_error(script.run, _invocation(runner), [tensor.array for tensor in runner.inputs])
     return _tensors(outputs, runner.output_count)
 
 
 def scriptRunnerRunAsync(runner: ScriptRunner) -> Awaited[list[Tensor]]:  # noqa: N802
     """Call the function in the queue of its device."""
-    session = _take_script(runner)
-    job = session.job(_invocation(runner), [tensor.array for tensor in runner.inputs])
+    script = _take_script(runner)
+    job = script.job(_invocation(runner), [tensor.array for tensor in runner.inputs])
     done = as_gears_error(runner.queues.submit, job)
     return Awaited(then(done, lambda outputs: _tensors(outputs, runner.output_count)))
 
@@ -199,19 +200,19 @@ def one(tensor: Any) -> Tensor:
     return tensor
 
 
-def model_at(key: str) -> Session:
+def model_at(key: str) -> LoadedModel:
     """The model stored under a key."""
     host = current().executor.host
     texts = {"ERR model key is empty": NO_MODEL, hashes.WRONG_TYPE: NO_MODEL}
-    found: Session = as_gears_error(host.sessions.get, host.client(), key, texts=texts)
+    found: LoadedModel = as_gears_error(host.models.find_model, host.client(), key, texts=texts)
     return found
 
 
-def script_at(key: str) -> ScriptSession:
+def script_at(key: str) -> LoadedScript:
     """The script stored under a key."""
     host = current().executor.host
     texts = {"ERR script key is empty": NO_SCRIPT, hashes.WRONG_TYPE: NO_SCRIPT}
-    found: ScriptSession = as_gears_error(host.sessions.script, host.client(), key, texts=texts)
+    found: LoadedScript = as_gears_error(host.models.find_script, host.client(), key, texts=texts)
     return found
 
 
@@ -228,18 +229,18 @@ def as_gears_error(function: Any, *args: Any, texts: Mapping[str, str] | None = 
         raise GearsError((texts or {}).get(str(error), str(error))) from None
 
 
-def _take_model(runner: ModelRunner) -> Session:
-    session, runner.session = runner.session, None
-    if session is None:
+def _take_model(runner: ModelRunner) -> LoadedModel:
+    model, runner.model = runner.model, None
+    if model is None:
         raise GearsError("PyGraphRunner is invalid")
-    return session
+    return model
 
 
-def _take_script(runner: ScriptRunner) -> ScriptSession:
-    session, runner.session = runner.session, None
-    if session is None:
+def _take_script(runner: ScriptRunner) -> LoadedScript:
+    script, runner.script = runner.script, None
+    if script is None:
         raise GearsError("PyTorchScriptRunner is invalid")
-    return session
+    return script
 
 
 def _invocation(runner: ScriptRunner) -> Invocation:

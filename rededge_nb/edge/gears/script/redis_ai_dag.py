@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Self
 
 from rededge_nb.edge.ai.backends.invocation import Invocation
-from rededge_nb.edge.ai.execution.dag import Dag, Operation, Outcome, TensorGet, TensorSet
-from rededge_nb.edge.ai.execution.queues import then
-from rededge_nb.edge.ai.execution.runs import ModelRun, ScriptRun, Where
-from rededge_nb.edge.ai.execution.sessions import INPUTS_MISMATCH
+from rededge_nb.edge.ai.execution.dag import Dag, DagResult, Operation, TensorGet, TensorSet
+from rededge_nb.edge.ai.execution.loaded_models import INPUTS_MISMATCH
+from rededge_nb.edge.ai.execution.runs import ModelLookup, ModelRun, ScriptRun
 from rededge_nb.edge.ai.parsing.dags import EXECUTE, SEPARATOR, parse_operations
 from rededge_nb.edge.ai.parsing.runs import OUTPUTS_MISMATCH
 from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.chaining import then
 from rededge_nb.edge.gears.runtime.context import current
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.script.redis_ai import Awaited, as_gears_error, model_at, one, script_at
@@ -46,9 +46,9 @@ class DagRunner:
     def ModelRun(self, *, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> Self:  # noqa: N802
         """Run the model stored under the key `name`."""
         run = ModelRun(model_at(name), _encoded(inputs), _encoded(outputs))
-        if len(run.inputs) != len(run.session.inputs):
+        if len(run.inputs) != len(run.model.inputs):
             raise GearsError(INPUTS_MISMATCH)
-        if len(run.outputs) != len(run.session.outputs):
+        if len(run.outputs) != len(run.model.outputs):
             raise GearsError(OUTPUTS_MISMATCH)
         self._operations.append(run)
         return self
@@ -65,7 +65,7 @@ class DagRunner:
         words = text.encode().split()
         if words[:1] != [SEPARATOR]:
             raise GearsError(f"operations begin with |>, and these with {text[:20]!r}")
-        place = Where(self._host.client(), self._host.sessions)
+        place = ModelLookup(self._host.client(), self._host.models)
         self._operations += as_gears_error(parse_operations, words, place, EXECUTE)
         return self
 
@@ -77,9 +77,9 @@ class DagRunner:
         if not self._operations:
             raise GearsError("ERR DAG is empty")
         dag: Dag = as_gears_error(Dag, self._loaded, [_as_tensor(operation) for operation in self._operations])
-        return Awaited(then(dag.run(self._host.sessions.queues), self._result))
+        return Awaited(then(dag.run(self._host.models.queues), self._result))
 
-    def _result(self, outcome: Outcome) -> list[Tensor]:
+    def _result(self, outcome: DagResult) -> list[Tensor]:
         error = next((reply for reply in outcome.replies if isinstance(reply, CommandError)), None)
         if error is not None:
             raise error

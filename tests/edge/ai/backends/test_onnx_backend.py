@@ -28,11 +28,11 @@ OUTSIDE = onnx_files.external_tensor("w", "weights.bin")
         field(7, field(5, OUTSIDE.replace(field(14, 1), b"\xf0\x80\x80\x80\x10\x01"))),  # more bits than a tag has
     ],
 )
-def test_data_in_other_files_is_found_wherever_it_hides(model: bytes) -> None:
+def test_external_data_is_found_in_every_part_of_a_model(model: bytes) -> None:
     assert has_external_data(model)
 
 
-def test_data_in_the_file_is_fine() -> None:
+def test_data_in_the_file_itself_is_accepted() -> None:
     assert not has_external_data(onnx_files.huge(1000))
     assert not has_external_data(b"")
 
@@ -45,12 +45,12 @@ def test_data_in_the_file_is_fine() -> None:
         b"\xff" * 20,
     ],
 )
-def test_what_cannot_be_looked_through_is_refused(blob: bytes) -> None:
+def test_a_file_that_cannot_be_parsed_is_refused(blob: bytes) -> None:
     with pytest.raises(ValueError, match=r"field|varint"):
         has_external_data(blob)
 
 
-def test_nesting_without_end_is_refused() -> None:
+def test_too_many_nested_messages_are_refused() -> None:
     graph = b""
     for _ in range(100):
         graph = field(1, field(5, field(6, graph)))
@@ -58,12 +58,12 @@ def test_nesting_without_end_is_refused() -> None:
         has_external_data(field(7, graph))
 
 
-def test_the_table_of_commands_loads_no_backend() -> None:
+def test_importing_the_command_table_imports_no_backend() -> None:
     code = "import sys, rededge_nb.edge.ai.commands; print('onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_onnxruntime_does_not_report_home(tmp_path: Path) -> None:
+def test_onnx_runtime_sends_no_usage_data(tmp_path: Path) -> None:
     code = (
         "import sys; from rededge_nb.edge.ai.backends import onnx; "
         "onnx.load(bytes.fromhex(sys.argv[1]), device='CPU', threads=1)"

@@ -20,7 +20,7 @@ from tests.paths import PEOPLE_MODEL
 ADD = onnx_files.binary("Add")
 
 
-def test_an_unknown_setting_is_told(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_setting_is_an_error(error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.ONNX_BACKEND, "abacus")
     error = error_of("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
     assert error == "ERR REDEDGE_ONNX_BACKEND is 'abacus', but it must be one of onnxruntime, openvino, openvino-bf16"
@@ -33,7 +33,7 @@ class TestInstalled:
     def installed(self) -> None:
         pytest.importorskip("openvino", reason="pip install 'rededge_nb[openvino]'")
 
-    def test_it_runs_models_where_the_setting_says_so(
+    def test_it_runs_models_if_the_setting_says_so(
         self, call: Callable[..., object], error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(settings.ONNX_BACKEND, "openvino")
@@ -63,23 +63,23 @@ class TestInstalled:
             assert one is not None
             np.testing.assert_allclose(one, other, atol=1e-2)
 
-    def test_fewer_digits_find_people_in_the_same_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bfloat16_finds_people_in_the_same_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(settings.ONNX_BACKEND, "openvino-bf16")
         with open_source(assets.sample_video()) as source:
             frame = next(iter(source))
         image = cv2.resize(frame, (416, 416))[np.newaxis]
         blob = PEOPLE_MODEL.read_bytes()
         expected = onnx.load(blob, device="CPU", threads=1).run([image])
-        found = onnx_choice.load(blob, device="CPU", threads=1).run([image])
+        found = onnx_choice.load(backends.ModelSource(blob), device="CPU", threads=1).run([image])
         (_, sure), (_, as_sure) = ([np.asarray(each) for each in results] for results in (expected, found))
         np.testing.assert_allclose(sure, as_sure, atol=0.05)
         assert (sure[0, :, 0] > 0.5).sum() > 3
 
 
-def test_without_it_the_setting_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_openvino_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.ONNX_BACKEND, "openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "rededge_nb.edge.ai.backends.onnx_openvino", raising=False)
     monkeypatch.delattr(backends, "onnx_openvino", raising=False)
     with pytest.raises(CommandError, match=r"^ERR Could not load backend: .*pip install 'rededge_nb\[openvino\]'"):
-        onnx_choice.load(ADD, device="CPU", threads=1)
+        onnx_choice.load(backends.ModelSource(ADD), device="CPU", threads=1)

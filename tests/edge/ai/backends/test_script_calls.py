@@ -50,7 +50,9 @@ def test_replies_are_text_and_numbers(single: redis.Redis) -> None:
         ("ai.modelexecute", "m"),
     ],
 )
-def test_what_others_would_feel_is_refused(single: redis.Redis, words: tuple[str, ...]) -> None:
+def test_commands_that_affect_other_users_of_the_connection_are_refused(
+    single: redis.Redis, words: tuple[str, ...]
+) -> None:
     with pytest.raises(RuntimeError, match=r"^Redis command returned an error: ERR .* script$"):
         call(single, words[0], list(words[1:]))
     assert single.client_info()["resp"] == "2"
@@ -58,12 +60,12 @@ def test_what_others_would_feel_is_refused(single: redis.Redis, words: tuple[str
 
 
 @pytest.mark.parametrize("words", [("GET",), ("",), ("XREAD", "COUNT", "1"), ("XREAD", "STREAMS", "block")])
-def test_what_redis_refuses_is_told(single: redis.Redis, words: tuple[str, ...]) -> None:
+def test_an_error_of_redis_is_raised(single: redis.Redis, words: tuple[str, ...]) -> None:
     with pytest.raises(RuntimeError, match=r"^Redis command returned an error: "):
         call(single, words[0], list(words[1:]))
     assert single.get("k") == b"v"
 
 
-def test_reading_a_stream_named_block_is_no_waiting(single: redis.Redis) -> None:
+def test_a_stream_named_block_is_not_the_option_block(single: redis.Redis) -> None:
     entry = call(single, "XADD", ["BLOCK", "*", "a", "1"])
     assert call(single, "XREAD", ["STREAMS", "BLOCK", "0"]) == [["BLOCK", [[entry, ["a", "1"]]]]]

@@ -47,7 +47,7 @@ def test_a_graph_runs(call: Callable[..., object], name: str, words: tuple[str |
     assert call("AI.TENSORGET", "c", "VALUES") == [b"4", b"9"]
 
 
-def test_names_make_a_difference(call: Callable[..., object]) -> None:
+def test_the_names_select_the_tensors(call: Callable[..., object]) -> None:
     def build() -> None:
         a = tf.compat.v1.placeholder(tf.float32, [None], name="a")
         tf.add(a, 1.0, name="more")

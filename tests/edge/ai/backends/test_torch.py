@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.switchboard.calls import OK
 
 torch = pytest.importorskip("torch", reason="pip install 'rededge_nb[torch]'")
@@ -136,7 +136,7 @@ def pickled() -> bytes:
 @pytest.mark.parametrize(
     "make", [pickled, lambda: archive(Sum())[:-50], lambda: b"\x80\x04junk", lambda: archive(Writes())]
 )
-def test_what_is_no_torchscript_or_reaches_out_is_refused(
+def test_other_files_than_torchscript_and_forbidden_operators_are_refused(
     error_of: Callable[..., str], make: Callable[[], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = make()
@@ -155,7 +155,7 @@ def test_without_a_gpu(error_of: Callable[..., str]) -> None:
 
 
 @pytest.mark.usefixtures("script")
-def test_a_script_is_told_and_deleted(call: Callable[..., object], client: redis.Redis) -> None:
+def test_a_script_is_read_and_deleted(call: Callable[..., object], client: redis.Redis) -> None:
     meta = ["device", "cpu", "tag", b"v1", "Entry Points", ["listed", "commands", "model"]]
     assert call("AI.SCRIPTGET", "s", "META") == meta
     assert call("AI.SCRIPTGET", "s", "source") == SCRIPT.encode()
@@ -270,7 +270,7 @@ def test_errors_of_runs(
         ("deadlock", "Cannot run RedisAI command within a transaction or a LUA script"),
     ],
 )
-def test_what_a_script_raises_is_told(error_of: Callable[..., str], function: str, part: str) -> None:
+def test_the_error_of_a_script_is_passed_on(error_of: Callable[..., str], function: str, part: str) -> None:
     assert part in error_of("AI.SCRIPTEXECUTE", "s", function, "INPUTS", 1, "a", "OUTPUTS", 1, "c")
 
 
@@ -302,13 +302,13 @@ def test_errors_of_the_source(error_of: Callable[..., str], client: redis.Redis)
 
 @pytest.mark.usefixtures("script")
 def test_a_script_is_compiled_once_and_freed(
-    call: Callable[..., object], client: redis.Redis, sessions: Sessions
+    call: Callable[..., object], client: redis.Redis, models: LoadedModels
 ) -> None:
-    session = sessions.script(client, "s")
+    session = models.find_script(client, "s")
     call("AI.SCRIPTSET", "other", "CPU:1", "SOURCE", SCRIPT)
-    assert sessions.script(client, "other").compiled is session.compiled
+    assert models.find_script(client, "other").compiled is session.compiled
     call("AI.SCRIPTDEL", "s")
-    assert sessions.script(client, "other").compiled is session.compiled
+    assert models.find_script(client, "other").compiled is session.compiled
     call("AI.SCRIPTDEL", "other")
     call("AI.SCRIPTSET", "s", "CPU", "SOURCE", SCRIPT)
-    assert sessions.script(client, "s").compiled is not session.compiled
+    assert models.find_script(client, "s").compiled is not session.compiled

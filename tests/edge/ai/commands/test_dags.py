@@ -32,7 +32,7 @@ def stored(call: Callable[..., object], client: redis.Redis) -> None:
     client.set("text", "x")
 
 
-def test_operations_pass_tensors_on_and_keep_what_they_are_told_to(
+def test_operations_pass_tensors_on_and_persist_those_that_are_named(
     call: Callable[..., object], client: redis.Redis
 ) -> None:
     words: Words = ("LOAD", 2, "a", "b", "PERSIST", 2, "c", "e", "TIMEOUT", 5000, "ROUTING", "x", "|>")
@@ -63,11 +63,13 @@ def test_a_name_may_be_written_again(call: Callable[..., object]) -> None:
     assert call("AI.TENSORGET", "a", "META") == ["dtype", "FLOAT", "shape", [1, 1]]
 
 
-def test_read_only_takes_no_scripts_and_keeps_nothing(call: Callable[..., object]) -> None:
+def test_a_read_only_dag_refuses_scripts_and_persists_nothing(call: Callable[..., object]) -> None:
     assert call("AI.DAGEXECUTE_RO", "LOAD", 2, "a", "b", "|>", *ADD_AB, *GET_C) == [OK, [b"11", b"22"]]
 
 
-def test_after_a_failure_nothing_more_is_done_or_kept(call: Callable[..., object], client: redis.Redis) -> None:
+def test_after_a_failure_no_operation_is_done_and_nothing_is_persisted(
+    call: Callable[..., object], client: redis.Redis
+) -> None:
     words: Words = ("|>", "AI.TENSORSET", "z", "FLOAT", 1, 3)
     words += ("|>", "AI.MODELEXECUTE", "add", "INPUTS", 2, "z", "z", "OUTPUTS", 1, "bad")
     words += ("|>", *ADD_AB, *GET_C, "|>", "AI.TENSORGET", "a", "VALUES")
@@ -79,14 +81,16 @@ def test_after_a_failure_nothing_more_is_done_or_kept(call: Callable[..., object
     assert not client.exists("z")
 
 
-def test_an_output_that_is_no_tensor_is_never_made(call: Callable[..., object]) -> None:
+def test_an_output_that_is_not_a_tensor_is_never_made(call: Callable[..., object]) -> None:
     call("AI.MODELSTORE", "sequence", "ONNX", "CPU", "BLOB", onnx_files.with_sequence())
     words: Words = ("|>", "AI.TENSORSET", "v", "FLOAT", 1)
     words += ("|>", "AI.MODELEXECUTE", "sequence", "INPUTS", 1, "v", "OUTPUTS", 2, "s", "t", "|>", "AI.TENSORGET", "s")
     assert call("AI.DAGEXECUTE", "PERSIST", 1, "t", *words) == [OK, OK, "NA"]
 
 
-def test_a_key_of_another_type_is_told_at_the_end(call: Callable[..., object], client: redis.Redis) -> None:
+def test_a_key_of_another_type_is_reported_at_the_end_of_the_reply(
+    call: Callable[..., object], client: redis.Redis
+) -> None:
     words: Words = ("|>", "AI.TENSORSET", "text", "FLOAT", 1, "|>", "AI.TENSORSET", "new", "FLOAT", 1)
     *replies, error = call("AI.DAGEXECUTE", "PERSIST", 2, "text", "new", *words)
     assert replies == [OK, OK]
@@ -105,7 +109,7 @@ def model_run(outputs: int) -> ModelRun:
     return ModelRun(session, [b"a"], [b"%d" % number for number in range(outputs)])  # type: ignore[arg-type]
 
 
-def test_a_dag_ends_whatever_goes_wrong_in_it() -> None:
+def test_a_dag_ends_whatever_error_occurs_in_it() -> None:
     loaded = {b"a": Tensor.from_values("FLOAT", (1,), [1.0])}
     outcome = Dag(loaded, [model_run(2)]).run(Queues()).result(PATIENCE)
     assert outcome.failed

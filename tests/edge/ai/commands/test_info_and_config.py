@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.ai.storage.statistics import Statistics
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 from tests.edge.ai import onnx_files
@@ -47,7 +47,7 @@ def test_info_counts_runs_and_failures(call: Callable[..., object]) -> None:
 
 
 @pytest.mark.usefixtures("stored")
-def test_memory_is_told_when_asked_for(call: Callable[..., object], client: redis.Redis) -> None:
+def test_memory_is_reported_on_request(call: Callable[..., object], client: redis.Redis) -> None:
     told = call("AI.INFO", "m", "memory")
     assert told[:18] == call("AI.INFO", "m")
     name, memory = told[18:]
@@ -58,7 +58,7 @@ def test_memory_is_told_when_asked_for(call: Callable[..., object], client: redi
 
 
 @pytest.mark.usefixtures("stored")
-def test_mistakes_in_the_words_are_no_runs(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+def test_calls_with_wrong_arguments_are_not_counted(call: Callable[..., object], error_of: Callable[..., str]) -> None:
     error_of("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "missing", "OUTPUTS", 1, "c")
     assert counters(call)["calls"] == 0
 
@@ -68,9 +68,9 @@ def test_workers_add_up_and_runs_of_gears_count(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
     statistics = Statistics()
-    sessions = Sessions(client_of, statistics)
+    models = LoadedModels(client_of, statistics)
     array = np.zeros((5, 2), np.float32)
-    sessions.get(client, "m").run([array, array])
+    models.find_model(client, "m").run([array, array])
     call(*EXECUTE)
     assert counters(call)["samples"] == 3
     statistics.flush(client_of)
@@ -84,7 +84,7 @@ def test_statistics_belong_to_the_stored_value(
     call: Callable[..., object],
     error_of: Callable[..., str],
     client: redis.Redis,
-    sessions: Sessions,
+    models: LoadedModels,
     gone: str,
 ) -> None:
     call(*EXECUTE)
@@ -93,7 +93,7 @@ def test_statistics_belong_to_the_stored_value(
         client.set("m", "x")
     elif gone == "replaced":
         call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    sessions.statistics.flush(sessions.client_of)
+    models.statistics.flush(models.client_of)
     if gone == "replaced":
         assert counters(call)["calls"] == 0
     else:
@@ -102,21 +102,21 @@ def test_statistics_belong_to_the_stored_value(
 
 
 @pytest.mark.usefixtures("stored")
-def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], sessions: Sessions) -> None:
+def test_counts_wait_for_redis_to_come_back(call: Callable[..., object], models: LoadedModels) -> None:
     call(*EXECUTE)
 
     def away(db: int) -> redis.Redis:
         raise redis.ConnectionError("away")
 
     with pytest.raises(redis.ConnectionError):
-        sessions.statistics.flush(away)
-    sessions.statistics.flush(sessions.client_of)
+        models.statistics.flush(away)
+    models.statistics.flush(models.client_of)
     assert counters(call)["calls"] == 1
 
 
 @pytest.mark.usefixtures("stored")
-def test_counts_are_told_and_kept_while_memory_is_full(
-    call: Callable[..., object], client: redis.Redis, sessions: Sessions
+def test_counts_are_reported_and_kept_while_memory_is_full(
+    call: Callable[..., object], client: redis.Redis, models: LoadedModels
 ) -> None:
     call(*EXECUTE)
     assert counters(call)["calls"] == 1
@@ -129,15 +129,17 @@ def test_counts_are_told_and_kept_while_memory_is_full(
             call("AI.INFO", "m", "RESETSTAT")
     finally:
         client.config_set("maxmemory", 0)
-    sessions.statistics.flush(sessions.client_of)
+    models.statistics.flush(models.client_of)
     assert counters(call)["calls"] == 2
 
 
 @pytest.mark.usefixtures("stored")
-def test_counting_keeps_the_time_to_live(call: Callable[..., object], client: redis.Redis, sessions: Sessions) -> None:
+def test_counting_keeps_the_time_to_live(
+    call: Callable[..., object], client: redis.Redis, models: LoadedModels
+) -> None:
     client.expire("m", 1000)
     call(*EXECUTE)
-    sessions.statistics.flush(sessions.client_of)
+    models.statistics.flush(models.client_of)
     assert client.ttl("m") > 0
 
 

@@ -17,7 +17,7 @@ ADD = onnx_files.binary("Add")
 Words = tuple[str | bytes | int, ...]
 
 
-def test_a_model_is_stored_told_and_deleted(
+def test_a_model_is_stored_read_and_deleted(
     call: Callable[..., object], error_of: Callable[..., str], client: redis.Redis
 ) -> None:
     words: Words = ("TAG", "v1", "BATCHSIZE", 4, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 10)
@@ -144,7 +144,7 @@ def test_a_model_runs(call: Callable[..., object]) -> None:
         (onnx_files.DOUBLE, "DOUBLE", [b"1", b"0.5"]),
     ],
 )
-def test_models_take_and_give_other_dtypes(
+def test_models_have_inputs_and_outputs_of_other_dtypes(
     call: Callable[..., object], element_type: int, dtype: str, values: list[int | bytes]
 ) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.identity(element_type))
@@ -153,7 +153,7 @@ def test_models_take_and_give_other_dtypes(
     assert call("AI.TENSORGET", "c", "META", "VALUES") == [*("dtype", dtype, "shape", [len(values)], "values", values)]
 
 
-def test_an_output_that_is_no_tensor_is_not_written(call: Callable[..., object], client: redis.Redis) -> None:
+def test_an_output_that_is_not_a_tensor_is_not_written(call: Callable[..., object], client: redis.Redis) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.with_sequence())
     call("AI.TENSORSET", "a", "FLOAT", 1, "VALUES", 7)
     call("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 2, "s", "c")
@@ -242,7 +242,7 @@ def test_a_message_of_onnxruntime_is_passed_on_without_its_prefix(
     assert re.match(r"Got invalid dimensions for input: [ab] for the following indices", error)
 
 
-def test_a_model_with_names_that_are_no_text_is_refused_quietly(
+def test_a_model_with_names_that_are_not_utf8_is_refused_without_a_log_message(
     error_of: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = ADD.replace(b"\x01c", b"\x01\xdd")
@@ -250,7 +250,7 @@ def test_a_model_with_names_that_are_no_text_is_refused_quietly(
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_output_that_no_tensor_can_hold_is_an_error(
+def test_an_output_of_a_dtype_that_redisai_lacks_is_an_error(
     call: Callable[..., object], error_of: Callable[..., str]
 ) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.cast(onnx_files.FLOAT, onnx_files.UINT32))
@@ -268,7 +268,7 @@ def test_a_model_that_asks_for_a_terabyte_gets_an_error(
     assert "is smaller than requested bytes" in error
 
 
-def test_scanning_finds_models_wherever_they_went(call: Callable[..., object], client: redis.Redis) -> None:
+def test_scanning_finds_renamed_and_copied_models(call: Callable[..., object], client: redis.Redis) -> None:
     for key in ("kept", "deleted", "renamed", "replaced"):
         call("AI.MODELSTORE", key, "ONNX", "CPU", "TAG", f"tag of {key}", "BLOB", ADD)
     call("AI.MODELSTORE", "elsewhere", "ONNX", "CPU", "BLOB", ADD, db=1)

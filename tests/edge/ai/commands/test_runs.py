@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.ai import backends
-from rededge_nb.edge.ai.execution.sessions import Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 from tests.edge.ai import onnx_files
 from tests.edge.ai.conftest import PATIENCE
@@ -107,7 +107,7 @@ def test_errors_of_modelrun(
 
 
 @pytest.mark.parametrize("backend", ["TF", "TFLITE", "TORCH"])
-def test_a_backend_that_is_not_installed_says_what_brings_it(
+def test_the_error_for_a_missing_backend_has_the_command_that_installs_it(
     error_of: Callable[..., str], client: redis.Redis, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     def missing(name: str) -> None:
@@ -131,10 +131,10 @@ EXECUTE: Words = ("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "b", "OUTPUTS", 1)
 
 
 @pytest.mark.usefixtures("tensors")
-def test_runs_wait_for_others_to_join_them(call: Callable[..., object], sessions: Sessions) -> None:
+def test_runs_wait_for_others_to_join_them(call: Callable[..., object], models: LoadedModels) -> None:
     store(call, batchsize=3, minbatchsize=3)
     sizes: list[int] = []
-    model = sessions.get(sessions.client_of(0), "m").model
+    model = models.find_model(models.client_of(0), "m").model
     run = model.run
     model.run = lambda inputs: sizes.append(len(inputs[0])) or run(inputs)
     with ThreadPoolExecutor(3) as threads:
@@ -149,7 +149,7 @@ def test_runs_wait_for_others_to_join_them(call: Callable[..., object], sessions
 @pytest.mark.usefixtures("tensors")
 @pytest.mark.parametrize("devices", [("CPU", "CPU"), ("CPU", "CPU:1")])
 def test_runs_at_the_same_time_may_write_the_same_key(
-    call: Callable[..., object], sessions: Sessions, devices: tuple[str, str]
+    call: Callable[..., object], models: LoadedModels, devices: tuple[str, str]
 ) -> None:
     """Joined, or on two devices: there both look at the key before either writes."""
     both = Barrier(2)
@@ -157,7 +157,7 @@ def test_runs_at_the_same_time_may_write_the_same_key(
     for key, device in zip("mn", devices, strict=True):
         call("AI.MODELSTORE", key, "ONNX", device, *batching, "BLOB", ADD)
     if not batching:
-        model = sessions.get(sessions.client_of(0), "m").model
+        model = models.find_model(models.client_of(0), "m").model
         run = model.run
         model.run = lambda inputs: (both.wait(PATIENCE), run(inputs))[1]
     keys = "mm" if batching else "mn"
@@ -168,7 +168,7 @@ def test_runs_at_the_same_time_may_write_the_same_key(
 
 
 @pytest.mark.usefixtures("tensors")
-def test_a_run_does_not_wait_longer_than_it_was_told(call: Callable[..., object], client: redis.Redis) -> None:
+def test_a_run_does_not_wait_longer_than_its_timeout(call: Callable[..., object], client: redis.Redis) -> None:
     store(call, batchsize=3, minbatchsize=3)
     assert call(*EXECUTE, "c", "TIMEOUT", 1) == "TIMEDOUT"
     assert not client.exists("c")
@@ -178,7 +178,7 @@ def test_a_run_does_not_wait_longer_than_it_was_told(call: Callable[..., object]
 
 
 @pytest.mark.usefixtures("tensors")
-def test_inputs_that_disagree_run_alone(call: Callable[..., object]) -> None:
+def test_inputs_with_different_first_dimensions_are_not_batched(call: Callable[..., object]) -> None:
     store(call, batchsize=9, minbatchsize=9)
     call("AI.TENSORSET", "b", "FLOAT", 3, 2)
     assert call(*EXECUTE, "c") is OK
@@ -186,9 +186,9 @@ def test_inputs_that_disagree_run_alone(call: Callable[..., object]) -> None:
 
 
 @pytest.mark.usefixtures("tensors")
-def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object], sessions: Sessions) -> None:
+def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object], models: LoadedModels) -> None:
     store(call, batchsize=2, minbatchsize=2)
-    model = sessions.get(sessions.client_of(0), "m").model
+    model = models.find_model(models.client_of(0), "m").model
     model.run = lambda inputs: [np.zeros((1, 2), np.float32)]
 
     def error(number: int) -> str:
@@ -203,13 +203,13 @@ def test_a_model_that_loses_samples_cannot_be_batched(call: Callable[..., object
 
 
 @pytest.mark.usefixtures("tensors")
-def test_a_count_of_very_many_digits_is_no_count(call: Callable[..., object], error_of: Callable[..., str]) -> None:
+def test_a_count_of_very_many_digits_is_refused(call: Callable[..., object], error_of: Callable[..., str]) -> None:
     store(call)
     words: Words = ("INPUTS", "9" * 5000, "a", "b", "OUTPUTS", 1, "c")
     assert error_of("AI.MODELEXECUTE", "m", *words) == "ERR Invalid argument for input_count"
 
 
-def test_the_key_of_an_output_that_is_skipped_may_hold_anything(
+def test_the_key_of_an_output_that_is_not_written_may_have_any_type(
     call: Callable[..., object], client: redis.Redis
 ) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", onnx_files.with_sequence())
@@ -220,8 +220,8 @@ def test_the_key_of_an_output_that_is_skipped_may_hold_anything(
     assert client.get("text") == b"x"
 
 
-def test_all_cpus_are_one(call: Callable[..., object], sessions: Sessions) -> None:
+def test_all_cpus_share_one_loaded_model(call: Callable[..., object], models: LoadedModels) -> None:
     for device in ("CPU", "cpu:1", "CPU:2"):
         call("AI.MODELSTORE", device, "ONNX", device, "BLOB", ADD)
-    models = {id(sessions.get(sessions.client_of(0), device).model) for device in ("CPU", "cpu:1", "CPU:2")}
+    models = {id(models.find_model(models.client_of(0), device).model) for device in ("CPU", "cpu:1", "CPU:2")}
     assert len(models) == 1

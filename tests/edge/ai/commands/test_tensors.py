@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb.edge.ai.storage import hashes
+from rededge_nb.edge.ai.storage import hashes, writing
 from rededge_nb.edge.ai.tensors import DTYPES, Tensor
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 
@@ -16,7 +16,7 @@ MISSING = "ERR tensor key is empty or in a different shard"
 
 
 @pytest.mark.parametrize("dtype", [name for name in DTYPES if name != "STRING"])
-def test_a_tensor_comes_back_in_every_form(call: Callable[..., object], dtype: str) -> None:
+def test_a_tensor_can_be_read_in_every_format(call: Callable[..., object], dtype: str) -> None:
     blob = np.array([0, 1, 1, 0], DTYPES[dtype]).tobytes()
     values = [b"0", b"1", b"1", b"0"] if dtype in ("FLOAT", "DOUBLE") else [0, 1, 1, 0]
     assert call("AI.TENSORSET", "k", dtype.lower(), 2, 2, "BLOB", blob) is OK
@@ -114,7 +114,7 @@ def test_errors_of_tensorget(call: Callable[..., object], error_of: Callable[...
         {"ai": "model", "blob": "abcd"},
     ],
 )
-def test_a_hash_of_other_hands_is_of_the_wrong_type(
+def test_a_hash_that_another_client_wrote_has_the_wrong_type(
     error_of: Callable[..., str], client: redis.Redis, fields: dict[str, str]
 ) -> None:
     client.hset("k", mapping=fields)
@@ -140,7 +140,7 @@ def test_tensors_are_in_the_callers_database(
 @pytest.mark.parametrize("dtype", ["FLOAT", "STRING", "BOOL"])
 @pytest.mark.parametrize("dims", [(10**12,), (10**6, 10**6), (2**62, 2**62), (1,) * 40])
 @pytest.mark.parametrize("data", [(), ("VALUES", 1), ("BLOB", b"\0\0\0\0\0")])
-def test_hostile_shapes_take_no_memory(
+def test_shapes_of_impossible_size_allocate_no_memory(
     error_of: Callable[..., str], dtype: str, dims: tuple[int, ...], data: tuple[str | bytes | int, ...]
 ) -> None:
     tracemalloc.start()
@@ -155,13 +155,13 @@ def test_set_tensors_writes_all_or_none(client: redis.Redis) -> None:
     client.set("text", "x")
     tensor = Tensor.from_values("INT8", (1,), [1])
     with pytest.raises(CommandError, match="WRONGTYPE"):
-        hashes.set_tensors(client, [("a", tensor), ("text", tensor)])
+        writing.set_tensors(client, [("a", tensor), ("text", tensor)])
     assert not client.exists("a")
-    hashes.set_tensor(client, b"a", tensor)
+    writing.set_tensor(client, b"a", tensor)
     assert hashes.get_tensor(client, "a").to_values() == [1]
 
 
-def test_a_full_redis_says_so_and_keeps_what_it_has(
+def test_a_full_redis_is_an_error_and_keeps_the_old_value(
     call: Callable[..., object], error_of: Callable[..., str], client: redis.Redis
 ) -> None:
     call("AI.TENSORSET", "k", "INT8", 3)

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
-from rededge_nb.edge.ai.commands.runs import or_timed_out
 from rededge_nb.edge.ai.execution import batches, queues
 from rededge_nb.edge.ai.execution.batches import Batching, Inputs, Outputs
-from rededge_nb.edge.ai.execution.queues import Job, Queues, TimedOutError, next_batch, then
+from rededge_nb.edge.ai.execution.queues import Job, Queues, TimedOutError, next_batch
 from rededge_nb.edge.switchboard.calls import CommandError
 from tests.waiting import wait_for
 
@@ -44,31 +42,31 @@ def test_only_runs_of_one_group_are_joined() -> None:
     assert taken(waiting[2:]) == [0]
 
 
-def test_too_few_samples_are_held_back_and_let_others_pass() -> None:
-    held = job(size=4, least=3)
+def test_a_group_with_too_few_samples_waits_and_others_run_first() -> None:
+    held = job(size=4, min_samples=3)
     assert taken([held]) == []
     assert taken([held, job(group="b", size=4)]) == [1]
-    assert taken([held, job(2, size=4, least=3)]) == [0, 1]
+    assert taken([held, job(2, size=4, min_samples=3)]) == [0, 1]
 
 
-def test_a_least_number_above_the_size_is_waited_for() -> None:
-    waiting = [job(size=2, least=5) for _ in range(6)]
+def test_a_batch_waits_for_min_samples_above_its_size() -> None:
+    waiting = [job(size=2, min_samples=5) for _ in range(6)]
     assert taken(waiting[:4]) == []
     assert taken(waiting) == [0, 1, 2, 3, 4]
 
 
-def test_a_run_of_the_size_itself_waits_for_no_others() -> None:
-    assert taken([job(2, size=2, least=5)]) == [0]
-    assert taken([job(1, size=2, least=5), job(3, size=2, least=5)]) == [1]
+def test_a_run_that_fills_a_batch_does_not_wait_for_others() -> None:
+    assert taken([job(2, size=2, min_samples=5)]) == [0]
+    assert taken([job(1, size=2, min_samples=5), job(3, size=2, min_samples=5)]) == [1]
 
 
-def test_patience_ends() -> None:
-    waiting = [job(size=4, least=3, patience=1.0, at=10.0), job(size=4, least=3, patience=1.0, at=10.9)]
+def test_after_max_wait_a_batch_runs_with_too_few_samples() -> None:
+    waiting = [job(size=4, min_samples=3, max_wait=1.0, at=10.0), job(size=4, min_samples=3, max_wait=1.0, at=10.9)]
     assert taken(waiting, 10.9) == []
     assert taken(waiting, 11.0) == [0, 1]
 
 
-def test_jobs_are_done_in_order_and_devices_side_by_side() -> None:
+def test_jobs_of_one_device_run_in_order_and_devices_side_by_side() -> None:
     at_work, go, done = threading.Event(), threading.Event(), []
 
     def wait(runs: Sequence[Inputs]) -> list[Outputs]:
@@ -92,7 +90,7 @@ def test_jobs_are_done_in_order_and_devices_side_by_side() -> None:
     assert done == ["waited", "noted"]
 
 
-def test_a_job_that_waits_too_long_is_not_done() -> None:
+def test_a_job_that_waits_too_long_is_not_run() -> None:
     at_work, go = threading.Event(), threading.Event()
 
     def wait(runs: Sequence[Inputs]) -> list[Outputs]:
@@ -109,18 +107,18 @@ def test_a_job_that_waits_too_long_is_not_done() -> None:
         late.result(PATIENCE)
 
 
-def test_a_job_that_is_held_back_times_out_by_itself() -> None:
-    held = Job("CPU", echo, [], timeout=0.05, group="m", batching=Batching(size=4, least=3))
+def test_a_job_that_waits_for_its_batch_times_out() -> None:
+    held = Job("CPU", echo, [], timeout=0.05, group="m", batching=Batching(size=4, min_samples=3))
     with pytest.raises(TimedOutError):
         Queues().submit(held).result(PATIENCE)
 
 
-def test_a_failure_is_told_to_all_that_were_joined_and_the_device_goes_on() -> None:
+def test_all_jobs_of_a_batch_get_its_error_and_the_device_continues() -> None:
     def fail(runs: Sequence[Inputs]) -> list[Outputs]:
         raise CommandError("no")
 
     queues_ = Queues()
-    options = {"group": "m", "batching": Batching(size=2, least=2)}
+    options = {"group": "m", "batching": Batching(size=2, min_samples=2)}
     futures = [queues_.submit(Job("CPU", fail, [], **options)) for _ in range(2)]
     for future in futures:
         with pytest.raises(CommandError, match=r"^no$"):
@@ -128,11 +126,11 @@ def test_a_failure_is_told_to_all_that_were_joined_and_the_device_goes_on() -> N
     assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
 
 
-def test_only_a_job_that_is_done_alone_prepares() -> None:
+def test_before_is_called_only_for_a_job_that_runs_alone() -> None:
     prepared: list[int] = []
     queues_ = Queues()
     for count in (2, 1):
-        batching = Batching(size=count, least=count)
+        batching = Batching(size=count, min_samples=count)
         jobs = [Job("CPU", echo, [], group=f"m{count}", batching=batching) for _ in range(count)]
         for each in jobs:
             each.before = lambda count=count: prepared.append(count)
@@ -142,7 +140,7 @@ def test_only_a_job_that_is_done_alone_prepares() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("k"), SystemExit(3), None])
-def test_a_device_goes_on_whatever_a_run_does(error: BaseException | None) -> None:
+def test_a_device_continues_after_any_error(error: BaseException | None) -> None:
     def run(runs: Sequence[Inputs]) -> list[Outputs]:
         if error is not None:
             raise error
@@ -154,7 +152,7 @@ def test_a_device_goes_on_whatever_a_run_does(error: BaseException | None) -> No
     assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
 
 
-def test_a_device_whose_thread_could_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_job_starts_the_thread_that_could_not_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -166,7 +164,7 @@ def test_a_device_whose_thread_could_not_start_is_tried_again(monkeypatch: pytes
     assert queues_.submit(Job("CPU", echo, [])).result(PATIENCE) == []
 
 
-def test_a_job_that_is_given_up_is_not_done() -> None:
+def test_a_cancelled_job_is_not_run() -> None:
     at_work, go, done = threading.Event(), threading.Event(), []
 
     def wait(runs: Sequence[Inputs]) -> list[Outputs]:
@@ -187,46 +185,29 @@ def test_a_job_that_is_given_up_is_not_done() -> None:
     assert done == []
 
 
-def test_a_result_that_nobody_waits_for_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    first: Future[int] = Future()
-    seen: list[int] = []
-    following = then(first, seen.append)
-    told = or_timed_out(first)
-    assert following.cancel()
-    assert told.cancel()
-    first.set_result(1)
-    assert seen == []
-    assert not caplog.records
-
-
-def test_a_full_queue_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_refuses_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "MAX_WAITING", 2)
     queues_ = Queues()
     for _ in range(2):
-        queues_.submit(Job("CPU", echo, [], timeout=0.2, group="m", batching=Batching(size=9, least=9)))
+        queues_.submit(Job("CPU", echo, [], timeout=0.2, group="m", batching=Batching(size=9, min_samples=9)))
     with pytest.raises(CommandError, match=r"^BUSYWORKER 2 runs wait for CPU already$"):
         queues_.submit(Job("CPU", echo, []))
 
 
 def test_an_idle_thread_ends_and_the_next_job_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "IDLE", 0.0)
+    monkeypatch.setattr(queues, "IDLE_TIMEOUT", 0.0)
     queues_ = Queues()
     for _ in range(3):
         assert queues_.submit(Job("CPU:77", echo, [])).result(PATIENCE) == []
-        wait_for(lambda: not [each for each in threading.enumerate() if each.name == "ai-CPU:77"], what="its end")
-
-
-def test_what_follows_a_future_passes_errors_on() -> None:
-    future: Future[int] = Future()
-    following = then(future, lambda value: 1 // value)
-    future.set_result(0)
-    with pytest.raises(ZeroDivisionError):
-        following.result(PATIENCE)
+        wait_for(
+            lambda: not [each for each in threading.enumerate() if each.name == "ai-CPU:77"],
+            what="the end of the thread",
+        )
 
 
 def test_inputs_are_joined_and_outputs_split() -> None:
     runs = [[np.full((count, 2), count), np.zeros((count, 1))] for count in (1, 2)]
-    left, right = batches.joined(runs)
+    left, right = batches.join(runs)
     assert left.tolist() == [[1, 1], [2, 2], [2, 2]]
     assert right.shape == (3, 1)
     first, second = batches.split([left, None], [1, 2], "ONNX")
@@ -247,10 +228,10 @@ def test_an_output_of_another_size_cannot_be_split(backend: str, error: str, out
     assert str(caught.value) == error
 
 
-def test_what_can_be_joined() -> None:
-    assert batches.samples([np.zeros((3, 1)), np.zeros((3, 2))]) == 3
-    assert batches.samples([np.zeros((3, 1)), np.zeros((2, 1))]) is None
-    assert batches.samples([np.zeros(())]) is None
-    assert batches.kind([np.zeros((3, 2))]) == batches.kind([np.zeros((9, 2))])
-    assert batches.kind([np.zeros((3, 2))]) != batches.kind([np.zeros((3, 1))])
-    assert batches.kind([np.zeros((3, 2))]) != batches.kind([np.zeros((3, 2), np.float32)])
+def test_inputs_of_the_same_layout_can_be_joined() -> None:
+    assert batches.sample_count([np.zeros((3, 1)), np.zeros((3, 2))]) == 3
+    assert batches.sample_count([np.zeros((3, 1)), np.zeros((2, 1))]) is None
+    assert batches.sample_count([np.zeros(())]) is None
+    assert batches.layout_of([np.zeros((3, 2))]) == batches.layout_of([np.zeros((9, 2))])
+    assert batches.layout_of([np.zeros((3, 2))]) != batches.layout_of([np.zeros((3, 1))])
+    assert batches.layout_of([np.zeros((3, 2))]) != batches.layout_of([np.zeros((3, 2), np.float32)])

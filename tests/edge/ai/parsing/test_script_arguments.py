@@ -1,4 +1,4 @@
-"""The words of the script commands, which are looked at before torch is."""
+"""The arguments of the script commands, which are checked before torch is imported."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 import redis
 
-from rededge_nb.edge.ai.execution.scripts import Invocation, ScriptSession
-from rededge_nb.edge.ai.parsing.runs import ScriptRun, Where, parse_scriptexecute, parse_scriptrun
-from rededge_nb.edge.ai.storage.statistics import Statistics, Stored
+from rededge_nb.edge.ai.execution.scripts import Invocation, LoadedScript
+from rededge_nb.edge.ai.parsing.runs import ModelLookup, ScriptRun, parse_scriptexecute, parse_scriptrun
+from rededge_nb.edge.ai.storage.statistics import Statistics, StoredValue
 from rededge_nb.edge.switchboard.calls import CommandError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -20,14 +20,14 @@ Words = tuple[str | int, ...]
 
 
 class AnyScript:
-    """Sessions in which every key holds the same script; nothing of it is ever run here."""
+    """Stands in for LoadedModels: every key holds the same script, which is never run."""
 
-    def script(self, client: object, key: bytes) -> ScriptSession:
-        stored, compiled = Stored(0, key, b""), cast(Any, None)
-        return ScriptSession("cpu:1", ("f",), compiled, stored, Statistics(), cast(Any, self), cast(Any, client))
+    def find_script(self, client: object, key: bytes) -> LoadedScript:
+        stored, compiled = StoredValue(0, key, b""), cast(Any, None)
+        return LoadedScript("cpu:1", ("f",), compiled, stored, Statistics(), cast(Any, self), cast(Any, client))
 
 
-WHERE = Where(cast(Any, None), cast(Any, AnyScript()))
+LOOKUP = ModelLookup(cast(Any, None), cast(Any, AnyScript()))
 
 
 def encoded(words: Words) -> list[bytes]:
@@ -36,14 +36,14 @@ def encoded(words: Words) -> list[bytes]:
 
 def test_scopes_come_in_any_order() -> None:
     words: Words = ("s", "f", "inputs", 2, "a", "INPUTS", "ARGS", 0, "OUTPUTS", 1, "c", "KEYS", 1, "k", "TIMEOUT", 1500)
-    run = parse_scriptexecute(encoded(words), WHERE, EXECUTE)
+    run = parse_scriptexecute(encoded(words), LOOKUP, EXECUTE)
     invocation = Invocation("f", keys=["k"], args=[], outputs=1)
-    assert run == ScriptRun(run.session, invocation, [b"a", b"INPUTS"], [b"c"], 1.5)
+    assert run == ScriptRun(run.script, invocation, [b"a", b"INPUTS"], [b"c"], 1.5)
     assert run.device == "CPU:1"
 
 
 def test_within_a_dag_any_scope_may_be_first() -> None:
-    run = parse_scriptexecute(encoded(("s", "f", "ARGS", 1, "x")), WHERE, EXECUTE, in_dag=True)
+    run = parse_scriptexecute(encoded(("s", "f", "ARGS", 1, "x")), LOOKUP, EXECUTE, in_dag=True)
     assert run.invocation.args == ["x"]
 
 
@@ -57,7 +57,7 @@ def test_within_a_dag_any_scope_may_be_first() -> None:
     ],
 )
 def test_the_older_form(words: Words, inputs: list[bytes], outputs: list[bytes], timeout: float | None) -> None:
-    run = parse_scriptrun(encoded(words), WHERE, RUN)
+    run = parse_scriptrun(encoded(words), LOOKUP, RUN)
     assert (run.inputs, run.outputs, run.timeout) == (inputs, outputs, timeout)
 
 
@@ -105,7 +105,7 @@ NOT_GIVEN = "does not match the number of given arguments"
 )
 def test_errors_of_scriptexecute(words: Words, error: str) -> None:
     with pytest.raises(CommandError) as caught:
-        parse_scriptexecute(encoded(words), WHERE, EXECUTE)
+        parse_scriptexecute(encoded(words), LOOKUP, EXECUTE)
     assert str(caught.value) == error
 
 
@@ -128,7 +128,7 @@ def test_errors_of_scriptexecute(words: Words, error: str) -> None:
 )
 def test_errors_of_scriptrun(words: Words, error: str) -> None:
     with pytest.raises(CommandError) as caught:
-        parse_scriptrun(encoded(words), WHERE, RUN)
+        parse_scriptrun(encoded(words), LOOKUP, RUN)
     assert str(caught.value) == error
 
 
@@ -193,7 +193,9 @@ def test_other_errors_of_stored_scripts(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
-def test_without_torch_it_is_told_what_brings_it(error_of: Callable[..., str], client: redis.Redis) -> None:
+def test_the_error_without_torch_has_the_command_that_installs_it(
+    error_of: Callable[..., str], client: redis.Redis
+) -> None:
     error = error_of("AI.SCRIPTSET", "s", "CPU", "SOURCE", "def f(a):\n    return a\n")
     assert error.startswith("ERR Could not load backend")
     assert "pip install 'rededge_nb[torch]'" in error

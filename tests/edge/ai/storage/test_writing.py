@@ -1,4 +1,4 @@
-"""Values that are written while other clients write, connections go and Redis refuses."""
+"""Writing while other clients write, connections break and Redis refuses."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 import redis
 
 from rededge_nb.edge.ai.storage import hashes
-from rededge_nb.edge.ai.storage.hashes import TENSOR, Replacement
+from rededge_nb.edge.ai.storage.hashes import TENSOR
+from rededge_nb.edge.ai.storage.writing import Replacement, set_tensor
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.switchboard.calls import CommandError
 
 
 @pytest.fixture
 def single(redis_socket: Path, client: redis.Redis) -> Iterator[redis.Redis]:
-    """A client with one connection; there are no keys but one of another type."""
+    """A client with one connection; the only key is a string."""
     client.set("text", "x")
     with redis.Redis(unix_socket_path=str(redis_socket), protocol=2, max_connections=1) as only:
         yield only
@@ -36,29 +37,29 @@ def value_of(client: redis.Redis, key: str) -> float:
     return value
 
 
-def test_a_key_that_changes_after_the_look_is_looked_at_again(client: redis.Redis) -> None:
+def test_a_key_that_changes_after_the_check_is_checked_again(client: redis.Redis) -> None:
     with closing(Replacement(client, TENSOR, ["k"])) as first, closing(Replacement(client, TENSOR, ["k"])) as second:
-        first.look()
-        second.look()
+        first.send_checks()
+        second.send_checks()
         first.write([("k", fields(1))], also=[("INCR", "n")])
         assert value_of(client, "k") == 1
         second.write([("k", fields(2))], also=[("INCR", "n")])
         assert value_of(client, "k") == 2
         assert client.get("n") == b"2"
-        second.look()
+        second.send_checks()
         client.set("k", "x")
         with pytest.raises(CommandError, match=r"^WRONGTYPE"):
             second.write([("k", fields(3))])
     assert client.get("k") == b"x"
 
 
-@pytest.mark.parametrize("looked", [True, False])
+@pytest.mark.parametrize("checked", [True, False])
 def test_a_connection_that_is_lost_before_the_write_is_replaced(
-    client: redis.Redis, single: redis.Redis, looked: bool
+    client: redis.Redis, single: redis.Redis, checked: bool
 ) -> None:
     with closing(Replacement(single, TENSOR, ["k", "l"])) as replacement:
-        replacement.look()
-        if not looked:
+        replacement.send_checks()
+        if not checked:
             replacement.write([("l", fields(1))])
         client.client_kill_filter(_type="normal", skipme=True)
         replacement.write([("k", fields(1))], also=[("INCR", "n")])
@@ -71,13 +72,13 @@ def fill_memory(client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("refuse", [lambda client: client.set("k", "x"), fill_memory])
-def test_nothing_stays_watched_after_a_refusal(
+def test_no_key_is_watched_after_a_refused_write(
     client: redis.Redis, single: redis.Redis, refuse: Callable[[redis.Redis], object]
 ) -> None:
     refuse(client)
     try:
         with pytest.raises(CommandError, match=r"^(WRONGTYPE|OOM) "):
-            hashes.set_tensor(single, "k", tensor(1))
+            set_tensor(single, "k", tensor(1))
     finally:
         client.config_set("maxmemory", 0)
     client.set("k", "changed")
@@ -86,7 +87,7 @@ def test_nothing_stays_watched_after_a_refusal(
 
 
 @pytest.mark.parametrize("command", ["watch", "exists", "hget"])
-def test_an_error_that_is_not_of_the_type_is_told_as_it_is(
+def test_errors_other_than_wrongtype_are_raised_unchanged(
     client: redis.Redis, redis_socket: Path, command: str
 ) -> None:
     client.acl_setuser("limited", enabled=True, nopass=True, keys=["*"], commands=["+@all", f"-{command}"])
@@ -95,16 +96,16 @@ def test_an_error_that_is_not_of_the_type_is_told_as_it_is(
             redis.Redis(unix_socket_path=str(redis_socket), protocol=2, username="limited", password="") as limited,
             pytest.raises(redis.exceptions.NoPermissionError, match=f"'{command}'"),
         ):
-            hashes.set_tensor(limited, "k", tensor(1))
+            set_tensor(limited, "k", tensor(1))
     finally:
         client.acl_deluser("limited")
     assert not client.exists("k")
 
 
-def test_what_follows_a_write_may_fail(
+def test_a_failing_command_after_the_write_is_logged(
     client: redis.Redis, single: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(Replacement(single, TENSOR, ["k"])) as replacement:
         replacement.write([("k", fields(1))], also=[("INCR", "text")])
     assert value_of(client, "k") == 1
-    assert "what was to follow the tensor was refused" in caplog.text
+    assert "a command after writing the tensor failed" in caplog.text

@@ -1,4 +1,4 @@
-"""Models and scripts made ready to run, shared by the AI commands and the gears of a process."""
+"""Models and scripts that are loaded and ready to run; the AI commands and the gears of a process share them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rededge_nb.edge.ai.execution import batches
 from rededge_nb.edge.ai.execution.batches import Batching, Inputs, Outputs
 from rededge_nb.edge.ai.execution.cache import Cache, Identity
 from rededge_nb.edge.ai.execution.queues import Job, Queues
-from rededge_nb.edge.ai.execution.scripts import SCRIPT_BACKEND, ScriptSession, load_script
+from rededge_nb.edge.ai.execution.scripts import SCRIPT_BACKEND, LoadedScript, load_script
 from rededge_nb.edge.ai.storage import hashes, records
-from rededge_nb.edge.ai.storage.statistics import Statistics, Stored
+from rededge_nb.edge.ai.storage.statistics import Statistics, StoredValue
 from rededge_nb.edge.ai.tensors import Array
 from rededge_nb.edge.switchboard.calls import CommandError
 
@@ -25,61 +25,61 @@ if TYPE_CHECKING:
     from rededge_nb.edge.ai.backends.torch_scripts import CompiledScript
 
 CACHE_BYTES = 1024**3
-"""Size of the model files that are kept ready, unless told otherwise; the one in use is kept whatever its size."""
-SESSION_FIELDS = (*records.MODEL_FIELDS, "digest", "generation")
-"""What is read of a model that is ready to run."""
+"""Default capacity of the cache, counted by the sizes of the model files."""
+RUN_FIELDS = (*records.MODEL_FIELDS, "digest", "generation")
+"""The fields of a stored model that find_model() reads, unless the model has to be loaded."""
 INPUTS_MISMATCH = "Number of keys given as INPUTS here does not match model definition"
 
 
 @dataclass(frozen=True)
-class Session:
-    """A stored model, ready to run from any thread; it stays valid after its key is gone."""
+class LoadedModel:
+    """A stored model that is ready to run from any thread. It remains valid after its key is deleted."""
 
     backend: str
     device: str
     """As the client spelled it."""
-    model: backends.LoadedModel
-    stored: Stored
+    model: backends.BackendModel
+    stored: StoredValue
     statistics: Statistics
     batching: Batching
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the inputs, in the order of run()."""
+        """Names of the inputs, in the order in which run() takes them."""
         return list(self.model.inputs)
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the outputs, in the order of run()."""
+        """Names of the outputs, in the order in which run() returns them."""
         return list(self.model.outputs)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs that are tensors, in order; the run is counted in the model's statistics.
+        """Run the model and return the outputs that are tensors, in order; the run is counted in its statistics.
 
         Raises:
-            CommandError: with the backend's message.
+            CommandError: The run failed; the text is the backend's.
         """
         return [output for output in self.run_all(inputs) if output is not None]
 
     def run_all(self, inputs: Sequence[Array]) -> list[Array | None]:
-        """As run(), with None for each output that is no tensor.
+        """As run(), with None for each output that is not a tensor.
 
         Raises:
-            CommandError: with the backend's message.
+            CommandError: The run failed; the text is the backend's.
         """
-        return self.run_joined([inputs])[0]
+        return self.run_batch([inputs])[0]
 
-    def run_joined(self, runs: Sequence[Inputs]) -> list[Outputs]:
-        """Do the work of several runs in one; each is counted.
+    def run_batch(self, runs: Sequence[Inputs]) -> list[Outputs]:
+        """Do several runs as one; each is counted in the statistics.
 
         Raises:
-            CommandError: with the backend's message, for all of them.
+            CommandError: The run failed; the text is the backend's and is meant for all callers.
         """
         start = time.perf_counter()
         try:
             if any(len(inputs) != len(self.model.inputs) for inputs in runs):
                 raise CommandError(INPUTS_MISMATCH)
-            outputs = self.model.run(batches.joined(runs))
+            outputs = self.model.run(batches.join(runs))
             counts = [len(inputs[0]) if inputs[0].ndim else 1 for inputs in runs] if len(runs) > 1 else [1]
             results = batches.split(outputs, counts, self.backend)
         except CommandError:
@@ -94,12 +94,12 @@ class Session:
         return results
 
     def job(self, inputs: Sequence[Array], *, timeout: float | None = None) -> Job:
-        """A run for the queue of the model's device; `timeout` is in seconds."""
-        samples = batches.samples(inputs) if self.batching.size else None
-        group = None if samples is None else (self.stored, batches.kind(inputs))
+        """The job that runs the model; `timeout` is in seconds."""
+        samples = batches.sample_count(inputs) if self.batching.size else None
+        group = None if samples is None else (self.stored, batches.layout_of(inputs))
         return Job(
             device=self.device.upper(),
-            run=self.run_joined,
+            run=self.run_batch,
             inputs=inputs,
             timeout=timeout,
             group=group,
@@ -108,14 +108,15 @@ class Session:
         )
 
 
-class Sessions:
-    """The models and scripts that this process has ready, and their queues; safe to use from any thread.
+class LoadedModels:
+    """The models and scripts that this process has loaded, and the queues of their devices; safe to use from any
+    thread.
 
     Args:
-        client_of: gives the client of a database.
-        statistics: where runs are counted; without it nobody sees the counts.
-        threads: threads for each run; without it `processors.default_threads()`.
-        cache_bytes: as CACHE_BYTES.
+        client_of: Returns the client of a database.
+        statistics: Where runs are counted.
+        threads: Threads for each run; default: `processors.default_threads()`.
+        cache_bytes: Capacity of the cache, counted by the sizes of the model files.
     """
 
     def __init__(
@@ -132,73 +133,77 @@ class Sessions:
         self._cache = Cache(cache_bytes)
         self.queues = Queues()
 
-    def get(self, redis_client: redis.Redis, key: str | bytes, found: hashes.Found | None = None) -> Session:
-        """The model that a key holds now; costs one small round trip unless it has to be loaded.
+    def find_model(
+        self, redis_client: redis.Redis, key: str | bytes, prefetched: hashes.Prefetched | None = None
+    ) -> LoadedModel:
+        """The model that a key holds now. This takes one small round trip, unless the model has to be loaded.
 
-        Not even that if its SESSION_FIELDS were `found` already.
+        Args:
+            redis_client: A client of the database.
+            key: The model's key.
+            prefetched: The RUN_FIELDS of the key, if they were read already.
 
         Raises:
-            CommandError: the key is missing or holds no model, or the backend refuses it.
+            CommandError: The key is missing or holds no model, or the backend refuses it.
         """
         name = key.encode() if isinstance(key, str) else key
-        *values, digest, generation = hashes.read(redis_client, name, hashes.MODEL, SESSION_FIELDS, found)
+        *values, digest, generation = hashes.read(redis_client, name, hashes.MODEL, RUN_FIELDS, prefetched)
         record = records.model_of(values)
         identity = identity_of(record, digest.decode("latin-1"))
         model = self._cache.find(identity)
         if model is None:
-            *values, digest, generation, blob = hashes.read(redis_client, name, hashes.MODEL, [*SESSION_FIELDS, "blob"])
+            *values, digest, generation, blob = hashes.read(redis_client, name, hashes.MODEL, [*RUN_FIELDS, "blob"])
             record = records.model_of(values)
             identity = identity_of(record, digest.decode("latin-1"))
-            # models of one digest share a session, so a digest that is not the blob's must not get that far
+            # Models with the same digest share one item of the cache, so the digest must really be that of the blob.
             if hashes.digest_of(blob) != identity.digest:
                 raise CommandError(hashes.WRONG_TYPE)
             model = self.load(identity, blob)
         self.hold(redis_client, name, identity)
-        stored = Stored(database_of(redis_client), name, generation)
+        stored = StoredValue(database_of(redis_client), name, generation)
         batching = Batching(record.batchsize, record.minbatchsize, record.minbatchtimeout / 1000)
-        return Session(identity.backend, record.device, model, stored, self.statistics, batching)
+        return LoadedModel(identity.backend, record.device, model, stored, self.statistics, batching)
 
-    def script(self, redis_client: redis.Redis, key: str | bytes) -> ScriptSession:
+    def find_script(self, redis_client: redis.Redis, key: str | bytes) -> LoadedScript:
         """The script that a key holds now.
 
         Raises:
-            CommandError: the key is missing or holds no script, or it does not compile, or there is no torch.
+            CommandError: The key is missing or holds no script, it does not compile, or torch is not installed.
         """
         name = key.encode() if isinstance(key, str) else key
         *values, generation = hashes.read(redis_client, name, hashes.SCRIPT, [*records.SCRIPT_FIELDS, "generation"])
         record = records.script_of(values)
-        stored = Stored(database_of(redis_client), name, generation)
+        stored = StoredValue(database_of(redis_client), name, generation)
         compiled = self.compile(record)
         self.hold(redis_client, name, script_identity(record))
-        return ScriptSession(
-            record.device, record.entry_points, compiled, stored, self.statistics, self.get, redis_client
+        return LoadedScript(
+            record.device, record.entry_points, compiled, stored, self.statistics, self.find_model, redis_client
         )
 
-    def load(self, identity: Identity, blob: bytes) -> backends.LoadedModel:
-        """Make a model ready that may not be stored yet; the digest must be the blob's.
+    def load(self, identity: Identity, blob: bytes) -> backends.BackendModel:
+        """Load a model, which need not be stored yet.
+
+        Args:
+            identity: Its digest must be that of the blob.
+            blob: The model file.
 
         Raises:
-            CommandError: the backend is not there, or refuses the model.
+            CommandError: The backend is not installed, or refuses the model.
         """
-
-        def load() -> backends.LoadedModel:
-            return backends.load(
-                identity.backend,
-                blob,
-                device=identity.device,
-                threads=self._threads,
-                inputs=identity.inputs,
-                outputs=identity.outputs,
-            )
-
-        model: backends.LoadedModel = self._cache.load(identity, len(blob), load)
+        source = backends.ModelSource(blob, identity.inputs, identity.outputs)
+        model: backends.BackendModel = self._cache.load(
+            identity,
+            len(blob),
+            lambda: backends.load(identity.backend, source, device=identity.device, threads=self._threads),
+        )
         return model
 
-    def compile(self, record: records.Script) -> CompiledScript:
-        """Make a script ready that may not be stored yet.
+    def compile(self, record: records.ScriptRecord) -> CompiledScript:
+        """Compile a script, which need not be stored yet.
 
         Raises:
-            CommandError: it does not compile, or there is no torch, or an entry point is not what it must be.
+            CommandError: It does not compile, an entry point is missing or has the wrong arguments, or torch is not
+                installed.
         """
         identity = script_identity(record)
         compiled: CompiledScript = self._cache.load(
@@ -208,14 +213,14 @@ class Sessions:
         return compiled
 
     def hold(self, redis_client: redis.Redis, key: bytes, identity: Identity) -> None:
-        """Keep a model or script ready for a key, instead of what the key held before."""
+        """Keep a model or script loaded for a key, in place of the one that the key held before."""
         self._cache.hold((database_of(redis_client), key), identity)
 
     def sweep(self) -> None:
-        """Free the models and scripts whose keys are gone or hold something else.
+        """Free the models and scripts whose keys were deleted or hold something else.
 
         Raises:
-            redis.RedisError: Redis could not be asked; nothing is freed.
+            redis.RedisError: Redis did not answer; nothing is freed.
         """
         holders = self._cache.holders()
         gone = {
@@ -226,24 +231,24 @@ class Sessions:
         self._cache.release(gone)
 
     def memory(self, redis_client: redis.Redis, key: bytes) -> int:
-        """Bytes that what a key holds takes in this process; 0 if it is not loaded."""
+        """Bytes that the model or script under a key uses in this process; 0 if it is not loaded."""
         identity = self._cache.holders().get((database_of(redis_client), key))
         return self._cache.memory(identity) if identity is not None else 0
 
 
 def database_of(client: redis.Redis) -> int:
-    """The number of the database that a client works in."""
+    """The number of a client's database."""
     return int(client.connection_pool.connection_kwargs.get("db") or 0)
 
 
-def identity_of(record: records.Model, digest: str) -> Identity:
-    """What a stored model is loaded as."""
+def identity_of(record: records.ModelRecord, digest: str) -> Identity:
+    """The identity of a stored model."""
     names = (record.inputs, record.outputs) if record.backend == "TF" else ((), ())
     return Identity(record.backend, _device(record.device), digest, *names)
 
 
-def script_identity(record: records.Script) -> Identity:
-    """What a script is compiled as."""
+def script_identity(record: records.ScriptRecord) -> Identity:
+    """The identity of a script."""
     return Identity(SCRIPT_BACKEND, _device(record.device), hashes.digest_of(record.source))
 
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.ai import backends
-from rededge_nb.edge.ai.execution.sessions import Session, Sessions
+from rededge_nb.edge.ai.execution.loaded_models import LoadedModel, LoadedModels
 from rededge_nb.edge.switchboard.calls import CommandError
 from tests.edge.ai import onnx_files
 
@@ -21,127 +21,127 @@ THREE, FOUR = np.full((1, 2), 3, np.float32), np.full((1, 2), 4, np.float32)
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The blobs that were loaded from now on."""
+    """The model files that are loaded during the test."""
     loaded: list[bytes] = []
     load = backends.load
 
-    def recording(backend: str, blob: bytes, **options: Any) -> backends.LoadedModel:
-        loaded.append(blob)
-        return load(backend, blob, **options)
+    def recording(backend: str, source: backends.ModelSource, **options: Any) -> backends.BackendModel:
+        loaded.append(source.blob)
+        return load(backend, source, **options)
 
     monkeypatch.setattr(backends, "load", recording)
     return loaded
 
 
-def run(session: Session) -> list[float]:
-    return session.run([THREE, FOUR])[0].ravel().tolist()
+def run(model: LoadedModel) -> list[float]:
+    return model.run([THREE, FOUR])[0].ravel().tolist()
 
 
-def freed(session: Session) -> Callable[[], bool]:
-    """Whether the model of a session is gone; the session itself must be dropped by the caller."""
-    model = weakref.ref(session.model)
+def freed(model: LoadedModel) -> Callable[[], bool]:
+    """Whether the backend's model was freed; the caller must not keep a reference to `model`."""
+    backend_model = weakref.ref(model.model)
 
-    def gone() -> bool:
+    def is_freed() -> bool:
         gc.collect()
-        return model() is None
+        return backend_model() is None
 
-    return gone
+    return is_freed
 
 
-def test_a_session_knows_its_model(
+def test_a_loaded_model_has_the_properties_of_the_stored_one(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
     call("AI.MODELSTORE", "m", "onnx", "cpu", "BLOB", ADD)
-    session = Sessions(client_of).get(client, "m")
-    assert (session.backend, session.device) == ("ONNX", "cpu")
-    assert (session.inputs, session.outputs) == (["a", "b"], ["c"])
-    assert run(session) == [7, 7]
+    model = LoadedModels(client_of).find_model(client, "m")
+    assert (model.backend, model.device) == ("ONNX", "cpu")
+    assert (model.inputs, model.outputs) == (["a", "b"], ["c"])
+    assert run(model) == [7, 7]
     with pytest.raises(CommandError, match=r"^Number of keys given as INPUTS here does not match model definition$"):
-        session.run([THREE])
+        model.run([THREE])
 
 
-def test_one_content_is_loaded_once_for_all_keys_and_threads(
+def test_equal_models_are_loaded_once_for_all_keys_and_threads(
     call: Callable[..., object], client: redis.Redis, loads: list[bytes], client_of: Callable[[int], redis.Redis]
 ) -> None:
     for key in ("m1", "m2"):
         call("AI.MODELSTORE", key, "ONNX", "CPU", "BLOB", ADD)
     assert loads == [ADD]
-    sessions = Sessions(client_of)
+    models = LoadedModels(client_of)
     with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(lambda number: run(sessions.get(client, f"m{1 + number % 2}")), range(32)))
+        results = list(threads.map(lambda number: run(models.find_model(client, f"m{1 + number % 2}")), range(32)))
     assert results == [[7, 7]] * 32
     assert loads == [ADD, ADD]
 
 
-def test_a_changed_key_is_loaded_anew_and_the_old_model_freed(
+def test_a_replaced_model_is_loaded_again_and_the_old_one_freed(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
-    sessions = Sessions(client_of)
+    models = LoadedModels(client_of)
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    session = sessions.get(client, b"m")
-    old_is_freed = freed(session)
+    model = models.find_model(client, b"m")
+    old_is_freed = freed(model)
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", MUL)
-    assert run(sessions.get(client, "m")) == [12, 12]
-    assert run(session) == [7, 7]  # an execution keeps the old value alive
-    del session
+    assert run(models.find_model(client, "m")) == [12, 12]
+    assert run(model) == [7, 7]  # an execution keeps the old value alive
+    del model
     assert old_is_freed()
 
 
 def test_a_deleted_model_is_freed(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
-    sessions = Sessions(client_of)
+    models = LoadedModels(client_of)
     for key in ("deleted", "kept"):
         call("AI.MODELSTORE", key, "ONNX", "CPU", "BLOB", ADD)
     call("AI.MODELSTORE", "other", "ONNX", "CPU", "BLOB", MUL)
-    shared_is_freed, other_is_freed = (freed(sessions.get(client, key)) for key in ("deleted", "other"))
-    sessions.get(client, "kept")
+    shared_is_freed, other_is_freed = (freed(models.find_model(client, key)) for key in ("deleted", "other"))
+    models.find_model(client, "kept")
     client.delete("deleted", "other")
-    sessions.sweep()
+    models.sweep()
     assert other_is_freed()
     assert not shared_is_freed()
     client.set("kept", "something else")
-    sessions.sweep()
+    models.sweep()
     assert shared_is_freed()
 
 
-def test_modeldel_frees_the_model(call: Callable[..., object], client: redis.Redis, sessions: Sessions) -> None:
+def test_modeldel_frees_the_model(call: Callable[..., object], client: redis.Redis, models: LoadedModels) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
-    is_freed = freed(sessions.get(client, "m"))
+    is_freed = freed(models.find_model(client, "m"))
     call("AI.MODELDEL", "m")
     assert is_freed()
 
 
-def test_the_least_recently_used_model_makes_room(
+def test_the_least_recently_used_model_is_freed_first(
     call: Callable[..., object], client: redis.Redis, loads: list[bytes], client_of: Callable[[int], redis.Redis]
 ) -> None:
-    models = {op: onnx_files.binary(op) for op in ("Add", "Mul", "Sub")}
-    for op, blob in models.items():
+    blobs = {op: onnx_files.binary(op) for op in ("Add", "Mul", "Sub")}
+    for op, blob in blobs.items():
         call("AI.MODELSTORE", op, "ONNX", "CPU", "BLOB", blob)
     loads.clear()
-    sessions = Sessions(client_of, cache_bytes=2 * len(ADD))
+    models = LoadedModels(client_of, cache_bytes=2 * len(ADD))
     for op in ("Add", "Mul", "Add", "Sub", "Add", "Mul"):
-        sessions.get(client, op)
-    assert loads == [models[op] for op in ("Add", "Mul", "Sub", "Mul")]
+        models.find_model(client, op)
+    assert loads == [blobs[op] for op in ("Add", "Mul", "Sub", "Mul")]
 
 
-def test_a_hash_with_anothers_digest_does_not_become_its_session(
+def test_a_hash_with_a_forged_digest_is_refused(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
     call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", ADD)
     call("AI.MODELSTORE", "forged", "ONNX", "CPU", "BLOB", MUL)
     client.hset("forged", "digest", client.hget("m", "digest"))
-    sessions = Sessions(client_of)
+    models = LoadedModels(client_of)
     with pytest.raises(CommandError, match=r"^WRONGTYPE"):
-        sessions.get(client, "forged")
-    assert run(sessions.get(client, "m")) == [7, 7]
+        models.find_model(client, "forged")
+    assert run(models.find_model(client, "m")) == [7, 7]
 
 
-def test_missing_and_wrong_keys(
+def test_missing_keys_and_keys_of_another_type_are_errors(
     call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis]
 ) -> None:
     call("AI.TENSORSET", "t", "FLOAT", 1)
     with pytest.raises(CommandError, match=r"^ERR model key is empty$"):
-        Sessions(client_of).get(client, "m")
+        LoadedModels(client_of).find_model(client, "m")
     with pytest.raises(CommandError, match=r"^WRONGTYPE"):
-        Sessions(client_of).get(client, "t")
+        LoadedModels(client_of).find_model(client, "t")
