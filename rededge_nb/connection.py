@@ -1,4 +1,4 @@
-"""Connecting to a server that has all that the workbench needs."""
+"""Connecting to a server that has the modules which the workbench needs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import redis
 from redis.exceptions import MovedError
 
-from rededge_nb import schema, settings, streams
+from rededge_nb import schema, settings
 from rededge_nb.edge import server
-from rededge_nb.edge.client import client_from_url, shard
+from rededge_nb.edge.client import client_from_url, client_like, server_errors, shard
 from rededge_nb.errors import ConfigurationError, MissingModuleError, ServerUnavailableError
 
 NEEDED = {
@@ -20,7 +20,7 @@ NEEDED = {
     "AI.MODELEXECUTE": "the edge module or RedisAI",
     "RG.PYEXECUTE": "the edge module or RedisGears 1.x",
 }
-"""A command of each module, and what its absence means."""
+"""For each module a command of it, and the text that names the module if the command is missing."""
 
 ADD_EDGE_MODULE = (
     "to add the edge module to your own server, put the line that `rededge module` prints into its redis.conf, and run "
@@ -30,10 +30,10 @@ ADD_EDGE_MODULE = (
 
 
 def resolve_url(url: str | None = None, *, directory: Path | None = None) -> str:
-    """The address to use: `url`, else the instance in `directory`, else REDIS_URL, else the running server.
+    """The address to use: `url`, or the instance in `directory`, or REDIS_URL, or the running embedded server.
 
     Raises:
-        ServerUnavailableError: none of these is there.
+        ServerUnavailableError: There is none of these.
     """
     if url:
         return url
@@ -46,12 +46,12 @@ def resolve_url(url: str | None = None, *, directory: Path | None = None) -> str
 
 
 def connect(url: str | None = None, *, directory: Path | None = None) -> redis.Redis:
-    """A client (bytes replies, RESP2) of a server that was seen to answer and to have the modules needed.
+    """A client (bytes replies, RESP2) of a server that answers and has all modules.
 
     Raises:
-        ServerUnavailableError: nothing answers there, or it refuses the password.
-        MissingModuleError: it lacks RedisTimeSeries or the edge module.
-        ConfigurationError: the address is none.
+        ServerUnavailableError: The server does not answer, or refuses the password.
+        MissingModuleError: The server does not have RedisTimeSeries or the edge module.
+        ConfigurationError: The address is not a Redis address.
     """
     address = resolve_url(url, directory=directory)
     try:
@@ -79,22 +79,23 @@ def connect(url: str | None = None, *, directory: Path | None = None) -> redis.R
 
 @contextlib.contextmanager
 def shard_of(client: redis.Redis, camera: object) -> Iterator[redis.Redis]:
-    """The client, or in a Redis Cluster one of the shard that has the camera's keys, for as long as the block lasts.
+    """A client of the server that has the camera's keys: the client itself, except in a Redis Cluster.
 
     Raises:
-        ConfigurationError: the camera's keys would lie on several shards.
-        ServerUnavailableError: its shard does not answer.
+        ConfigurationError: The camera's keys would be on several shards of the cluster.
+        ServerUnavailableError: The shard does not answer.
     """
     with _client_at(client, _place(client, camera)) as found:
         yield found
 
 
 def by_shard(client: redis.Redis, cameras: Iterable[str]) -> Iterator[tuple[redis.Redis, list[str]]]:
-    """Cameras with a client of the server that has their keys; without cameras the client itself.
+    """For each server that has keys of these cameras: a client of it, and its cameras. Without cameras: the client
+    itself.
 
     Raises:
-        ConfigurationError: a camera's keys would lie on several shards of a Redis Cluster.
-        ServerUnavailableError: a shard does not answer.
+        ConfigurationError: A camera's keys would be on several shards of the cluster.
+        ServerUnavailableError: A shard does not answer.
     """
     places = {camera: _place(client, camera) for camera in cameras}
     for place in dict.fromkeys(places.values()) or [None]:
@@ -103,32 +104,32 @@ def by_shard(client: redis.Redis, cameras: Iterable[str]) -> Iterator[tuple[redi
 
 
 def refused(where: object, error: redis.RedisError) -> str:
-    """What to say of a server that refuses the password."""
+    """The message for a server that refuses the password."""
     return (
-        f"the server at {where} refuses the password: {error}; if the one in the state folder was changed, "
-        "`rededge down` and `rededge up` let the server take it"
+        f"the server at {where} refuses the password: {error}; if the password in the state folder was "
+        "changed, restart the server with `rededge down` and `rededge up`"
     )
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown."""
+    """The address without its password, to be shown."""
     scheme, separator, rest = url.partition("://")
     credentials, at, location = rest.rpartition("@")
     return f"{scheme}{separator}{'***@' if at and credentials else ''}{location}"
 
 
 def _place(client: redis.Redis, camera: object) -> tuple[str, int] | None:
-    """Host and port of the shard that has the camera's keys; None for the client's own server."""
-    with streams.server_errors(client):
+    """Host and port of the shard that has the camera's keys; None if that is the client's own server."""
+    with server_errors(client):
         if shard.tag(client) is None:
             return None
     key = schema.frames_key(camera)
     if not shard.same_slot(key, schema.detections_key(camera)):
         raise ConfigurationError(
-            f"camera {camera} in a Redis Cluster: its frames, detections and series would lie on several shards; "
-            f"name it {{{camera}}}, braces included, and all of them lie on one"
+            f"camera {camera} in a Redis Cluster: its frames, detections and series would be on several shards; "
+            f"name it {{{camera}}}, with the braces, and all of them are on one shard"
         )
-    with streams.server_errors(client):
+    with server_errors(client):
         try:
             client.exists(key)
         except MovedError as moved:
@@ -138,21 +139,16 @@ def _place(client: redis.Redis, camera: object) -> tuple[str, int] | None:
 
 @contextlib.contextmanager
 def _client_at(client: redis.Redis, place: tuple[str, int] | None) -> Iterator[redis.Redis]:
-    """A client of another shard with all that the given one was made with; that one itself where there is no place."""
+    """A client of another shard with the same settings; the client itself if `place` is None."""
     if place is None:
         yield client
         return
-    pool = client.connection_pool
-    over_socket = issubclass(pool.connection_class, redis.UnixDomainSocketConnection)
-    # redis-py refuses its own maintenance notifications, on by default, under any protocol but 3
-    copied = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
-    copied.pop("path", None)
     host, port = place
-    settings_there: dict[str, Any] = {**copied, "host": host or copied.get("host", "localhost"), "port": port}
-    made_by = redis.Connection if over_socket else pool.connection_class
-    other = redis.Redis.from_pool(redis.ConnectionPool(connection_class=made_by, **settings_there))
+    own_host = client.connection_pool.connection_kwargs.get("host", "localhost")
+    # a cluster whose node has one address only reports it as an empty host
+    other = client_like(client, over_tcp=True, host=host or own_host, port=port)
     try:
-        with streams.server_errors(other):
+        with server_errors(other):
             yield other
     finally:
         other.close()

@@ -1,38 +1,32 @@
-"""What capture and the reading side share about Redis streams: entries, their ids, waiting for new ones."""
+"""Redis streams: reading entries, their ids, and waiting for new ones."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from rededge_nb.errors import ConfigurationError, ServerUnavailableError
+from rededge_nb.edge.client import server_errors
+from rededge_nb.errors import ConfigurationError
 
 Entry = tuple[str, dict[bytes, bytes]]
-"""An entry id and the fields of its entry."""
+"""The id and the fields of an entry."""
 
 BLOCK_MS = 500
-"""Longest single blocking read: long waits are made of several, so that a stop is noticed."""
+"""Milliseconds of one blocking read. Longer waits are done in several reads, so that a stop is noticed soon."""
 
-_MOST_DIGITS = 18
-"""More do not fit in the 64 bits that times and counts have in NumPy and Redis."""
-
-_SOCKET_TIMEOUT = 15.0
-"""Far above `BLOCK_MS`; a server that is silent for so long is gone."""
+_MAX_DIGITS = 18
+"""Longer numbers do not always fit in 64 bits, which times and counts have in NumPy and Redis."""
 
 
 def time_ms(entry_id: str) -> int:
-    """The server's time when an entry was added, in milliseconds since the epoch."""
+    """When an entry was added by the server's clock, in milliseconds since the epoch."""
     return int(entry_id.split("-")[0])
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
-    """Sort key of entry ids."""
+    """A sort key for entry ids."""
     milliseconds, _, sequence = entry_id.partition("-")
     return int(milliseconds), int(sequence or 0)
 
@@ -42,53 +36,10 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", text) is not None
 
 
-def number(fields: dict[bytes, bytes], name: str, otherwise: int) -> int:
-    """A field that is a whole number of at most 18 digits; `otherwise` where it is not there or something else."""
+def number(fields: dict[bytes, bytes], name: str, default: int) -> int:
+    """A field that is a whole number of at most 18 digits; `default` if it is missing or something else."""
     value = fields.get(name.encode(), b"")
-    return int(value) if value.isdigit() and len(value) <= _MOST_DIGITS else otherwise
-
-
-@contextmanager
-def server_errors(client: redis.Redis) -> Iterator[None]:
-    """Turn a lost or refused connection into `ServerUnavailableError`."""
-    try:
-        yield
-    except redis.AuthenticationError as error:
-        raise ServerUnavailableError(
-            f"the Redis server at {_address(client)} refuses the password ({error}): `rededge url` prints the address "
-            "with the one that an embedded server takes"
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ServerUnavailableError(
-            f"the Redis server at {_address(client)} does not answer ({error}): see whether it runs with "
-            "`rededge status`, start it with `rededge up`"
-        ) from error
-
-
-@contextmanager
-def own_connection(client: redis.Redis) -> Iterator[redis.Redis]:
-    """A client for the same server with replies in bytes, made for blocking reads.
-
-    redis-py repeats a command ten times when a connection breaks. A frame would be added twice, and a server that
-    went away noticed late, so this one does not.
-    """
-    pool = client.connection_pool
-    # redis-py refuses its own maintenance notifications, on by default, under any protocol but 3
-    copied = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
-    settings: dict[str, Any] = {
-        **copied,
-        "protocol": 2,
-        "decode_responses": False,
-        "socket_timeout": _SOCKET_TIMEOUT,
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_error": [],
-    }
-    own = redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **settings))
-    try:
-        with server_errors(client):
-            yield own
-    finally:
-        own.close()
+    return int(value) if value.isdigit() and len(value) <= _MAX_DIGITS else default
 
 
 def entries(
@@ -100,10 +51,11 @@ def entries(
     count: int | None = None,
     newest_first: bool = False,
 ) -> list[Entry]:
-    """Entries of a stream from id `start` to id `end`, both included; `count` at most.
+    """Entries of a stream from id `start` to id `end`, both included, but at most `count`.
 
     Raises:
-        ConfigurationError: `start` or `end` is no id of an entry.
+        ConfigurationError: `start` or `end` is not an entry id.
+        ServerUnavailableError: The server does not answer.
     """
     try:
         with server_errors(client):
@@ -116,24 +68,25 @@ def entries(
         if "Invalid stream ID" not in str(error):
             raise
         raise ConfigurationError(
-            f"no entries of {key} from {start[:60]!r} to {end[:60]!r}: give ids such as 1795494237431-0, '-' or '+'"
+            f"entries of {key} from {start[:60]!r} to {end[:60]!r}: these are not entry ids; write ids such as "
+            "1795494237431-0, '-' or '+'"
         ) from error
     return _entries(found)
 
 
 def last_id(client: redis.Redis, key: str) -> str:
-    """Id of a stream's newest entry, `0-0` when it is empty or does not exist."""
+    """The id of a stream's newest entry; `0-0` if the stream is empty or does not exist."""
     newest = entries(client, key, count=1, newest_first=True)
     return newest[0][0] if newest else "0-0"
 
 
 def new_entries(client: redis.Redis, after: dict[str, str], *, block_ms: int = BLOCK_MS) -> list[tuple[str, Entry]]:
-    """Wait until one of several streams has entries younger than those noted, and note the youngest.
+    """Wait for new entries in several streams, and return them with the keys of their streams.
 
     Args:
-        client: One from `own_connection`.
-        after: Id of the last entry seen, by stream key. Updated.
-        block_ms: How long to wait at most; the result is empty then.
+        client: A client from `blocking_client()`.
+        after: For each stream the id of the last entry that is known; it is updated to the last entry returned.
+        block_ms: Milliseconds to wait; if there is no entry by then, the result is empty.
     """
     reply = client.xread(cast(Any, after), count=1000, block=max(1, block_ms))
     found = [(key.decode(), entry) for key, raw in cast(Any, reply) or [] for entry in _entries(raw)]
@@ -143,10 +96,5 @@ def new_entries(client: redis.Redis, after: dict[str, str], *, block_ms: int = B
 
 
 def _entries(raw: object) -> list[Entry]:
-    # An entry that was deleted after its id was taken up has no fields.
+    # An entry that is deleted while it is being read has no fields.
     return [(entry_id.decode(), fields or {}) for entry_id, fields in cast(Any, raw)]
-
-
-def _address(client: redis.Redis) -> str:
-    settings = client.connection_pool.connection_kwargs
-    return str(settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}")

@@ -10,18 +10,16 @@ from collections.abc import Callable
 
 import redis
 
-from rededge_nb import streams
 from rededge_nb.capture.options import Settings
 from rededge_nb.capture.producer import Answers, Producer, Sender
 from rededge_nb.capture.sources import Captured, backoff
+from rededge_nb.edge.client import is_transient, server_errors
 from rededge_nb.errors import ServerUnavailableError
 
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 """Seconds until the first look for a server that has gone, and between two looks at most."""
-CANNOT_SAVE = "MISCONF"
-"""What an error says when the server refuses writes because it cannot save them: its disk is full."""
 
 
 class Delivery:
@@ -31,7 +29,7 @@ class Delivery:
     that the gear has not answered and the server has lost: one that was killed may lack its last second.
 
     Args:
-        client: One from `streams.own_connection`.
+        client: One from `blocking_client()`.
         on_problem: Told what is wrong while the server is away, and None when it is back.
     """
 
@@ -126,8 +124,8 @@ class Delivery:
         began = time.monotonic()
         told = False
         for delay in backoff.delays(first=FIRST_DELAY, longest=LONGEST_DELAY):
-            if not _may_pass(error) or time.monotonic() - began + delay > self._patience:
-                with streams.server_errors(self._client):
+            if not is_transient(error) or time.monotonic() - began + delay > self._patience:
+                with server_errors(self._client):
                     raise error
             if not told:
                 logger.warning("camera %s: Redis is away (%s): trying again until it is back", self._camera, error)
@@ -159,12 +157,3 @@ class Delivery:
             logger.warning("camera %s: %d frames without answer were lost: sending them again", self._camera, len(lost))
         self._lost.extend(lost)
         return sent
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether an error is one of a server that is away, starting, or cannot write for the moment."""
-    if isinstance(error, redis.AuthenticationError) or isinstance(error.__cause__, redis.AuthenticationError):
-        return False
-    if isinstance(error, redis.ResponseError):
-        return CANNOT_SAVE in str(error)
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError | ServerUnavailableError)

@@ -13,13 +13,13 @@ from typing import Self, Unpack
 
 import redis
 
-from rededge_nb import streams
 from rededge_nb.capture import pacing
 from rededge_nb.capture.delivery import Delivery
 from rededge_nb.capture.options import CaptureOptions, Pace, Progress, Settings, settings_of
 from rededge_nb.capture.report import CaptureReport, Tally
 from rededge_nb.capture.sources import Captured, Source, open_source
 from rededge_nb.connection import shard_of
+from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import WaitTimeoutError
 
 __all__ = ["Capture", "CaptureOptions", "CaptureReport", "Pace", "Progress", "capture", "start_capture"]
@@ -186,7 +186,7 @@ def _run(
 ) -> CaptureReport:
     stop = stop or threading.Event()
     total = _frames_expected(source, options)
-    with shard_of(client, options.camera) as there, streams.own_connection(there) as own:
+    with shard_of(client, options.camera) as there, blocking_client(there) as own:
         delivery = Delivery(own, options, stop=stop, on_problem=tally.note_problem)
 
         def tell() -> None:

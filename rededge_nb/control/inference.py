@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from rededge_nb.control.models import ModelCard, key_of
 from rededge_nb.edge import processors
 from rededge_nb.edge.ai.backends import onnx
-from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client import key_names, server_errors
 from rededge_nb.edge.switchboard.calls import CommandError
 from rededge_nb.errors import ModelError
 from rededge_nb.images import Image
-from rededge_nb.streams import server_errors
 
 INSTALL_OPENVINO = "not installed: pip install openvino"
 MIN_RUNS = 5

@@ -15,9 +15,9 @@ from IPython.core.magic import no_var_expand
 from rededge_nb.connection import connect
 from rededge_nb.control.gears import readable_error
 from rededge_nb.display.replies import Replies, Reply
+from rededge_nb.edge.client import client_like, server_errors
 from rededge_nb.errors import ConfigurationError, GearError, RedEdgeError
 from rededge_nb.jupyter.command_line import Word, split_words
-from rededge_nb.streams import server_errors
 from rededge_nb.workbench import Workbench
 
 CONTEXT = 2
@@ -160,8 +160,7 @@ def _client(variables: Mapping[str, Any]) -> Iterator[redis.Redis]:
     named = variables.get("wb")
     benches = [named] if isinstance(named, Workbench) else [v for v in variables.values() if isinstance(v, Workbench)]
     base = benches[-1].client if benches else connect()
-    pool = base.connection_pool
-    own = redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs))
+    own = client_like(base)
     own.response_callbacks.clear()
     try:
         with server_errors(base):

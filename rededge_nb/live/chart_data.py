@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import redis
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
+from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import NoDataError
 from rededge_nb.reading import series
 
@@ -272,18 +273,18 @@ def newest_samples(client: redis.Redis, camera: str) -> dict[str, int | None]:
     """By name the series of a camera that there are, with the time of the newest sample.
 
     Args:
-        client: One from `streams.own_connection`.
+        client: One from `blocking_client()`.
         camera: Camera id.
     """
     chosen = (f"camera={schema.camera_id(camera)}", f"__name__=({','.join(series_names())})")
-    with streams.server_errors(client):
+    with server_errors(client):
         reply: Any = client.execute_command("TS.MGET", "WITHLABELS", "FILTER", *chosen)
     return {dict(labels)[b"__name__"].decode(): int(sample[0]) if sample else None for _, labels, sample in reply}
 
 
 def server_ms(client: redis.Redis) -> int:
     """What time it is for the server, milliseconds since the epoch."""
-    with streams.server_errors(client):
+    with server_errors(client):
         seconds, microseconds = client.time()
     return seconds * 1000 + microseconds // 1000
 

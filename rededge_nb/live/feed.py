@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import redis
 
-from rededge_nb import streams
+from rededge_nb.edge.client import blocking_client
 
 RETRY_INTERVAL = 1.0
 """Seconds from a step that failed to the next."""
@@ -94,7 +94,7 @@ class Feed:
         failed = False
         while not self._closed.is_set():
             try:
-                with streams.own_connection(self._client) as own:
+                with blocking_client(self._client) as own:
                     while self._active.wait() and not self._closed.is_set():
                         self._step(own)
                         if failed:

@@ -14,11 +14,10 @@ import redis
 from rededge_nb.connection import refused, without_password
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
-from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client import client_from_url, key_names, server_errors
 from rededge_nb.edge.server.instance import disk_use
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ServerUnavailableError
-from rededge_nb.streams import server_errors
 
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of Redis, or of a worker, before it counts as unavailable."""

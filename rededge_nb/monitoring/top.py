@@ -18,6 +18,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.control.provision import known_cameras
+from rededge_nb.edge.client import server_errors
 from rededge_nb.reading.series import camera_ids, samples_with_labels
 
 STEPS = (*schema.STEPS, "total")
@@ -86,7 +87,7 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         MissingModuleError: the server lacks RedisTimeSeries.
         ServerUnavailableError: the connection was lost.
     """
-    with streams.server_errors(client):
+    with server_errors(client):
         chosen = cameras or list(dict.fromkeys([*camera_ids(client), *known_cameras(client)]))
         seconds, microseconds = client.time()
         now_ms, end_ms = seconds * 1000 + microseconds // 1000, seconds * 1000

@@ -13,6 +13,7 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema, streams
+from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import ConfigurationError, GearError, NoDataError
 from rededge_nb.reading.frames import Frame, read_frame
 from rededge_nb.streams import Entry
@@ -128,7 +129,7 @@ def _follow(
 ) -> Iterator[Detections]:
     deadline = math.inf if seconds is None else time.monotonic() + seconds
     left = math.inf if frames is None else frames
-    with streams.own_connection(client) as own:
+    with blocking_client(client) as own:
         while left > 0 and (remaining := deadline - time.monotonic()) > 0:
             block_ms = round(min(streams.BLOCK_MS, remaining * 1000))
             for _, entry in streams.new_entries(own, after, block_ms=block_ms):

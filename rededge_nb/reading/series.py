@@ -12,7 +12,8 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
+from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import is_here
 from rededge_nb.errors import ConfigurationError, MissingModuleError, NoDataError
 from rededge_nb.schema import CompactionRule, SeriesSpec
@@ -289,7 +290,7 @@ def _call(client: redis.Redis, command: str, *arguments: Any) -> Any:
 @contextmanager
 def _module_errors(client: redis.Redis, command: str, arguments: tuple[Any, ...]) -> Iterator[None]:
     try:
-        with streams.server_errors(client):
+        with server_errors(client):
             yield
     except redis.ResponseError as error:
         text = str(error)

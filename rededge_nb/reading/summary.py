@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import redis
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
+from rededge_nb.edge.client import server_errors
 from rededge_nb.reading.series import Series, read_many
 
 _COUNT_UNREAD = """
@@ -110,7 +111,7 @@ class Summary:
 
 def start_marker(client: redis.Redis, camera: object) -> Marker:
     """Note where a camera's streams stand now."""
-    with streams.server_errors(client):
+    with server_errors(client):
         seconds, microseconds = client.time()
     return Marker(
         camera=schema.camera_id(camera),
@@ -154,7 +155,7 @@ def summarize(client: redis.Redis, camera: object, marker: Marker) -> Summary:
 
 
 def _added(client: redis.Redis, key: str) -> int:
-    with streams.server_errors(client):
+    with server_errors(client):
         if not client.exists(key):
             return 0
         return int(client.xinfo_stream(key)["entries-added"])
@@ -162,7 +163,7 @@ def _added(client: redis.Redis, key: str) -> int:
 
 def _pending(client: redis.Redis, key: str) -> int:
     """Frames that the gear has not been given, and those it was given and has not acknowledged."""
-    with streams.server_errors(client):
+    with server_errors(client):
         if not client.exists(key):
             return 0
         groups = cast(Iterable[dict[str, Any]], client.xinfo_groups(key))

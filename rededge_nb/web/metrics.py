@@ -10,7 +10,8 @@ from typing import Any
 import redis
 from tornado.web import HTTPError
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
+from rededge_nb.edge.client import server_errors
 from rededge_nb.web.handlers import Handler
 from rededge_nb.web.hub import Hub
 
@@ -146,6 +147,6 @@ def _put(metrics: dict[str, Metric], labels: Any, value: float) -> None:
 
 
 def _call(client: redis.Redis, *words: Any) -> list[Any]:
-    with streams.server_errors(client):
+    with server_errors(client):
         reply: list[Any] = client.execute_command(*words)
     return reply

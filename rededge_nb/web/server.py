@@ -19,9 +19,9 @@ import redis
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from rededge_nb import settings, streams
+from rededge_nb import settings
 from rededge_nb.connection import without_password
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import blocking_client, client_from_url
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError
 from rededge_nb.web import pages
@@ -160,7 +160,7 @@ class WebServer:
         self._loop = asyncio.get_running_loop()
         hub = Hub(self._client)
         access = Access(self._token.value if self._token else None, self.port)
-        with ThreadPoolExecutor(_THREADS, "rededge web redis") as pool, streams.own_connection(self._client) as client:
+        with ThreadPoolExecutor(_THREADS, "rededge web redis") as pool, blocking_client(self._client) as client:
             application = _application(Services(access, hub, client, pool))
             server = HTTPServer(
                 application,

@@ -12,8 +12,9 @@ import redis
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
 from rededge_nb.display import plots
+from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import NoDataError
 from rededge_nb.images import Image
 from rededge_nb.live import chart_data
@@ -38,7 +39,7 @@ def draw_still(client: redis.Redis, camera: str, *, minutes: float, average: int
         ServerUnavailableError: the server went away.
     """
     window_ms = round(minutes * schema.MINUTE_MS)
-    with streams.own_connection(client) as own:
+    with blocking_client(client) as own:
         newest = chart_data.newest_samples(own, camera)
         newest_ms = max((at for at in newest.values() if at), default=0)
         if not newest_ms:

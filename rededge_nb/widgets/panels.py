@@ -11,8 +11,8 @@ from typing import Any
 import ipywidgets
 import redis
 
-from rededge_nb import streams
 from rededge_nb.display.tables import Table
+from rededge_nb.edge.client import blocking_client, server_errors
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
 from rededge_nb.widgets.words import Level, Words
@@ -65,7 +65,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def begin(self) -> None:
         """Show what there is, and go on with that in the thread."""
         try:
-            with streams.own_connection(self._client) as own:
+            with blocking_client(self._client) as own:
                 self.refresh(own)
         except Exception as error:  # noqa: BLE001  shown in the panel, and tried again by its thread
             self._tell(error)
@@ -116,7 +116,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _do(self, job: Job, client: redis.Redis) -> None:
         try:
-            with streams.server_errors(client):
+            with server_errors(client):
                 job(client)
         except (RedEdgeError, redis.RedisError) as error:
             self.say(str(error), "error")

@@ -29,7 +29,7 @@ def test_a_server_from_up_to_down(folder: Path) -> None:
     assert f"127.0.0.1:{again['port']} and {again['socket']}" in up.stdout
     refused = rededge("up", *here)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("rededge: RedisEdge runs already in ")
+    assert refused.stderr.startswith("rededge: RedisEdge is running already in ")
 
     first = rededge("init", *here)
     assert "stored model nanodet-g-416" in first.stdout

@@ -193,7 +193,7 @@ class Killer:
 
     def _give_ups(self) -> int:
         text = (self._stack.folder / "supervisor.log").read_text(errors="replace")
-        return text.count("giving up")
+        return text.count("so the instance ends")
 
 
 def _tried(read: Callable[[], Value]) -> Value | None:

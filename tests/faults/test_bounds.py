@@ -111,7 +111,7 @@ def test_the_limit_is_half_of_what_the_machine_or_its_container_has(tmp_path: Pa
     unlimited.write_text("max\n")
     assert memory.machine_memory([group, tmp_path / "none"]) == 2 * 1024**3
     assert memory.machine_memory([unlimited]) == memory.machine_memory([]) == psutil.virtual_memory().total
-    assert memory.LEAST <= memory.default_limit() <= memory.MOST
+    assert memory.MIN_DEFAULT_BYTES <= memory.default_limit() <= memory.MAX_DEFAULT_BYTES
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_status_tells_that_the_server_is_full(edge: Instance, full_soon: redis.R
 
 
 def test_what_nobody_reads_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "LEAST_FOR_REPLIES", 2_000_000)
+    monkeypatch.setattr(memory, "MIN_REPLY_BYTES", 2_000_000)
     state = StateFolder(folder)
     state.create()
     limits = [line for line in memory.configuration_lines() if line.startswith("client-output-buffer-limit")]
@@ -293,5 +293,5 @@ def test_a_gear_that_collects_without_end_does_not_take_the_machine(
 
 
 def test_a_worker_may_have_most_of_the_machine() -> None:
-    assert memory.worker_limit() >= memory.LEAST_FOR_A_WORKER
-    assert memory.worker_limit() <= max(memory.machine_memory(), memory.LEAST_FOR_A_WORKER)
+    assert memory.worker_limit() >= memory.MIN_WORKER_BYTES
+    assert memory.worker_limit() <= max(memory.machine_memory(), memory.MIN_WORKER_BYTES)

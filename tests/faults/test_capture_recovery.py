@@ -11,7 +11,6 @@ import psutil
 import pytest
 import redis
 
-from rededge_nb import streams
 from rededge_nb.capture.producer import Producer
 from rededge_nb.capture.run import Capture, start_capture
 from rededge_nb.errors import ServerUnavailableError
@@ -77,7 +76,7 @@ def test_realtime_skips_the_frames_of_the_absence(server: BareServer) -> None:
 
 
 def test_a_server_that_hangs_is_left_and_found_again(server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_SOCKET_TIMEOUT", 0.6)
+    monkeypatch.setattr("rededge_nb.edge.client.connecting.READ_TIMEOUT", 0.6)
     client = server.client()
     gear = StandInGear(server.client())
     gear.go.set()

@@ -77,7 +77,7 @@ def test_damage_in_the_middle_is_told_with_the_command_that_mends_it(written: Pa
     with pytest.raises(ServerError, match=r"data is damaged, and nothing of it was loaded.*keep a copy") as caught:
         server.start(written)
     assert f"the data in {written}/data is damaged" in rededge("status", "--dir", written).stderr
-    command = str(caught.value).partition("keep a copy of all: ")[2].splitlines()[0]
+    command = str(caught.value).partition("keep a copy of everything: ")[2].splitlines()[0]
     subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=60)
     assert entries_after_start(written) == before
     assert append_only_file(written, "data-damaged").read_bytes() == bytes(content)
@@ -154,7 +154,7 @@ def test_a_changed_password_is_named_and_taken_up_by_the_next_start(folder: Path
         told = rededge(command, "--dir", folder)
         assert told.returncode == 3
         assert "refuses the password" in told.stderr
-        assert "`rededge down` and `rededge up` let the server take it" in told.stderr
+        assert "restart the server with `rededge down` and `rededge up`" in told.stderr
     # a server that dies meanwhile comes back with the password that it had, for those who know that
     os.kill(instance.redis_pid, signal.SIGKILL)
     wait_for(lambda: (found := server.find(folder)) and found.redis_pid != instance.redis_pid, what="Redis", timeout=30)

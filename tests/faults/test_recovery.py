@@ -90,7 +90,7 @@ def test_all_go_on_when_redis_comes_back_after_long(folder: Path, monkeypatch: p
         with suspended(instance.pid):
             os.kill(instance.redis_pid, signal.SIGKILL)
             log = StateFolder(folder).logs / "worker.log"
-            wait_for(lambda: "Redis is away" in log.read_text(), what="the worker to notice")
+            wait_for(lambda: "Redis is not available" in log.read_text(), what="the worker to notice")
             told = rededge("status", "--dir", folder)
             assert told.returncode == 3
             assert f"its supervisor, process {instance.pid}, runs and starts it again" in told.stderr
@@ -148,17 +148,17 @@ def test_who_gives_up_says_so_where_it_is_looked_for(folder: Path, monkeypatch: 
     with monkeypatch.context() as broken:
         broken.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
         broken.delenv("REDIS_URL", raising=False)
-        with pytest.raises(ServerError, match="giving up"):
+        with pytest.raises(ServerError, match="so the instance ends"):
             server.run(folder).run(lambda _: None)
     told = rededge("status", "--dir", folder)
     assert told.returncode == 3
-    assert f"no RedisEdge runs in {folder}; the last one gave up at 20" in told.stderr
-    assert "died, death number 3 within 60 s: giving up" in told.stderr
+    assert f"no RedisEdge runs in {folder}; the last one ended with an error at 20" in told.stderr
+    assert "died: 3 deaths within 60 s, so the instance ends" in told.stderr
     told = rededge("gears", "list", "--dir", folder)
-    assert "the last one gave up at 20" in told.stderr
+    assert "the last one ended with an error at 20" in told.stderr
     server.start(folder)
     server.stop(folder)
-    assert "gave up" not in rededge("status", "--dir", folder).stderr
+    assert "ended with an error" not in rededge("status", "--dir", folder).stderr
 
 
 def test_a_redis_that_outlived_its_supervisor_is_ended_before_the_next_begins(folder: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb import schema, streams
+from rededge_nb import schema
+from rededge_nb.edge.client import blocking_client
 from rededge_nb.live import chart_data
 from rededge_nb.live.chart_data import ChartData, Message, tables
 from rededge_nb.reading import series
@@ -22,7 +23,7 @@ Told = dict[str, dict[int, dict[str, float]]]
 def own(client: redis.Redis) -> Iterator[redis.Redis]:
     """A client as a feed has it, on a server with the series of camera 0."""
     series.create_series(client, "0")
-    with streams.own_connection(client) as own:
+    with blocking_client(client) as own:
         yield own
 
 
@@ -191,7 +192,7 @@ def test_after_a_long_silence_the_last_samples_stay_in_the_window(own: redis.Red
 
 def test_series_that_are_made_or_deleted_meanwhile(client: redis.Redis) -> None:
     data = ChartData("0", 1.0)
-    with streams.own_connection(client) as own:
+    with blocking_client(client) as own:
         assert data.history(own).buffer == b""
         assert data.missing == list(chart_data.series_names())
         assert data.update(own) is None

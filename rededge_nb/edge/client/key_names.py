@@ -1,7 +1,7 @@
-"""The keys in which the workers keep what they know: the only place where they are spelled.
+"""The names of the keys in which the workers keep their state. No other module spells them.
 
-All begin with `rededge:`. On a shard of a Redis Cluster its tag follows, `rededge:{06S}:…`, so that the shard's workers
-have all they know on the shard that they serve, and in one slot.
+All of them begin with `rededge:`. In a Redis Cluster the tag of the shard follows, for example `rededge:{06S}:…`. So
+the workers of a shard have their state on that shard, and in a single slot.
 """
 
 from __future__ import annotations
@@ -14,96 +14,96 @@ PREFIX = "rededge:"
 
 
 def heartbeat(client: redis.Redis, worker_id: str) -> str:
-    """A worker's sign of life; of all workers for the id `*`."""
+    """The heartbeat of a worker; a pattern for all workers if the id is `*`."""
     return _own(client, f"worker:{worker_id}")
 
 
 def ai_settings(client: redis.Redis) -> str:
-    """Hash of AI.CONFIG's settings."""
+    """Hash with the settings of AI.CONFIG."""
     return _own(client, "ai:config")
 
 
 def gears_options(client: redis.Redis) -> str:
-    """Hash of the options that were set, built-in and the user's own."""
+    """Hash with the options of RG.CONFIGSET, built-in ones and those of users."""
     return _own(client, "gears:config")
 
 
 def sessions(client: redis.Redis) -> str:
-    """Hash of session id -> JSON description."""
+    """Hash: id of a session -> its description in JSON."""
     return _own(client, "gears:sessions")
 
 
 def sessions_version(client: redis.Redis) -> str:
-    """Number that grows with every change of the sessions; workers look at it.
+    """A number that grows with every change of the sessions; workers compare it with the one that they know.
 
-    Where it is gone, so are the sessions' keys, and they are written anew from the vault.
+    If it is missing, the keys of the sessions are missing too, and are written again from the vault.
     """
     return _own(client, "gears:version")
 
 
 def session_code(client: redis.Redis, session_id: str) -> str:
-    """A session's pickled code."""
+    """The pickled code of a session."""
     return _own(client, f"gears:session:{session_id}:code")
 
 
 def next_registration(client: redis.Redis) -> str:
-    """Number of the next registration."""
+    """The number of the next registration."""
     return _own(client, "gears:next_registration")
 
 
 def registration_keys(client: redis.Redis, registration_id: str) -> dict[str, str]:
-    """Everything that is kept of a registration under keys of its own."""
+    """The keys of a registration, by what they hold."""
     prefix = _own(client, f"gears:registration:{registration_id}:")
     return {name: prefix + name for name in ("statistics", "executions", "attempts", "workers")}
 
 
 def lease(client: redis.Redis, stream: str) -> str:
-    """Names the worker that owns a stream."""
+    """The lease of a stream: the id of the worker that processes it."""
     return _own(client, f"gears:owner:{stream}")
 
 
 def next_execution(client: redis.Redis) -> str:
-    """Number of the next execution that is not reserved."""
+    """The first number that is not reserved for executions."""
     return _own(client, "gears:next_execution")
 
 
 def executions(client: redis.Redis) -> str:
-    """List of the ids of executions that no registration began, oldest first."""
+    """List: ids of the executions that were not started by a registration, oldest first."""
     return _own(client, "gears:executions")
 
 
 def execution(client: redis.Redis, execution_id: str) -> str:
-    """Hash of an execution that was started UNBLOCKING."""
+    """Hash: an execution that was started with UNBLOCKING."""
     return _own(client, f"gears:execution:{execution_id}")
 
 
 def live_executions(client: redis.Redis) -> str:
-    """Hash of worker id -> JSON of its executions, which each worker writes with its signs of life."""
+    """Hash: id of a worker -> its executions in JSON, written with each heartbeat."""
     return _own(client, "gears:live")
 
 
 def abort_channel(client: redis.Redis) -> str:
-    """Where the ids of executions to be aborted are told to all workers of the shard; a cluster has one PUBLISH."""
+    """Channel for ids of executions to be aborted. PUBLISH reaches all shards of a cluster, so the name has the tag."""
     return _own(client, "gears:abort")
 
 
 def timers(client: redis.Redis) -> str:
-    """Set of the keys of timers."""
+    """Set: keys of the timers."""
     return _own(client, "gears:timers")
 
 
 def inference(client: redis.Redis, call_id: str, tensor: str) -> str:
-    """A tensor that is there for one call."""
+    """A tensor that exists during one call only."""
     return _own(client, f"inference:{call_id}:{tensor}")
 
 
 def expiring_keys(client: redis.Redis) -> tuple[str, ...]:
-    """Patterns of what expires by the clock: signs of life, leases, candidates for streams."""
+    """Patterns for the keys that expire: heartbeats, leases, and candidates for streams."""
     return heartbeat(client, "*"), lease(client, "*"), registration_keys(client, "*")["workers"]
 
 
 def never_set(client: redis.Redis) -> str:
-    """A key that never is."""
+    """A key that never exists, for a WATCH on nothing."""
     return _own(client, "none")
 
 

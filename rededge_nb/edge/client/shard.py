@@ -1,8 +1,8 @@
-"""The shard of a Redis Cluster that a client is connected to, and keys that lie on it.
+"""The shard of a Redis Cluster to which a client is connected, and the keys on it.
 
-A key lies where the text in its first braces, its hash tag, says. What belongs to a shard and not to a camera (a model,
-settings, what the workers know) gets a tag of the first slot that the shard serves. Without a cluster there are no
-tags, and every name stays as it is.
+The slot of a key depends on its hash tag, the text in its first braces. Keys that belong to a shard and not to a camera
+(a model, settings, the state of the workers) get the hash tag of the first slot that the shard serves. Without a
+cluster there are no tags, and no name is changed.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
 _slots: WeakKeyDictionary[Any, list[range] | None] = WeakKeyDictionary()
-"""What is served, by connection pool: whoever moves slots between shards restarts what is connected to them."""
+"""The slots of the shard, by connection pool. Clients must be started again after slots were moved to other shards."""
 
 
 def tag(client: redis.Redis) -> str | None:
-    """A hash tag of keys that lie on the client's shard; None without a cluster. A pipeline serves as client, too.
+    """The hash tag for keys on the client's shard; None without a cluster. `client` can also be a pipeline.
 
     Raises:
-        redis.ConnectionError: the server is away, or serves no slot yet.
+        redis.ConnectionError: The server does not answer, or serves no slot yet.
     """
     slots = _served(client)
     return None if slots is None else tag_of_slot(min(some.start for some in slots))
 
 
 def key_here(client: redis.Redis, name: str) -> str:
-    """The key of that name; in a cluster with a tag at its end that puts it on the client's shard."""
-    found = tag(client)
-    return name if found is None else f"{name}:{{{found}}}"
+    """The key with that name; in a cluster with a hash tag at its end, so that it is on the client's shard."""
+    own_tag = tag(client)
+    return name if own_tag is None else f"{name}:{{{own_tag}}}"
 
 
 def is_here(client: redis.Redis, key: str) -> bool:
-    """Whether the key lies on the client's shard; without a cluster all do.
+    """Whether a key is on the client's shard; always true without a cluster.
 
     Raises:
-        redis.ConnectionError: as `tag`.
+        redis.ConnectionError: As tag().
     """
     slots = _served(client)
     return slots is None or any(key_slot(key.encode()) in some for some in slots)
@@ -49,21 +49,21 @@ def is_here(client: redis.Redis, key: str) -> bool:
 
 @cache
 def tag_of_slot(slot: int) -> str:
-    """The first of the texts `000`, `001` … `ZZZ` that lies in a slot; every slot has one."""
+    """The first of the texts `000`, `001` … `ZZZ` whose slot is this one; there is one for every slot."""
     texts = map("".join, itertools.product(string.digits + string.ascii_letters, repeat=3))
     return next(text for text in texts if key_slot(text.encode()) == slot)
 
 
 def same_slot(*keys: str) -> bool:
-    """Whether a cluster has all these keys in one slot."""
+    """Whether all these keys are in the same slot."""
     return len({key_slot(key.encode()) for key in keys}) <= 1
 
 
 def describe_error(error: redis.RedisError) -> str:
-    """What an error of Redis says; redis-py leaves of MOVED only two numbers."""
+    """The text of an error of Redis, and a sentence for MOVED: redis-py keeps only its slot and address."""
     if isinstance(error, MovedError):
         return (
-            f"the key lies in slot {error.slot_id} of {REDIS_CLUSTER_HASH_SLOTS}, which the shard at "
+            f"the key is in slot {error.slot_id} of {REDIS_CLUSTER_HASH_SLOTS}, which the shard at "
             f"{error.host}:{error.port} serves"
         )
     return str(error)
@@ -73,13 +73,13 @@ def _served(client: redis.Redis) -> list[range] | None:
     """The slots of the client's shard; None without a cluster."""
     pool = client.connection_pool
     if pool not in _slots:
-        asking = redis.Redis(connection_pool=pool)
-        _slots[pool] = _slots_of(asking) if _in_cluster(asking) else None
+        plain_client = redis.Redis(connection_pool=pool)
+        _slots[pool] = _slots_of(plain_client) if _in_cluster(plain_client) else None
     return _slots[pool]
 
 
 def _in_cluster(client: redis.Redis) -> bool:
-    # of all commands that tell, the one that no ACL can forbid
+    # HELLO is the only command with this information that no ACL can forbid
     reply: Any = client.execute_command("HELLO")
     fields = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return any(_text(name) == "mode" and _text(value) == "cluster" for name, value in fields)
@@ -92,7 +92,7 @@ def _slots_of(client: redis.Redis) -> list[range]:
         range(first, last + 1) for first, last, *nodes in ranges if any(_text(node[2]) == own_id for node in nodes)
     ]
     if not served:
-        raise redis.ConnectionError("this node of the Redis Cluster serves no slots (yet)")
+        raise redis.ConnectionError("this node of the Redis Cluster does not serve any slots yet")
     return served
 
 

@@ -1,4 +1,4 @@
-"""The embedded server: starting, finding and stopping an instance."""
+"""The embedded server: starting, finding and stopping an instance of it."""
 
 from rededge_nb.edge.server.instance import disk_use, find, not_running, run, start, stop
 

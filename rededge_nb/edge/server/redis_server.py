@@ -1,4 +1,4 @@
-"""One redis-server child: its configuration, its start, its end."""
+"""The redis-server process: its configuration and its start."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ServerError
 
 READY_TIMEOUT = 60.0
-"""Seconds for redis-server to load its data and answer; a large append-only file takes a while."""
+"""Seconds until redis-server must have loaded its data and answer; a large append-only file takes some time."""
 STOP_TIMEOUT = 20.0
-"""Seconds for redis-server to write its data and end."""
+"""Seconds until redis-server must have written its data and ended."""
 REWRITE_MIN_SIZE = "64mb"
-"""The append-only file is rewritten when it has doubled and is above this: frames that have passed through are
-gone from it then, so it stays below about twice the data in memory plus this."""
+"""The append-only file is rewritten when its size has doubled and is above this. Deleted frames are removed from it
+then, so it remains below about twice the data in memory plus this size."""
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
+    """A TCP port of the loopback interface on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -48,12 +48,17 @@ def port_is_free(port: int) -> bool:
 def write_configuration(
     folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path, module_arguments: Sequence[str]
 ) -> None:
-    """Write redis.conf, which holds the password, readable by its owner alone.
+    """Write redis.conf. It contains the password, so only its owner can read it.
 
-    `module_arguments` are the arguments of the switchboard, from worker.command_table.
+    Args:
+        folder: The state folder.
+        binaries: The files of the server and its modules.
+        port: TCP port on the loopback interface.
+        socket_path: The unix socket.
+        module_arguments: The arguments of the switchboard module, from worker.command_table.
 
     Raises:
-        ConfigurationError: the size that the environment gives the server is none.
+        ConfigurationError: The memory limit in the environment is not a size.
     """
     lines = [
         "bind 127.0.0.1",
@@ -77,7 +82,7 @@ def write_configuration(
 
 
 def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[bytes]:
-    """Start redis-server on the folder's redis.conf; `wait_until_ready` says when it answers."""
+    """Start redis-server with the folder's redis.conf; use wait_until_ready() before sending commands."""
     environment = dict(os.environ)
     if binaries.needs_openssl11:
         environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder.path))
@@ -93,10 +98,10 @@ def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[byt
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], folder: StateFolder, url: str) -> None:
-    """Return once the server answers PING with its data loaded.
+    """Return when the server has loaded its data and answers PING.
 
     Raises:
-        ServerError: it ended, or did not answer in READY_TIMEOUT seconds.
+        ServerError: It ended, or did not answer within READY_TIMEOUT seconds.
     """
     deadline = time.monotonic() + READY_TIMEOUT
     client = client_from_url(url)
@@ -125,13 +130,13 @@ def wait_until_ready(process: subprocess.Popen[bytes], folder: StateFolder, url:
 
 
 def log_tail(folder: StateFolder, lines: int = 5) -> str:
-    """The last lines of redis.log, and where the rest is."""
+    """The last lines of redis.log, and the path of the file."""
     file = folder.logs / "redis.log"
     tail = file.read_text(errors="replace").splitlines()[-lines:] if file.exists() else []
-    return " | ".join(line.strip() for line in tail) + f" (all of it in {file})"
+    return " | ".join(line.strip() for line in tail) + f" (see {file})"
 
 
 def quoted(word: object) -> str:
-    """A word as redis.conf takes it, whatever is in it."""
+    """A word quoted for redis.conf."""
     text = str(word).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'

@@ -1,4 +1,4 @@
-"""The state folder of an embedded server: what is where, who holds it, what is known of the instance in it."""
+"""The state folder of an embedded server: its files, its lock, and the record of the running instance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rededge_nb.edge.server.users import OWNER
 from rededge_nb.errors import ServerError
 
 SOCKET_PATH_LIMIT = 100
-"""Longest socket path used inside the folder; the kernel takes 107 bytes."""
+"""Longest path of a socket in the folder, in bytes; the limit of Linux is 107."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Instance:
     started: float
     """Seconds since the epoch."""
     workers: int
-    """Number of worker processes asked for."""
+    """Number of worker processes that were asked for."""
     restarts: int = 0
-    """How often a child that had died was started again."""
+    """How often a child process died and was started again."""
     last_death: str = ""
-    """Which child died last, and how."""
+    """Which child process died last, and how."""
 
     @property
     def url(self) -> str:
-        """Address over the unix socket, password included."""
+        """Address of the unix socket, with the password."""
         return self.url_of(OWNER)
 
     @property
     def tcp_url(self) -> str:
-        """Address on the loopback interface, password included."""
+        """Address on the loopback interface, with the password."""
         return self.url_of(OWNER, tcp=True)
 
     def url_of(self, user: str, *, tcp: bool = False) -> str:
-        """Address with the name and password of one of the server's users: over the unix socket, or of the port."""
+        """Address with the name and password of a user: that of the unix socket, or that of the TCP port."""
         name = "" if user == OWNER else user
         credentials = f"{name}:{quote(StateFolder(self.dir).password(user))}"
         if tcp:
@@ -61,10 +61,10 @@ class Instance:
 
 
 class StateFolder:
-    """Paths and files of one state folder, readable by its owner alone."""
+    """Paths and files of a state folder; only its owner can read them."""
 
     def __init__(self, path: Path) -> None:
-        path = path.resolve()  # redis-server works in another folder
+        path = path.resolve()  # redis-server has another working directory
         self.path = path
         self.data = path / "data"
         self.logs = path / "logs"
@@ -77,10 +77,10 @@ class StateFolder:
         self._users_file = path / "users"
 
     def create(self) -> None:
-        """Make the folder and those in it.
+        """Create the folder and its subfolders.
 
         Raises:
-            ServerError: that is not allowed there.
+            ServerError: They cannot be created.
         """
         try:
             for folder in (self.path, self.data, self.logs):
@@ -92,7 +92,7 @@ class StateFolder:
             ) from error
 
     def password(self, user: str = OWNER) -> str:
-        """The password of a user of the server, made at the first call and kept with mode 0600."""
+        """The password of a user, created at the first call and stored in a file with mode 0600."""
         file = self.password_file if user == OWNER else self.password_file.with_name(f"password-{user}")
         try:
             return file.read_text().strip()
@@ -101,14 +101,14 @@ class StateFolder:
             return self.password(user)
 
     def socket_path(self) -> Path:
-        """Where the unix socket goes: in the folder, or in a private temporary one if that path is too long."""
+        """The path of the unix socket: in the folder, or in a private temporary folder if the path is too long."""
         inside = self.path / "redis.sock"
         if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT:
             return inside
         return Path(tempfile.mkdtemp(prefix="rededge-")) / "redis.sock"
 
     def write_private(self, file: Path, text: str) -> None:
-        """Write `text` to `file` in one step, mode 0600 from the start."""
+        """Write `text` to `file` atomically, with mode 0600 from the start."""
         temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -117,13 +117,13 @@ class StateFolder:
         temporary.replace(file)
 
     def record(self, instance: Instance) -> None:
-        """Write down the running instance."""
+        """Store the description of the running instance."""
         fields = dataclasses.asdict(instance) | {"dir": str(instance.dir), "socket": str(instance.socket)}
         self.write_private(self._port_file, f"{instance.port}\n")
         self.write_private(self.instance_file, json.dumps(fields, indent=2) + "\n")
 
     def recorded(self) -> Instance | None:
-        """The instance last written down, running or not."""
+        """The instance whose description was stored last, whether it is running or not."""
         try:
             fields = json.loads(self.instance_file.read_text())
             fields.update(dir=Path(fields["dir"]), socket=Path(fields["socket"]))
@@ -131,38 +131,38 @@ class StateFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError):
-            # cut off by a crash, or written by another version: as good as none
+            # incomplete after a crash, or written by another version: treated as missing
             return None
 
     def note_failure(self, message: str) -> None:
-        """Write down, for those who ask later, why the instance has ended; on a full disk only the log tells it."""
+        """Store why the instance has ended. If the disk is full, only the log has the reason."""
         with contextlib.suppress(OSError):
             self.write_private(self._failure_file, f"{time.strftime('%Y-%m-%d %H:%M:%S')}: {message}\n")
 
     def failure(self) -> str | None:
-        """When and why the last instance gave up, unless one was started since."""
+        """When and why the last instance ended with an error; None if another one was started since."""
         try:
             return self._failure_file.read_text().strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def forget_failure(self) -> None:
-        """Note that an instance runs again."""
+        """Forget the last failure, because an instance runs again."""
         self._failure_file.unlink(missing_ok=True)
 
     def last_port(self) -> int | None:
-        """The TCP port of the instance before this one, which clients may still know."""
+        """The TCP port of the previous instance, which clients may still use."""
         try:
             return int(self._port_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
 
     def running(self) -> Instance | None:
-        """The instance that runs now and is ready."""
+        """The instance that is running and ready."""
         return self.recorded() if self.held() else None
 
     def held(self) -> bool:
-        """Whether a supervisor holds the folder. A lock dies with its process, so this is never stale."""
+        """Whether a supervisor holds the folder's lock. The kernel releases the lock when the process ends."""
         try:
             with self._lock_file.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -174,7 +174,7 @@ class StateFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[bool]:
-        """Hold the folder as its supervisor; gives False if another does."""
+        """Hold the folder's lock as its supervisor; yields False if another supervisor holds it."""
         with self._lock_file.open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,14 +184,14 @@ class StateFolder:
                 yield True
 
     def use(self) -> contextlib.ExitStack:
-        """Keep an instance that was started to live while it is used; close what this returns to let it go."""
+        """Keep an instance that was started with `while_used` running until the returned object is closed."""
         stack = contextlib.ExitStack()
         users = stack.enter_context(self._users_file.open("ab"))
         fcntl.flock(users, fcntl.LOCK_SH)
         return stack
 
     def used(self) -> bool:
-        """Whether any process keeps the instance alive through use()."""
+        """Whether any process keeps the instance running with use()."""
         with self._users_file.open("ab") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The process that keeps an embedded RedisEdge going: one redis-server and its workers, restarted when they die."""
+"""The supervisor: the process that starts one redis-server and its workers, and restarts them when they die."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ from rededge_nb.errors import RedEdgeError, ServerError
 logger = logging.getLogger(__name__)
 
 WORKER_STOP_TIMEOUT = 10.0
-"""Seconds for a worker to finish the batches it has in hand."""
-LOOK_INTERVAL = 0.1
-"""Seconds between looks at the children."""
+"""Seconds in which a worker must finish the batches that its gears are processing."""
+CHECK_INTERVAL = 0.1
+"""Seconds between checks of the child processes."""
 UNUSED_GRACE = 5.0
-"""Seconds without a user after which an instance started `while_used` ends."""
+"""Seconds without a user after which an instance that was started with `while_used` ends."""
 MAX_RESTARTS, RESTART_WINDOW = 8, 60.0
-"""A child that dies more often than this many times in so many seconds is given up, and all ends."""
+"""If child processes die more often than this within so many seconds, the instance ends."""
 MAX_LOG_BYTES = 8_000_000
-"""Size at which a log is begun anew."""
+"""Size at which a log file is copied and truncated."""
 HOLD_TIMEOUT = 2.0
-"""Seconds to try for the folder's lock, which somebody may be looking at."""
+"""Seconds to wait for the folder's lock: a process that only checks it holds it for a moment."""
 
 
 class FolderHeldError(ServerError):
-    """Another supervisor has the state folder."""
+    """Another supervisor holds the state folder."""
 
 
 class Supervisor:
-    """Starts the children, watches them, ends them."""
+    """Starts the child processes, checks them, and ends them."""
 
     def __init__(self, folder: StateFolder, *, port: int, workers: int, while_used: bool) -> None:
         self._folder = folder
@@ -72,14 +72,17 @@ class Supervisor:
         self._instance: Instance | None = None
 
     def stop(self) -> None:
-        """Ask run() to end."""
+        """Ask run() to return."""
         self._stop.set()
 
     def run(self, ready: Callable[[Instance], None]) -> None:
-        """Run until stop() is called, calling `ready` once when everything answers.
+        """Run until stop() is called.
+
+        Args:
+            ready: Called once, when the server answers.
 
         Raises:
-            ServerError: something could not be started, or died too often.
+            ServerError: A process could not be started, or died too often.
         """
         deadline = time.monotonic() + HOLD_TIMEOUT
         while True:
@@ -87,7 +90,7 @@ class Supervisor:
                 if held:
                     return self._run_and_note_failure(ready)
             if time.monotonic() > deadline:
-                raise FolderHeldError(f"another supervisor holds {self._folder.path}: `rededge status` tells about it")
+                raise FolderHeldError(f"another supervisor uses {self._folder.path}: see `rededge status`")
             self._stop.wait(0.02)
 
     def _run_and_note_failure(self, ready: Callable[[Instance], None]) -> None:
@@ -97,7 +100,7 @@ class Supervisor:
             self._folder.note_failure(str(error))
             raise
         except OSError as error:
-            message = f"RedisEdge in {self._folder.path} cannot go on: {error}"
+            message = f"RedisEdge in {self._folder.path} cannot continue: {error}"
             self._folder.note_failure(message)
             raise ServerError(message) from error
 
@@ -113,7 +116,7 @@ class Supervisor:
         workers: list[subprocess.Popen[bytes]] = []
         try:
             self._instance = self._new_instance(server, port, socket_path)
-            # read once: whoever changes the password file changes the password of the next start
+            # read once: a change of the password file applies from the next start
             url, worker_url = self._instance.url, self._instance.url_of("worker")
             self._wait_until_ready(server, binaries, url)
             _forget_workers(url)
@@ -122,7 +125,7 @@ class Supervisor:
             workers = [self._start_worker(worker_url) for _ in range(self._worker_count)]
             ready(self._instance)
             unused_since = time.monotonic()
-            while not self._stop.wait(LOOK_INTERVAL):
+            while not self._stop.wait(CHECK_INTERVAL):
                 if server.poll() is not None:
                     server = self._start_redis_again(server, binaries, url)
                 for index, worker in enumerate(workers):
@@ -132,15 +135,16 @@ class Supervisor:
                 if not self._while_used or self._folder.used():
                     unused_since = time.monotonic()
                 elif time.monotonic() - unused_since > UNUSED_GRACE:
-                    # in this order: who locks now either finds no instance and waits, or is seen here
+                    # In this order: a process that calls use() now either finds no instance, or is seen by the next
+                    # line.
                     self._folder.instance_file.unlink()
                     if not self._folder.used():
-                        logger.info("nobody uses this instance any more: ending")
+                        logger.info("no process uses this instance any more: ending")
                         return
                     self._folder.record(self._instance)
                 bound_logs(self._folder)
         finally:
-            with contextlib.suppress(OSError):  # the children end all the same
+            with contextlib.suppress(OSError):  # the child processes must be ended in any case
                 self._folder.instance_file.unlink(missing_ok=True)
             for worker in workers:
                 worker.terminate()
@@ -154,7 +158,7 @@ class Supervisor:
     def _start_redis_again(
         self, died: subprocess.Popen[bytes], binaries: Binaries, url: str
     ) -> subprocess.Popen[bytes]:
-        """Start redis-server until it answers; gives the dead one if stop() is called meanwhile."""
+        """Start redis-server until it answers; returns the dead process if stop() is called meanwhile."""
         what = f"redis-server (exit code {died.returncode}) died"
         while True:
             self._count_death(what)
@@ -167,7 +171,7 @@ class Supervisor:
                 end_process(server, STOP_TIMEOUT)
                 what = str(error)
             else:
-                self._tell(redis_pid=server.pid)
+                self._update_record(redis_pid=server.pid)
                 return server
 
     def _wait_until_ready(self, server: subprocess.Popen[bytes], binaries: Binaries, url: str) -> None:
@@ -182,8 +186,8 @@ class Supervisor:
     def _choose_port(self) -> int:
         if self._port and not port_is_free(self._port):
             raise ServerError(
-                f"port {self._port} of 127.0.0.1 is taken: stop what listens there, name another with --port, "
-                "or take --port 0 for any free one"
+                f"port {self._port} of 127.0.0.1 is in use: stop the process that listens there, or choose another "
+                "port with --port; --port 0 uses any free one"
             )
         if self._port:
             return self._port
@@ -208,72 +212,72 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # the password travels in the environment, which only the owner can read, never on a command line
+                # the password is in the environment, which only the owner can read, and not on the command line
                 env=os.environ | {settings.REDIS_URL: url, settings.STATE_DIR: str(self._folder.path)},
                 preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
             )
 
     def _count_death(self, what: str) -> None:
-        """Note that a child died; wait a little longer each time, and give up when it happens too often."""
+        """Record the death of a child and wait, longer each time; raise ServerError if it happens too often."""
         now = time.monotonic()
         self._deaths.append(now)
         while self._deaths[0] < now - RESTART_WINDOW:
             self._deaths.popleft()
         if len(self._deaths) > MAX_RESTARTS:
             raise ServerError(
-                f"{what}, death number {len(self._deaths)} within {RESTART_WINDOW:.0f} s: giving up; "
+                f"{what}: {len(self._deaths)} deaths within {RESTART_WINDOW:.0f} s, so the instance ends; "
                 f"the reasons are in {self._folder.logs}"
             )
         logger.warning("%s: starting it again", what)
         if self._instance is not None:
-            self._tell(restarts=self._instance.restarts + 1, last_death=what)
+            self._update_record(restarts=self._instance.restarts + 1, last_death=what)
         self._stop.wait(0.05 * 2 ** (len(self._deaths) - 1))
 
-    def _tell(self, **changes: Any) -> None:
-        """Write down what has changed of the instance; a full disk keeps nobody from going on."""
+    def _update_record(self, **changes: Any) -> None:
+        """Store what has changed; if the disk is full, the instance continues nevertheless."""
         if self._instance is not None:
             self._instance = dataclasses.replace(self._instance, **changes)
             try:
                 self._folder.record(self._instance)
             except OSError as error:
-                logger.error("what runs cannot be written down: %s", error)
+                logger.error("the record of the instance cannot be written: %s", error)
 
 
 def bound_logs(folder: StateFolder) -> None:
-    """Keep each log below MAX_LOG_BYTES, and one of its size before it."""
+    """Copy and truncate each log file that is larger than MAX_LOG_BYTES; one copy is kept."""
     for log in folder.logs.glob("*.log"):
         if log.stat().st_size > MAX_LOG_BYTES:
-            # copied and cut, not renamed: the children go on writing to the file they have open
+            # Not renamed: the child processes would continue to write to the renamed file.
             try:
                 shutil.copyfile(log, log.with_suffix(".log.1"))
             except OSError as error:
-                logger.warning("%s is begun anew without a copy: %s", log, error)
+                logger.warning("%s is truncated without a copy: %s", log, error)
             os.truncate(log, 0)
 
 
 def _forget_workers(url: str) -> None:
-    """Delete what workers of an earlier run left; after a clock went back they would count as alive for long."""
+    """Delete heartbeats and leases of earlier workers: if the clock was set back, they would not expire for long."""
     client = client_from_url(url)
     try:
         for pattern in key_names.expiring_keys(client):
             for key in client.scan_iter(pattern, count=1000):
                 client.delete(key)
     except redis.RedisError as error:
-        raise ServerError(f"redis-server answered, and then did not: {error}") from error
+        raise ServerError(f"redis-server stopped answering: {error}") from error
     finally:
         client.close()
 
 
 def _end_orphan(folder: StateFolder) -> None:
-    """End a redis-server that outlived its supervisor, so that its port, socket and files are free."""
+    """End a redis-server whose supervisor was killed, so that its port, socket and files are free."""
     stale = folder.recorded()
     if stale is None:
         return
-    # by its working directory: redis-server writes a command line of its own
+    # identified by its working directory, because redis-server changes its command line
     working_directory = Path(f"/proc/{stale.redis_pid}/cwd")
     try:
         if working_directory.readlink() == folder.data.resolve():
-            logger.warning("redis-server %d has outlived its supervisor: ending it", stale.redis_pid)
+            logger.warning("redis-server %d is still running without its supervisor: ending it", stale.redis_pid)
             os.kill(stale.redis_pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_TIMEOUT
             while working_directory.readlink():
@@ -281,14 +285,14 @@ def _end_orphan(folder: StateFolder) -> None:
                     os.kill(stale.redis_pid, signal.SIGKILL)
                 time.sleep(0.02)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        pass  # it has ended by itself, or its number is somebody else's by now
+        pass  # it has ended, or its process id belongs to another process now
     folder.instance_file.unlink(missing_ok=True)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run as a detached process, in a fork of its own.
+    """Run as a detached process, in a fork.
 
-    Says on file descriptor `--ready-fd` when it is ready, or why it is not.
+    Writes to the file descriptor `--ready-fd` when the instance is ready, or why it is not.
     """
     parser = argparse.ArgumentParser(prog="python -m rededge_nb.edge.server.supervisor")
     parser.add_argument("dir", type=Path)
@@ -298,7 +302,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args(argv)
     if os.fork():
-        return 0  # whoever started this waits for its end; what goes on is nobody's child
+        return 0  # The starting process waits for the end of this one; the supervisor is no child of it.
     os.setsid()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     supervisor = Supervisor(
@@ -308,7 +312,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: supervisor.stop())
     with os.fdopen(options.ready_fd, "w") as ready:
 
-        def say(message: dict[str, str]) -> None:
+        def answer(message: dict[str, str]) -> None:
             if not ready.closed:
                 with contextlib.suppress(BrokenPipeError):
                     ready.write(json.dumps(message))
@@ -316,10 +320,10 @@ def main(argv: list[str] | None = None) -> int:
                 ready.close()
 
         try:
-            supervisor.run(lambda _: say({}))
+            supervisor.run(lambda _: answer({}))
         except RedEdgeError as error:
             logger.error("%s", error)
-            say({"error": type(error).__name__, "message": str(error)})
+            answer({"error": type(error).__name__, "message": str(error)})
             return 1
     return 0
 

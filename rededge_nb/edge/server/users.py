@@ -1,7 +1,8 @@
-"""The users of an embedded server besides `default`, which its owner is and which may do everything.
+"""The Redis users of an embedded server.
 
-`worker` answers AI.* and RG.* and runs gears. `notebook` may do what this package and its notebooks do. `viewer` may
-read the cameras' streams and series, and nothing else. docs/security.md says what each of them is worth.
+`default` is the owner and may do everything. `worker` answers AI.* and RG.* and runs gears. `notebook` may run the
+commands of this package and its notebooks. `viewer` may read the streams and series of cameras, and nothing else.
+docs/security.md says whom each of them protects from what.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from hashlib import sha256
 
 OWNER = "default"
-"""Who connects with the password alone."""
+"""The user of a client that sends only a password."""
 
 _OF_THE_SERVER = "-acl -debug -failover -migrate -module -monitor -psync -replicaof -restore -restore-asking -slaveof"
-"""Commands that change what the server is, or have read memory that was none of theirs."""
+"""Commands that change the server's role, or in which bugs have let clients read foreign memory."""
 
-# Named one by one, but for those about the connection itself: what a later Redis or module brings is refused until
-# somebody has thought about it.
+# These commands are allowed one by one, so that the commands of a newer Redis or module are refused until somebody has
+# checked them. Only those about the connection itself are allowed as a category.
 _READING = (
     "+exists +hget +hgetall +hlen +hmget +info +scan +scard +sismember +smembers +ttl +type "
     "+xinfo|groups +xinfo|stream +xlen +xrange +xread +xrevrange "
@@ -25,9 +26,9 @@ _CONNECTION = "+@connection -@admin -@dangerous +module|list +time"
 _SUBSCRIBING = "+psubscribe +punsubscribe +subscribe +unsubscribe"
 
 RULES = {
-    # MODULE LIST: before Redis 7.2 the edge module asks for it in place of the category `dangerous`
+    # MODULE LIST: before Redis 7.2 the edge module checks for it in place of the category `dangerous`
     "worker": f"~* &* +@all {_OF_THE_SERVER} -shutdown -sync +module|list",
-    # without Lua and HyperLogLog, in which most of what was found in Redis 7.4.1 since is
+    # Lua and HyperLogLog are refused: most security bugs that were found in Redis 7.4.1 are in them
     "notebook": (
         "~* &* +@all -@admin -@dangerous -@scripting -@hyperloglog -edge.next -edge.reply "
         "+ai.config +ai.dagexecute +ai.dagrun +ai.scriptdel +ai.scriptexecute +ai.scriptrun +ai.scriptset "
@@ -36,13 +37,13 @@ RULES = {
         "+rg.pyexecute +rg.pyexportreq +rg.pyimportreq +rg.refreshcluster +rg.unpauseregistrations +rg.unregister "
         "+flushall +flushdb +info +keys +module|list"
     ),
-    # not %R~: RedisTimeSeries does not say of its commands that they only read
+    # not %R~: RedisTimeSeries does not mark its reading commands as such
     "viewer": f"~camera:* ~cameras* ~people_counter:* &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING}",
 }
-"""What each user may do, as ACL SETUSER takes it."""
+"""The permissions of each user, in the syntax of ACL SETUSER."""
 
 
 def configuration_line(user: str, password: str) -> str:
-    """The line of redis.conf that makes a user; it holds the password's SHA-256 only."""
+    """The line of redis.conf for a user; it contains the SHA-256 of the password."""
     digest = sha256(password.encode()).hexdigest()
     return f"user {user} on #{digest} resetkeys resetchannels -@all {RULES[user]}"

@@ -1,4 +1,4 @@
-/* What the edge module stands on: the Redis module API as far as it uses it, and small helpers. */
+/* The part of the Redis module API that the edge module uses, and small helper functions. */
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- The module API, looked up by name when loaded: there is no redismodule.h to depend on ---- */
+/* ---- The module API, looked up by name when the module is loaded: redismodule.h is not needed ---- */
 
 typedef struct RedisModuleCtx Ctx;
 typedef struct RedisModuleString String;
@@ -20,7 +20,7 @@ typedef struct RedisModuleInfoCtx Info;
 typedef int (*CommandFn)(Ctx *, String **, int);
 typedef void (*FreeFn)(Ctx *, void *);
 typedef struct { uint64_t id, data_version; } Event;
-typedef struct { uint64_t version, flags, id; } ClientInfo; /* the head of RedisModuleClientInfo */
+typedef struct { uint64_t version, flags, id; } ClientInfo; /* the first fields of RedisModuleClientInfo */
 typedef struct { int version; size_t entry, key_spec, argument; } DetailsVersion;
 typedef struct { const DetailsVersion *version; const char *summary, *complexity, *since; void *history;
                  const char *tips; int arity; void *key_specs, *arguments; } Details; /* RedisModuleCommandInfo */
@@ -67,7 +67,7 @@ OPTIONAL_API(DECLARE)
 #define LOOK_UP(type, name, parameters) get_api("RedisModule_" #name, (void *)&RM_##name);
 #define LOOK_UP_REQUIRED(type, name, parameters) found &= get_api("RedisModule_" #name, (void *)&RM_##name) == OK;
 
-/* Whether all required functions were found. */
+/* Returns whether all required functions were found. */
 static bool look_up_api(Ctx *ctx) {
     int (*get_api)(const char *, void *) = (int (*)(const char *, void *))((void **)ctx)[0];
     bool found = true;
@@ -86,7 +86,7 @@ static void *allocate(size_t size) {
 
 static char *copy_text(const char *text, size_t length) { return memcpy(allocate(length + 1), text, length); }
 
-/* The text, valid until the next call. */
+/* Formats a text, which is valid until the next call. */
 __attribute__((format(printf, 1, 2))) static const char *say(const char *format, ...) {
     static char text[256];
     va_list arguments;
@@ -102,11 +102,11 @@ static long long now_ms(void) {
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* ---- Rings: a head, and things whose first member is `Link link` ---- */
+/* ---- Rings: circular lists of structures whose first member is `Link link` ---- */
 
 typedef struct Link { struct Link *prev, *next; } Link;
 
-/* for EACH(Thing, thing, head): `thing` may leave the ring meanwhile. */
+/* for EACH(Type, item, head): `item` may be taken out of the ring in the loop. */
 #define EACH(type, item, ring) \
     (type *item = (type *)(ring).next, *next; next = (type *)item->link.next, &item->link != &(ring); item = next)
 

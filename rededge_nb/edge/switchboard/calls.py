@@ -1,4 +1,4 @@
-"""Commands and calls: the row of each command in a table, and one call of it by a client."""
+"""Commands and calls: how a command is declared, and one call of it by a client."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Generic, TypeVar
 import redis
 
 QUEUES = ("ai", "gears", "executions")
-"""Classes of commands, each with its own queue and threads, so that a long gear run holds up nothing else."""
+"""The queues of commands. Each has threads of its own, so that a long run of a gear does not delay other commands."""
 
 
 Target = TypeVar("Target")
-"""What the commands of a table work with: `LoadedModels` for AI.*, `Engine` for RG.*."""
+"""The object that the commands of a table work with: `LoadedModels` for AI.*, `Engine` for RG.*."""
 
 
 class CommandError(Exception):
-    """An error reply. Its text is the whole error line, `ERR ` included where the original has it."""
+    """An error reply. Its text is the complete error line, including `ERR ` if RedisAI or RedisGears has it there."""
 
 
 class Simple(str):
@@ -30,21 +30,21 @@ OK = Simple("OK")
 
 
 class Encoded(bytes):
-    """A value that is RESP already."""
+    """A value that is encoded as RESP already."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What a handler returns that has answered its call already, with what it wrote."""
+    """Returned by a handler that has sent the reply itself, together with what it wrote to Redis."""
 
     reply: object
 
 
 @dataclass(frozen=True)
 class Call:
-    """One command that a client sent, as handed over by the switchboard."""
+    """One command that a client sent, as the switchboard passes it to a worker."""
 
     name: str
     """The command's name as the client spelled it."""
@@ -57,16 +57,16 @@ class Call:
     redis: redis.Redis
     """A client (bytes replies, RESP2) of the caller's database."""
     id: bytes
-    """What EDGE.REPLY names it by."""
+    """The id of the call, for EDGE.REPLY."""
 
 
 @dataclass(frozen=True)
 class Command(Generic[Target]):
-    """One row of a table of commands."""
+    """The declaration of a command: one row of a command table."""
 
     name: str
     handler: Callable[[Call, Target], object]
-    """Returns the reply, or a Future of it: then the thread takes the next call meanwhile."""
+    """Returns the reply, or a Future of it; in that case the thread takes the next call meanwhile."""
     queue: str
     """One of QUEUES."""
     arity: int
@@ -75,23 +75,23 @@ class Command(Generic[Target]):
     categories: str
     """ACL categories, without `@`; Redis does not derive them from the flags."""
     keys: str = ""
-    """ModelLookup the keys are, in the grammar that switchboard.c describes."""
+    """Which arguments are keys, in the grammar that switchboard.c describes."""
     args: tuple[int, int | None] = (0, None)
-    """The fewest and the most arguments, checked by answer(); None is any number."""
+    """The minimum and maximum number of arguments; a maximum of None means no limit. answer() checks it."""
 
     def answer(self, call: Call, target: Target) -> object:
-        """What the handler returns for a call.
+        """Call the handler and return what it returns.
 
         Raises:
-            CommandError: the number of arguments is wrong, or the handler refuses the call.
+            CommandError: The number of arguments is wrong, or the handler refuses the call.
         """
-        fewest, most = self.args
-        if len(call.args) < fewest or (most is not None and len(call.args) > most):
+        minimum, maximum = self.args
+        if len(call.args) < minimum or (maximum is not None and len(call.args) > maximum):
             raise wrong_arity(call)
         return self.handler(call, target)
 
     def module_argument(self) -> str:
-        """The row as the switchboard's CMD argument."""
+        """The declaration as an argument of the module, after the word CMD."""
         return ",".join((self.name, self.queue, str(self.arity), self.flags, self.categories, self.keys))
 
 

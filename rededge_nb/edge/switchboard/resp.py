@@ -1,4 +1,4 @@
-"""Python values as RESP2, for EDGE.REPLY."""
+"""Encoding Python values as RESP2, for EDGE.REPLY."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _ONE_LINE = str.maketrans("\r\n\0", "   ")
 def encode(value: object) -> bytes:
     """One complete reply.
 
-    Simple is a status, text and buffers are bulks, bool and int integers, None the nil bulk, list and tuple arrays,
-    CommandError an error line. A float becomes a bulk of its shortest decimal form: RESP2 has no doubles.
+    Simple becomes a status, str and bytes become bulk strings, bool and int integers, None the nil bulk string, list
+    and tuple arrays, and CommandError an error line. A float becomes a bulk string with its shortest decimal form,
+    because RESP2 has no doubles.
 
     Raises:
-        TypeError: the value, or an element of it, is none of these.
+        TypeError: The value, or one of its elements, has another type.
     """
     chunks: list[bytes] = []
     _append(value, chunks)

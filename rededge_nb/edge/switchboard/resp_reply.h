@@ -1,4 +1,4 @@
-/* Checking a RESP value as a whole, and sending it to a client in whatever the client's protocol has for it. */
+/* Checking a complete RESP value, and sending it to a client in the client's version of the protocol. */
 #pragma once
 #include <errno.h>
 
@@ -33,7 +33,7 @@ static bool read_double(const char *text, size_t length, double *value) {
     return (named || all_in(text, length, "0123456789+-.eE")) && end == text + length;
 }
 
-/* What follows the header line of $ and =: `length` bytes and CRLF. */
+/* Reads what follows the first line of $ and =: `length` bytes and CRLF. */
 static bool read_bytes(Reader *in, long long length, const char **bytes) {
     if (length < 0 || length > in->end - in->at - 2) return wrong(in, "a length that the payload does not have");
     *bytes = in->at;
@@ -50,7 +50,7 @@ static bool send_line(Ctx *ctx, const char *line, size_t length, int (*reply)(Ct
 
 #define SEND(reply) (!ctx || (reply) == OK)
 
-/* One walk over a value: checks it (ctx NULL), or sends it (known to be well formed). */
+/* Checks a value (ctx is NULL), or sends a value that has been checked. */
 static bool walk(Reader *in, Ctx *ctx, int depth) {
     if (depth > MAX_DEPTH) return wrong(in, "nested too deep");
     if (in->at == in->end) return wrong(in, "it ends too early");

@@ -1,46 +1,48 @@
 /* The edge module: a switchboard between Redis clients and edge workers.
  *
- * It registers command names, blocks whoever calls one, hands the call to a worker that waits for one, and turns the
- * worker's answer into the caller's reply. It knows nothing of what the commands mean.
+ * It registers command names, blocks the client that calls one, passes the call to a worker that waits for one, and
+ * sends the worker's answer to the client. It does not know what the commands do.
  *
- * Module arguments, repeated in any order, each one word after its keyword:
+ * Module arguments, in any order and any number; each value is one word after its keyword:
  *
  *     CLASS name,timeout_ms,grace_ms,maxqueue
  *     CMD   NAME,class,arity,flags,categories,keys
  *
- * timeout_ms: longest a call may take from its arrival, 0 = no limit. grace_ms: how long a call may wait while no
- * connected worker serves its class. maxqueue: how many calls may wait for a worker. At most 32 classes. arity as in
- * COMMAND INFO; flags (of RedisModule_CreateCommand) and ACL categories are words separated by spaces. keys is a key
- * grammar, for the ACL and COMMAND GETKEYS: at most 16 tokens separated by spaces, matched strictly left to right.
+ * timeout_ms: how long a call may take from its arrival, 0 = no limit. grace_ms: how long a call may wait while no
+ * connected worker serves its class. maxqueue: how many calls may wait for a worker. At most 32 classes. arity is that
+ * of COMMAND INFO; flags (of RedisModule_CreateCommand) and ACL categories are words separated by spaces. keys is a key
+ * grammar, for the ACL and COMMAND GETKEYS: at most 16 tokens separated by spaces, matched from left to right.
  *
- *     r w rw             the next argument is a key, accessed so
+ *     r w rw             the next argument is a key that is read, written, or both
  *     .                  skip one argument
  *     r* w* rw*          all remaining arguments are keys
  *     WORD:r WORD:w ...  the next argument is WORD in any case, then a count n, then n keys
  *
- * Arguments after the last token are no keys. Where the arguments do not match (or a count is bad), all that remain
- * count as keys accessed rw: a fooled parse must never see fewer keys than the worker touches.
+ * Arguments after the last token are not keys. If the arguments do not match (or a count is wrong), all remaining ones
+ * are treated as keys with access rw: a caller who misleads this parser must not get access to more keys than the ACL
+ * permits.
  *
  * The workers' side (ACL category dangerous; not in scripts; not shown by MONITOR or SLOWLOG):
  *
  *     EDGE.NEXT count class [class ...]
  *         Blocks until there is a call of one of the classes, and returns up to `count` (1 to 1024) of them, oldest
- *         first, each [id, class, client id, resp, db, user, [NAME, argument, ...]]. Null means: ask again. From its
- *         first EDGE.NEXT until it closes, the connection serves the classes it last named. It may hold many calls.
- *         Not in MULTI.
+ *         first, each as [id, class, client id, resp, db, user, [NAME, argument, ...]]. Null means: ask again. From its
+ *         first EDGE.NEXT until it closes, the connection serves the classes that it named last. It may have several
+ *         calls at the same time. Not in MULTI.
  *     EDGE.REPLY id payload
- *         From any connection. The payload is one complete RESP value, + - : $ * _ # , ( = ~ % nested at most 32 deep,
- *         sent as whatever the caller's protocol has for it. Returns 1 (delivered) or 0 (the caller is gone or was
- *         answered before). A malformed payload is an error, to the worker and to the caller. In MULTI the caller has
- *         its answer if, and only if, what else is there was written.
+ *         From any connection. The payload is one complete RESP value, + - : $ * _ # , ( = ~ % nested at most 32 deep;
+ *         it is sent in the caller's version of the protocol. Returns 1 (delivered) or 0 (the caller has disconnected
+ *         or was answered before). For a malformed payload both the worker and the caller get an error. In MULTI the
+ *         caller gets its answer if, and only if, the other commands of the transaction are executed.
  *
- * Errors to callers: NOWORKER (none within grace), WORKERLOST (the worker that took the call is gone; the call may have
- * had its effects and is not retried), TIMEOUT, BUSYWORKER (queue full). Calls that no worker has taken stay queued
- * when one dies. When the server becomes a replica, Redis itself answers blocked clients with UNBLOCKED.
+ * Errors to callers: NOWORKER (no worker within grace_ms), WORKERLOST (the worker that took the call has disconnected;
+ * the call may have been executed and is not repeated), TIMEOUT, BUSYWORKER (the queue is full). Calls that no worker
+ * has taken stay in the queue when a worker dies. When the server becomes a replica, Redis answers blocked clients with
+ * UNBLOCKED.
  *
- * Redis 7.0 loses answers when its own timeout or CLIENT UNBLOCK meets a pending UnblockClient: so no client is blocked
- * with a timeout callback, and calls have timers of this module. UnblockClient is called exactly once for each blocked
- * client, by whoever takes it out of `calls` or out of its Worker.
+ * Redis 7.0 loses an answer if a client's timeout or CLIENT UNBLOCK happens while its UnblockClient is pending. So no
+ * client is blocked with a timeout callback, and calls have timers of this module. UnblockClient is called exactly once
+ * for each blocked client, by the function that takes the client out of `calls` or out of its Worker.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <limits.h>
@@ -53,8 +55,8 @@ enum { MAX_CLASSES = 32, MAX_TOKENS = 16, MAX_BATCH = 1024 };
 typedef struct {
     char name[64];
     long long timeout_ms, grace_ms, maxqueue;
-    Link calls;                        /* all that have no answer yet, oldest first */
-    long long workers, unserved_since; /* connections that serve it; when the last of them went */
+    Link calls;                        /* calls that are not answered yet, oldest first */
+    long long workers, unserved_since; /* connections that serve it; when the last one closed */
     long long queued, in_flight, delivered, lost, timed_out;
 } Class;
 
@@ -68,12 +70,12 @@ typedef struct {
 } Command;
 
 typedef struct {
-    Link link; /* in `workers`, whoever asked last at the end */
+    Link link; /* in `workers`, in the order of their last EDGE.NEXT */
     uint64_t client;
     uint32_t classes; /* bit n: serves classes[n] */
     long long count;  /* of its last EDGE.NEXT */
     Blocked *blocked; /* while it waits */
-    bool woken;       /* it will have its reply when Redis gets to it */
+    bool woken;       /* unblocked, but Redis has not called on_worker_woken yet */
 } Worker;
 
 typedef struct {
@@ -82,7 +84,7 @@ typedef struct {
     Class *class;
     const char *name;
     Blocked *blocked;
-    Worker *worker; /* that took it, or NULL: it is queued and has the arguments below */
+    Worker *worker; /* that took it; NULL: it is queued, and has the arguments below */
     int resp, db, argc;
     String **argv, *user;
     long long queued_at, deadline;
@@ -127,7 +129,7 @@ static void free_arguments(Call *call) {
     call->argv = NULL;
 }
 
-/* End a call: its caller gets `answer`, or is gone where there is none. */
+/* Ends a call: the caller gets `answer`, or has disconnected if that is NULL. */
 static void finish(Ctx *ctx, Call *call, Answer *answer) {
     *(call->worker ? &call->class->in_flight : &call->class->queued) -= 1;
     take_out(&call->link);
@@ -147,7 +149,7 @@ static void fail(Ctx *ctx, Call *call, const char *error) {
 
 static void on_timer(Ctx *ctx, void *data);
 
-/* End the call if it is overdue, else set its timer to the next moment at which it may be. */
+/* Ends the call if it is overdue; otherwise sets its timer to the next time at which it can be. */
 static void watch(Ctx *ctx, Call *call) {
     Class *class = call->class;
     long long now = now_ms(), give_up = LLONG_MAX;
@@ -165,7 +167,7 @@ static void watch(Ctx *ctx, Call *call) {
     }
 }
 
-static void on_timer(Ctx *ctx, void *data) { /* of a live call: one that ends stops its timer */
+static void on_timer(Ctx *ctx, void *data) { /* the call exists: a call that ends stops its timer */
     ((Call *)data)->timer = 0;
     watch(ctx, data);
 }
@@ -185,8 +187,8 @@ static Worker *waiting_for(const Class *class) {
     return NULL;
 }
 
-/* Wake a waiting worker for each queued call. It takes calls when Redis lets it have its reply, as many as it asked
- * for: until then it can die without harm, and a second one that was woken may find nothing left. */
+/* Wakes a waiting worker for each queued call. The worker takes its calls in on_worker_woken, as many as it asked
+ * for. Until then no call is lost if it dies, and a second worker that was woken may find no call left. */
 static void dispatch(void) {
     for (Class *class = classes; class < classes + class_count; class++) {
         long long calls_left = class->queued;
@@ -211,7 +213,7 @@ static void set_classes(Ctx *ctx, Worker *worker, uint32_t mask) {
     }
 }
 
-/* A worker that dies while it is busy is no blocked client: only this event tells. */
+/* A worker that dies while it is busy is not a blocked client, so only this event reports its death. */
 static void on_client_change(Ctx *ctx, Event event, uint64_t what, void *data) {
     (void)event;
     Worker *worker = what == CLIENT_DISCONNECTED ? worker_of(((ClientInfo *)data)->id) : NULL;
@@ -230,7 +232,7 @@ static void on_client_change(Ctx *ctx, Event event, uint64_t what, void *data) {
     dispatch();
 }
 
-/* Only where Redis itself unblocks a worker, having become a replica: the event above comes before a disconnection. */
+/* Called if Redis unblocks a worker because the server became a replica. A disconnection is reported above first. */
 static void on_worker_unblocked(Ctx *ctx, Blocked *blocked) {
     Worker *worker = worker_of(RM_GetClientId(ctx));
     if (!worker || worker->blocked != blocked) return;
@@ -307,8 +309,8 @@ static bool cannot_block(Ctx *ctx) {
     return RM_GetContextFlags(ctx) & (CTX_LUA | CTX_MULTI | CTX_REPLICATED | CTX_DENY_BLOCKING);
 }
 
-/* Before Redis 7.2 a module's command cannot join an ACL category: there, who may not run MODULE LIST, which is in
- * the category `dangerous`, may not run ours of that category either. */
+/* Before Redis 7.2 a module cannot add its commands to an ACL category. There, users who may not run MODULE LIST,
+ * which is in the category `dangerous`, may not run our commands of that category either. */
 static bool permitted(Ctx *ctx) {
     if (RM_SetCommandACLCategories) return true;
     String *name = RM_GetCurrentUserName(ctx);
@@ -347,7 +349,7 @@ static int refuse_to_block(Ctx *ctx, const char *name) {
     return RM_ReplyWithError(ctx, say("ERR %s cannot run in MULTI, in a script or where a client cannot wait", name));
 }
 
-/* Every bridged command. */
+/* Handles every command of a CMD argument. */
 static int run_call(Ctx *ctx, String **argv, int argc) {
     Command *command = command_named(RM_StringPtrLen(argv[0], NULL));
     if (!command) return RM_ReplyWithError(ctx, "ERR the edge module does not know this command under that name");
@@ -459,7 +461,7 @@ static bool parse_keys(Command *command, char *grammar) {
     for (char *text = strtok_r(grammar, " ", &state); text; text = strtok_r(NULL, " ", &state)) {
         if (command->token_count == MAX_TOKENS) return false;
         Token *token = &command->tokens[command->token_count++];
-        if (!strcmp(text, ".")) continue; /* a fresh token is SKIP */
+        if (!strcmp(text, ".")) continue; /* a new token is SKIP */
         char *colon = strchr(text, ':'), *star = text + strlen(text) - 1, *access = colon ? colon + 1 : text;
         *token = (Token){.kind = colon ? COUNTED : *star == '*' ? REST : KEY, .word = text};
         if (colon) *colon = '\0';
@@ -475,7 +477,7 @@ static bool add_command(Ctx *ctx, const char *text) {
     char class[64];
     int end = 0;
     int got = sscanf(text, NAME "," NAME ",%5d,%n", command->name, class, &command->arity, &end);
-    command->flags = copy_text(text + end, strlen(text + end)); /* kept for ever, as the module is */
+    command->flags = copy_text(text + end, strlen(text + end)); /* never freed: the module cannot be unloaded */
     char *categories = strchr(command->flags, ','), *keys = categories ? strchr(categories + 1, ',') : NULL;
     if (got != 3 || end == 0 || command->arity == 0 || !keys || strchr(keys + 1, ','))
         REJECT("CMD '%s' is not NAME,class,arity,flags,categories,keys", text);
@@ -490,7 +492,7 @@ static bool add_command(Ctx *ctx, const char *text) {
 
 static bool read_arguments(Ctx *ctx, String **argv, int argc) {
     commands = allocate((size_t)(argc / 2 + 1) * sizeof *commands);
-    for (int i = 0; i < 2 * argc; i += 2) { /* twice, classes first: commands name them */
+    for (int i = 0; i < 2 * argc; i += 2) { /* two passes, classes first: commands refer to them */
         const char *keyword = RM_StringPtrLen(argv[i % argc], NULL);
         bool is_class = !strcasecmp(keyword, "CLASS");
         if (!is_class && strcasecmp(keyword, "CMD")) REJECT("'%s' is neither CLASS nor CMD", keyword);
@@ -503,7 +505,8 @@ static bool read_arguments(Ctx *ctx, String **argv, int argc) {
 }
 
 static bool describe(Ctx *ctx, const char *name, int arity, const char *categories) {
-    static const DetailsVersion version = {1, 2 * sizeof(char *), 56, 88}; /* sizes of array elements; there are none */
+    /* the numbers are sizes of array elements; all arrays are empty */
+    static const DetailsVersion version = {1, 2 * sizeof(char *), 56, 88};
     const Details details = {.version = &version, .summary = "Answered by an edge worker.", .arity = arity};
     Registered *command = RM_GetCommand(ctx, name);
     if (!command || RM_SetCommandInfo(command, &details) != OK) REJECT("Redis takes no description of %s", name);
@@ -514,7 +517,7 @@ static bool describe(Ctx *ctx, const char *name, int arity, const char *categori
 
 static bool register_command(Ctx *ctx, const Command *command) {
     const char *flags = say("%s%s", command->flags, command->token_count ? " getkeys-api" : "");
-    int first = command->tokens[0].kind == KEY || command->tokens[0].kind == REST; /* for COMMAND INFO; Redis prefers */
+    int first = command->tokens[0].kind == KEY || command->tokens[0].kind == REST; /* for COMMAND INFO; Redis uses */
     int last = command->tokens[0].kind == REST ? -1 : first;                       /* the getkeys-api */
     if (RM_CreateCommand(ctx, command->name, run_call, *flags == ' ' ? flags + 1 : flags, first, last, first) == OK)
         return describe(ctx, command->name, command->arity, command->categories);
@@ -537,13 +540,13 @@ static bool register_all(Ctx *ctx) {
 }
 
 __attribute__((visibility("default"))) int RedisModule_OnLoad(Ctx *ctx, String **argv, int argc) {
-    /* Loaded a second time, this is the library that is already at work: touch nothing. */
+    /* If the module is loaded a second time, these are the variables of the first: do not change them. */
     if (!look_up_api(ctx) || RM_IsModuleNameBusy("rededge")) return FAILED;
     RM_SetModuleAttribs(ctx, "rededge", 1, 1);
     calls = RM_CreateDict(NULL);
-    class_count = command_count = 0; /* after a load that failed */
+    class_count = command_count = 0; /* an earlier load may have failed */
     return read_arguments(ctx, argv, argc) && register_all(ctx) ? OK : FAILED;
 }
 
-/* Refused: clients may be blocked in it. */
+/* Unloading is refused, because clients may be blocked in the module. */
 __attribute__((visibility("default"))) int RedisModule_OnUnload(Ctx *ctx) { return (void)ctx, FAILED; }

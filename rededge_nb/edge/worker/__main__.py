@@ -1,4 +1,4 @@
-"""`python -m rededge_nb.edge.worker` starts a worker for the server that REDIS_URL names."""
+"""Starts a worker for the server that REDIS_URL names: `python -m rededge_nb.edge.worker`."""
 
 import sys
 

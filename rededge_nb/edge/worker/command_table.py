@@ -1,4 +1,4 @@
-"""What the switchboard module is told at its start: the classes of commands and every command's row."""
+"""The arguments with which the switchboard module is loaded: its queues and all commands."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.switchboard.calls import Command
 
 COMMANDS: tuple[Command[Any], ...] = (*AI_COMMANDS, *GEARS_COMMANDS)
-"""Every command that the workers answer."""
+"""All commands that the workers answer."""
 
 GRACE_MS = 5_000
-"""How long a call waits while no worker serves its queue: longer than a restarted worker takes to be back."""
+"""Milliseconds that a call waits while no worker serves its queue; a worker restarts faster than that."""
 MAX_QUEUED = 1_000
-"""Calls that may wait in one queue before the next is turned away."""
+"""How many calls may wait in one queue; further ones are refused."""
 TIMEOUTS_MS = {"ai": 120_000, "gears": 30_000, "executions": 0}
-"""How long a call may take in all; 0 is for ever: a gear's run ends when its records do."""
+"""Milliseconds that a call may take in total; 0 means without limit, because a gear may read a long stream."""
 
 
 def module_arguments() -> list[str]:
-    """The words that follow the module's path in `loadmodule`."""
+    """The words after the path of the module in `loadmodule`."""
     words: list[str] = []
     for queue, timeout_ms in TIMEOUTS_MS.items():
         words += ["CLASS", f"{queue},{timeout_ms},{GRACE_MS},{MAX_QUEUED}"]

@@ -1,4 +1,4 @@
-"""Replies that are sent outside the loops that take calls, through moments in which the server takes none."""
+"""Replies that are sent by another thread than the one that took the call, and again if Redis did not accept them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PendingReply:
-    """A reply to a call."""
+    """The reply to a call."""
 
     command: str
     call_id: bytes
@@ -25,10 +25,10 @@ class PendingReply:
 
 
 class PendingReplies:
-    """Sends replies until the server has them: a caller whose reply is dropped would wait for nothing.
+    """Sends each reply until Redis has accepted it. Without its reply, a caller would wait until its call times out.
 
     Args:
-        client: gives the client to send with.
+        client: Returns the client to send with.
     """
 
     def __init__(self, client: Callable[[], redis.Redis]) -> None:
@@ -36,10 +36,10 @@ class PendingReplies:
         self._unsent: queue.SimpleQueue[PendingReply] = queue.SimpleQueue()
 
     def send(self, reply: PendingReply) -> None:
-        """Send a reply, now or, without holding up this thread, when it can be sent."""
+        """Send a reply now; if Redis does not accept it now, serve() sends it later."""
         error = self._try_send(reply)
         if error is not None:
-            logger.warning("the reply to %s is sent later: %s", reply.command, error)
+            logger.warning("the reply to %s will be sent later: %s", reply.command, error)
             self.send_later(reply)
 
     def send_later(self, reply: PendingReply) -> None:
@@ -47,16 +47,16 @@ class PendingReplies:
         self._unsent.put(reply)
 
     def serve(self, until: threading.Event) -> None:
-        """Send what could not be sent at once, for as long as the process lives."""
+        """Send the replies that could not be sent; runs in a thread of its own until the process ends."""
         while True:
             reply = self._unsent.get()
-            # one time too many does no harm: the server drops a reply to a call that has had one
+            # To send a reply twice does no harm: the switchboard ignores a reply to a call that has been answered.
             while self._try_send(reply) is not None:
                 if until.wait(RETRY_DELAY):
                     return
 
     def _try_send(self, reply: PendingReply) -> redis.RedisError | None:
-        """Try to send a reply; the error, if it is one that passes."""
+        """Send a reply; returns the error if it makes sense to try again."""
         try:
             self._client().execute_command("EDGE.REPLY", reply.call_id, reply.payload)
         except redis.RedisError as error:
@@ -67,5 +67,5 @@ class PendingReplies:
 
 
 def is_busy(error: redis.RedisError) -> bool:
-    """Whether the server is kept from everything else by a script."""
+    """Whether the server refuses all commands because a script has been running for too long."""
     return str(error).startswith("BUSY ")

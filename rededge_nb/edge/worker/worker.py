@@ -1,7 +1,10 @@
-"""The process that answers AI.* and RG.* and runs the registered gears.
+"""The worker: the process that answers the commands AI.* and RG.*, and runs the registered gears.
 
-Threads take calls from the switchboard, each from one queue; gears run in threads of their own. All state that must
-outlive the process is in Redis keys, so any worker can die and another carries on.
+Some threads take calls from the switchboard, each from one queue; gears run in threads of their own. All state that
+must survive the process is in Redis keys, so a worker can die at any time and another one continues its work.
+
+A worker sends a heartbeat and renews its leases of streams in a thread that does nothing else: the other periodic work
+may have to wait for a gear, and without renewal another worker would take over its streams.
 """
 
 from __future__ import annotations
@@ -36,19 +39,19 @@ from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply,
 logger = logging.getLogger(__name__)
 
 THREADS = {"ai": 2, "gears": 1, "executions": 3}
-"""Threads that take calls, by queue: as many runs at once as RedisGears has execution threads."""
-BEAT_INTERVAL = 0.3
-"""Seconds between signs of life, which renew leases too."""
-ROUND_INTERVAL = 0.4
-"""Seconds between looks for changed registrations; statistics are written then too."""
-SURELY_TAKEN = 1024**2 - 1024
-"""Bytes of a reply that every server takes: proto-max-bulk-len is 1 MB at least."""
-LIFE_MS = 3_000
-"""How long a worker counts as alive after its last sign of life."""
+"""How many threads take calls from each queue; RedisGears has three execution threads, too."""
+HEARTBEAT_INTERVAL = 0.3
+"""Seconds between heartbeats, which also renew leases."""
+HOUSEKEEPING_INTERVAL = 0.4
+"""Seconds between checks for changed registrations; statistics are written at the same interval."""
+ALWAYS_ACCEPTED_BYTES = 1024**2 - 1024
+"""Size of a reply that any server accepts: proto-max-bulk-len cannot be less than 1 MB."""
+HEARTBEAT_TTL_MS = 3_000
+"""Milliseconds that a worker counts as alive after a heartbeat."""
 
 
 class Worker:
-    """One worker process: what its commands work with, and the threads that take calls."""
+    """One worker process: the objects that its commands work with, and its threads."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -59,9 +62,9 @@ class Worker:
             **{command.name: functools.partial(_answer, command, self.models) for command in AI_COMMANDS},
             **{command.name: functools.partial(_answer, command, self.engine) for command in GEARS_COMMANDS},
         }
-        """What answers each command, by its upper-case name."""
+        """The function that answers each command, by the command's name in upper case."""
         self.exit_code = 0
-        """What the process is to end with; not 0 where it must be started again."""
+        """The exit code of the process; not 0 if it must be started again."""
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._pending_replies = PendingReplies(self.client)
@@ -69,19 +72,20 @@ class Worker:
         self._clients_lock = threading.Lock()
 
     def client(self, db: int = 0) -> redis.Redis:
-        """The worker's own client of database `db`; safe to use from any thread."""
+        """The worker's client of database `db`; safe to use from any thread."""
         with self._clients_lock:
             if db not in self._clients:
                 self._clients[db] = client_from_url(self.url, db=db, name="rededge-worker")
             return self._clients[db]
 
     def alive(self, worker_id: str) -> bool:
-        """Whether the worker of that id, perhaps this one, still gives signs of life."""
+        """Whether the worker with that id, which may be this one, still sends heartbeats."""
         if worker_id == self.id:
             return True
         key = key_names.heartbeat(self.client(), worker_id)
-        # after the clock went back, the last sign of life of a dead worker would last long
-        self.client().pexpire(key, LIFE_MS, lt=True)
+        # If the clock was set back, the heartbeat of a dead worker would remain for as long; so its time to live is
+        # limited.
+        self.client().pexpire(key, HEARTBEAT_TTL_MS, lt=True)
         return bool(self.client().exists(key))
 
     def stop(self) -> None:
@@ -89,60 +93,67 @@ class Worker:
         self._stopping.set()
 
     def run(self) -> None:
-        """Serve until stop() is called; batches in hand are finished."""
+        """Serve until stop() is called; then the batches that gears are processing are finished."""
         threading.Thread(
-            target=self._pending_replies.serve, args=(self._ended,), name="late replies", daemon=True
+            target=self._pending_replies.serve, args=(self._ended,), name="pending replies", daemon=True
         ).start()
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
-        # apart from housekeeping, which may wait for a gear's batch to end: leases must not run out meanwhile
-        for work, name in ((self._beat, "heartbeat"), (self._hear_aborts, "aborts")):
+        for work, name in ((self._send_heartbeats, "heartbeat"), (self._listen_for_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
         self._repeat(
             (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_models),
-            ROUND_INTERVAL,
+            HOUSEKEEPING_INTERVAL,
             until=self._stopping,
         )
         self.engine.runners.stop()
         self._ended.set()
 
-    def _beat(self) -> None:
-        # not until stop(): the leases must last until the batches in hand have ended
-        self._repeat((self._show_life,), BEAT_INTERVAL, until=self._ended)
+    def _send_heartbeats(self) -> None:
+        # until _ended, not until _stopping: the leases must be kept while the last batches are finished
+        self._repeat((self._send_heartbeat,), HEARTBEAT_INTERVAL, until=self._ended)
 
-    def _hear_aborts(self) -> None:
+    def _listen_for_aborts(self) -> None:
         self.engine.listen_for_aborts(self._stopping)
 
     def _repeat(self, works: Sequence[Callable[[], None]], interval: float, *, until: threading.Event) -> None:
-        """Do things in rounds, through absences of the server; one that fails does not keep the next from its turn."""
-        server_away = False
-        while not until.wait(RETRY_DELAY if server_away else interval):
+        """Call all functions at an interval, whatever they raise: gears depend on the heartbeats and leases.
+
+        An error is logged once, and again only after it has changed or gone away.
+        """
+        unavailable = False
+        last_errors: dict[str, str] = {}
+        while not until.wait(RETRY_DELAY if unavailable else interval):
+            unavailable = False
             for work in works:
                 try:
                     work()
-                except redis.RedisError as error:
-                    if not is_transient(error):
-                        logger.exception("%s failed", work.__name__)
-                        continue
-                    if not server_away:
-                        logger.warning("Redis is away (%s): trying again until it is back", error)
-                    server_away = True
-                    break
-                except Exception:  # the worker must live on: others depend on its leases and signs of life
-                    logger.exception("%s failed", work.__name__)
+                    last_errors.pop(work.__name__, None)
+                except Exception as error:
+                    message = f"{type(error).__name__}: {error}"
+                    unavailable = is_transient(error)
+                    if unavailable:
+                        if "server" not in last_errors:
+                            logger.warning("Redis is not available (%s): trying again until it is", error)
+                        last_errors["server"] = message
+                        break  # the other functions need the server, too
+                    if last_errors.get(work.__name__) != message:
+                        logger.error("%s failed", work.__name__, exc_info=error)
+                    last_errors[work.__name__] = message
             else:
-                server_away = False
+                last_errors.pop("server", None)
 
-    def _show_life(self) -> None:
+    def _send_heartbeat(self) -> None:
         try:
-            self.client().set(key_names.heartbeat(self.client(), self.id), 1, px=LIFE_MS)
+            self.client().set(key_names.heartbeat(self.client(), self.id), 1, px=HEARTBEAT_TTL_MS)
             self.engine.leases.renew()
             self.engine.publish_executions()
         except MovedError as error:
             if not self._stopping.is_set():
                 logger.error(
-                    "what workers know has moved (%s): ending, the next worker starts afresh", describe_error(error)
+                    "the state of the workers has moved (%s): ending, the next worker starts afresh",
+                    describe_error(error),
                 )
             self.exit_code = 1
             self.stop()
@@ -154,7 +165,7 @@ class Worker:
         self.models.sweep()
 
     def _serve(self, queue: str) -> None:
-        """Take calls of one queue and answer them, for as long as the process lives."""
+        """Take calls from one queue and answer them, until stop() is called."""
         while not self._stopping.is_set():
             client = client_from_url(self.url, name=f"rededge-worker-{queue}")
             try:
@@ -162,7 +173,7 @@ class Worker:
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
                 logger.debug("queue %s: %s", queue, error)
             except redis.RedisError:
-                logger.exception("queue %s: connecting anew", queue)
+                logger.exception("queue %s: connecting again", queue)
             finally:
                 client.close()
             self._stopping.wait(RETRY_DELAY)
@@ -177,7 +188,7 @@ class Worker:
             except redis.ResponseError as error:
                 if not is_busy(error):
                     raise
-                # with this connection gone, the calls that it brought would count as lost
+                # A new connection is not an option: without this one, the calls that it received would count as lost.
                 self._stopping.wait(RETRY_DELAY)
                 calls = None
             for request_id, _, client_id, resp, db, user, argv in calls or ():
@@ -210,39 +221,39 @@ class Worker:
                 connection.send_command("EDGE.NEXT", 1, queue)
 
     def _outcome(self, call: Call) -> object:
-        """What the handler of a call returns or raises."""
+        """What the handler of a call returns, or the exception that it raises."""
         try:
             return self.handlers[call.name.upper()](call)
-        except Exception as error:  # noqa: BLE001 - it is told to the caller
+        except Exception as error:  # noqa: BLE001 - it becomes the reply
             return error
 
     def _encoded(self, call: Call, outcome: object) -> bytes:
-        """The reply to a call; whatever went wrong, the caller hears of it."""
+        """The reply to a call in RESP; an exception becomes an error reply."""
         try:
             if isinstance(outcome, Exception) and not isinstance(outcome, CommandError):
                 raise outcome
             payload = encode(outcome)
-            limit = self._longest_reply() if len(payload) > SURELY_TAKEN else SURELY_TAKEN
+            limit = self._max_reply_bytes() if len(payload) > ALWAYS_ACCEPTED_BYTES else ALWAYS_ACCEPTED_BYTES
             if len(payload) <= limit:
                 return payload
-            return encode(CommandError(f"ERR the reply has {len(payload)} bytes, and Redis takes {limit} at most"))
+            return encode(CommandError(f"ERR the reply has {len(payload)} bytes, but Redis accepts {limit} at most"))
         except redis.RedisError as error:
-            logger.warning("%s met an error of Redis: %s", call.name, error)
+            logger.warning("%s failed with an error of Redis: %s", call.name, error)
             return encode(CommandError(f"ERR {error}"))
         except Exception as error:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
 
-    def _longest_reply(self) -> int:
-        """Bytes that the server takes for one reply; it ends the connection of a worker that sends more."""
+    def _max_reply_bytes(self) -> int:
+        """How long a reply may be. The server would close the connection of a worker that sends a longer one."""
         try:
-            told = self.client().config_get("proto-max-bulk-len")["proto-max-bulk-len"]
+            value = self.client().config_get("proto-max-bulk-len")["proto-max-bulk-len"]
         except (redis.ResponseError, KeyError):
-            return MAX_BYTES  # CONFIG is refused, as managed servers do; this is what Redis starts with
-        return int(told or MAX_BYTES)
+            return MAX_BYTES  # managed servers refuse CONFIG; this is Redis's default
+        return int(value or MAX_BYTES)
 
     def _reply_later(self, call: Call, done: Future[object]) -> None:
-        """Answer a call whose handler returned a future, in the thread that completes it."""
+        """Answer a call whose handler returned a future, in the thread that completes the future."""
         outcome = done.exception() or done.result()
         if not isinstance(outcome, Answered):
             self._pending_replies.send(PendingReply(call.name, call.id, self._encoded(call, outcome)))
@@ -253,11 +264,11 @@ def _answer(command: Command[Target], target: Target, call: Call) -> object:
 
 
 def main() -> int:
-    """Serve the server that REDIS_URL names until SIGTERM."""
+    """Run a worker for the server that REDIS_URL names, until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     url = settings.redis_url()
     if url is None:
-        print("rededge worker: set REDIS_URL to the server to work for", file=sys.stderr)
+        print("rededge worker: set REDIS_URL to the address of the server", file=sys.stderr)
         return 2
     settings.disable_telemetry()  # for gears that import ONNX Runtime themselves
     worker = Worker(url)

@@ -74,7 +74,7 @@ def test_workers_begin_afresh_where_their_slot_has_moved(cluster: list[Shard], v
     capture_and_settle(before, video, camera)
     move_slot(0, first, last)
     wait_for(first.worker_ended, what="the worker to notice", timeout=30)
-    assert "what workers know has moved" in (first.folder / "worker.log").read_text()
+    assert "the state of the workers has moved" in (first.folder / "worker.log").read_text()
     with pytest.raises(redis.exceptions.MovedError):
         before.get(key_names.sessions_version(before))
     first.start_worker()

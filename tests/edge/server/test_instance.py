@@ -59,9 +59,9 @@ def test_a_folder_may_be_named_as_seen_from_here(folder: Path, monkeypatch: pyte
 def test_starting_again_gives_the_same_instance(folder: Path) -> None:
     instance = server.start(folder)
     assert server.start(folder) == instance
-    with pytest.raises(ServerError, match=rf"runs already in .* on port {instance.port}, not 1"):
+    with pytest.raises(ServerError, match=rf"is running already in .* on port {instance.port}, not 1"):
         server.start(folder, port=1)
-    with pytest.raises(ServerError, match="runs already"):
+    with pytest.raises(ServerError, match="is running already"):
         server.run(folder)
 
 
@@ -95,7 +95,7 @@ def test_a_taken_port_is_named(folder: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} of 127\.0\.0\.1 is taken.*--port 0"):
+        with pytest.raises(ServerError, match=rf"port {port} of 127\.0\.0\.1 is in use.*--port 0"):
             server.start(folder, port=port)
     assert server.find(folder) is None
     assert server.start(folder, port=port).port == port
@@ -185,7 +185,7 @@ def test_what_dies_again_and_again_is_given_up_loudly(folder: Path, monkeypatch:
     monkeypatch.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
     monkeypatch.delenv("REDIS_URL", raising=False)
     supervisor = server.run(folder)
-    with pytest.raises(ServerError, match=r"worker .* died, death number 3 within 60 s: giving up; .*logs"):
+    with pytest.raises(ServerError, match=r"worker .* died: 3 deaths within 60 s, so the instance ends; .*logs"):
         supervisor.run(lambda _: None)
     assert server.find(folder) is None
 

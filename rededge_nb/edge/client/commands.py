@@ -1,0 +1,88 @@
+"""Sending commands over one connection and reading their replies.
+
+Whatever is done for every frame uses these functions. redis-py's pipelines and retries take more time than the commands
+themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import redis
+
+_Item = TypeVar("_Item")
+
+CommandArgs = Sequence[Any]
+"""The name and the arguments of a command, as redis-py takes them."""
+
+
+@contextlib.contextmanager
+def connection_of(client: redis.Redis) -> Iterator[Any]:
+    """A connection of the client's pool.
+
+    If an error other than an error reply leaves the block, the connection is closed: replies may still arrive on it.
+    """
+    connection = client.connection_pool.get_connection()
+    try:
+        yield connection
+    except redis.ResponseError:
+        raise
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
+def replies_to(connection: Any, commands: Sequence[CommandArgs]) -> list[Any]:
+    """The replies to several commands that are sent at once; error replies are not raised but are in the list."""
+    send(connection, commands)
+    return [next_reply(connection) for _ in commands]
+
+
+def send(connection: Any, commands: Sequence[CommandArgs]) -> None:
+    """Send several commands at once; next_reply() reads their replies."""
+    connection.send_packed_command(connection.pack_commands(commands))
+
+
+def next_reply(connection: Any) -> Any:
+    """The next reply; an error reply is returned, not raised."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def in_transaction(commands: Sequence[CommandArgs]) -> list[CommandArgs]:
+    """The commands between MULTI and EXEC."""
+    return [("MULTI",), *commands, ("EXEC",)]
+
+
+def transact(client: redis.Redis, commands: Sequence[CommandArgs]) -> None:
+    """Execute commands in a transaction.
+
+    Raises:
+        redis.ResponseError: One of them failed.
+    """
+    with connection_of(client) as connection:
+        check(replies_to(connection, in_transaction(commands)))
+
+
+def check(replies: Sequence[Any]) -> None:
+    """Raise the first error among replies, those in the reply to EXEC included.
+
+    Raises:
+        redis.ResponseError: There is one.
+    """
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        if isinstance(reply, list):
+            check(reply)
+
+
+def pairs(flat: Sequence[_Item]) -> dict[_Item, _Item]:
+    """A reply with names and values in turn as a dict."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

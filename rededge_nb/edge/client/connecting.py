@@ -1,0 +1,137 @@
+"""Making Redis clients, and what an error of Redis means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rededge_nb.errors import ServerUnavailableError
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to wait for a connection."""
+READ_TIMEOUT = 15.0
+"""Seconds to wait for the reply to a command that takes at most a second."""
+MAX_CONNECTIONS = 2_000
+"""How many connections a client may have at the same time: more than there are threads, fewer than a server accepts.
+
+With redis-py's default of 100, the next thread gets an error, even if it is the one that sends the heartbeat.
+"""
+RETRY_DELAY = 0.2
+"""Seconds before the next attempt, after the server was not available or did not accept a command for the moment."""
+
+
+def client_from_url(
+    url: str, *, db: int | None = None, name: str | None = None, timeout: float | None = None
+) -> redis.Redis:
+    """A client with bytes replies that speaks RESP2, waits as long as a command takes, and sends no command twice.
+
+    With redis-py's defaults a blocking call would end after 5 s, a command would be sent again after a broken
+    connection (a second XADD), and parts of TS.INFO would be lost under RESP3.
+
+    Args:
+        url: Address of the server.
+        db: The database, in place of the one in the address.
+        name: The name in CLIENT LIST.
+        timeout: Seconds to wait for a reply; by default without limit.
+    """
+    options: dict[str, object] = {} if db is None else {"db": db}
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        decode_responses=False,
+        socket_timeout=timeout,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        max_connections=MAX_CONNECTIONS,
+        retry=Retry(NoBackoff(), 0),
+        client_name=name,
+        **options,
+    )
+
+
+def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) -> redis.Redis:
+    """A client with its own connections and the settings of another one, except for `changes`.
+
+    Args:
+        client: The other client.
+        over_tcp: Connect to `host` and `port`, even if the other client uses a unix socket.
+        changes: Settings of its connections, as redis.Connection takes them.
+    """
+    pool = client.connection_pool
+    # redis-py enables maintenance notifications by default, and refuses them when they are passed with RESP2
+    kept = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
+    connection_class = pool.connection_class
+    if over_tcp and kept.pop("path", None) is not None:
+        connection_class = redis.Connection
+    return redis.Redis.from_pool(redis.ConnectionPool(connection_class=connection_class, **(kept | changes)))
+
+
+@contextmanager
+def blocking_client(client: redis.Redis) -> Iterator[redis.Redis]:
+    """A client of the same server for blocking reads, with bytes replies.
+
+    redis-py repeats a command ten times when a connection breaks. Then a frame would be added twice, and it would take
+    long to notice that the server is gone; this client does not repeat commands.
+
+    Raises:
+        ServerUnavailableError: As server_errors(), which applies to the block.
+    """
+    own = client_like(
+        client,
+        protocol=2,
+        decode_responses=False,
+        socket_timeout=READ_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+    )
+    try:
+        with server_errors(client):
+            yield own
+    finally:
+        own.close()
+
+
+@contextmanager
+def server_errors(client: redis.Redis) -> Iterator[None]:
+    """Turn a lost or refused connection into ServerUnavailableError.
+
+    Raises:
+        ServerUnavailableError: The server does not answer, or refuses the password.
+    """
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise ServerUnavailableError(
+            f"the Redis server at {_address(client)} refuses the password ({error}): `rededge url` prints the address "
+            "with the password of an embedded server"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ServerUnavailableError(
+            f"the Redis server at {_address(client)} does not answer ({error}): see whether it runs with "
+            "`rededge status`, start it with `rededge up`"
+        ) from error
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same command may succeed later without anybody changing a setting.
+
+    That is so if the server is down or starting, or cannot write because its memory or disk is full. A refused password
+    is not transient, although redis-py's AuthenticationError is a ConnectionError: a new password needs a new start of
+    whoever uses the old one.
+    """
+    if isinstance(error, ServerUnavailableError):
+        return error.__cause__ is None or is_transient(error.__cause__)
+    if isinstance(error, redis.AuthenticationError):
+        return False
+    if isinstance(error, redis.ResponseError):
+        return isinstance(error, redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+def _address(client: redis.Redis) -> str:
+    settings = client.connection_pool.connection_kwargs
+    return str(settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}")
