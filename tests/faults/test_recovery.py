@@ -93,7 +93,7 @@ def test_all_go_on_when_redis_comes_back_after_long(folder: Path, monkeypatch: p
             wait_for(lambda: "Redis is not available" in log.read_text(), what="the worker to notice")
             told = rededge("status", "--dir", folder)
             assert told.returncode == 3
-            assert f"its supervisor, process {instance.pid}, runs and starts it again" in told.stderr
+            assert f"its supervisor (process {instance.pid}) runs, and starts it again" in told.stderr
             assert ask(web.port, "/healthz").status == 503
             assert ask(web.port, "/healthz").json["redis"] is False
             with pytest.raises(redis.ConnectionError):

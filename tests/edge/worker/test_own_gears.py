@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from rededge_nb import assets, schema
-from rededge_nb.control.gears import Registration, list_registrations
+from rededge_nb.control.gears import RegistrationInfo, list_registrations
 from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import key_names
 from rededge_nb.edge.gears.commands.pyexecute import PyExecute, execute_request
@@ -35,7 +35,7 @@ def upgrade_python(client: redis.Redis) -> str:
     return str(old_id)
 
 
-def only_gear(client: redis.Redis) -> Registration:
+def only_gear(client: redis.Redis) -> RegistrationInfo:
     (found,) = list_registrations(client)
     return found
 
