@@ -6,10 +6,10 @@ import pytest
 import redis
 
 from rededge_nb import schema
-from rededge_nb.edge.gears.runners.stream_runner import GROUP
 from rededge_nb.errors import NoDataError
 from rededge_nb.reading.series import create_series
 from rededge_nb.reading.summary import Marker, start_marker, summarize
+from rededge_nb.schema import GEAR_GROUP as GROUP
 
 pytest_plugins = ("tests.bare_fixtures",)
 

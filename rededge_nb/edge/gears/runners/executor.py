@@ -1,4 +1,4 @@
-"""What runners use of the engine that they run gears with."""
+"""The part of the engine that runners use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class GearExecutor(Executor, Protocol):
 
     @property
     def leases(self) -> Leases:
-        """What this worker owns."""
+        """The leases of this worker."""
 
     @property
     def options(self) -> Options:
@@ -41,4 +41,4 @@ class GearExecutor(Executor, Protocol):
         """Stop a registration in every worker until somebody unpauses it."""
 
     def report(self, registration_id: str, reason: str) -> None:
-        """Show in lastError what keeps a registration from running."""
+        """Show in lastError why a registration cannot run."""

@@ -1,7 +1,7 @@
 """Runs one KeysReader registration: an execution for each keyspace event, in the order of the events.
 
-Redis tells of events once, to who listens at that moment: events that happen while no worker does (it has just died,
-and another takes over within two seconds) raise no execution.
+Redis publishes an event once, to the clients that listen at that moment. So events are lost while no worker listens:
+when the owner dies, until another worker takes over, at most two seconds later.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from rededge_nb.edge.gears.state.executions import fields_of, remember_registere
 logger = logging.getLogger(__name__)
 
 NEEDED_EVENTS = "AEm"
-"""Flags of `notify-keyspace-events`: all events, missed keys too, by the event's name."""
+"""Flags of `notify-keyspace-events` that we need: all events, with those of missing keys, by the event's name."""
 LISTEN_TIMEOUT = 0.25
-"""Longest wait for an event; a runner that is asked to stop notices within this."""
+"""Longest wait for an event in seconds. A runner that is asked to stop notices it within this time."""
 
 
 class KeysRunner:
@@ -36,27 +36,27 @@ class KeysRunner:
 
     def __init__(self, executor: GearExecutor, draft: Draft, session_id: str) -> None:
         self.busy = False
-        """Whether an execution is going on."""
+        """Whether an execution is running."""
         self._executor = executor
         self._draft = draft
-        self._place = f"events of {draft.id}"
+        self._lease = f"events of {draft.id}"
         self._client = client_from_url(executor.host.url, name="rededge-worker-events")
         self._client.response_callbacks.clear()
         self._stopping = threading.Event()
         self.listening = threading.Event()
-        """Set while events are heard."""
+        """Set while this worker receives events."""
         self._events: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
         self._context = Context(executor, session_id=session_id)
         executor.leases.join(draft.id)
         self._threads = [
             threading.Thread(target=work, name=f"{name}-{draft.id}", daemon=True)
-            for name, work in (("events", self._listen_for_ever), ("gear", self._execute_for_ever))
+            for name, work in (("events", self._listen_until_stopped), ("gear", self._execute_until_stopped))
         ]
         for thread in self._threads:
             thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Stop after the execution in hand; False if that has not ended within `timeout` seconds."""
+        """Stop after the execution that is running; False if it has not ended within `timeout` seconds."""
         self._stopping.set()
         self._events.put(None)
         for thread in self._threads:
@@ -64,62 +64,62 @@ class KeysRunner:
         return not any(thread.is_alive() for thread in self._threads)
 
     def wait_until_listening(self, timeout: float) -> None:
-        """Return when events are heard, here or by the worker that owns the registration."""
+        """Return when this worker receives events, or another one owns the registration."""
         deadline = time.monotonic() + timeout
         while not self.listening.wait(0.02) and time.monotonic() < deadline:
-            if self._executor.leases.held_elsewhere(self._place):
+            if self._executor.leases.held_elsewhere(self._lease):
                 return
 
-    def _listen_for_ever(self) -> None:
+    def _listen_until_stopped(self) -> None:
         leases = self._executor.leases
         while not self._stopping.is_set():
             try:
-                if leases.acquire(self._draft.id, self._place):
+                if leases.acquire(self._draft.id, self._lease):
                     self._listen()
             except (redis.ConnectionError, redis.BusyLoadingError):
-                pass  # heard again when Redis is back
+                pass  # tried again when Redis is back
             except redis.RedisError as error:
                 logger.warning("registration %s: %s", self._draft.id, error)
                 self._executor.report(self._draft.id, str(error))
             self._stopping.wait(RETRY_DELAY)
         try:
-            leases.release(self._draft.id, self._place)
+            leases.release(self._draft.id, self._lease)
             leases.leave(self._draft.id)
         except redis.RedisError as error:
             logger.info("the lease of registration %s runs out by itself: %s", self._draft.id, error)
         self._client.close()
 
     def _listen(self) -> None:
-        """Hear events for as long as this worker owns the registration."""
-        have_keyspace_events(self._client)
+        """Receive events as long as this worker owns the registration."""
+        enable_keyspace_events(self._client)
         connection = self._client.connection_pool.get_connection()
         prefix = f"__keyevent@{connection.db}__:"
         try:
             connection.send_command("PSUBSCRIBE", f"{prefix}*")
             connection.read_response()
             self.listening.set()
-            while not self._stopping.is_set() and self._executor.leases.owns(self._draft.id, self._place):
+            while not self._stopping.is_set() and self._executor.leases.owns(self._draft.id, self._lease):
                 if not connection.can_read(LISTEN_TIMEOUT):
                     continue
                 _, _, channel, key = connection.read_response()
                 event = channel.decode()[len(prefix) :]
-                if self._is_about(event, key):
+                if self._matches(event, key):
                     self._events.put((event, key))
         finally:
             self.listening.clear()
             connection.disconnect()
             self._client.connection_pool.release(connection)
 
-    def _is_about(self, event: str, key: bytes) -> bool:
+    def _matches(self, event: str, key: bytes) -> bool:
         arguments = self._draft.arguments
         pattern, events = arguments["regex"].encode(), arguments["eventTypes"]
         if pattern.endswith(b"*"):
-            fits = key.startswith(pattern[:-1]) and not key.startswith(INTERNAL_PREFIX.encode())
+            matches = key.startswith(pattern[:-1]) and not key.startswith(INTERNAL_PREFIX.encode())
         else:
-            fits = key == pattern
-        return fits and (events is None or event in events)
+            matches = key == pattern
+        return matches and (events is None or event in events)
 
-    def _execute_for_ever(self) -> None:
+    def _execute_until_stopped(self) -> None:
         with entered(self._context):
             while (event := self._events.get()) is not None and not self._stopping.is_set():
                 self.busy = True
@@ -128,8 +128,8 @@ class KeysRunner:
                 except redis.RedisError as error:
                     logger.warning("registration %s, %s of %r: %s", self._draft.id, *event, error)
                 except GearsForceStopped:
-                    continue  # it came too late for the execution that it was meant for
-                except BaseException:  # the thread must live on, or no event is answered any more
+                    continue  # it was meant for an execution that had just ended
+                except BaseException:  # the thread must go on, or no event is processed any more
                     logger.exception("registration %s", self._draft.id)
                 finally:
                     self.busy = False
@@ -153,8 +153,8 @@ class KeysRunner:
         transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])
 
 
-def have_keyspace_events(client: redis.Redis) -> None:
-    """Let Redis tell of keyspace events, beside what it is set to tell already.
+def enable_keyspace_events(client: redis.Redis) -> None:
+    """Let Redis publish the keyspace events that we need, in addition to those that are enabled.
 
     Raises:
         redis.ResponseError: this user may not change the setting.

@@ -22,17 +22,17 @@ class Trigger:
         self.draft = draft
         self._executor = executor
         self._session_id = session_id
-        self._in_hand = 0
+        self._running = 0
         self._lock = threading.Lock()
         self._turns = Turns() if draft.arguments["inorder"] or draft.mode == "sync" else None
 
     @property
     def busy(self) -> int:
-        """Executions that are going on."""
-        return self._in_hand
+        """How many executions are running."""
+        return self._running
 
     def stop(self, timeout: float) -> bool:
-        """Executions in hand end by themselves: their callers wait for them."""
+        """Nothing to do: running executions end by themselves, and their callers wait for them."""
         return timeout >= 0
 
     def call(self, execution: LiveExecution, turn: int, words: list[bytes]) -> Any:
@@ -42,10 +42,10 @@ class Trigger:
             CommandError: the gear failed, with the text of its error.
         """
         with self._lock:
-            self._in_hand += 1
+            self._running += 1
         try:
             if self._turns is not None:
-                # the queue goes on meanwhile: the one before may wait for a future that a later call continues
+                # the queue may go on meanwhile: the call before may wait for a future that a later call continues
                 execution.settled.set()
                 self._turns.wait_for(turn)
             engine, context = self._executor, Context(self._executor, session_id=self._session_id)
@@ -57,7 +57,7 @@ class Trigger:
             if self._turns is not None:
                 self._turns.end(turn)
             with self._lock:
-                self._in_hand -= 1
+                self._running -= 1
         if outcome.status == "aborted":
             raise CommandError("execution aborted")
         if outcome.errors:
@@ -65,7 +65,7 @@ class Trigger:
         return [to_reply(result) for result in outcome.results]
 
     def take_turn(self) -> int:
-        """The place of a call among those that arrived here."""
+        """The number of a call among those that arrived in this worker; 0 where the order does not matter."""
         return self._turns.take() if self._turns is not None else 0
 
 
@@ -79,7 +79,7 @@ class Turns:
         self._changed = threading.Condition()
 
     def take(self) -> int:
-        """A number."""
+        """The next number."""
         with self._changed:
             self._next += 1
             return self._next - 1
@@ -90,7 +90,7 @@ class Turns:
             self._changed.wait_for(lambda: self._now >= number)
 
     def end(self, number: int) -> None:
-        """Let the next one go."""
+        """Let the caller with the next number go."""
         with self._changed:
             self._ended.add(number)
             while self._now in self._ended:
