@@ -1,8 +1,8 @@
-"""`make bench`: measures everything against its bars, in under ten minutes on two cores.
+"""`make bench`: measures everything and compares it with its bars, in less than ten minutes on two cores.
 
     python -m benchmarks [--only NAME ...] [--no-write]
 
-Prints the table, and writes results.md and results.json beside this file. Exits with 1 where a bar was missed.
+Prints the table, and writes results.md and results.json into this folder. Exits with 1 if a bar was missed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""People found in the frames of the sample video that were counted by eye (labels.json): by the gear, the bare loop,
-and the seed's recipe."""
+"""People in the frames of the sample video that somebody counted by eye (labels.json), as found by the gear, the bare
+loop, and the method of the original showcase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bare loop that everything is compared to: JPEG from memory, decode, resize, model, NMS; and its frames."""
+"""The bare loop, the reference for everything: decode a JPEG from memory, resize, model, NMS; and its frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BareLoop:
     """The bundled model with the backend and the threads that a worker gives it.
 
     Attributes:
-        input_wh: Width and height of the picture that the model takes.
+        input_wh: Width and height of the model's input image.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,11 @@ class BareLoop:
         )
 
     def people(self, jpeg: bytes) -> np.ndarray:
-        """Boxes of the people in a picture, in pixels of the model's input."""
+        """Boxes of the people in a JPEG, in pixels of the model's input."""
         return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
 
     def people_in(self, image: np.ndarray) -> np.ndarray:
-        """The same for a picture that is decoded."""
+        """The same for a decoded image."""
         resized = cv2.resize(image, self.input_wh, interpolation=cv2.INTER_LINEAR)
         boxes, scores = self._model.run([resized[np.newaxis]])
         assert boxes is not None
@@ -52,7 +52,7 @@ class BareLoop:
         return corners[np.array(kept, int).ravel()]
 
     def seconds(self, jpegs: Sequence[bytes]) -> list[float]:
-        """How long each picture takes, one after the other."""
+        """Seconds for each JPEG, one after the other."""
         times = []
         for jpeg in jpegs:
             began = time.perf_counter()
@@ -73,7 +73,7 @@ def sample_jpegs(count: int | None = None) -> list[bytes]:
 
 
 def write_pictures(jpegs: Sequence[bytes], folder: Path) -> Path:
-    """Put pictures into a new folder, which is a source that `capture` hands on as it is."""
+    """Write JPEGs into a new folder. `capture` adds them to the stream unchanged."""
     folder.mkdir()
     for number, jpeg in enumerate(jpegs):
         (folder / f"{number:04}.jpg").write_bytes(jpeg)

@@ -1,8 +1,8 @@
-"""What a camera costs: CPU, memory and bytes of each component, with so many cameras.
+"""The cost of a camera: CPU time, memory and bytes of each component, for a number of cameras.
 
     python -m benchmarks.camera_cost [--cameras 1] [--fps 10] [--seconds 20]
 
-The sample video is played by `rededge capture` as a process of its own, so that each component is a process.
+`rededge capture` plays the sample video in a separate process, so that each component is a process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a live dashboard at 25 frames a second costs its kernel; needs chromium."""
+"""CPU time that a live dashboard at 25 frames per second costs its kernel; needs chromium."""
 
 from __future__ import annotations
 

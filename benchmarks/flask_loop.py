@@ -1,8 +1,8 @@
-"""What one would do instead: one process that counts, draws, and serves MJPEG from Flask.
+"""For comparison: one process that counts, draws, and serves MJPEG with Flask.
 
     python -m benchmarks.flask_loop PICTURES
 
-Prints its port, and for each number on its input the seconds that so many pictures took.
+Prints its port. For each number on its input, it prints the seconds that this number of images took.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUALITY = 90
 
 
 class Shown:
-    """The newest picture, for all who watch."""
+    """The newest image, for all viewers."""
 
     def __init__(self) -> None:
         self._jpeg = b""
@@ -43,7 +43,7 @@ class Shown:
             self._changed.notify_all()
 
     def parts(self) -> Iterator[bytes]:
-        """Every picture that there is time for, as parts of a multipart answer."""
+        """Images as parts of a multipart reply; a slow viewer misses some."""
         seen = -1
         while True:
             with self._changed:
@@ -92,7 +92,7 @@ class FlaskLoop:
         self.port = int(self._answer())
 
     def seconds(self, frames: int) -> float:
-        """How long so many pictures take."""
+        """Seconds that a number of images takes."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{frames}\n")
         self._process.stdin.flush()

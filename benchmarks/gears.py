@@ -1,7 +1,7 @@
-"""How many entries a second a gear handles, beside a bare redis-py loop that does the same.
+"""Entries per second that a gear handles, compared with a bare redis-py loop that does the same.
 
 Both read a stream as a consumer group in batches of 100, take one field of each entry, add it to another stream, and
-acknowledge. `python -m benchmarks.gears [--entries N] [--batch N]`; its own server, stopped at the end.
+acknowledge. `python -m benchmarks.gears [--entries N] [--batch N]` starts its own server and stops it at the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How old a frame is when its detections are in Redis: with time to spare, and at a rate far beyond the model."""
+"""Age of a frame when its detections are in Redis, at a low rate and at a rate that the model cannot follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One, two, four and eight cameras on the same cores: what they come to together, and whether each has its share."""
+"""One, two, four and eight cameras on the same cores: their frames per second in total, and the share of each."""
 
 from __future__ import annotations
 

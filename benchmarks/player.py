@@ -1,11 +1,10 @@
-"""The player at 25 frames a second in JupyterLab: frames painted, capture to screen, CPU of the kernel.
+"""The player at 25 frames per second in JupyterLab: painted frames, time from capture to screen, CPU of the kernel.
 
     python -m benchmarks.player [--seconds 10] [--fps 25] [--gear quick|people]
 
-Paints are counted in the page. Exits with 1 where a figure misses its bound, which is set for a machine of 2 cores.
-The quick gear puts boxes on every frame and samples in every series without a model, so that the player is measured.
-The people counter drops frames when the machine, which runs browser and camera as well, is too slow for its model; the
-bounds are not for it.
+The page counts what it paints. Exits with 1 if a value misses its bound; the bounds are for a machine with two cores. The
+quick gear writes boxes and samples for every frame without a model, so that only the player is measured. The people
+counter drops frames if the machine, which also runs browser and camera, is too slow. The bounds do not apply to it.
 """
 
 from __future__ import annotations

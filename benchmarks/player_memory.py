@@ -1,10 +1,10 @@
-"""What ten minutes of playing in JupyterLab do to the memory of kernel, server and browser.
+"""Growth of kernel, server and browser during ten minutes of live video in JupyterLab.
 
     python -m benchmarks.player_memory [--minutes 10] [--fps 25] [--gear people|quick]
 
-Proportional set size, a sample every five seconds. The median of the last minute is compared to that of the second
-minute, so that what is only read in once does not count. Nothing is attached to the page meanwhile. Exits with 1 where
-one of them grew by more than 10%.
+Measures the proportional set size every five seconds. The median of the last minute is compared with that of the second
+minute, so that things which are loaded once do not count. Nothing is attached to the page meanwhile. Exits with 1 if one
+of them grew by more than 10 %.
 """
 
 from __future__ import annotations

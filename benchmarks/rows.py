@@ -1,4 +1,4 @@
-"""The rows of the table: what was measured, its bar, and whether that was met; as text, Markdown and JSON."""
+"""The rows of the table: value, bar, and whether the bar was met; as text, Markdown and JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The seed's recipe as a gear, for comparison: what `gears/people_counter.py` does, done as the showcase did it.
+"""The method of the original showcase as a gear, for comparison with `gears/people_counter.py`.
 
-PIL decodes, the letterbox is float32, the tensor has the model's full size in floats, overlaps are sorted out in
-Python, and each sample is a `TS.ADD` of its own. The bundled model takes uint8: the tensor is turned into that last.
+PIL decodes, the letterbox is float32, the tensor has the full size of the model in floats, Python removes overlapping
+boxes, and each sample is a separate `TS.ADD`. The bundled model needs uint8, so the tensor is converted at the end.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What starting takes, and what it costs to be there: cold start, import, a provisioned server without frames."""
+"""Time to start, and CPU time without work: cold start, import, a provisioned server without frames."""
 
 from __future__ import annotations
 

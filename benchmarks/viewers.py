@@ -1,4 +1,4 @@
-"""Somebody who watches an MJPEG stream: reads it, and counts pictures."""
+"""A viewer of an MJPEG stream, which counts the images."""
 
 from __future__ import annotations
 
