@@ -2,8 +2,8 @@
 
     python -m benchmarks.player [--seconds 10] [--fps 25] [--gear quick|people]
 
-The page counts what it paints. Exits with 1 if a value misses its bound; the bounds are for a machine with two cores. The
-quick gear writes boxes and samples for every frame without a model, so that only the player is measured. The people
+The page counts what it paints. Exits with 1 if a value misses its bound; the bounds are for a machine with two cores.
+The quick gear writes boxes and samples for every frame without a model, so that only the player is measured. The people
 counter drops frames if the machine, which also runs browser and camera, is too slow. The bounds do not apply to it.
 """
 

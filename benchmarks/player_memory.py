@@ -3,8 +3,8 @@
     python -m benchmarks.player_memory [--minutes 10] [--fps 25] [--gear people|quick]
 
 Measures the proportional set size every five seconds. The median of the last minute is compared with that of the second
-minute, so that things which are loaded once do not count. Nothing is attached to the page meanwhile. Exits with 1 if one
-of them grew by more than 10 %.
+minute, so that things which are loaded once do not count. Nothing is attached to the page meanwhile. Exits with 1 if
+one of them grew by more than 10 %.
 """
 
 from __future__ import annotations

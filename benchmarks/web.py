@@ -1,9 +1,9 @@
-"""The web server: fifty viewers compared with one, a viewer that stops reading, memory, and frames that the page paints.
+"""The web server: fifty viewers compared with one, a viewer that stops reading, memory, and frames painted by the page.
 
     python -m benchmarks.web [--seconds 10] [--fps 25] [--viewers 50] [--stall 60] [--chromium /usr/bin/chromium]
 
-Frames and detections are written without a model, so that only the web server is measured. Exits with 1 if a value misses
-its bound.
+Frames and detections are written without a model, so that only the web server is measured. Exits with 1 if a value
+misses its bound.
 """
 
 from __future__ import annotations
