@@ -175,7 +175,7 @@ def test_the_address_of_a_user_is_printed(edge: Instance, client: redis.Redis, e
     assert url("--user", "nobody").returncode == 2
     refused = url("--user", "viewer", REDIS_URL="redis://elsewhere")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "users of its own" in refused.stderr
+    assert "--user works only with the embedded server" in refused.stderr
 
 
 def test_no_password_is_in_what_a_notebook_shows(edge: Instance, client: redis.Redis) -> None:
