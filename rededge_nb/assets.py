@@ -1,6 +1,6 @@
-"""Finding the models, gears and notebooks that come with the package.
+"""Finding the models, gears and notebooks that are installed with the package.
 
-In a checkout they are folders beside the package; a wheel carries them inside it.
+In a checkout their folders are next to the package; in a wheel they are inside it.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ OWN_COUNTER = "counts people; own script "
 """How it begins for a user's script in its place."""
 SAMPLE_VIDEO = "data/walking.mp4"
 NOTEBOOKS = ("01_load_model", "02_register_gear", "03_produce_frames", "04_watch_streams", "05_time_series")
-"""The notebooks that the pipeline runs, in their order."""
+"""The notebooks that the pipeline runs, in this order."""
 
 
 def folder(name: str) -> Path:
     """The folder `models`, `gears` or `notebooks`.
 
     Raises:
-        ConfigurationError: the installation lacks it.
+        ConfigurationError: The installation does not have it.
     """
     for candidate in (PACKAGE.parent / name, PACKAGE / "bundled" / name):
         if candidate.is_dir():
             return candidate
-    raise ConfigurationError(f"this installation of rededge_nb has no folder {name!r}: install the package again")
+    raise ConfigurationError(
+        f"this installation of rededge_nb does not have the folder {name!r}: install the package again"
+    )
 
 
 def model_card_file(name: str = DEFAULT_MODEL) -> Path:
-    """A bundled model's card, or the path of one."""
+    """The file of a model card; `name` is a bundled model or a path."""
     path = Path(name)
     return path if path.suffix in {".yaml", ".yml"} else folder("models") / f"{name}.yaml"
 
 
 def gear_file(name: str = PEOPLE_COUNTER) -> Path:
-    """A bundled gear's script, or the path of one."""
+    """The script of a gear; `name` is a bundled gear or a path."""
     path = Path(name)
     return path if path.suffix == ".py" else folder("gears") / f"{name}.py"
 
@@ -58,7 +60,7 @@ def counter_description(script: str, *, own: bool) -> str:
 
 
 def is_bundled(path: Path) -> bool:
-    """Whether a card or a script is one that comes with the package."""
+    """Whether a model card or script is one of those in the package."""
     return path.resolve().parent in (folder("models").resolve(), folder("gears").resolve())
 
 

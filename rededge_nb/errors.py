@@ -1,28 +1,28 @@
-"""Every exception that leaves the package.
+"""All exceptions that the package raises.
 
     RedEdgeError
     ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
     │   └── ModelCardError                     a model's YAML card is wrong
     ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
     │   └── UnsupportedPlatformError           no redis-server wheel for this platform
-    ├── ServerUnavailableError (ConnectionError)   nothing answers at the address
+    ├── ServerUnavailableError (ConnectionError)   the server does not answer, or refuses the password
     ├── ServerFullError (MemoryError)          the server has reached its maxmemory
-    ├── MissingModuleError (RuntimeError)      the server lacks RedisTimeSeries or the edge module
+    ├── MissingModuleError (RuntimeError)      the server does not have RedisTimeSeries or the edge module
     ├── SourceError (OSError)                  a frame source cannot be opened or read
     ├── ModelError (RuntimeError)              a model could not be stored or run
     ├── GearError (RuntimeError)               a gear could not be registered, or reported an error
-    ├── NoDataError (LookupError)              what was asked for is not in Redis (yet)
-    ├── WaitTimeoutError (TimeoutError)        something awaited did not happen in time
+    ├── NoDataError (LookupError)              the requested data is not in Redis, or not yet
+    ├── WaitTimeoutError (TimeoutError)        an awaited event did not happen in time
     └── PipelineError (RuntimeError)           a notebook of a pipeline run failed
 
-Messages say what was asked, what was found, and what to do next.
+Messages say what was requested, what was found, and what to do next.
 """
 
 from __future__ import annotations
 
 
 class RedEdgeError(Exception):
-    """Root of all errors of this package."""
+    """Base class of all exceptions of this package."""
 
 
 class ConfigurationError(RedEdgeError, ValueError):
@@ -42,15 +42,15 @@ class UnsupportedPlatformError(ServerError):
 
 
 class ServerUnavailableError(RedEdgeError, ConnectionError):
-    """Nothing answers at the address asked for."""
+    """The server does not answer, or refuses the password."""
 
 
 class ServerFullError(RedEdgeError, MemoryError):
-    """The server has reached its `maxmemory`, and takes nothing more until there is room."""
+    """The server has reached its `maxmemory` and refuses writes until data is deleted."""
 
 
 class MissingModuleError(RedEdgeError, RuntimeError):
-    """The server lacks RedisTimeSeries or the edge module."""
+    """The server does not have RedisTimeSeries or the edge module."""
 
 
 class SourceError(RedEdgeError, OSError):
@@ -66,11 +66,11 @@ class GearError(RedEdgeError, RuntimeError):
 
 
 class NoDataError(RedEdgeError, LookupError):
-    """What was asked for is not in Redis, or not yet."""
+    """The requested data is not in Redis, or not yet."""
 
 
 class WaitTimeoutError(RedEdgeError, TimeoutError):
-    """Something awaited did not happen in time."""
+    """An awaited event did not happen in time."""
 
 
 class PipelineError(RedEdgeError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Images: their types, the size that a header states before anything is decoded, and encoding as JPEG."""
+"""Images: their types, reading the size from a file's header without decoding it, and encoding as JPEG."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rededge_nb.errors import SourceError
 from rededge_nb.settings import MAX_PIXELS
 
 Image = NDArray[np.uint8]
-"""Pixels: shape (height, width, 3), blue first."""
+"""Pixels: uint8 of shape (height, width, 3), in the order blue, green, red."""
 ImageOrJpeg = Image | bytes
 """An image, or one that is encoded as JPEG."""
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
-PICTURE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp"}
+IMAGE_SUFFIXES = JPEG_SUFFIXES | {".png", ".bmp", ".webp"}
 
-MAX_PICTURE_BYTES = 64 * 1024 * 1024
-"""Size of an encoded picture above which it is refused."""
+MAX_IMAGE_FILE_BYTES = 64 * 1024 * 1024
+"""Size above which an encoded image is refused."""
 
 _JPEG_START = b"\xff\xd8"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -31,12 +31,12 @@ _MARKERS_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def is_jpeg(data: bytes) -> bool:
-    """Whether the data begins as a JPEG does."""
+    """Whether the data begins like a JPEG."""
     return data.startswith(_JPEG_START)
 
 
-def picture_size_wh(data: bytes) -> tuple[int, int] | None:
-    """Width and height that the header of a JPEG, PNG, BMP or WebP picture tells; None where it tells none."""
+def image_size_wh(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the header of a JPEG, PNG, BMP or WebP image; None if it has none."""
     try:
         if data.startswith(_JPEG_START):
             return _jpeg_size_wh(data)
@@ -52,32 +52,32 @@ def picture_size_wh(data: bytes) -> tuple[int, int] | None:
 
 
 def checked_size_wh(data: bytes, what: str) -> tuple[int, int]:
-    """The size of a picture that may be decoded.
+    """The size of an image, if it may be decoded.
 
     Args:
-        data: The encoded picture.
+        data: The encoded image.
         what: Its name, for the message.
 
     Raises:
-        SourceError: it is no picture, or too large.
+        SourceError: It is not an image, or too large.
     """
-    size_wh = picture_size_wh(data)
+    size_wh = image_size_wh(data)
     if size_wh is None or not size_wh[0] or not size_wh[1]:
-        raise SourceError(f"{what} is not a picture that can be read, or is damaged: mend it or leave it out")
+        raise SourceError(f"{what} is not an image, or is damaged: repair or remove it")
     check_size(size_wh, what)
     return size_wh
 
 
 def check_size(size_wh: tuple[int, int], what: str) -> None:
-    """Refuse what would take too much memory.
+    """Refuse an image that would use too much memory.
 
     Raises:
-        SourceError: the size is above `MAX_PIXELS`.
+        SourceError: It has more than MAX_PIXELS.
     """
     width, height = size_wh
     if width * height > MAX_PIXELS:
         raise SourceError(
-            f"{what} has {width}x{height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are taken: "
+            f"{what} has {width}x{height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are allowed: "
             "make it smaller"
         )
 
@@ -105,7 +105,7 @@ def encode_jpeg(image: Any, *, quality: int) -> bytes:
     """Encode an image.
 
     Raises:
-        SourceError: it has a size or type that JPEG cannot hold.
+        SourceError: JPEG does not support its size or type.
     """
     try:
         ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])

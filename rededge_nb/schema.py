@@ -1,8 +1,8 @@
-"""Key names, stream fields, series names and labels: the only place where they are spelled.
+"""Key names, stream fields, series names and labels. No other module of the package spells them.
 
-The seed's names are kept wherever it had one, so that tools written for it find their data. On a shard of a Redis
-Cluster the keys that are no camera's get the shard's tag, through `edge.shard.key_here`.
-Gear scripts stand alone and spell the names they use themselves; a test holds them against this module.
+The names of EdgeRealtimeVideoAnalytics are kept, so that tools written for it find their data. In a Redis Cluster, keys
+that do not belong to a camera get the tag of the shard (`edge.client.shard.key_here`). Gear scripts must not depend on
+the package and spell the names themselves; a test compares them with this module.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ CAMERAS_KEY = "cameras"
 """Set of the camera ids that the people counter is registered for."""
 
 GEAR_SETTINGS_KEY = "people_counter:settings"
-"""Hash with what the running gear needs to know: model key, input size, thresholds."""
+"""Hash with the settings of the running gear: model key, input size, thresholds."""
 
 OWN_GEAR_KEY = "gear:people_counter"
-"""Text of the script that a user gave in place of the bundled people counter; not for the user `viewer` to read."""
+"""The script that a user gave in place of the bundled people counter. The user `viewer` must not read it."""
 
 # Fields of a frame entry (`camera:<id>`).
 COUNT = "count"
-"""Number of the frame, from 1, as decimal text."""
+"""Number of the frame, counted from 1, as decimal text."""
 IMAGE = "image"
-"""The encoded picture, JPEG unless told otherwise."""
+"""The encoded image; JPEG, unless the capture was given other files."""
 TS = "ts"
 """Capture time in milliseconds since the epoch."""
 KEEP = "keep"
-"""`1` when the gear must not drop this frame, however late it is."""
+"""`1` if the gear must not drop this frame, however late it is."""
 
 # Fields of a detection entry (`camera:<id>:yolo`), besides TS, which it copies from the frame.
 REF = "ref"
@@ -39,26 +39,26 @@ BOXES = "boxes"
 PEOPLE = "people"
 """Number of boxes."""
 CONFIDENCE = "confidence"
-"""JSON list with one number a box, 0 to 1."""
+"""JSON list with one number for each box, 0 to 1."""
 TRACKS = "tracks"
-"""JSON list with one track id a box, from gears that track."""
+"""JSON list with one track id for each box, from gears with a tracker."""
 MODEL = "model"
-"""Key of the model that was run."""
+"""Key of the model."""
 MS = "ms"
-"""Milliseconds from taking up the frame to having its boxes."""
+"""Milliseconds from reading the frame to its boxes."""
 
 # Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
 REASON = "reason"
 
 IN_FPS, OUT_FPS = "in_fps", "out_fps"
-"""Series of the frames that came, and were processed, in each second."""
+"""Series of the frames that arrived, and that were processed, in each second."""
 LATENCY = "latency"
 """Series of the milliseconds from capture to result."""
 GEAR_GROUP = "__gears_consumer_group__"
-"""Consumer group through which a gear reads a stream; RedisGears' own name for it."""
+"""Name of the consumer group with which gears read streams; RedisGears uses the same."""
 
 STEPS = ("read", "resize", "model", "script", "boxes", "store")
-"""The gear's steps in pipeline order; each has a series `prf_<step>`, and all together `prf_total`."""
+"""The steps of the gear, in order. Each has a series `prf_<step>`; `prf_total` is their sum."""
 TOTAL = "prf_total"
 
 MINUTE_MS = 60_000
@@ -72,9 +72,9 @@ _CAMERA_ID = re.compile(r"[A-Za-z0-9_{}.-]{1,64}")
 
 @dataclass(frozen=True)
 class CompactionRule:
-    """A series that RedisTimeSeries fills by aggregating another.
+    """A series that RedisTimeSeries fills by aggregating another one.
 
-    `bucket_ms` is in milliseconds: the seed passed seconds, so that its averages lay on the samples.
+    `bucket_ms` is in milliseconds. (EdgeRealtimeVideoAnalytics passed seconds, so each bucket had one sample.)
     """
 
     key: str
@@ -86,10 +86,10 @@ class CompactionRule:
 
 @dataclass(frozen=True)
 class SeriesSpec:
-    """How one series of a camera is created.
+    """How a series of a camera is created.
 
-    `duplicate_policy` is `LAST` for measurements, so that a frame delivered twice counts once, and `SUM` for
-    frames per second: each frame adds 1 to the sample of its second.
+    `duplicate_policy` is `LAST` for measurements, so that a frame that is processed twice counts once. It is `SUM` for
+    frames per second, where each frame adds 1 to the sample of its second.
     """
 
     key: str
@@ -104,12 +104,12 @@ def camera_id(value: object) -> str:
     """Return `value` as a camera id.
 
     Raises:
-        ConfigurationError: it is empty, too long, or has a character that a key or a label filter cannot hold.
+        ConfigurationError: It is empty, too long, or has a character that is not allowed in a key or a label filter.
     """
     text = str(value)
     if not _CAMERA_ID.fullmatch(text):
         raise ConfigurationError(
-            f"camera id {text!r} is not usable: take 1 to 64 letters, digits, '_', '-', '.', '{{' or '}}'"
+            f"camera id {text!r} cannot be used: write 1 to 64 letters, digits, '_', '-', '.', '{{' or '}}'"
         )
     return text
 
@@ -120,7 +120,7 @@ def frames_key(camera: object) -> str:
 
 
 def detections_key(camera: object) -> str:
-    """Stream of what was found in the camera's frames."""
+    """Stream of the detections in the camera's frames."""
     return f"{frames_key(camera)}:yolo"
 
 
@@ -150,7 +150,7 @@ def compaction_key(camera: object, aggregation: str, minutes: int) -> str:
 
 
 def labels(camera: object, name: str) -> dict[str, str]:
-    """Labels that every series carries."""
+    """The labels of a series."""
     return {"camera": camera_id(camera), "__name__": name}
 
 
@@ -160,7 +160,7 @@ def raw_series_names() -> tuple[str, ...]:
 
 
 def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
-    """Every series of a camera, compaction rules included."""
+    """All series of a camera, with their compaction rules."""
     rules = tuple(
         CompactionRule(
             key=compaction_key(camera, aggregation, minutes),

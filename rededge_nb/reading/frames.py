@@ -10,7 +10,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.errors import NoDataError, SourceError
-from rededge_nb.images import Image, check_size, picture_size_wh
+from rededge_nb.images import Image, check_size, image_size_wh
 from rededge_nb.streams import Entry
 
 
@@ -43,7 +43,7 @@ class Frame:
         Raises:
             SourceError: it cannot be decoded, or has too many pixels.
         """
-        size_wh = picture_size_wh(self.jpeg)
+        size_wh = image_size_wh(self.jpeg)
         if size_wh is not None:
             check_size(size_wh, f"frame {self.entry_id} of camera {self.camera}")
             image: Image | None = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)

@@ -14,7 +14,7 @@ from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.run import Capture, CaptureOptions
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import SourceError
-from rededge_nb.images import PICTURE_SUFFIXES
+from rededge_nb.images import IMAGE_SUFFIXES
 from rededge_nb.widgets.panels import Panel, button, row
 from rededge_nb.widgets.upload import Upload
 from rededge_nb.widgets.words import Level, Words
@@ -66,7 +66,7 @@ class CapturePanel(Panel):
         )
         self.webcam = ipywidgets.BoundedIntText(value=0, min=0, max=99, tooltip="number of the webcam")
         self.url = ipywidgets.Text(placeholder="rtsp:// or http:// address")
-        self.upload = Upload([*VIDEO_SUFFIXES, *sorted(PICTURE_SUFFIXES)])
+        self.upload = Upload([*VIDEO_SUFFIXES, *sorted(IMAGE_SUFFIXES)])
         choices = ipywidgets.Stack([self.file, self.webcam, self.url, self.upload], selected_index=0)
         choices.add_class("rededge-source")
         # in the browser, so that it works while a cell runs

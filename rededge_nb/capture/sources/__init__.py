@@ -16,7 +16,7 @@ from rededge_nb.capture.sources.base import Captured, Reader, Source
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.capture.values import check_fps
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import PICTURE_SUFFIXES
+from rededge_nb.images import IMAGE_SUFFIXES
 
 __all__ = ["Captured", "Reader", "Source", "open_source"]
 
@@ -74,7 +74,7 @@ def open_source(
     if path.is_dir():
         return pictures.open_folder(path, fps=fps, loop=loop, shape=shape)
     if path.is_file():
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             return pictures.open_pictures([path], f"picture {path}", fps=fps, loop=loop, shape=shape)
         return video.open_video(path, fps=fps, loop=loop, shape=shape)
     if glob.has_magic(text):

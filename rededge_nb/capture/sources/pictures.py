@@ -13,20 +13,20 @@ from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.errors import SourceError
 from rededge_nb.images import (
+    IMAGE_SUFFIXES,
     JPEG_SUFFIXES,
-    MAX_PICTURE_BYTES,
-    PICTURE_SUFFIXES,
+    MAX_IMAGE_FILE_BYTES,
     Image,
     ImageOrJpeg,
     check_size,
+    image_size_wh,
     is_jpeg,
-    picture_size_wh,
 )
 
 DEFAULT_FPS = 10.0
 """Rate of pictures, which have none of their own."""
 
-_KINDS = ", ".join(sorted(PICTURE_SUFFIXES))
+_KINDS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 
 def open_folder(folder: Path, *, fps: float | None, loop: bool, shape: Shape) -> Source:
@@ -35,7 +35,7 @@ def open_folder(folder: Path, *, fps: float | None, loop: bool, shape: Shape) ->
     Raises:
         SourceError: it has none, or the first cannot be read.
     """
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     if not paths:
         raise SourceError(f"the folder {folder} has no pictures: put {_KINDS} files there")
     return open_pictures(paths, f"folder {folder}", fps=fps, loop=loop, shape=shape)
@@ -48,7 +48,7 @@ def open_pattern(pattern: Path, *, fps: float | None, loop: bool, shape: Shape) 
         SourceError: none does, or the first cannot be read.
     """
     found = [Path(name) for name in glob.iglob(str(pattern), recursive=True)]  # noqa: PTH207  takes absolute ones
-    paths = [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
+    paths = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not paths:
         raise SourceError(
             f"no picture fits {pattern} (seen from {Path.cwd()}; {len(found)} other files do): "
@@ -118,9 +118,9 @@ def _read_image(path: Path) -> Image:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_PICTURE_BYTES:
+        if path.stat().st_size > MAX_IMAGE_FILE_BYTES:
             raise SourceError(
-                f"the picture {path} has {path.stat().st_size >> 20} MiB, more than the {MAX_PICTURE_BYTES >> 20} "
+                f"the picture {path} has {path.stat().st_size >> 20} MiB, more than the {MAX_IMAGE_FILE_BYTES >> 20} "
                 "that are allowed: save it smaller, or as JPEG"
             )
         data = path.read_bytes()
@@ -128,7 +128,7 @@ def _read_bytes(path: Path) -> bytes:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"cannot read the picture {path}: {error.strerror}") from error
-    size_wh = picture_size_wh(data)
+    size_wh = image_size_wh(data)
     if size_wh is None:
         raise _undecodable(path)
     check_size(size_wh, f"the picture {path}")

@@ -13,7 +13,7 @@ from typing import Protocol
 from rededge_nb.capture.sources import backoff
 from rededge_nb.capture.sources.base import Captured, Reader
 from rededge_nb.errors import SourceError
-from rededge_nb.images import picture_size_wh
+from rededge_nb.images import image_size_wh
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +182,6 @@ def _bytes(captured: Captured) -> int:
 
 def _size_wh(captured: Captured) -> tuple[int, int]:
     if isinstance(captured.image, bytes):
-        return picture_size_wh(captured.image) or (0, 0)
+        return image_size_wh(captured.image) or (0, 0)
     height, width = captured.image.shape[:2]
     return width, height

@@ -17,7 +17,7 @@ from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.capture.values import HIGHEST_CREDIBLE_FPS
 from rededge_nb.errors import SourceError
-from rededge_nb.images import PICTURE_SUFFIXES, ImageOrJpeg, check_size, is_jpeg
+from rededge_nb.images import IMAGE_SUFFIXES, ImageOrJpeg, check_size, is_jpeg
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def open_video(path: Path, *, fps: float | None, loop: bool, shape: Shape) -> So
         reader.close()
         raise SourceError(
             f"{path} cannot be opened as a video: take a video file, a folder of pictures "
-            f"({', '.join(sorted(PICTURE_SUFFIXES))}) or the index of a webcam"
+            f"({', '.join(sorted(IMAGE_SUFFIXES))}) or the index of a webcam"
         )
     check_size(reader.size_wh, f"the video {path}")
     if reader.native_fps is None:

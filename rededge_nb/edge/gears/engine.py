@@ -54,7 +54,7 @@ class Engine:
     """Executes scripts and chains, and keeps what runs them."""
 
     def __init__(self, host: Host) -> None:
-        settings.limit_pictures()
+        settings.limit_image_size()
         modules.install()
         self.host = host
         self.raw_client = client_from_url(host.url, name="rededge-worker-gears")

@@ -67,7 +67,7 @@ def test_a_picture_has_the_time_of_its_beginning() -> None:
         (b"--b\r\nContent-Length: -1\r\n", "does not send its pictures as multipart MJPEG"),
         (b"--b\r\nContent-Length: 99999999\r\n", "a picture of more than 16 MiB"),
         (part(b"\x89PNG"), "are not JPEG"),
-        (part(ONE[:30]), "is not a picture that can be read"),
+        (part(ONE[:30]), "is not an image, or is damaged"),
     ],
 )
 def test_what_is_no_such_stream_is_refused(stream: bytes, message: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rededge_nb import images
 from rededge_nb.capture.sources import open_source
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import picture_size_wh
+from rededge_nb.images import image_size_wh
 from tests.paths import WALKING
 
 
@@ -113,25 +113,25 @@ def test_sizes_that_are_none(size: object) -> None:
 @pytest.mark.parametrize("size_wh", [(30, 20), (1, 1), (257, 1031)])
 def test_headers_tell_the_size(suffix: str, size_wh: tuple[int, int]) -> None:
     data = encoded(suffix, size_wh)
-    assert picture_size_wh(data) == size_wh
+    assert image_size_wh(data) == size_wh
     for length in range(min(len(data), 60)):
-        assert picture_size_wh(data[:length]) in (None, size_wh)
+        assert image_size_wh(data[:length]) in (None, size_wh)
 
 
 def test_headers_of_rarer_kinds() -> None:
     lossless = cv2.imencode(".webp", np.zeros((20, 30, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
-    assert picture_size_wh(lossless) == (30, 20)
+    assert image_size_wh(lossless) == (30, 20)
     transparent = cv2.imencode(".webp", np.full((20, 30, 4), 90, np.uint8))[1].tobytes()
-    assert picture_size_wh(transparent) == (30, 20)
+    assert image_size_wh(transparent) == (30, 20)
     progressive = cv2.imencode(".jpg", np.zeros((20, 30, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
-    assert picture_size_wh(progressive) == (30, 20)
+    assert image_size_wh(progressive) == (30, 20)
     extended = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (999).to_bytes(3, "little") + (499).to_bytes(3, "little")
-    assert picture_size_wh(extended) == (1000, 500)
+    assert image_size_wh(extended) == (1000, 500)
     upside_down = b"BM" + bytes(12) + struct.pack("<Iii", 40, 30, -20)
-    assert picture_size_wh(upside_down) == (30, 20)
+    assert image_size_wh(upside_down) == (30, 20)
     padded = b"\xff\xd8" + b"\xff" * 5 + encoded(".jpg")[3:]
-    assert picture_size_wh(padded) == (30, 20)
-    assert picture_size_wh(b"GIF89a" + bytes(20)) is None
+    assert image_size_wh(padded) == (30, 20)
+    assert image_size_wh(b"GIF89a" + bytes(20)) is None
 
 
 @pytest.mark.parametrize("name", ["bomb.png", "bomb.jpg"])
@@ -148,7 +148,7 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(tmp_path
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.capture.sources.pictures.MAX_PICTURE_BYTES", 1 << 20)
+    monkeypatch.setattr("rededge_nb.capture.sources.pictures.MAX_IMAGE_FILE_BYTES", 1 << 20)
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(5 << 20)
     with pytest.raises(SourceError, match=r"large\.png has 5 MiB, more than the 1 that are"):
