@@ -271,25 +271,39 @@ def outcome(client: redis.Redis, script: str) -> str:
         return str(error)
 
 
-def test_a_gear_that_collects_without_end_does_not_take_the_machine(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    """An instance whose worker may have 700 MB of data."""
     monkeypatch.setattr(memory, "worker_limit", lambda: 700_000_000)
     supervisor = server.run(folder)
     ready: queue.Queue[Instance] = queue.Queue()
     thread = threading.Thread(target=supervisor.run, args=(ready.put,))
     thread.start()
     try:
-        instance = ready.get(timeout=60)
-        client = client_from_url(instance.url)
-        assert "MemoryError" in outcome(client, ENDLESS)
-        worker = worker_of(instance)
-        assert worker.memory_info().rss < 1_000_000_000
-        assert client.execute_command("RG.PYEXECUTE", "GB('ShardsIDReader').run()") == [[b"1"], []]
-        client.close()
+        yield ready.get(timeout=60)
     finally:
         supervisor.stop()
         thread.join()
+
+
+def test_a_gear_that_collects_without_end_does_not_take_the_machine(limited: Instance) -> None:
+    client = client_from_url(limited.url)
+    for _ in range(3):
+        assert "MemoryError" in outcome(client, ENDLESS)
+        wait_for(lambda: worker_of(limited).memory_info().rss < 350_000_000, what="the end of what it collected")
+        assert client.execute_command("RG.PYEXECUTE", "GB('ShardsIDReader').run()") == [[b"1"], []]
+    client.close()
+
+
+def test_a_worker_frees_results_that_it_could_not_send(limited: Instance) -> None:
+    client = client_from_url(limited.url)
+    worker = worker_of(limited)
+    assert client.execute_command("RG.PYEXECUTE", "GB('ShardsIDReader').run()") == [[b"1"], []]
+    data = worker.memory_info().data
+    results = "GB('PythonReader').map(lambda r: bytes(10_000_000)).limit(30).run(lambda: 1, convertToStr=False)"
+    assert "MemoryError" in outcome(client, results), "the reply needs the memory of the results twice more"
+    wait_for(lambda: worker.memory_info().data < data + 200_000_000, what="the end of the results")
+    client.close()
 
 
 def test_a_worker_may_have_most_of_the_machine() -> None:

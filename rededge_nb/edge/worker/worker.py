@@ -205,6 +205,7 @@ class Worker:
                 outcome = self._outcome(call)
                 if isinstance(outcome, Future):
                     outcome.add_done_callback(functools.partial(self._reply_later, call))
+                    outcome = None  # or the result would stay in memory until this thread takes another call
                     connection.send_command("EDGE.NEXT", 1, queue)
                     continue
                 payload = self._encoded(call, outcome)

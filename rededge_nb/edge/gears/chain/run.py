@@ -40,6 +40,8 @@ class ChainOptions:
 def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], options: ChainOptions) -> Outcome:
     """Pull the records through the steps. The first error ends it; the results so far are kept.
 
+    After a MemoryError no result is kept: they may be what fills the memory, and the reply would need as much again.
+
     Raises:
         ServerAwayError: Redis went away meanwhile. That is no failure of the gear: its records come again.
     """
@@ -55,7 +57,9 @@ def run_chain(records: Callable[[], Iterable[Any]], steps: tuple[Step, ...], opt
         outcome.status = "aborted"
     except FailedRecordError as error:
         outcome.errors.append(encodable(str(error)))
-    except BaseException as error:  # noqa: BLE001 - a gear's own, asyncio.CancelledError too; reported, not raised
+    except BaseException as error:  # noqa: BLE001 - a user's function may raise anything, asyncio.CancelledError too
+        if isinstance(error, MemoryError):
+            outcome.results.clear()
         outcome.errors.append(error_text(error, with_traceback=options.tracebacks))
     outcome.milliseconds = round((time.monotonic() - started) * 1000)
     if times is not None:
