@@ -71,7 +71,7 @@ asan: install  ## the tests of the edge module with the address and undefined-be
 	  -fvisibility=hidden rededge_nb/edge/switchboard/switchboard.c -o build/switchboard-asan.so
 	REDEDGE_SWITCHBOARD_MODULE=build/switchboard-asan.so ASAN_OPTIONS=detect_leaks=0 \
 	  REDEDGE_TEST_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	  $(BIN)/python -m pytest tests/edge/switchboard/test_switchboard.py tests/faults/test_fuzz_switchboard.py
+	  $(BIN)/python -m pytest tests/edge/switchboard tests/faults/test_fuzz_switchboard.py
 
 INPUTS ?= 100000
 fuzz: install  ## send INPUTS=100000 malformed inputs of every kind; takes some minutes, prints what was refused

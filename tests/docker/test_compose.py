@@ -56,7 +56,7 @@ def test_compose_accepts_it(project: Path, files: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_without_passwords_it_says_what_to_do(project: Path) -> None:
+def test_the_error_without_passwords_says_what_to_do(project: Path) -> None:
     (project / ".env").unlink()
     command = [*compose_command(), "config", "--quiet"]
     environment = {name: value for name, value in os.environ.items() if name not in secrets_used()}
@@ -69,7 +69,7 @@ def secrets_used() -> set[str]:
     return set(re.findall(r"\$\{(\w+):\?", (TOP / "docker-compose.yml").read_text()))
 
 
-def test_every_password_is_one_that_make_env_makes(tmp_path: Path) -> None:
+def test_make_env_creates_every_password(tmp_path: Path) -> None:
     make_env(tmp_path / ".env")
     made = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines() if not line.startswith("#"))
     assert set(made) == secrets_used()
@@ -104,7 +104,7 @@ def test_base_images_are_pinned() -> None:
 
 
 @each_service
-def test_nothing_runs_as_root_or_may_become_it(name: str) -> None:
+def test_no_service_runs_as_root_or_can_become_root(name: str) -> None:
     service = SERVICES[name]
     assert int(service["user"].split(":")[0]) > 0
     assert service["cap_drop"] == ["ALL"]

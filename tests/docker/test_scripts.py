@@ -27,20 +27,20 @@ def healthy(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=os.environ | {"REDIS_URL": url}, capture_output=True, text=True, check=False)
 
 
-def test_a_worker_is_healthy_while_it_lives(edge: Instance, client: redis.Redis) -> None:
+def test_a_worker_is_healthy_while_it_sends_heartbeats(edge: Instance, client: redis.Redis) -> None:
     wait_for(
         lambda: list(client.scan_iter(f"rededge:worker:{socket.gethostname()}-*")), what="the worker's sign of life"
     )
     assert healthy(edge.url, "worker").returncode == 0
 
 
-def test_no_worker_is_unhealthy(edge: Instance) -> None:
+def test_without_a_worker_the_check_fails(edge: Instance) -> None:
     done = healthy(f"{edge.url}{'&' if '?' in edge.url else '?'}db=9", "worker")
     assert done.returncode == 1
     assert "no key matches" in done.stderr
 
 
-def test_a_camera_is_healthy_while_frames_come(edge: Instance, client: redis.Redis) -> None:
+def test_a_camera_is_healthy_while_frames_arrive(edge: Instance, client: redis.Redis) -> None:
     silent = healthy(edge.url, "camera", "0")
     assert (silent.returncode, silent.stderr) == (1, "camera 0 has sent no frame yet\n")
     client.xadd(schema.frames_key("0"), {schema.COUNT: 1}, id="1-1")
@@ -101,7 +101,7 @@ def server(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_passwords_of_redis_stand_in_no_command_line(server: Path, tmp_path: Path) -> None:
+def test_the_passwords_of_redis_are_on_no_command_line(server: Path, tmp_path: Path) -> None:
     script = (TOP / "docker/redisedge.sh").read_text()
     assert "/run/redis" in script
     shutil.copy(TOP / "docker/redis.conf", tmp_path)

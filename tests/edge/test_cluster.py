@@ -104,7 +104,7 @@ def test_every_camera_is_counted_on_its_own_shard(clients: list[redis.Redis], vi
         assert all(each.succeeded >= 4 for each in registered)
 
 
-def test_what_belongs_to_a_shard_has_its_tag(clients: list[redis.Redis]) -> None:
+def test_keys_that_belong_to_a_shard_have_its_tag(clients: list[redis.Redis]) -> None:
     provision(clients[2], cameras=CAMERAS)
     for number, client in enumerate(clients):
         tag = shard.tag(client)
@@ -121,7 +121,7 @@ def test_what_belongs_to_a_shard_has_its_tag(clients: list[redis.Redis]) -> None
     assert provision(clients[1], cameras=CAMERAS) == [], "all is there"
 
 
-def test_an_own_gear_and_model_stay_on_their_shard(clients: list[redis.Redis], tmp_path: Path) -> None:
+def test_a_users_gear_and_model_stay_on_their_shard(clients: list[redis.Redis], tmp_path: Path) -> None:
     number = home("{0}")
     here, elsewhere = clients[number], clients[(number + 1) % 3]
     (tmp_path / "mine.py").write_text(assets.gear_file().read_text() + "\n# mine\n")
@@ -143,7 +143,7 @@ def test_a_name_without_braces_is_refused(clients: list[redis.Redis], video: Pat
     assert [of_users(client) for client in clients] == [set()] * 3
 
 
-def test_the_right_shard_is_named(cluster: list[Shard], clients: list[redis.Redis]) -> None:
+def test_the_error_names_the_shard_that_has_the_key(cluster: list[Shard], clients: list[redis.Redis]) -> None:
     (key,) = on_shard(2)
     with pytest.raises(redis.exceptions.MovedError) as caught:
         clients[0].get(key)
@@ -153,7 +153,7 @@ def test_the_right_shard_is_named(cluster: list[Shard], clients: list[redis.Redi
     assert f"127.0.0.1:{cluster[2].port}".encode() in errors[0]
 
 
-def test_the_command_line_goes_to_the_cameras_shard(cluster: list[Shard], clients: list[redis.Redis]) -> None:
+def test_the_command_line_uses_the_cameras_shard(cluster: list[Shard], clients: list[redis.Redis]) -> None:
     command = [sys.executable, "-m", "rededge_nb.cli", "capture", "synthetic:people=2", "--camera", "{0}"]
     command += ["--frames", "2", "--pace", "asap", "--json"]
     environment = os.environ | {settings.REDIS_URL: cluster[(home("{0}") + 1) % 3].url}
@@ -181,7 +181,7 @@ def test_kill_9_of_a_worker_loses_no_frame(cluster: list[Shard], clients: list[r
     assert len(read_detections(client, "{0}")) <= 2 + 6 + 2, "a frame in hand at a kill may come twice, no other"
 
 
-def test_flushall_of_a_shard_is_its_own_matter(clients: list[redis.Redis]) -> None:
+def test_flushall_of_one_shard_does_not_affect_the_others(clients: list[redis.Redis]) -> None:
     provision(clients[0], cameras=CAMERAS)
     before = [[each.stream for each in list_registrations(client)] for client in clients]
     clients[1].flushall()
@@ -273,7 +273,7 @@ def test_a_trigger_runs_on_the_shard_of_its_key(cluster: list[Shard], clients: l
     everywhere.close()
 
 
-def test_series_of_every_shard_are_found_through_any(clients: list[redis.Redis]) -> None:
+def test_series_of_all_shards_are_found_through_any_of_them(clients: list[redis.Redis]) -> None:
     provision(clients[0], cameras=CAMERAS)
     own = [[camera for camera in CAMERAS if home(camera) == number] for number in range(3)]
 

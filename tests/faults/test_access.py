@@ -93,13 +93,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("user", users.RULES)
-def test_each_user_may_do_what_it_is_for_and_nothing_else(edge: Instance, client: redis.Redis, user: str) -> None:
+def test_each_user_may_run_its_commands_and_no_others(edge: Instance, client: redis.Redis, user: str) -> None:
     assert [command for command in ALLOWED[user] if not allowed(client, user, command)] == []
     assert [command for command in REFUSED[user] if allowed(client, user, command)] == []
 
 
 @pytest.mark.parametrize("user", users.RULES)
-def test_the_rules_are_those_of_the_documentation(user: str) -> None:
+def test_the_permissions_are_those_in_the_documentation(user: str) -> None:
     assert f"ACL SETUSER {user} {users.RULES[user]}" in " ".join(DOCUMENT.read_text().split())
 
 
@@ -112,7 +112,9 @@ def test_a_viewer_may_read_every_key_of_a_camera(client: redis.Redis) -> None:
     assert [command for command in commands if not allowed(client, "viewer", command)] == []
 
 
-def test_a_notebook_user_can_do_all_that_the_workbench_does(edge: Instance, client: redis.Redis, video: Path) -> None:
+def test_the_notebook_user_can_do_everything_that_the_workbench_does(
+    edge: Instance, client: redis.Redis, video: Path
+) -> None:
     client.execute_command("ACL", "LOG", "RESET")
     with Workbench(edge.url_of("notebook")) as workbench:
         workbench.provision("0")
@@ -150,7 +152,7 @@ def test_workers_are_the_user_worker(edge: Instance, client: redis.Redis) -> Non
     assert {each["user"] for each in ours} == {"worker"}
 
 
-def test_passwords_differ_and_are_their_owner_s_alone(edge: Instance) -> None:
+def test_passwords_differ_and_only_the_owner_can_read_them(edge: Instance) -> None:
     folder = StateFolder(edge.dir)
     passwords = {folder.password(user) for user in (users.OWNER, *users.RULES)}
     assert len(passwords) == 4
@@ -190,7 +192,7 @@ def test_no_password_is_in_what_a_notebook_shows(edge: Instance, client: redis.R
 
 
 @pytest.mark.parametrize("credentials", ["", "viewer:", "viewer:wrong", ":wrong", "nobody:x", "worker:"])
-def test_without_the_right_password_nothing_is_told(edge: Instance, credentials: str) -> None:
+def test_without_the_right_password_nothing_is_answered(edge: Instance, credentials: str) -> None:
     url = f"redis://{credentials}@127.0.0.1:{edge.port}" if credentials else f"redis://127.0.0.1:{edge.port}"
     with pytest.raises(ServerUnavailableError) as refused:
         connect(url)
@@ -262,7 +264,7 @@ def test_the_keys_of_a_command_cannot_be_hidden(limited: redis.Redis, command: s
         limited.execute_command(*command.split())
 
 
-def test_counts_that_lie_behind_the_keys_reach_nothing(limited: redis.Redis, client: redis.Redis) -> None:
+def test_wrong_counts_after_the_keys_give_no_access(limited: redis.Redis, client: redis.Redis) -> None:
     client.execute_command("AI.TENSORSET", "b:t", "FLOAT", 1, "VALUES", 42)
     for words in ("a:m INPUTS 1 a:t OUTPUTS 1 a:o OUTPUTS 1 b:t", "a:m INPUTS 1 a:t OUTPUTS 1 a:o b:t"):
         with pytest.raises(redis.ResponseError):

@@ -25,7 +25,7 @@ MANY_DIGITS = b"9" * 5000
 REF = {b"ref": b"1-1"}
 
 
-def test_numbers_of_many_digits_are_no_numbers() -> None:
+def test_numbers_of_many_digits_are_not_accepted() -> None:
     frame = parse_frame("0", ("5-0", {b"image": b"x", b"ts": MANY_DIGITS, b"count": b"9" * 19}))
     assert (frame.ts_ms, frame.frame_index) == (5, 0)
     assert str(frame.time) in repr(frame)
@@ -34,12 +34,12 @@ def test_numbers_of_many_digits_are_no_numbers() -> None:
 
 
 @pytest.mark.parametrize("boxes", [b"[" * 5000, b"[1" + b"0" * 400 + b",1,1,1]", MANY_DIGITS, b"[null,1,1,1,1]"])
-def test_boxes_that_are_none_are_malformed(boxes: bytes) -> None:
+def test_wrong_boxes_are_malformed(boxes: bytes) -> None:
     with pytest.raises(GearError, match="entry 2-0 of camera:0:yolo is malformed: boxes"):
         parse_detections("0", ("2-0", REF | {b"boxes": boxes}))
 
 
-def test_numbers_that_are_too_large_are_infinite_and_no_tracks() -> None:
+def test_too_large_numbers_are_infinite_and_not_track_ids() -> None:
     found = parse_detections("0", ("2-0", REF | {b"boxes": b"[1e300,0,0,0]", b"tracks": b"[1e300]"}))
     assert np.isposinf(found.xyxy[0, 0])
     assert found.tracks is not None
@@ -47,7 +47,7 @@ def test_numbers_that_are_too_large_are_infinite_and_no_tracks() -> None:
 
 
 @pytest.mark.parametrize("entry_id", ["", "1", "nonsense", "-1-1", "9" * 40, "1-1-1"])
-def test_ids_that_are_none_are_named(client: redis.Redis, entry_id: str) -> None:
+def test_the_error_for_a_wrong_entry_id_names_it(client: redis.Redis, entry_id: str) -> None:
     client.xadd(schema.frames_key("0"), {"image": b"x"})
     with pytest.raises(NoDataError, match="camera:0 has no frame"):
         read_frame(client, "0", entry_id)
@@ -56,7 +56,7 @@ def test_ids_that_are_none_are_named(client: redis.Redis, entry_id: str) -> None
             read_detections(client, "0", start=entry_id)
 
 
-def test_a_series_name_that_is_none_is_refused(client: redis.Redis) -> None:
+def test_a_wrong_series_name_is_refused(client: redis.Redis) -> None:
     with pytest.raises((ConfigurationError, NoDataError), match=r"TS\.MRANGE|has no series"):
         read_series(client, "0", "a\0),(")
 
@@ -68,13 +68,13 @@ def test_a_series_name_that_is_none_is_refused(client: redis.Redis) -> None:
         *({"seconds": float("nan")}, {"max_bytes": 10**40}, {"size": 640}, {"size": "1" * 5000 + "x1"}, {"fps": True}),
     ],
 )
-def test_options_of_a_wrong_kind_are_named(option: dict[str, Any]) -> None:
+def test_the_error_for_an_option_of_the_wrong_type_names_it(option: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{next(iter(option))} is "):
         settings_of(option)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", [None, 1.5, True, [], b"0"])
-def test_sources_of_a_wrong_kind_are_named(source: Any) -> None:
+def test_the_error_for_a_source_of_the_wrong_type_names_it(source: Any) -> None:
     with pytest.raises(ConfigurationError, match="the source is"):
         open_source(source)
 
@@ -89,7 +89,7 @@ def test_yaml_of_any_depth_is_read_or_refused(tmp_path: Path, text: str) -> None
         load_card(file)
 
 
-def test_words_of_a_caller_do_not_break_the_reply_that_quotes_them(client: redis.Redis) -> None:
+def test_arguments_quoted_in_an_error_do_not_break_the_reply(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="Unknown arguments were given: a b c"):
         client.execute_command("RG.PYEXECUTE", "1", b"a\0b\nc")
 
@@ -106,7 +106,7 @@ def test_a_gear_cannot_end_the_thread_that_runs_it(client: redis.Redis, way_out:
     assert only_registration(client)["data"]["numFailures"] == 1
 
 
-def test_a_requirement_that_is_none_is_an_error(client: redis.Redis) -> None:
+def test_a_wrong_requirement_is_an_error(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="requirement does not exists") as refused:
         client.execute_command("RG.PYEXPORTREQ", "a:t")
     assert "inside the worker" not in str(refused.value)

@@ -46,7 +46,9 @@ def worker_of(instance: Instance) -> psutil.Process:
 # ---- Pictures ----
 
 
-def test_bombs_are_refused_before_they_are_decoded_and_the_gear_goes_on(edge: Instance, client: redis.Redis) -> None:
+def test_decompression_bombs_are_refused_before_they_are_decoded_and_the_gear_continues(
+    edge: Instance, client: redis.Redis
+) -> None:
     provision(client)
     ok, small = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))
     assert ok
@@ -73,7 +75,7 @@ def test_an_oversized_entry_goes_to_the_errors_stream(edge: Instance, client: re
 
 
 @pytest.mark.parametrize("name", bombs.ALL)
-def test_bombs_are_refused_where_pictures_are_shown(name: str) -> None:
+def test_decompression_bombs_are_refused_where_images_are_shown(name: str) -> None:
     before = psutil.Process().memory_info().rss
     frame = Frame("0", "1-1", 1, 1, bombs.ALL[name])
     expected = "cannot be decoded" if name == "tiff" else "more than the 100 million"
@@ -85,7 +87,7 @@ def test_bombs_are_refused_where_pictures_are_shown(name: str) -> None:
 # ---- Streams ----
 
 
-def test_the_bound_of_a_stream_holds_whatever_the_frames_weigh(client: redis.Redis) -> None:
+def test_the_size_limit_of_a_stream_holds_for_frames_of_any_size(client: redis.Redis) -> None:
     rng = random.Random(9)
     bound = 8_000_000
     producer = Producer(client, "0", quality=90, max_age=60, max_bytes=bound, keep=False)
@@ -105,7 +107,7 @@ def test_the_server_has_a_limit_and_evicts_nothing(client: redis.Redis) -> None:
     assert client.config_get("maxmemory-clients") == {"maxmemory-clients": "0"}
 
 
-def test_the_limit_is_half_of_what_the_machine_or_its_container_has(tmp_path: Path) -> None:
+def test_the_limit_is_half_of_the_memory_of_the_machine_or_container(tmp_path: Path) -> None:
     group, unlimited = tmp_path / "group", tmp_path / "unlimited"
     group.write_text("2147483648\n")
     unlimited.write_text("max\n")
@@ -125,13 +127,13 @@ def test_the_limit_can_be_set(monkeypatch: pytest.MonkeyPatch, text: str, size: 
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "1tb", "63mb", "0", "2 gb", "1e9", "9" * 30])
-def test_a_limit_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_the_error_for_a_wrong_limit_names_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(settings.MAX_MEMORY, text)
     with pytest.raises(ConfigurationError, match=f"{settings.MAX_MEMORY} is .*such as 2gb or 500mb, at least 64mb"):
         settings.max_memory()
 
 
-def test_a_server_is_not_started_with_a_limit_that_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_not_started_with_a_wrong_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.MAX_MEMORY, "plenty")
     with pytest.raises((ConfigurationError, ServerError), match="plenty"):
         server.start(folder)
@@ -154,7 +156,7 @@ def make_room(client: redis.Redis) -> None:
     client.config_set("maxmemory", memory.default_limit())
 
 
-def test_a_camera_gives_up_its_oldest_frames_and_goes_on(
+def test_a_full_server_removes_the_oldest_frames_of_a_camera_that_continues(
     full_soon: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     producer = Producer(full_soon, "0", quality=90, max_age=60, max_bytes=10**9, keep=False)
@@ -181,7 +183,7 @@ def test_frames_without_an_answer_stay(full_soon: redis.Redis) -> None:
     assert len(waiting) > 10
 
 
-def test_a_capture_that_finds_no_room_says_what_to_do(full_soon: redis.Redis) -> None:
+def test_the_error_of_a_capture_without_room_says_what_to_do(full_soon: redis.Redis) -> None:
     full_soon.execute_command("RG.PAUSEREGISTRATIONS", list_registrations(full_soon)[0].id)
     make_full(full_soon)
     with pytest.raises(ServerFullError, match="no room for a frame of camera:0"):
@@ -194,7 +196,7 @@ def refused(client: redis.Redis) -> int:
     return client.info("errorstats").get("errorstat_OOM", {"count": 0})["count"]
 
 
-def test_a_camera_waits_for_room_and_nothing_that_was_accepted_is_lost(full_soon: redis.Redis, video: Path) -> None:
+def test_a_camera_waits_for_room_and_loses_no_accepted_frame(full_soon: redis.Redis, video: Path) -> None:
     with start_capture(full_soon, video, pace="asap", frames=30, window=4) as running:
         wait_for(lambda: running.report.frames > 5, what="the first frames")
         make_full(full_soon)
@@ -223,7 +225,7 @@ def test_a_live_camera_skips_frames_until_there_is_room(
     wait_for(lambda: read_detections(full_soon, "0"), what="the gear to go on", timeout=30)
 
 
-def test_status_tells_that_the_server_is_full(edge: Instance, full_soon: redis.Redis) -> None:
+def test_status_reports_that_the_server_is_full(edge: Instance, full_soon: redis.Redis) -> None:
     def state() -> str:
         return str(server_status(edge.url, edge)["state"])
 
@@ -234,7 +236,7 @@ def test_status_tells_that_the_server_is_full(edge: Instance, full_soon: redis.R
     wait_for(lambda: state() == OK, what="all to be well again")
 
 
-def test_what_nobody_reads_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_is_disconnected(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MIN_REPLY_BYTES", 2_000_000)
     state = StateFolder(folder)
     state.create()
@@ -286,7 +288,7 @@ def limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]
         thread.join()
 
 
-def test_a_gear_that_collects_without_end_does_not_take_the_machine(limited: Instance) -> None:
+def test_a_gear_that_collects_without_end_gets_a_memory_error(limited: Instance) -> None:
     client = client_from_url(limited.url)
     for _ in range(3):
         assert "MemoryError" in outcome(client, ENDLESS)
@@ -306,6 +308,6 @@ def test_a_worker_frees_results_that_it_could_not_send(limited: Instance) -> Non
     client.close()
 
 
-def test_a_worker_may_have_most_of_the_machine() -> None:
+def test_a_worker_may_use_most_of_the_memory() -> None:
     assert memory.worker_limit() >= memory.MIN_WORKER_BYTES
     assert memory.worker_limit() <= max(memory.machine_memory(), memory.MIN_WORKER_BYTES)

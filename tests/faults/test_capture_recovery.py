@@ -58,7 +58,7 @@ def test_asap_sends_again_what_a_killed_server_has_lost(server: BareServer) -> N
     client.close()
 
 
-def test_realtime_skips_the_frames_of_the_absence(server: BareServer) -> None:
+def test_realtime_skips_the_frames_while_the_server_is_down(server: BareServer) -> None:
     client = server.client()
     running = start_capture(client, f"{SCENE},fps=50")
     wait_for(lambda: running.report.frames > 3, what="frames")
@@ -75,7 +75,7 @@ def test_realtime_skips_the_frames_of_the_absence(server: BareServer) -> None:
     client.close()
 
 
-def test_a_server_that_hangs_is_left_and_found_again(server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_reconnects_to_a_server_that_hung(server: BareServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.edge.client.connecting.READ_TIMEOUT", 0.6)
     client = server.client()
     gear = StandInGear(server.client())
@@ -120,7 +120,7 @@ def test_a_frame_whose_reply_was_lost_is_not_sent_twice(server: BareServer, monk
     client.close()
 
 
-def test_it_gives_up_in_the_end(server: BareServer) -> None:
+def test_a_capture_ends_if_the_server_stays_down(server: BareServer) -> None:
     running = start_capture(server.client(), SCENE, pace="asap", away_timeout=0.4)
     wait_for(lambda: running.report.frames > 0, what="a frame")
     server.kill()
@@ -128,7 +128,7 @@ def test_it_gives_up_in_the_end(server: BareServer) -> None:
         running.wait(30)
 
 
-def test_a_changed_password_is_no_absence(server: BareServer) -> None:
+def test_a_changed_password_ends_the_capture_at_once(server: BareServer) -> None:
     client = server.client()
     running = start_capture(client, SCENE, pace="asap")
     wait_for(lambda: running.report.frames > 0, what="a frame")
@@ -148,7 +148,7 @@ def test_a_stop_ends_the_waiting(server: BareServer, tmp_path: Path) -> None:
     assert not running.running
 
 
-def test_errors_that_do_not_pass_are_raised_at_once(server: BareServer) -> None:
+def test_errors_that_are_not_transient_are_raised_at_once(server: BareServer) -> None:
     client = server.client()
     running = start_capture(client, SCENE, pace="asap")
     wait_for(lambda: running.report.frames > 0, what="a frame")

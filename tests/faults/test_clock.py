@@ -55,7 +55,7 @@ def test_frames_of_equal_and_older_times_are_counted(client: redis.Redis, video:
     assert client.execute_command("TS.RANGE", schema.compaction_key(0, "max", 1), minute, minute)
 
 
-def test_frames_older_than_what_series_keep_are_counted_without_samples(
+def test_frames_older_than_the_retention_are_counted_without_samples(
     edge: Instance, client: redis.Redis, video: Path
 ) -> None:
     provision(client)
@@ -72,7 +72,7 @@ def test_frames_older_than_what_series_keep_are_counted_without_samples(
     assert "`rededge init --camera 0` make them anew" in clock.advice
 
 
-def test_a_capture_goes_on_above_ids_of_the_future(client: redis.Redis) -> None:
+def test_a_capture_continues_above_ids_of_the_future(client: redis.Redis) -> None:
     future = now_ms(client) + HOUR_MS
     client.xadd("camera:9", {"count": 1, "ts": future, "image": b"x"}, id=f"{future}-0")
     report = capture(client, "synthetic:people=0,size=128x64,frames=5,fps=500", camera="9")
@@ -113,7 +113,9 @@ def leave_traces_of_the_future(instance: Instance, client: redis.Redis) -> None:
     wait_for(lambda: client.zscore(workers, living) != seen, what="the worker to look at its leases")
 
 
-def test_a_dead_worker_of_the_future_holds_nobody_up(running: tuple[Instance, redis.Redis]) -> None:
+def test_a_dead_worker_with_a_heartbeat_of_the_future_does_not_block_others(
+    running: tuple[Instance, redis.Redis],
+) -> None:
     instance, client = running
     leave_traces_of_the_future(instance, client)
     client.xadd("s", {"n": 2})
@@ -124,7 +126,7 @@ def test_a_dead_worker_of_the_future_holds_nobody_up(running: tuple[Instance, re
     client.close()
 
 
-def test_a_start_begins_without_the_traces_of_the_last(running: tuple[Instance, redis.Redis]) -> None:
+def test_a_start_removes_the_heartbeats_and_leases_of_the_last_run(running: tuple[Instance, redis.Redis]) -> None:
     instance, client = running
     registration = only_registration(client)["id"].decode()
     server.stop(instance.dir)

@@ -60,14 +60,14 @@ def entries_after_start(folder: Path) -> int:
     return int(found)
 
 
-def test_the_cut_off_end_of_the_data_costs_only_what_was_cut_off(written: Path) -> None:
+def test_data_with_an_incomplete_end_is_loaded_without_it(written: Path) -> None:
     file = append_only_file(written)
     last = file.read_bytes().rindex(b"XADD")
     os.truncate(file, last + 50)
     assert entries_after_start(written) == ENTRIES - 1
 
 
-def test_damage_in_the_middle_is_told_with_the_command_that_mends_it(written: Path) -> None:
+def test_the_error_for_damaged_data_has_the_command_that_repairs_it(written: Path) -> None:
     file = append_only_file(written)
     content = bytearray(file.read_bytes())
     position = content.index(b"XADD", len(content) // 2)
@@ -83,7 +83,9 @@ def test_damage_in_the_middle_is_told_with_the_command_that_mends_it(written: Pa
     assert append_only_file(written, "data-damaged").read_bytes() == bytes(content)
 
 
-def test_a_full_disk_is_told_and_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_all_continues_when_it_has_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrapper = folder / "redis-server"
     wrapper.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec {find_binaries().redis_server} \"$@\"\n")
     wrapper.chmod(0o755)
@@ -122,7 +124,7 @@ def test_a_full_disk_is_told_and_waited_for(folder: Path, monkeypatch: pytest.Mo
     client.close()
 
 
-def test_a_state_folder_that_cannot_be_written_is_named(folder: Path) -> None:
+def test_the_error_for_a_state_folder_that_cannot_be_written_names_it(folder: Path) -> None:
     state = StateFolder(folder / "state")
     state.create()
     for locked, said in ((state.data, "Permission denied"), (folder, "cannot be made or used")):
@@ -145,7 +147,7 @@ def test_a_state_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     assert server.find(folder / "state") is None
 
 
-def test_a_changed_password_is_named_and_taken_up_by_the_next_start(folder: Path) -> None:
+def test_a_changed_password_is_reported_and_used_from_the_next_start(folder: Path) -> None:
     instance = server.start(folder)
     old = client_from_url(instance.url)
     execute(old, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('s')")

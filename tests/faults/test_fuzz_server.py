@@ -12,7 +12,7 @@ from tests.faults.fuzz.kinds import run
 
 
 @pytest.mark.parametrize(("kind", "count"), [("frames", 400), ("ai", 800), ("rg", 500), ("keys", 800)])
-def test_nonsense_is_refused_and_all_goes_on(
+def test_nonsense_is_refused_and_everything_continues(
     edge: Instance, client: redis.Redis, tmp_path: Path, kind: str, count: int
 ) -> None:
     tally = run(kind, edge, tmp_path, count)

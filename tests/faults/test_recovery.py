@@ -65,7 +65,9 @@ def test_status_and_health_without_a_worker(folder: Path) -> None:
         wait_for(lambda: ask(web.port, "/healthz").status == 200, what="good health")
 
 
-def test_a_worker_that_has_just_died_is_not_waited_for_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_do_not_wait_long_for_a_worker_that_has_just_died(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rededge_nb.monitoring.status.ANSWER_TIMEOUT", 0.5)
     instance = server.start(folder)
     wait_for(lambda: facts(instance)["state"] == OK, what="the worker", timeout=30)
@@ -80,7 +82,9 @@ def test_a_worker_that_has_just_died_is_not_waited_for_long(folder: Path, monkey
     assert "(exit code -9) died\n" in told
 
 
-def test_all_go_on_when_redis_comes_back_after_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_continues_when_redis_is_back_after_a_long_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
     execute(client, "GB('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', r['id'])).register('s')")
@@ -106,7 +110,7 @@ def test_all_go_on_when_redis_comes_back_after_long(folder: Path, monkeypatch: p
     client.close()
 
 
-def test_a_redis_that_hangs_is_called_away_until_it_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_hangs_is_reported_until_it_continues(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.monitoring.status.ANSWER_TIMEOUT", 0.3)
     monkeypatch.setattr(handlers, "ANSWER_TIMEOUT", 0.3)
     assert ANSWER_TIMEOUT <= 10
@@ -125,7 +129,7 @@ def test_a_redis_that_hangs_is_called_away_until_it_goes_on(folder: Path, monkey
     client.close()
 
 
-def test_redis_is_started_again_until_it_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_is_restarted_until_it_keeps_running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = _wrapped_redis(folder, "test -e $0.broken && { echo broken as it is; exit 1; }")
     monkeypatch.setenv("REDEDGE_REDIS_SERVER", str(own))
     instance = server.start(folder / "state")
@@ -143,7 +147,7 @@ def test_redis_is_started_again_until_it_stays(folder: Path, monkeypatch: pytest
     client.close()
 
 
-def test_who_gives_up_says_so_where_it_is_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_why_an_instance_ended_is_shown_by_status(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_RESTARTS", 2)
     with monkeypatch.context() as broken:
         broken.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
@@ -181,7 +185,7 @@ def test_a_redis_that_outlived_its_supervisor_is_ended_before_the_next_begins(fo
 
 
 @pytest.mark.parametrize("word", ["", '{"pid": 1}', "innocent"])
-def test_what_a_dead_supervisor_left_is_no_obstacle_and_no_licence_to_kill(folder: Path, word: str) -> None:
+def test_files_of_a_dead_supervisor_neither_block_a_start_nor_end_other_processes(folder: Path, word: str) -> None:
     state = StateFolder(folder)
     state.create()
     (folder / "lock").write_text("stale")
@@ -198,9 +202,7 @@ def test_what_a_dead_supervisor_left_is_no_obstacle_and_no_licence_to_kill(folde
     client.close()
 
 
-def test_a_supervisor_goes_on_although_it_cannot_write_down_what_runs(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_supervisor_continues_if_it_cannot_write_its_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     supervisor: Supervisor = server.run(folder)
     seen: list[int] = []
 

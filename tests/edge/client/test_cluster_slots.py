@@ -66,7 +66,7 @@ def test_a_camera_moves_with_its_slot(cluster: list[Shard], video: Path) -> None
     left.close()
 
 
-def test_workers_begin_afresh_where_their_slot_has_moved(cluster: list[Shard], video: Path) -> None:
+def test_workers_restart_when_their_slot_has_moved(cluster: list[Shard], video: Path) -> None:
     camera, (first, _, last) = "{3}", cluster
     assert place(schema.frames_key(camera)) == 0
     before = client_from_url(first.url)

@@ -48,7 +48,7 @@ def test_start_find_stop(folder: Path) -> None:
     server.stop(folder / "new" / "state")
 
 
-def test_a_folder_may_be_named_as_seen_from_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_can_be_given_as_a_relative_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     instance = server.start(Path("state"))
     assert instance.dir == folder / "state"
@@ -56,7 +56,7 @@ def test_a_folder_may_be_named_as_seen_from_here(folder: Path, monkeypatch: pyte
     assert server.stop(Path("state")) is True
 
 
-def test_starting_again_gives_the_same_instance(folder: Path) -> None:
+def test_starting_again_returns_the_same_instance(folder: Path) -> None:
     instance = server.start(folder)
     assert server.start(folder) == instance
     with pytest.raises(ServerError, match=rf"is running already in .* on port {instance.port}, not 1"):
@@ -65,7 +65,7 @@ def test_starting_again_gives_the_same_instance(folder: Path) -> None:
         server.run(folder)
 
 
-def test_only_the_owner_can_read_and_only_with_the_password_connect(folder: Path) -> None:
+def test_only_the_owner_can_read_the_files_and_only_the_password_connects(folder: Path) -> None:
     instance = server.start(folder)
     state = StateFolder(folder)
     assert mode(folder) == 0o700
@@ -90,7 +90,7 @@ def test_only_the_owner_can_read_and_only_with_the_password_connect(folder: Path
         assert password not in log.read_text(errors="replace")
 
 
-def test_a_taken_port_is_named(folder: Path) -> None:
+def test_the_error_for_a_port_in_use_names_it(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -101,13 +101,13 @@ def test_a_taken_port_is_named(folder: Path) -> None:
     assert server.start(folder, port=port).port == port
 
 
-def test_a_folder_that_cannot_be_made_is_named(folder: Path) -> None:
+def test_the_error_for_a_folder_that_cannot_be_created_names_it(folder: Path) -> None:
     (folder / "file").write_text("")
     with pytest.raises(ServerError, match=r"state folder .*file/state cannot be made or used.*--dir"):
         server.start(folder / "file" / "state")
 
 
-def test_an_unsupported_platform_says_how_to_bring_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_on_an_unsupported_platform_says_how_to_use_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.edge.server.binaries.stack_folder", lambda: None)
     with pytest.raises(UnsupportedPlatformError, match=f"{settings.REDIS_SERVER}.*{settings.TIMESERIES_MODULE}"):
         find_binaries()
@@ -116,7 +116,7 @@ def test_an_unsupported_platform_says_how_to_bring_a_server(monkeypatch: pytest.
         find_binaries()
 
 
-def test_own_binaries_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binaries_named_in_the_environment_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = folder / "own-redis-server"
     bundled = find_binaries()
     libraries = openssl11_folder(folder)
@@ -133,7 +133,7 @@ def test_own_binaries_are_used(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     client.close()
 
 
-def test_a_server_that_cannot_start_tells_the_reason(folder: Path) -> None:
+def test_the_error_of_a_server_that_cannot_start_has_the_reason(folder: Path) -> None:
     StateFolder(folder).create()
     (folder / "data" / "appendonlydir").mkdir()
     (folder / "data" / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
@@ -142,7 +142,7 @@ def test_a_server_that_cannot_start_tells_the_reason(folder: Path) -> None:
     assert server.find(folder) is None
 
 
-def test_what_a_crash_left_behind_is_cleaned_up(folder: Path) -> None:
+def test_files_that_a_crash_left_are_removed(folder: Path) -> None:
     before = server.start(folder)
     orphans = psutil.Process(before.pid).children()
     os.kill(before.pid, signal.SIGKILL)
@@ -155,7 +155,7 @@ def test_what_a_crash_left_behind_is_cleaned_up(folder: Path) -> None:
     assert alive == []
 
 
-def test_state_survives_kill_9_of_redis_and_the_supervisor_brings_it_back(folder: Path) -> None:
+def test_state_survives_kill_9_of_redis_and_the_supervisor_restarts_it(folder: Path) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
     client.execute_command("AI.TENSORSET", "tensor", "FLOAT", 2, "VALUES", 1, 2)
@@ -180,7 +180,9 @@ def test_state_survives_kill_9_of_redis_and_the_supervisor_brings_it_back(folder
     client.close()
 
 
-def test_what_dies_again_and_again_is_given_up_loudly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instance_whose_worker_dies_repeatedly_ends_with_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_RESTARTS", 2)
     monkeypatch.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
     monkeypatch.delenv("REDIS_URL", raising=False)
@@ -203,7 +205,7 @@ def test_an_instance_started_while_used_ends_with_its_last_user(folder: Path, mo
     wait_for(lambda: not psutil.pid_exists(instance.redis_pid), what="the end of its Redis")
 
 
-def test_two_that_start_at_once_get_the_same_instance(folder: Path) -> None:
+def test_two_simultaneous_starts_return_the_same_instance(folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: server.start(folder), range(4)))
     assert len(set(found)) == 1
@@ -223,7 +225,7 @@ def test_logs_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (state.logs / "worker.log.1").stat().st_size == 1001
 
 
-def test_disk_use_is_bounded_although_frames_pass_through(folder: Path) -> None:
+def test_disk_use_is_bounded_while_frames_pass_through(folder: Path) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
     # as configured, but for the size from which on it is worth while
@@ -250,7 +252,7 @@ def test_disk_use_is_bounded_although_frames_pass_through(folder: Path) -> None:
     client.close()
 
 
-def test_the_record_of_an_instance_that_was_cut_off_is_as_good_as_none(folder: Path) -> None:
+def test_an_incomplete_record_of_an_instance_is_ignored(folder: Path) -> None:
     state = StateFolder(folder)
     state.create()
     state.instance_file.write_text('{"pid": 1')
@@ -259,7 +261,7 @@ def test_the_record_of_an_instance_that_was_cut_off_is_as_good_as_none(folder: P
     assert json.loads(state.instance_file.read_text())["workers"] == 1
 
 
-def test_a_long_path_gets_its_socket_elsewhere(folder: Path) -> None:
+def test_the_socket_of_a_long_path_is_in_another_folder(folder: Path) -> None:
     deep = folder / ("x" * 60) / ("y" * 60)
     instance = server.start(deep)
     assert len(str(instance.socket)) < 100

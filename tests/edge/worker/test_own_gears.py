@@ -76,14 +76,14 @@ def session_that_cannot_run(engine: Engine, description: str) -> Session:
 
 
 @pytest.mark.parametrize("description", ["", "counts dogs", f"{assets.OWN_COUNTER} whose text is not in Redis"])
-def test_a_script_that_we_do_not_have_stays_as_it_is(engine: Engine, description: str) -> None:
+def test_a_script_that_is_not_ours_is_left_unchanged(engine: Engine, description: str) -> None:
     session = session_that_cannot_run(engine, description)
     assert engine.runners.unloadable() == [session]
     OwnGears(engine).renew()
     assert load_sessions(engine.raw_client) == {SESSION: session}
 
 
-def test_what_another_worker_can_run_stays_as_it_is_until_that_one_is_gone(engine: Engine) -> None:
+def test_a_gear_that_another_worker_can_run_is_left_unchanged_until_that_worker_has_ended(engine: Engine) -> None:
     session = session_that_cannot_run(engine, assets.BUNDLED_COUNTER)
     workers = key_names.registration_keys(engine.raw_client, session.registrations[0].id)["workers"]
     engine.raw_client.execute_command("ZADD", workers, 1, "another worker")

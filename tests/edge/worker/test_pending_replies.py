@@ -96,7 +96,7 @@ def test_a_reply_that_is_refused_is_not_sent_again(
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_worker_answers_what_it_did_while_a_script_ran(
+def test_a_worker_sends_the_reply_to_a_call_that_it_did_while_a_script_ran(
     server: BareRedis, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
     done: Future[object] = Future()

@@ -54,12 +54,12 @@ def test_replies_are_encoded(value: object, encoded: bytes) -> None:
     assert encode(value) == encoded
 
 
-def test_what_has_no_reply_is_refused() -> None:
+def test_values_that_cannot_be_a_reply_are_refused() -> None:
     with pytest.raises(TypeError, match="a dict cannot be a reply"):
         encode([{}])
 
 
-def test_a_killed_worker_comes_back_with_all_it_knew_and_loses_no_entry(folder: Path) -> None:
+def test_a_killed_worker_is_restarted_with_its_state_and_loses_no_entry(folder: Path) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
     script = """
@@ -83,7 +83,7 @@ GB('StreamReader').foreach(note).register('s')
     client.close()
 
 
-def test_a_call_in_flight_when_the_worker_dies_gets_an_error_and_the_next_an_answer(folder: Path) -> None:
+def test_a_call_fails_when_the_worker_dies_and_the_next_call_succeeds(folder: Path) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
     client.xadd("s", {"n": 1})
@@ -118,7 +118,7 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
-def test_housekeeping_outlives_whatever_one_part_of_it_raises() -> None:
+def test_housekeeping_continues_after_any_error() -> None:
     worker, until, done = Worker("redis://localhost:1"), threading.Event(), []
 
     def fail() -> None:
@@ -133,7 +133,7 @@ def test_housekeeping_outlives_whatever_one_part_of_it_raises() -> None:
     assert len(done) == 3
 
 
-def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str]) -> None:
+def test_a_worker_without_redis_url_says_that_it_is_missing(environment: dict[str, str]) -> None:
     import subprocess
     import sys
 
@@ -144,7 +144,7 @@ def test_a_worker_without_a_server_says_what_it_needs(environment: dict[str, str
     assert "REDIS_URL" in done.stderr
 
 
-def test_a_full_memory_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_memory_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with bare_redis(*CLASSES, options=("--maxmemory", "1")) as bare, bare.client() as client:
         worker = Worker(f"unix://{bare.socket_path}")
         thread = threading.Thread(target=worker.run)
