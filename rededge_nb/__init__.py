@@ -1,10 +1,13 @@
 """RedisEdge as a Jupyter notebook workbench: streams, time series, gears and models beside the data.
 
-from rededge_nb import Workbench
+    from rededge_nb import Workbench
 
-wb = Workbench()
-wb.provision("0")
-wb.camera("0").capture("walking.mp4", pace="asap")
+    wb = Workbench()
+    wb.provision("0")
+    wb.camera("0").capture("walking.mp4", pace="asap")
+
+Everything in `__all__` is public: it stays where it is, and a change of it is announced in CHANGELOG.md. Other modules
+may move from one version to the next.
 """
 
 from __future__ import annotations
@@ -13,22 +16,123 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rededge_nb._version import __version__
-from rededge_nb.errors import RedEdgeError
+from rededge_nb.errors import (
+    ConfigurationError,
+    GearError,
+    MissingModuleError,
+    ModelCardError,
+    ModelError,
+    NoDataError,
+    PipelineError,
+    RedEdgeError,
+    ServerError,
+    ServerFullError,
+    ServerUnavailableError,
+    SourceError,
+    UnsupportedPlatformError,
+    WaitTimeoutError,
+)
 
 if TYPE_CHECKING:
+    from rededge_nb.camera import Camera
+    from rededge_nb.capture.report import CaptureReport
+    from rededge_nb.capture.run import Capture
+    from rededge_nb.capture.sources import open_source
     from rededge_nb.connection import connect
+    from rededge_nb.control.executions import Execution, ExecutionDetails, ExecutionResults
+    from rededge_nb.control.gears import RegistrationInfo
+    from rededge_nb.control.inference import Timing, compare_backends, detect_people
+    from rededge_nb.control.models import ModelCard, StoredModel
+    from rededge_nb.display.drawing import draw_boxes, draw_detections
+    from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings
+    from rededge_nb.display.tables import Table
+    from rededge_nb.reading.detections import Detections
+    from rededge_nb.reading.frames import FailedFrame, Frame
+    from rededge_nb.reading.series import Series
+    from rededge_nb.reading.summary import Summary
+    from rededge_nb.widgets.interactive import interactive_plot, progress_bar
     from rededge_nb.workbench import Workbench
 
-__all__ = ["RedEdgeError", "Workbench", "__version__", "connect"]
+__all__ = [
+    "Camera",
+    "Capture",
+    "CaptureReport",
+    "ConfigurationError",
+    "Detections",
+    "Execution",
+    "ExecutionDetails",
+    "ExecutionResults",
+    "FailedFrame",
+    "Frame",
+    "GearError",
+    "MissingModuleError",
+    "ModelCard",
+    "ModelCardError",
+    "ModelError",
+    "NoDataError",
+    "PipelineError",
+    "RedEdgeError",
+    "RegistrationInfo",
+    "Series",
+    "ServerError",
+    "ServerFullError",
+    "ServerUnavailableError",
+    "SourceError",
+    "StoredModel",
+    "Summary",
+    "Table",
+    "Timing",
+    "UnsupportedPlatformError",
+    "WaitTimeoutError",
+    "Workbench",
+    "__version__",
+    "compare_backends",
+    "connect",
+    "detect_people",
+    "draw_boxes",
+    "draw_detections",
+    "interactive_plot",
+    "open_source",
+    "plot_frame",
+    "plot_people",
+    "plot_rates",
+    "plot_steps",
+    "plot_timings",
+    "progress_bar",
+]
 
-_HOME = {"Workbench": "rededge_nb.workbench", "connect": "rededge_nb.connection"}
-"""Where the names come from that are imported when first asked for: `rededge --help` needs neither OpenCV nor redis."""
+# These are imported when they are first used: `rededge --help` needs neither OpenCV nor matplotlib, and an installation
+# without the extra `notebooks` has no widgets. Type checkers read the list above; a test compares the two.
+_MODULE_OF = {
+    name: f"rededge_nb.{module}"
+    for module, names in {
+        "camera": ("Camera",),
+        "capture.report": ("CaptureReport",),
+        "capture.run": ("Capture",),
+        "capture.sources": ("open_source",),
+        "connection": ("connect",),
+        "control.executions": ("Execution", "ExecutionDetails", "ExecutionResults"),
+        "control.gears": ("RegistrationInfo",),
+        "control.inference": ("Timing", "compare_backends", "detect_people"),
+        "control.models": ("ModelCard", "StoredModel"),
+        "display.drawing": ("draw_boxes", "draw_detections"),
+        "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings"),
+        "display.tables": ("Table",),
+        "reading.detections": ("Detections",),
+        "reading.frames": ("FailedFrame", "Frame"),
+        "reading.series": ("Series",),
+        "reading.summary": ("Summary",),
+        "widgets.interactive": ("interactive_plot", "progress_bar"),
+        "workbench": ("Workbench",),
+    }.items()
+    for name in names
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 
 
@@ -37,7 +141,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Add `%%gear` and `%redis` to a notebook: what `%load_ext rededge_nb` calls."""
+    """Add `%%gear` and `%redis` to a notebook: IPython calls this for `%load_ext rededge_nb`."""
     from rededge_nb.jupyter.magics import load
 
     load(shell)

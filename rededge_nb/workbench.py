@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -13,7 +14,7 @@ from rededge_nb import assets, schema, settings
 from rededge_nb.camera import Camera
 from rededge_nb.capture.captures import Captures
 from rededge_nb.connection import connect, without_password
-from rededge_nb.control import gears, models
+from rededge_nb.control import executions, gears, models
 from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
@@ -27,47 +28,53 @@ if TYPE_CHECKING:
     from rededge_nb.widgets.player import Player
 
 
-class _Closes(Protocol):
+class _Closable(Protocol):
     def close(self) -> None: ...
 
 
-_W = TypeVar("_W", bound=_Closes)
+_Widget = TypeVar("_Widget", bound=_Closable)
 
 
 class Workbench:
     """Models, gears and cameras of one RedisEdge.
 
-    Uses REDIS_URL if it is set, else the instance that runs in the state folder; if none runs, starts one, which ends
-    by itself some seconds after the last workbench that uses it was closed or its kernel ended.
+    It connects to REDIS_URL if that is set, else to the server that runs in the state folder. If none runs, it starts
+    one, which ends by itself some seconds after the last workbench that uses it was closed or its kernel ended.
 
     Args:
-        url: address of a server, instead of all that.
-        directory: state folder, instead of REDEDGE_DIR or the user's own.
+        url: Address of a server, instead of the above.
+        directory: State folder, instead of REDEDGE_DIR or the user's own.
+
+    Attributes:
+        client: The Redis client (bytes replies), for any command.
+        models: The models in the server.
+        gears: The registered gears.
+        executions: The runs of gears.
 
     Raises:
-        ServerUnavailableError: the server named does not answer.
+        ServerUnavailableError: the server at the address does not answer.
         MissingModuleError: it lacks RedisTimeSeries or the edge module.
-        ServerError: none runs and none could be started.
+        ServerError: no server runs, and none could be started.
     """
 
     def __init__(self, url: str | None = None, *, directory: Path | None = None) -> None:
         self._resources = contextlib.ExitStack()
-        self._widgets: list[_Closes] = []
+        self._widgets: list[_Closable] = []
         if url is None and (directory is not None or settings.redis_url() is None):
             folder = StateFolder(directory or settings.state_dir())
             folder.create()
             self._resources.enter_context(folder.use())
             url = server.start(folder.path, while_used=True).url
         self.client: redis.Redis = connect(url)
-        """The Redis client (bytes replies), for any command."""
         self._resources.callback(self.client.close)
         self._captures = Captures(self.client)
-        self._where = without_password(url or str(settings.redis_url()))
+        self._address = without_password(url or str(settings.redis_url()))
         self.models = Models(self.client)
         self.gears = Gears(self.client)
+        self.executions = Executions(self.client)
 
     def __repr__(self) -> str:
-        return f"<Workbench on {self._where}: cameras {', '.join(self.cameras()) or 'none yet'}>"
+        return f"<Workbench on {self._address}: cameras {', '.join(self.cameras()) or 'none yet'}>"
 
     def __enter__(self) -> Self:
         return self
@@ -78,18 +85,21 @@ class Workbench:
         self.close()
 
     def close(self) -> None:
-        """End the widgets and captures begun here and let the server go; may be called again."""
+        """Close the widgets, stop the captures, and release the server; may be called again."""
         while self._widgets:
             self._widgets.pop().close()
         self._captures.close()
         self._resources.close()
 
     def provision(self, *cameras: object, model: str | None = None, gear: str | None = None) -> list[str]:
-        """Load model, series, rules and gear for the cameras; returns what that changed. See `provision.provision`."""
+        """Prepare the server for cameras: store the model, create their time series, register the people counter.
+
+        What is there already stays. Returns what was changed, a sentence each; see `control.provision.provision`.
+        """
         return provisioning.provision(self.client, cameras=cameras or ("0",), model=model, gear=gear)
 
     def cameras(self) -> list[str]:
-        """Ids of the cameras that the people counter is registered for."""
+        """Ids of the cameras for which the people counter is registered."""
         return provisioning.known_cameras(self.client)
 
     def camera(self, camera: object = "0") -> Camera:
@@ -97,35 +107,35 @@ class Workbench:
         return Camera(self.client, camera, self._captures)
 
     def settings(self) -> dict[str, str]:
-        """What the running gear is told: model key, input size, thresholds."""
+        """Settings of the people counter: model key, input size, thresholds."""
         return provisioning.read_settings(self.client)
 
     def player(self, camera: object = "0", *, boxes: bool = True, labels: bool = True) -> Player:
-        """The camera's video with its detections drawn on it, live."""
+        """Live video of a camera, with its detections drawn on it."""
         from rededge_nb.widgets.player import Player
 
         return self._keep(Player(self.client, camera, boxes=boxes, labels=labels))
 
     def capture_panel(self, camera: object = "0") -> CapturePanel:
-        """Starts and stops a capture with the mouse."""
+        """Controls that start and stop a capture."""
         from rededge_nb.widgets.capture_panel import CapturePanel
 
         return self._keep(CapturePanel(self.client, self._captures, camera))
 
     def model_panel(self) -> ModelPanel:
-        """Loads models, and sets the thresholds of the running gear."""
+        """Controls that load models and set the thresholds of the people counter."""
         from rededge_nb.widgets.model_panel import ModelPanel
 
         return self._keep(ModelPanel(self.client))
 
     def gear_panel(self, camera: object = "0") -> GearPanel:
-        """Shows how the gears fare; registers the people counter for the camera, pauses and unregisters gears."""
+        """A table of the gears, and controls that register, pause and unregister them."""
         from rededge_nb.widgets.gear_panel import GearPanel
 
         return self._keep(GearPanel(self.client, camera))
 
     def dashboard(self, camera: object = "0") -> Dashboard:
-        """All of it on one page; takes the place of an earlier dashboard of the same camera."""
+        """Video, charts and all controls on one page. It replaces an earlier dashboard of the same camera."""
         from rededge_nb.widgets.dashboard import Dashboard
 
         for widget in self._widgets:
@@ -134,24 +144,24 @@ class Workbench:
         return self._keep(Dashboard(self.client, self._captures, camera))
 
     def charts(self, camera: object = "0", *, minutes: float = 5.0) -> Charts:
-        """Live charts of the camera's last minutes: people, frames per second, milliseconds per step."""
+        """Live charts of a camera's last minutes: people, frames per second, milliseconds per step."""
         from rededge_nb.widgets.charts import Charts
 
         return self._keep(Charts(self.client, camera, minutes=minutes))
 
-    def _keep(self, widget: _W) -> _W:
+    def _keep(self, widget: _Widget) -> _Widget:
         self._widgets.append(widget)
         return widget
 
 
 class Models:
-    """The models in the server."""
+    """The models in the server: see `Workbench.models`."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def card(self, name: str = assets.DEFAULT_MODEL) -> models.ModelCard:
-        """The card of a bundled model, or the one at a path."""
+        """The card of a model: a bundled one by its name, any other by the path of its card."""
         return models.load_card(assets.model_card_file(name))
 
     def store(self, card: models.ModelCard) -> bool:
@@ -168,30 +178,73 @@ class Models:
 
 
 class Gears:
-    """The gears registered in the server."""
+    """The registered gears: see `Workbench.gears`.
+
+    Where a name is asked for, it is the id of a registration, or of a session, which stands for all its registrations.
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
+    def script(self, name: str = assets.PEOPLE_COUNTER) -> str:
+        """The text of a bundled gear."""
+        return gears.read_script(assets.gear_file(name))
+
     def register(self, script: str | Path, *, session: str, description: str = "") -> None:
-        """Register a gear, given as its text or its file, in place of the session's registrations."""
+        """Register a gear, given as text or file. It replaces what the session had registered before."""
         if isinstance(script, Path):
             gears.register_gear_file(self._client, script, session=session, description=description)
         else:
             gears.register_gear(self._client, script, session=session, description=description)
 
-    def list(self) -> list[gears.RegistrationInfo]:
-        """All registrations, by stream."""
-        return gears.list_registrations(self._client)
+    def list(self, name: str | None = None) -> list[gears.RegistrationInfo]:
+        """All registrations by stream, or those of this name."""
+        found = gears.list_registrations(self._client)
+        return found if name is None else [each for each in found if name in (each.id, each.session)]
 
-    def unregister(self, registration_id: str) -> None:
-        """Forget a registration."""
-        gears.unregister_gear(self._client, registration_id)
+    def unregister(self, name: str) -> None:
+        """Remove registrations; the batch in progress is finished."""
+        self._for_each(name, gears.unregister_gear)
 
-    def pause(self, registration_id: str) -> None:
-        """Let a registration start nothing new."""
-        gears.pause_gear(self._client, registration_id)
+    def pause(self, name: str) -> None:
+        """Pause registrations: they finish the batch in progress, then their streams fill."""
+        self._for_each(name, gears.pause_gear)
 
-    def unpause(self, registration_id: str) -> None:
-        """Let a paused registration go on."""
-        gears.unpause_gear(self._client, registration_id)
+    def unpause(self, name: str) -> None:
+        """Let paused registrations continue where they stopped."""
+        self._for_each(name, gears.unpause_gear)
+
+    def _for_each(self, name: str, action: Callable[[redis.Redis, str], None]) -> None:
+        for registration in gears.find_registrations(self._client, name):
+            action(self._client, registration.id)
+
+
+class Executions:
+    """The runs of gears: see `Workbench.executions`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def start(self, script: str) -> str:
+        """Start a gear script that ends in `run()`, without waiting for its end; returns the id of its execution."""
+        return executions.start_script(self._client, script)
+
+    def list(self) -> list[executions.Execution]:
+        """The executions that run or are remembered."""
+        return executions.list_executions(self._client)
+
+    def get(self, execution_id: str) -> executions.ExecutionDetails:
+        """How an execution went, or goes."""
+        return executions.read_execution(self._client, execution_id)
+
+    def results(self, execution_id: str) -> executions.ExecutionResults:
+        """Results of an execution; waits for its end."""
+        return executions.read_results(self._client, execution_id)
+
+    def abort(self, execution_id: str) -> None:
+        """Interrupt an execution, and wait until it has ended."""
+        executions.abort_execution(self._client, execution_id)
+
+    def drop(self, execution_id: str) -> None:
+        """Forget an execution that has ended."""
+        executions.drop_execution(self._client, execution_id)

@@ -1,4 +1,4 @@
-"""The object that notebooks hold, and the package's surface."""
+"""The workbench: the object that notebooks hold."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
-import rededge_nb
 from rededge_nb import Workbench, schema
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import Instance, StateFolder
-from rededge_nb.errors import ConfigurationError
+from rededge_nb.errors import ConfigurationError, GearError
 from tests.waiting import wait_for
-
-
-def test_the_surface_is_sorted_and_complete() -> None:
-    assert rededge_nb.__all__ == sorted(rededge_nb.__all__)
-    assert all(hasattr(rededge_nb, name) for name in rededge_nb.__all__)
 
 
 def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: Path) -> None:
@@ -39,12 +33,47 @@ def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: P
         assert camera.errors() == []
         assert len(camera.series("people")) == 12
         assert set(camera.many_series(["people", "prf_model"])) == {"people", "prf_model"}
+        assert list(camera.step_series()) == [f"prf_{step}" for step in schema.STEPS]
         assert [model.key for model in wb.models.list()] == ["model:nanodet-g-416"]
         assert wb.models.store(wb.models.card()) is False
         assert wb.settings()["confidence"] == "0.4"
         (registration,) = wb.gears.list()
-        wb.gears.unregister(registration.id)
+        assert wb.gears.list("people_counter") == wb.gears.list(registration.id) == [registration]
+        wb.gears.pause("people_counter")
+        assert [each.status for each in wb.gears.list()] == ["PAUSED"]
+        wb.gears.unpause(registration.id)
+        wb.gears.unregister("people_counter")
         assert wb.gears.list() == []
+        with pytest.raises(GearError, match="no gear 'people_counter' is registered"):
+            wb.gears.pause("people_counter")
+        assert "GearsBuilder" in wb.gears.script()
+
+
+def test_a_source_is_played_only_if_no_capture_feeds_the_camera(
+    edge: Instance, client: redis.Redis, video: Path
+) -> None:
+    with Workbench() as wb:
+        camera = wb.camera("0")
+        assert camera.play(video, minutes=0) is None
+        playing = camera.play(video, minutes=1)
+        assert playing is not None
+        wait_for(lambda: client.xlen(schema.frames_key("0")), what="a frame")
+        assert camera.play(video, minutes=1) is None
+        playing.stop()
+        again = camera.play(video, minutes=1, only_if_silent=False)
+        assert again is not None
+        assert again.running
+
+
+def test_executions_are_started_and_read(edge: Instance, client: redis.Redis) -> None:
+    with Workbench() as wb:
+        execution = wb.executions.start("GB('ShardsIDReader').run()")
+        assert wb.executions.results(execution).values == ("1",)
+        assert wb.executions.get(execution).status == "done"
+        assert [each.id for each in wb.executions.list()] == [execution]
+        wb.executions.abort(execution)
+        wb.executions.drop(execution)
+        assert wb.executions.list() == []
 
 
 def test_close_stops_captures_and_may_come_twice(edge: Instance, client: redis.Redis, video: Path) -> None:

@@ -1,1 +1,1 @@
-"""Display: frames with boxes, plots and tables."""
+"""Display: frames with boxes, plots, tables, and replies of Redis as text."""

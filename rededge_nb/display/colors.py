@@ -1,4 +1,4 @@
-"""Colours of everything that is drawn: Okabe and Ito's, which colour-blind readers tell apart."""
+"""Colours of all plots and charts: those of Okabe and Ito, which colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 
 STEP_COLORS: dict[str, str] = dict(zip(schema.STEPS, (SKY, BLUE, ORANGE, YELLOW, GREEN, PURPLE), strict=True))
-"""By step of the gear."""
+"""Colour by step of the gear."""

@@ -1,4 +1,4 @@
-"""Drawing what was found on the picture."""
+"""Drawing detections and texts on images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rededge_nb.images import Image
 from rededge_nb.reading.detections import Detections
 
 Color = tuple[int, int, int]
-"""Blue, green, red; 0 to 255."""
+"""Blue, green, red, each 0 to 255."""
 
 BOX_COLOR: Color = (60, 220, 255)
-"""A warm yellow that colour-blind eyes tell from street and foliage."""
+"""A warm yellow, which colour-blind viewers can distinguish from streets and trees."""
 _DARK: Color = (28, 22, 18)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _REFERENCE_HEIGHT = 576
@@ -22,14 +22,14 @@ _REFERENCE_HEIGHT = 576
 def draw_detections(
     image: Image, detections: Detections, *, color: Color = BOX_COLOR, confidence: bool = True, people: bool = True
 ) -> Image:
-    """Return a copy of the image with its boxes, their confidence and the number of people.
+    """Return a copy of the image with boxes, their confidence, and the number of people.
 
     Args:
-        image: uint8 of shape (height, width, 3), blue first.
-        detections: Found in this image.
-        color: Of boxes and chips.
-        confidence: Whether each box tells its confidence in percent.
-        people: Whether the number of people stands in the corner.
+        image: uint8 of shape (height, width, 3), BGR.
+        detections: The detections of this image.
+        color: Colour of boxes and labels.
+        confidence: Whether each box has a label with its confidence in percent.
+        people: Whether the number of people is written in the corner.
     """
     count = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
     shown = detections.confidence if confidence else None
@@ -47,37 +47,37 @@ def draw_boxes(
     """Return a copy of the image with boxes.
 
     Args:
-        image: uint8 of shape (height, width, 3), blue first.
+        image: uint8 of shape (height, width, 3), BGR.
         xyxy: Shape (n, 4): left, top, right, bottom in pixels of the image.
-        confidence: Shape (n,), told in percent at each box; NaN is left out.
-        color: Of boxes and chips.
-        caption: In the corner.
+        confidence: Shape (n,), 0 to 1; written in percent at each box, except for NaN.
+        color: Colour of boxes and labels.
+        caption: Text in the upper left corner.
     """
     drawn = np.ascontiguousarray(image).copy()
     scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
     line = max(1, round(2.6 * scale))
     corners = [tuple(round(float(value)) for value in box) for box in xyxy]
     for left, top, right, bottom in corners:
-        # A dark line around the bright one keeps it visible on any background.
+        # a dark line around the bright one keeps it visible on any background
         cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2))
     for left, top, right, bottom in corners:
         cv2.rectangle(drawn, (left, top), (right, bottom), color, line)
     if confidence is not None:
         for (left, top, _, _), value in zip(corners, confidence, strict=True):
             if not np.isnan(value):
-                _chip(drawn, f"{value:.0%}", (left, top), scale=0.42 * scale, back=color, ink=_DARK)
+                _label(drawn, f"{value:.0%}", (left, top), scale=0.42 * scale, back=color, ink=_DARK)
     if caption:
         margin = round(12 * scale)
-        _chip(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
+        _label(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
     return drawn
 
 
 def draw_notice(image: Image, text: str) -> Image:
-    """Return a copy of the image with a line of text at its lower edge, as large as fits.
+    """Return a copy of the image with a line of text at its lower edge; it is made small enough to fit.
 
     Args:
-        image: uint8 of shape (height, width, 3), blue first.
-        text: ASCII.
+        image: uint8 of shape (height, width, 3), BGR.
+        text: ASCII text.
     """
     drawn = np.ascontiguousarray(image).copy()
     scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
@@ -86,14 +86,14 @@ def draw_notice(image: Image, text: str) -> Image:
     letters = 0.6 * scale
     wide = cv2.getTextSize(text, _FONT, letters, 1)[0][0]
     letters *= min(1.0, max(1, room) / max(1, wide))
-    _chip(drawn, text, (margin, drawn.shape[0] - margin), scale=letters, back=_DARK, ink=(255, 255, 255))
+    _label(drawn, text, (margin, drawn.shape[0] - margin), scale=letters, back=_DARK, ink=(255, 255, 255))
     return drawn
 
 
-def _chip(
+def _label(
     image: Image, text: str, corner: tuple[int, int], *, scale: float, back: Color, ink: Color, below: bool = False
 ) -> None:
-    """Draw text on a filled patch: above `corner` where there is room, or `below` it; never outside the image."""
+    """Draw text on a filled rectangle: above `corner` if there is space, or `below` it; always inside the image."""
     (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
     pad = max(2, round(6 * scale))
     wide, high = width + 2 * pad, height + baseline + pad

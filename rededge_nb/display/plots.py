@@ -1,6 +1,6 @@
-"""Pictures for notebooks, with matplotlib (`pip install rededge_nb[notebooks]`).
+"""Plots for notebooks, with matplotlib (`pip install rededge_nb[notebooks]`).
 
-Each function draws into `ax`, or into a new figure as wide as a notebook, and returns the axes: their figure is
+Each function draws into `ax`, or into a new figure that is as wide as a notebook, and returns the axes. The figure is
 `ax.figure`. Times are local.
 """
 
@@ -35,7 +35,7 @@ _INK = "#2B2F36"
 _MUTED = "#7A808A"
 
 _STEP_COLUMNS = 160
-"""Columns of `plot_steps`: more could not be told apart."""
+"""Columns of `plot_steps`: more could not be seen."""
 
 _STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
@@ -64,12 +64,12 @@ _STYLE: dict[Any, Any] = {
 
 
 def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """Show an image, such as one from `draw_detections`.
+    """Show an image, such as the result of `draw_detections`.
 
     Args:
-        image: uint8 of shape (height, width, 3), blue first.
-        title: Above it.
-        ax: Where to draw.
+        image: uint8 of shape (height, width, 3), BGR.
+        title: Title of the plot.
+        ax: Axes to draw in.
     """
     height, width = image.shape[:2]
     with _axes(ax, WIDTH_INCHES * height / width) as axes:
@@ -88,26 +88,26 @@ def plot_people(
     title: str = "People in view",
     ax: Axes | None = None,
 ) -> Axes:
-    """People per frame over time, and per bucket their average on a band from minimum to maximum.
+    """Plot people over time: each frame, the average of each bucket, and a band from its minimum to its maximum.
 
     Args:
-        people: Samples as measured.
+        people: The samples of single frames.
         average: The series `people_avg_1m`, or another aggregate.
-        low: `people_min_1m`.
-        high: `people_max_1m`.
-        title: Above it.
-        ax: Where to draw.
+        low: The series `people_min_1m`, or the minima of the same buckets.
+        high: The series `people_max_1m`, or the maxima of the same buckets.
+        title: Title of the plot.
+        ax: Axes to draw in.
 
     Raises:
         NoDataError: `people` has no samples.
-        ConfigurationError: `low` and `high` are not of the same buckets, or an aggregate was not read as one.
+        ConfigurationError: `low` and `high` have different buckets, or an aggregate was read without its bucket length.
     """
     _need_samples(people)
     with _axes(ax) as axes:
         if low is not None and high is not None and len(low):
             if not np.array_equal(low.timestamps_ms, high.timestamps_ms):
                 raise ConfigurationError(
-                    f"{low.key} and {high.key} are not of the same times: read both with one range"
+                    f"{low.key} and {high.key} have samples at different times: read both with one range"
                 )
             edges, lows = _buckets(low, people)
             _, highs = _buckets(high, people)
@@ -128,12 +128,12 @@ def plot_people(
 def plot_steps(
     steps: Mapping[str, Series], *, title: str = "Time per frame, step by step", ax: Axes | None = None
 ) -> Axes:
-    """Milliseconds per step, stacked in pipeline order; many frames are gathered to their median.
+    """Plot milliseconds per step, stacked in the order of the steps. Of many frames the median is shown.
 
     Args:
-        steps: Series `prf_<step>` by their name, as `read_many` returns them; others are passed over.
-        title: Above it.
-        ax: Where to draw.
+        steps: Series by name, such as `Camera.step_series` returns; those that are not `prf_<step>` are ignored.
+        title: Title of the plot.
+        ax: Axes to draw in.
 
     Raises:
         NoDataError: none of them has samples.
@@ -155,7 +155,7 @@ def plot_steps(
             labels=[f"{step}  {np.median(s.values):.1f} ms" if len(s) else step for step, s in chosen.items()],
             linewidth=0,
         )
-        # A single hiccup must not press everything else against the axis.
+        # The highest values do not count: a single slow frame would make all others look like zero.
         stacked = np.sum(list(columns.values()), axis=0)
         axes.set_ylim(0, float(np.percentile(stacked, 98)) * 1.25 or 1.0)
         axes.set_ylabel("milliseconds")
@@ -164,38 +164,48 @@ def plot_steps(
 
 
 def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and out", ax: Axes | None = None) -> Axes:
-    """Frames per second that came in and that were processed; what was dropped between them is shaded.
+    """Plot frames per second that arrived and that were processed. The difference, which was dropped, is shaded.
 
     Raises:
         NoDataError: `in_fps` has no samples.
     """
     _need_samples(in_fps)
     seconds = np.arange(in_fps.timestamps_ms[0] // 1000, in_fps.timestamps_ms[-1] // 1000 + 1)
-    came, went = _per_second(seconds, in_fps), _per_second(seconds, out_fps)
-    # The last step needs an end to be seen.
+    arrived, processed = _per_second(seconds, in_fps), _per_second(seconds, out_fps)
+    # the last step needs an end, or it would have no width
     edges = _local(np.append(seconds, seconds[-1] + 1) * 1000)
-    came, went = np.append(came, came[-1]), np.append(went, went[-1])
+    arrived, processed = np.append(arrived, arrived[-1]), np.append(processed, processed[-1])
     with _axes(ax) as axes:
         axes.fill_between(
-            edges, went, came, where=came > went, step="post", color=VERMILION, alpha=0.22, linewidth=0, label="dropped"
+            edges,
+            processed,
+            arrived,
+            where=arrived > processed,
+            step="post",
+            color=VERMILION,
+            alpha=0.22,
+            linewidth=0,
+            label="dropped",
         )
-        axes.step(edges, came, where="post", color=SKY, linewidth=3.2, label="in")
-        axes.step(edges, went, where="post", color=BLUE, linewidth=1.4, label="processed")
-        axes.set_ylim(0, max(1.0, float(came.max()), float(went.max())) * 1.15)
+        axes.step(edges, arrived, where="post", color=SKY, linewidth=3.2, label="in")
+        axes.step(edges, processed, where="post", color=BLUE, linewidth=1.4, label="processed")
+        axes.set_ylim(0, max(1.0, float(arrived.max()), float(processed.max())) * 1.15)
         axes.set_ylabel("frames per second")
         _finish(axes, title)
     return axes
 
 
 def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the model", ax: Axes | None = None) -> Axes:
-    """Milliseconds of each backend as bars, the fastest in the strongest colour; what was not measured says why.
+    """Plot the milliseconds of each backend as bars. The fastest has the strongest colour.
+
+    A backend that could not be measured has the reason in place of a bar.
 
     Raises:
         NoDataError: there are no timings.
     """
     measured = [timing.median_ms for timing in timings if timing.median_ms is not None]
     if not measured:
-        raise NoDataError("there are no timings to plot: `compare_backends` makes some")
+        raise NoDataError("there are no timings to plot: measure some with `compare_backends`")
     widths = [timing.median_ms or 0.0 for timing in timings]
     with _axes(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
         colors = [BLUE if width == min(measured) else SKY for width in widths]
@@ -216,8 +226,8 @@ def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the mode
 
 @contextmanager
 def _axes(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
-    # The backend is chosen now at the latest: a notebook's switches pyplot to interactive, which leaving the context
-    # would undo, and later figures were not shown.
+    # matplotlib chooses its backend now at the latest. In a notebook that makes pyplot interactive; if it happened
+    # inside the context below, the end of the context would undo it, and later figures would not be shown.
     if ax is None:
         plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with mpl.rc_context(_STYLE):
@@ -234,7 +244,7 @@ def _finish(axes: Axes, title: str, *, outside: str = "") -> None:
     axes.margins(x=0)
     axes.set_title(title)
     if outside:
-        # From top to bottom as they lie upon each other.
+        # in the order of the stack, from top to bottom
         axes.legend(title=outside, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True, alignment="left")
     else:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6)
@@ -249,9 +259,11 @@ def _local(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _buckets(series: Series, within: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Edges of a series' buckets, cut to the time of `within`, and its values with the last one twice."""
+    """Edges of the buckets, limited to the time of `within`, and their values with the last one repeated."""
     if series.bucket_ms is None:
-        raise ConfigurationError(f"{series.key} was not read as an aggregate: read people_avg_1m, or give bucket_ms")
+        raise ConfigurationError(
+            f"{series.key} has no bucket length: read people_avg_1m, or give aggregation and bucket_ms"
+        )
     edges = np.append(series.timestamps_ms, series.timestamps_ms[-1] + series.bucket_ms)
     cut = np.clip(edges, within.timestamps_ms[0], within.timestamps_ms[-1])
     return _local(cut), np.append(series.values, series.values[-1])
@@ -263,7 +275,7 @@ def _bucket(series: Series) -> str:
 
 
 def _medians(edges: NDArray[np.float64], series: Series) -> NDArray[np.float64]:
-    """Median of the samples between each two edges, drawn through where there are none."""
+    """Median of the samples between each two edges; interpolated where there are none."""
     if not len(series):
         return np.zeros(len(edges) - 1)
     column = np.digitize(series.timestamps_ms, edges) - 1

@@ -1,4 +1,4 @@
-"""Replies of Redis as redis-cli prints them."""
+"""Replies of Redis, shown as redis-cli prints them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import redis
 
-MOST_BINARY = 128
-"""Bytes of a binary string that are shown whole; of a longer one, such as a picture, only the beginning is."""
+MAX_BINARY = 128
+"""A longer binary string, such as an image, is shown with only its beginning."""
 BINARY_SHOWN = 24
 
 _STATUS = frozenset({b"OK", b"PONG", b"QUEUED", b"RESET"})
 _READS_TEXT = frozenset({"ECHO", "GET", "GETDEL", "GETEX", "GETSET", "HGET", "LINDEX", "LPOP", "RPOP", "SPOP"})
-"""Commands whose reply may be one of these words without being a status."""
+"""Commands whose reply may be one of these words as data."""
 _REPORTS = frozenset({"INFO", "LOLWUT", "CLIENT LIST", "CLIENT INFO", "CLUSTER INFO", "CLUSTER NODES"})
 _REPORTS |= {"LATENCY DOCTOR", "LATENCY GRAPH", "MEMORY DOCTOR", "MEMORY MALLOC-STATS"}
-"""Commands that reply with a text for people, which redis-cli prints as it is."""
+"""Commands that reply with a report, which redis-cli prints without quotes."""
 _ESCAPES = {0x07: "\\a", 0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
 class Reply:
-    """A reply to look at, with the value that a program wants; equal to that value.
+    """A reply that is shown as redis-cli shows it. `value` is what the server sent; a reply is equal to its value.
 
     Args:
         value: Bytes, an int, None, an error, or a list of these.
-        command: The words that were sent; some replies are shown according to them.
+        command: The command that was sent; how a reply is shown depends on it.
     """
 
     def __init__(self, value: Any, command: Sequence[object] = ()) -> None:
@@ -48,14 +48,14 @@ class Reply:
 
 
 class Replies(list[Reply]):
-    """The replies to several commands, one below the other."""
+    """Replies to several commands, shown one below the other."""
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self))
 
 
 def as_text(value: object, indent: str = "") -> str:
-    """A value as redis-cli prints it; the lines of an array after its first begin with `indent`."""
+    """A value as redis-cli prints it; `indent` is the beginning of all lines but the first."""
     if isinstance(value, list):
         return _array(value, indent)
     if value is None:
@@ -68,15 +68,15 @@ def as_text(value: object, indent: str = "") -> str:
 
 
 def error_line(error: redis.RedisError) -> str:
-    """An error as the server sent it: redis-py takes the word `ERR` away."""
+    """An error as the server sent it: redis-py removes the word `ERR`."""
     code = getattr(error, "status_code", None)
     return f"{code} {error}" if code else str(error)
 
 
 def quoted(text: bytes) -> str:
-    """A string in quotes, with all that is not printable ASCII escaped; binary ones are cut short."""
+    """A string in quotes; characters that are not printable ASCII are escaped, and long binary strings are cut."""
     escaped = [_ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in text]
-    if len(text) <= MOST_BINARY or sum(map(len, escaped)) < 2 * len(text):
+    if len(text) <= MAX_BINARY or sum(map(len, escaped)) < 2 * len(text):
         return f'"{"".join(escaped)}"'
     return f'"{"".join(escaped[:BINARY_SHOWN])}"... ({len(text):,} bytes)'
 

@@ -1,4 +1,4 @@
-"""Small tables that read well in a notebook, on a web page and in a terminal."""
+"""Small tables for notebooks, web pages and terminals."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 
 class Table:
-    """Rows under a header: a table in a notebook, aligned text elsewhere. Columns of numbers are set to the right.
+    """A table in a notebook, and aligned text elsewhere. Columns of numbers are aligned to the right.
 
     Args:
         header: Names of the columns.
-        rows: One value a column; bytes, as Redis replies with, are shown as text.
+        rows: One value per column; bytes are shown as text.
 
     Raises:
         ValueError: a row has more or fewer values than the header has.
@@ -60,7 +60,7 @@ def _text(value: object) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """A cell's text as Markdown that shows it unchanged."""
+    """A cell's text, escaped so that Markdown shows it unchanged."""
     for character in "\\|*_`<":
         cell = cell.replace(character, f"\\{character}")
     return cell.replace("\n", " ")

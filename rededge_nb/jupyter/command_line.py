@@ -1,4 +1,4 @@
-"""A line that a user typed as the words of a Redis command."""
+"""Splits a line that a user typed into the arguments of a Redis command."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 from rededge_nb.display.replies import Reply
 from rededge_nb.errors import ConfigurationError
 
-Word = bytes | int | float
+Argument = bytes | int | float
 
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 _HEX = re.compile(r"\\x([0-9a-fA-F]{2})")
 _ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "a": b"\a", "b": b"\b"}
 
 
-def split_words(line: str, variables: Mapping[str, Any]) -> list[Word]:
-    r"""Split a line as a shell does, and put values in for `$name` and `{expression}`.
+def split_arguments(line: str, variables: Mapping[str, Any]) -> list[Argument]:
+    r"""Split a line as a shell does, and replace `$name` and `{expression}` by their values.
 
-    Whatever a value holds, it stays within its word, and nothing in it is looked at again. Single quotes keep all as
-    it is; in double quotes `\n`, `\xff` and the like are bytes, as in redis-cli. A `$` or `{` that begins neither a
-    name nor an expression is just that.
+    A value stays one argument, whatever it contains: spaces, quotes or `$` in it have no meaning. Nothing is replaced
+    in single quotes. In double quotes, `\n`, `\xff` and similar escapes are bytes, as in redis-cli. A `$` or `{` that
+    starts neither a name nor an expression is an ordinary character.
 
     Raises:
-        ConfigurationError: a quote is not closed, a variable does not exist, or its value is nothing for Redis.
+        ConfigurationError: a quote is not closed, a variable does not exist, or Redis cannot take its value.
     """
-    return _Splitter(line, variables).words()
+    return _Splitter(line, variables).arguments()
 
 
 class _Splitter:
@@ -38,10 +38,10 @@ class _Splitter:
         self._variables = dict(variables)
         self._at = 0
 
-    def words(self) -> list[Word]:
-        found: list[Word] = []
+    def arguments(self) -> list[Argument]:
+        found: list[Argument] = []
         while self._skip_space():
-            found.append(self._word())
+            found.append(self._argument())
         return found
 
     def _skip_space(self) -> bool:
@@ -49,25 +49,25 @@ class _Splitter:
             self._at += 1
         return self._at < len(self._line)
 
-    def _word(self) -> Word:
-        parts: list[Word] = []
+    def _argument(self) -> Argument:
+        parts: list[Argument] = []
         while self._at < len(self._line) and not self._line[self._at].isspace():
             parts += self._quoted() if self._line[self._at] in "'\"" else [self._plain()]
-        # a number stays one: redis-py writes it as Redis wants it
+        # a number stays a number: redis-py formats it as Redis expects
         return parts[0] if len(parts) == 1 else b"".join(map(_as_bytes, parts))
 
-    def _quoted(self) -> list[Word]:
-        began, quote = self._at, self._line[self._at]
-        parts: list[Word] = [b""]
+    def _quoted(self) -> list[Argument]:
+        start, quote = self._at, self._line[self._at]
+        parts: list[Argument] = [b""]
         self._at += 1
         while self._at < len(self._line):
             if self._line[self._at] == quote:
                 self._at += 1
                 return parts
             parts.append(self._literal() if quote == "'" else self._escape() or self._plain())
-        raise ConfigurationError(f"the quote that opens at character {began + 1} is not closed: {self._line}")
+        raise ConfigurationError(f"the quote that opens at character {start + 1} is not closed: {self._line}")
 
-    def _plain(self) -> Word:
+    def _plain(self) -> Argument:
         value = self._value()
         if value is not None:
             return value
@@ -80,7 +80,7 @@ class _Splitter:
         return self._line[self._at - 1].encode()
 
     def _escape(self) -> bytes | None:
-        """The byte that an escape in double quotes stands for."""
+        """The byte of an escape in double quotes, if one starts here."""
         if byte := _HEX.match(self._line, self._at):
             self._at = byte.end()
             return bytes.fromhex(byte[1])
@@ -89,8 +89,8 @@ class _Splitter:
             return _ESCAPES[self._line[self._at - 1]]
         return None
 
-    def _value(self) -> Word | None:
-        """What `$name` or `{expression}` stands for, if one begins here."""
+    def _value(self) -> Argument | None:
+        """The value of a `$name` or `{expression}`, if one starts here."""
         name = _VARIABLE.match(self._line, self._at)
         text = name[0] if name else self._braces()
         if text is None:
@@ -105,7 +105,7 @@ class _Splitter:
         return _checked(text, value)
 
     def _braces(self) -> str | None:
-        """The shortest `{…}` from here that holds an expression."""
+        """The shortest `{…}` from here that is an expression."""
         if self._line[self._at] != "{":
             return None
         end = self._at
@@ -119,8 +119,8 @@ class _Splitter:
         return None
 
 
-def _checked(text: str, value: Any) -> Word:
-    """A variable's value as Redis can have it."""
+def _checked(text: str, value: Any) -> Argument:
+    """A variable's value in a type that Redis takes."""
     if isinstance(value, Reply):
         value = value.value
     if isinstance(value, np.generic):
@@ -132,8 +132,8 @@ def _checked(text: str, value: Any) -> Word:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     kind = "None" if value is None else f"of type {type(value).__name__}"
-    raise ConfigurationError(f"{text} is {kind}, but Redis takes text, bytes and numbers: put in what it shall be")
+    raise ConfigurationError(f"{text} is {kind}, but Redis takes text, bytes and numbers: convert it")
 
 
-def _as_bytes(word: Word) -> bytes:
-    return word if isinstance(word, bytes) else repr(word).encode()
+def _as_bytes(argument: Argument) -> bytes:
+    return argument if isinstance(argument, bytes) else repr(argument).encode()

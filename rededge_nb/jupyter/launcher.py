@@ -1,7 +1,10 @@
-"""Pages of their own, started from JupyterLab's launcher: the dashboard, served by voila, and the live video.
+"""The pages that JupyterLab's launcher offers: the dashboard, served by voila, and the live video.
 
-`jupyter-server-proxy` finds `dashboard` and `video` by their entry points, and starts each when it is asked for. In the
-folder `page` lie voila's settings, which let the page ask its own server and nobody else, and its template.
+`jupyter-server-proxy` finds the functions `dashboard` and `video` by their entry points. It starts a page when somebody
+opens it. The folder `page` has voila's template and its settings; these allow the page to contact only its own server.
+
+Both pages listen on the loopback interface, and other accounts of this computer can reach that. So each page has a
+token that only the proxy knows: who may use the Jupyter server may use the page, and nobody else.
 """
 
 from __future__ import annotations
@@ -16,18 +19,14 @@ from rededge_nb import assets, settings
 
 NOTEBOOK = "06_dashboard.ipynb"
 START_TIMEOUT = 60.0
-"""Seconds that a page is given to begin."""
+"""Seconds to wait for the start of a page."""
 
 _PAGE = Path(__file__).with_name("page")
 _VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
 
 def dashboard() -> dict[str, Any]:
-    """What jupyter-server-proxy is told about the dashboard.
-
-    The page is reachable from this machine alone, and there only with a token that nobody but the proxy knows: who may
-    use the Jupyter server may use the page.
-    """
+    """The dashboard, as jupyter-server-proxy needs to know it."""
     token = secrets.token_hex(32)
     return {
         "command": page_command("--port={port}", "--Voila.base_url={base_url}rededge/"),
@@ -39,7 +38,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def video() -> dict[str, Any]:
-    """What jupyter-server-proxy is told about the live video; it is guarded as the dashboard is."""
+    """The live video, as jupyter-server-proxy needs to know it."""
     token = secrets.token_urlsafe(32)
     return {
         "command": [sys.executable, "-P", "-m", "rededge_nb.web", "{port}"],
@@ -51,19 +50,19 @@ def video() -> dict[str, Any]:
 
 
 def page_command(*options: str) -> list[str]:
-    """The command that serves the page on 127.0.0.1, with options for voila; it needs `page_environment` as well."""
+    """The command that serves the dashboard on 127.0.0.1. It needs `page_environment`, too."""
     notebook = assets.folder("notebooks") / NOTEBOOK
     return [sys.executable, "-P", "-m", "voila", str(notebook), "--Voila.auto_token=True", *options]
 
 
 def page_environment(token: str) -> dict[str, str]:
-    """What to add to the environment of voila, so that it finds settings and template, and asks for this token."""
+    """Environment variables for voila: where its settings and template are, and the token that it asks for."""
     return {
         "JUPYTER_TOKEN": token,
-        "JUPYTER_PATH": _before("JUPYTER_PATH"),
-        "JUPYTER_CONFIG_PATH": _before("JUPYTER_CONFIG_PATH"),
+        "JUPYTER_PATH": _with_page_folder("JUPYTER_PATH"),
+        "JUPYTER_CONFIG_PATH": _with_page_folder("JUPYTER_CONFIG_PATH"),
     }
 
 
-def _before(variable: str) -> str:
+def _with_page_folder(variable: str) -> str:
     return os.pathsep.join(filter(None, (str(_PAGE), settings.environment_value(variable))))

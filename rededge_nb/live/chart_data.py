@@ -1,4 +1,9 @@
-"""What live charts show of a camera: read from its time series, packed as only what is new to a page."""
+"""The data of live charts: read from a camera's time series, and packed so that a page receives only what is new.
+
+A page gets the whole window once (`ChartData.history`) and then only new rows (`ChartData.update`). Samples may be
+written late, changed or deleted after they were sent, so each update reads the last seconds once more and compares
+them with what was sent. Rows are packed as four bytes a field: a minute of frames is a few kilobytes.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +21,24 @@ from rededge_nb.errors import NoDataError
 from rededge_nb.reading import series
 
 MAX_SAMPLES = 1800
-"""Samples a line above which they are gathered in buckets: a minute of 30 frames a second is not."""
+"""With more samples in a line, the server averages them in buckets. A minute at 30 frames a second has fewer."""
 BUCKETS_MS = (100, 200, 500, 1000, 2000, 5000)
 """Lengths of such buckets."""
 RECHECK_INTERVAL = 2.0
-"""Seconds from one look at what may have come late, or been made or deleted meanwhile, to the next."""
+"""Seconds between two checks for late samples and for series that were created or deleted."""
 LATE = 15.0
-"""Seconds that a sample may come after younger ones and still be noticed."""
+"""A sample may be written this many seconds after younger ones and is still found."""
 RATES_DELAY = 1.0
-"""Seconds for which the frames of a second are waited for until they are told; those that come later correct it."""
+"""Seconds to wait after a second before its rates are sent: frames are still being processed. Later ones correct it."""
 STALE = 30.0
-"""Seconds without an update after which a page is told everything once more."""
+"""After so many seconds without an update, a page gets the whole history once more."""
 
 _OVERLAP = 1.0
 _SECOND_MS = 1000
 _MINUTE_MS = 60 * _SECOND_MS
 
 FRAME_SERIES = (schema.PEOPLE, *map(schema.step_series, schema.STEPS), schema.TOTAL)
-"""What there is for each frame."""
+"""Series with a sample per frame."""
 
 Row = tuple[float | None, ...]
 """The values of a table's columns at one time; None where a series has no sample."""
@@ -45,8 +50,8 @@ class Table:
 
     Attributes:
         columns: Names of the series.
-        bucket_ms: Time that a row stands for; 0 for a moment.
-        aggregation: How the server gathers samples into buckets; none when they are read as they are.
+        bucket_ms: Time that a row covers; 0 if it is one sample.
+        aggregation: How the server combines samples in buckets; None if they are read as they are.
     """
 
     name: str
@@ -56,32 +61,32 @@ class Table:
 
     @property
     def row_type(self) -> np.dtype[np.void]:
-        """A packed row: milliseconds since the base, then the values, NaN for none; four bytes each, little-endian."""
+        """A packed row: milliseconds since the base, then the values (NaN: none); four bytes each, little-endian."""
         return np.dtype([("at", "<i4"), ("values", "<f4", (len(self.columns),))])
 
     def start_of_bucket(self, time_ms: int) -> int:
-        """When the bucket began that a time belongs to."""
+        """Start of the bucket that contains a time."""
         return time_ms - time_ms % self.bucket_ms if self.bucket_ms else time_ms
 
 
 class Message(NamedTuple):
-    """What is sent to pages: a JSON object, and packed rows of each table in turn."""
+    """A message to pages: a JSON object, and the packed rows of all tables, one table after the other."""
 
     content: dict[str, Any]
     buffer: bytes
 
 
 def bucket_for(window_ms: int) -> int:
-    """Length of the buckets in which samples of a window are gathered, milliseconds."""
+    """Length in milliseconds of the buckets in which the samples of a window are combined."""
     return next((each for each in BUCKETS_MS if each * MAX_SAMPLES >= window_ms), BUCKETS_MS[-1])
 
 
-def tables(window_ms: int, *, gather: bool) -> tuple[Table, ...]:
-    """The tables of a window; `gather` when there are too many frames to draw each."""
+def tables(window_ms: int, *, in_buckets: bool) -> tuple[Table, ...]:
+    """The tables of a window; `in_buckets` if there are too many frames to draw each of them."""
     bucket_ms = bucket_for(window_ms)
     second_ms = max(_SECOND_MS, bucket_ms)
     return (
-        Table("frames", FRAME_SERIES, bucket_ms, "avg") if gather else Table("frames", FRAME_SERIES),
+        Table("frames", FRAME_SERIES, bucket_ms, "avg") if in_buckets else Table("frames", FRAME_SERIES),
         Table("rates", (schema.IN_FPS, schema.OUT_FPS), second_ms, "sum" if second_ms > _SECOND_MS else None),
         *(
             Table(
@@ -95,7 +100,7 @@ def tables(window_ms: int, *, gather: bool) -> tuple[Table, ...]:
 
 
 class ChartData:
-    """What pages were told of one camera, to tell them next only what is new.
+    """The chart data of one camera, with a record of what was sent, so that an update has only what is new.
 
     Args:
         camera: Camera id.
@@ -105,8 +110,8 @@ class ChartData:
     def __init__(self, camera: str, minutes: float) -> None:
         self.camera = camera
         self.minutes = minutes
-        self._tables = tables(self.window_ms, gather=False)
-        self._told: dict[str, dict[int, Row]] = {}
+        self._tables = tables(self.window_ms, in_buckets=False)
+        self._sent: dict[str, dict[int, Row]] = {}
         self._names: frozenset[str] = frozenset()
         self._base_ms = 0
         self._clock_ms = 0
@@ -120,24 +125,24 @@ class ChartData:
 
     @property
     def missing(self) -> list[str]:
-        """Series that the server did not have at the last look."""
+        """Series that the server did not have at the last check."""
         return [name for name in series_names() if name not in self._names]
 
     def history(self, client: redis.Redis) -> Message:
-        """Everything in the window, which ends now or, when nothing has come for long, soon after the last sample."""
-        newest_ms = max((at for at in self._look(client).values() if at), default=0)
+        """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
+        newest_ms = max((at for at in self._check_series(client).values() if at), default=0)
         now_ms = server_ms(client)
         end_ms = end_of_window(now_ms, newest_ms, self.window_ms)
         self._clock_ms = max(now_ms, newest_ms)
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
-        self._base_ms, self._frames, self._told = end_ms, frames, {}
-        self._tables = tables(self.window_ms, gather=frames > MAX_SAMPLES)
+        self._base_ms, self._frames, self._sent = end_ms, frames, {}
+        self._tables = tables(self.window_ms, in_buckets=frames > MAX_SAMPLES)
         rows = {table.name: self._read(client, table, start_ms) for table in self._tables}
         for table in self._tables:
-            self._note(table, rows[table.name])
+            self._remember(table, rows[table.name])
         self._updated = time.monotonic()
-        described = [
+        description = [
             {"name": table.name, "columns": table.columns, "bucket_ms": table.bucket_ms, "rows": len(rows[table.name])}
             for table in self._tables
         ]
@@ -148,20 +153,20 @@ class ChartData:
                 "now": now_ms,
                 "base": end_ms,
                 "minutes": self.minutes,
-                "tables": described,
+                "tables": description,
                 "missing": self.missing,
             },
             self._packed(rows),
         )
 
     def update(self, client: redis.Redis) -> Message | None:
-        """What is new since the last message; None if nothing is, and the history if that would not do."""
+        """What is new since the last message: None if nothing is; the history if rows or series have disappeared."""
         if time.monotonic() - self._updated > STALE:
             return self.history(client)
         overlap = _OVERLAP
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
             overlap, before = LATE, self._names
-            self._look(client)
+            self._check_series(client)
             if self._names != before:
                 return self.history(client)
         now_ms = server_ms(client)
@@ -169,7 +174,7 @@ class ChartData:
         try:
             changed = self._changes(client, overlap)
         except NoDataError:
-            # a series was deleted since the last look
+            # a series was deleted since the last check
             changed = None
         if changed is None:
             return self.history(client)
@@ -185,20 +190,20 @@ class ChartData:
         )
 
     def _changes(self, client: redis.Redis, overlap: float) -> dict[str, dict[int, Row]] | None:
-        """By table the rows that are new or have changed, which it notes; None if some are gone."""
+        """The rows by table that are new or have changed, and remember them as sent; None if rows have disappeared."""
         changes = {}
         for table in self._tables:
-            told = self._told[table.name]
-            latest = max(told, default=self._base_ms - self.window_ms)
+            sent = self._sent[table.name]
+            latest = max(sent, default=self._base_ms - self.window_ms)
             since = table.start_of_bucket(latest - round(overlap * 1000))
             rows = self._read(client, table, since)
-            if any(at >= since and at not in rows for at in told):
+            if any(at >= since and at not in rows for at in sent):
                 return None
-            changes[table.name] = {at: row for at, row in rows.items() if told.get(at) != row}
-            self._note(table, changes[table.name])
+            changes[table.name] = {at: row for at, row in rows.items() if sent.get(at) != row}
+            self._remember(table, changes[table.name])
         return changes
 
-    def _look(self, client: redis.Redis) -> dict[str, int | None]:
+    def _check_series(self, client: redis.Redis) -> dict[str, int | None]:
         newest = newest_samples(client, self.camera)
         self._names = frozenset(newest)
         self._checked = time.monotonic()
@@ -214,7 +219,7 @@ class ChartData:
         return int(counts.values.sum())
 
     def _too_many(self, client: redis.Redis, now_ms: int) -> bool:
-        """Whether frames that were sent one by one have become too many, those out of the window not counted."""
+        """Whether the window has too many single frames by now, so that buckets are needed."""
         if self._tables[0].bucket_ms or self._frames < 2 * MAX_SAMPLES:
             return False
         self._frames = self._count_frames(client, now_ms - self.window_ms)
@@ -241,17 +246,17 @@ class ChartData:
         if table.name == "frames":
             self._clock_ms = max([self._clock_ms, *filled])
         if table.name == "rates":
-            # a second of which frames are still to come would look like a camera that slows down
+            # a second whose frames are still being processed would look like a camera that slows down
             complete_ms = self._clock_ms - round(RATES_DELAY * 1000)
             filled = {at: row for at, row in filled.items() if at + table.bucket_ms <= complete_ms}
         return {at: tuple(filled[at]) for at in sorted(filled)}
 
-    def _note(self, table: Table, rows: dict[int, Row]) -> None:
-        told = self._told.setdefault(table.name, {})
-        told.update(rows)
-        if told:
-            oldest = table.start_of_bucket(max(told) - round(LATE * 1000))
-            self._told[table.name] = {at: row for at, row in told.items() if at >= oldest}
+    def _remember(self, table: Table, rows: dict[int, Row]) -> None:
+        sent = self._sent.setdefault(table.name, {})
+        sent.update(rows)
+        if sent:
+            oldest = table.start_of_bucket(max(sent) - round(LATE * 1000))
+            self._sent[table.name] = {at: row for at, row in sent.items() if at >= oldest}
 
     def _packed(self, rows: dict[str, dict[int, Row]]) -> bytes:
         packed = []
@@ -265,12 +270,12 @@ class ChartData:
 
 
 def series_names() -> tuple[str, ...]:
-    """Every series that charts show."""
-    return tuple(name for table in tables(_MINUTE_MS, gather=False) for name in table.columns)
+    """All series that the charts show."""
+    return tuple(name for table in tables(_MINUTE_MS, in_buckets=False) for name in table.columns)
 
 
 def newest_samples(client: redis.Redis, camera: str) -> dict[str, int | None]:
-    """By name the series of a camera that there are, with the time of the newest sample.
+    """The existing series of a camera by name, each with the time of its newest sample.
 
     Args:
         client: One from `blocking_client()`.
@@ -283,15 +288,15 @@ def newest_samples(client: redis.Redis, camera: str) -> dict[str, int | None]:
 
 
 def server_ms(client: redis.Redis) -> int:
-    """What time it is for the server, milliseconds since the epoch."""
+    """The server's clock, milliseconds since the epoch."""
     with server_errors(client):
         seconds, microseconds = client.time()
     return seconds * 1000 + microseconds // 1000
 
 
 def end_of_window(now_ms: int, newest_ms: int, window_ms: int) -> int:
-    """When the charts end: now, but silence fills a quarter of them at most."""
+    """The right edge of the charts: now, but a time without samples fills at most a quarter of them."""
     if not newest_ms:
         return now_ms
-    # charts.js does the same
+    # charts_samples.js computes the same
     return newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4)

@@ -1,4 +1,4 @@
-"""What the page of live charts goes by, besides samples."""
+"""What charts.js needs to know besides the samples."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rededge_nb.display import colors
 from rededge_nb.live.chart_data import ChartData, series_names
 
 MINUTES = (1.0, 60.0)
-"""Shortest and longest time that the charts show."""
+"""Shortest and longest time that the charts can show."""
 UPDATE_INTERVAL = 0.2
-"""Seconds from one update to the next at least."""
+"""Seconds between two updates, at least."""
 
 
 def setup(sender: str) -> dict[str, Any]:
-    """What is spelled elsewhere and charts.js goes by; `sender` is who sends samples, as the page calls it."""
+    """Names and colours that are defined in Python; `sender` is what the page calls the process that sends samples."""
     return {
         "sender": sender,
         "steps": list(schema.STEPS),
@@ -33,8 +33,8 @@ def setup(sender: str) -> dict[str, Any]:
     }
 
 
-def about_missing(data: ChartData, *, remedy: str) -> str:
-    """Which series the camera lacks, in a sentence with what makes them; empty if none."""
+def missing_series_notice(data: ChartData, *, remedy: str) -> str:
+    """A sentence that names the series that the camera lacks, and what creates them; empty if it has all."""
     missing = data.missing
     if not missing:
         return ""

@@ -1,4 +1,8 @@
-"""A thread that reads Redis for those who show live data."""
+"""A thread that reads Redis for a live view.
+
+Every live view reads in a thread of its own, because a kernel runs one cell at a time: a view that read in the kernel's
+main thread would stand still while a cell runs. A feed survives a server that goes away and returns.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import redis
 from rededge_nb.edge.client import blocking_client
 
 RETRY_INTERVAL = 1.0
-"""Seconds from a step that failed to the next."""
+"""Seconds between a step that failed and the next attempt."""
 
 _EXIT_TIMEOUT = 5.0
 
@@ -20,18 +24,18 @@ _log = logging.getLogger(__name__)
 
 
 class Feed:
-    """A thread that runs one step of reading after the other, with a Redis client of its own.
+    """A thread that calls a function again and again, with a Redis client of its own.
 
-    It begins with the first `start`, rests between `pause` and the next `start`, and ends with `close` or with the
-    interpreter. A step that fails does not end it: the error is told, and a second later the step is run again, over a
-    new connection, so that a server may go and come back.
+    It starts with the first `start`, rests between `pause` and the next `start`, and ends with `close` or with the
+    interpreter. If a step raises an error, `on_error` receives it; a second later the step is repeated over a new
+    connection.
 
     Args:
-        client: Tells where the server is.
-        step: Reads what is new and hands it on. Called in the thread, again and again; should wait for what it reads
-            (`streams.new_entries`) or else `wait`, and return within a second.
-        on_error: Called in the thread with what a step raised, and with None after the first step that went well again.
-        name: Of the thread.
+        client: Defines the server to connect to.
+        step: Reads what is new and passes it on. It is called in the thread, again and again. It should wait for what
+            it reads (`streams.new_entries`), or else call `wait`, and return within a second.
+        on_error: Is called in the thread with the error of a step, and with None after the next step that succeeds.
+        name: Name of the thread.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Feed:
         return self._closed.is_set()
 
     def start(self) -> None:
-        """Run steps from now on; does nothing if that is so already, or the feed is closed."""
+        """Run steps from now on; does nothing if it runs already or is closed."""
         with self._lock:
             if self._closed.is_set():
                 return
@@ -73,15 +77,15 @@ class Feed:
                 self._thread.start()
 
     def pause(self) -> None:
-        """Run no further step until `start`; returns at once, while the present step goes on to its end."""
+        """Run no further step until `start`. Returns at once; the present step is finished."""
         self._active.clear()
 
     def wait(self, seconds: float) -> bool:
-        """Wait within a step; ends early, with True, when the feed is closed."""
+        """Wait within a step; returns True early if the feed is closed."""
         return self._closed.wait(seconds)
 
     def close(self) -> None:
-        """End the thread and wait until it has; may be called again."""
+        """End the thread and wait for it; may be called again."""
         with self._lock:
             self._closed.set()
             self._active.set()
@@ -99,15 +103,15 @@ class Feed:
                         self._step(own)
                         if failed:
                             failed = False
-                            self._tell(None)
-            except Exception as error:  # noqa: BLE001  told to the owner, who shows it
+                            self._report(None)
+            except Exception as error:  # noqa: BLE001  the owner shows it
                 _log.debug("%s: a step failed", self._name, exc_info=error)
                 failed = True
-                self._tell(error)
+                self._report(error)
                 self._closed.wait(RETRY_INTERVAL)
 
-    def _tell(self, error: Exception | None) -> None:
+    def _report(self, error: Exception | None) -> None:
         try:
             self._on_error(error)
-        except Exception:  # noqa: BLE001  an owner that cannot be told must not end its feed
-            _log.exception("%s: cannot tell %r", self._name, error)
+        except Exception:  # noqa: BLE001  an owner that fails must not end its feed
+            _log.exception("%s: the error handler failed on %r", self._name, error)

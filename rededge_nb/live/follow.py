@@ -1,4 +1,12 @@
-"""Which picture of a camera to show next: the newest that has its detections, or else the newest there is."""
+"""Which frame of a camera a live view shows next.
+
+A live view must show boxes on the frame in which they were found, never on a later one. The gear answers some time
+after the frame was added, so a follower waits for detections and reads the frame that they refer to. If the gear does
+not answer for a while, live video without boxes is better than none, so it falls back to the newest frame.
+
+Reading is lazy: new detections are small and are read as they arrive, but only `next_frame` transfers an image, and
+only the newest one. A viewer that is slow therefore skips frames, and is never behind.
+"""
 
 from __future__ import annotations
 
@@ -15,32 +23,33 @@ from rededge_nb.reading import frames
 from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.reading.frames import Frame
 
-RAW_AFTER = 2.0
-"""Seconds without detections after which frames are shown without."""
+NO_DETECTIONS_AFTER = 2.0
+"""Seconds without detections after which frames are shown without them."""
 
 SILENT_AFTER = 3.0
-"""Seconds without frames or detections after which that is said."""
+"""Seconds without frames or detections after which the viewer is told."""
 
 _LABEL = "person"
-_RAW_INTERVAL_MS = 33
-_RAW_IDLE_INTERVAL_MS = 200
-_NONE = "0-0"
+_FRAMES_ONLY_INTERVAL_MS = 33
+_IDLE_INTERVAL_MS = 200
+_NO_ID = "0-0"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A frame with what was found in it, or None where no gear answers.
+class FrameWithDetections:
+    """A frame and what was found in it.
 
     Attributes:
-        live: Whether it has just come, and was not lying there already.
+        detections: None where no gear answers.
+        live: Whether it arrived while it was watched; False for a frame that was in the stream before.
     """
 
     frame: Frame
     detections: Detections | None
     live: bool
 
-    def described(self) -> dict[str, Any]:
-        """What player.js is told about it, besides the JPEG; fit for JSON."""
+    def as_message(self) -> dict[str, Any]:
+        """What player.js needs to know about it besides the JPEG, as JSON can hold it."""
         frame, found = self.frame, self.detections
         content: dict[str, Any] = {
             "kind": "frame",
@@ -62,11 +71,11 @@ class Picture:
 
 
 class Follower:
-    """Follows one camera. All its reads are made by the caller's thread, on the client that is passed.
+    """Follows one camera. It has no thread: all reads happen in the caller's, with the client that is passed.
 
     Attributes:
-        dropped: Frames with detections that were passed over, because newer ones came or they left their stream.
-        problem: What is wrong with the newest detections, empty where nothing is.
+        dropped: Frames with detections that were skipped, because newer ones arrived or they left their stream.
+        problem: What is wrong with the newest detections; empty if nothing is.
     """
 
     def __init__(self, camera: str) -> None:
@@ -76,119 +85,121 @@ class Follower:
         self._after: dict[str, str] = {}
         self._next: Detections | None = None
         self._next_live = False
-        self._shown_ref = _NONE
-        self._shown_frame = _NONE
-        self._there_before = _NONE
+        self._last_ref = _NO_ID
+        self._last_frame = _NO_ID
+        self._newest_at_start = _NO_ID
         self._frame_at: float | None = None
         self._detection_at: float | None = None
-        self._began = False
+        self._started = False
 
     @property
     def frame_age(self) -> float | None:
-        """Seconds since the newest frame came; None if there never was one."""
+        """Seconds since the newest frame arrived; None if there never was one."""
         return None if self._frame_at is None else time.monotonic() - self._frame_at
 
     @property
     def detection_age(self) -> float | None:
-        """Seconds since the newest detections came; None if there never were any."""
+        """Seconds since the newest detections arrived; None if there never were any."""
         return None if self._detection_at is None else time.monotonic() - self._detection_at
 
     @property
     def notice(self) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
-        return about_silence(self.frame_age, self.detection_age) or self.problem
+        return silence_notice(self.frame_age, self.detection_age) or self.problem
 
     @property
-    def waiting(self) -> bool:
-        """Whether there are detections whose frame was not taken yet."""
+    def has_next(self) -> bool:
+        """Whether detections have arrived whose frame `next_frame` has not returned yet."""
         return self._next is not None
 
     def restart(self) -> None:
-        """Pass over what came in the meantime, and take the newest picture again even if it was taken before."""
-        self._began = False
+        """Skip everything that arrived in the meantime, and return the newest frame once more."""
+        self._started = False
 
     def read(self, client: redis.Redis, *, block_ms: int) -> None:
-        """Wait for new detections, `block_ms` at most."""
-        if not self._began:
-            self._begin(client)
+        """Wait for new detections, for at most `block_ms`."""
+        if not self._started:
+            self._start(client)
             return
-        if self._raw:
-            idle = self.frame_age is None or self.frame_age > RAW_AFTER
-            block_ms = min(block_ms, _RAW_IDLE_INTERVAL_MS if idle else _RAW_INTERVAL_MS)
+        if self._frames_only:
+            idle = self.frame_age is None or self.frame_age > NO_DETECTIONS_AFTER
+            block_ms = min(block_ms, _IDLE_INTERVAL_MS if idle else _FRAMES_ONLY_INTERVAL_MS)
         for _, entry in streams.new_entries(client, self._after, block_ms=block_ms):
-            self._note(entry, live=True)
+            self._receive(entry, live=True)
             self._frame_at = self._detection_at = time.monotonic()
 
-    def take(self, client: redis.Redis) -> Picture | None:
-        """The newest picture that was not taken yet; only this transfers a frame."""
-        if self._next is not None:
-            detections, self._next = self._next, None
-            try:
-                frame = frames.read_frame(client, self.camera, detections.ref)
-            except NoDataError:
-                self.dropped += 1
-                return None
-            self._shown_ref = frame.entry_id
-            self._shown_frame = max(self._shown_frame, frame.entry_id, key=streams.id_order)
-            return Picture(frame, detections, self._next_live)
-        return self._take_raw(client) if self._raw else None
+    def next_frame(self, client: redis.Redis) -> FrameWithDetections | None:
+        """The newest frame that was not returned yet; None if there is none."""
+        if self._next is None:
+            return self._frame_without_detections(client) if self._frames_only else None
+        detections, self._next = self._next, None
+        try:
+            frame = frames.read_frame(client, self.camera, detections.ref)
+        except NoDataError:
+            self.dropped += 1
+            return None
+        self._last_ref = frame.entry_id
+        self._last_frame = max(self._last_frame, frame.entry_id, key=streams.id_order)
+        return FrameWithDetections(frame, detections, self._next_live)
 
     @property
-    def _raw(self) -> bool:
-        return self.detection_age is None or self.detection_age > RAW_AFTER
+    def _frames_only(self) -> bool:
+        return self.detection_age is None or self.detection_age > NO_DETECTIONS_AFTER
 
-    def _begin(self, client: redis.Redis) -> None:
-        detections, images = schema.detections_key(self.camera), schema.frames_key(self.camera)
-        self._next, self._shown_ref, self._shown_frame, self.problem = None, _NONE, _NONE, ""
-        self._there_before = streams.last_id(client, images)
-        self._frame_at = self._age(client, self._there_before)
-        newest = streams.entries(client, detections, count=1, newest_first=True)
-        self._detection_at = self._age(client, newest[0][0] if newest else _NONE)
-        self._after = {detections: newest[0][0] if newest else _NONE}
+    def _start(self, client: redis.Redis) -> None:
+        """Take the newest detections there are as the first ones to show."""
+        detections_key, frames_key = schema.detections_key(self.camera), schema.frames_key(self.camera)
+        self._next, self._last_ref, self._last_frame, self.problem = None, _NO_ID, _NO_ID, ""
+        self._newest_at_start = streams.last_id(client, frames_key)
+        self._frame_at = self._arrival_time(client, self._newest_at_start)
+        newest = streams.entries(client, detections_key, count=1, newest_first=True)
+        newest_id = newest[0][0] if newest else _NO_ID
+        self._detection_at = self._arrival_time(client, newest_id)
+        self._after = {detections_key: newest_id}
         for entry in newest:
-            self._note(entry, live=not self._raw)
-        self._began = True
+            self._receive(entry, live=not self._frames_only)
+        self._started = True
 
-    def _age(self, client: redis.Redis, entry_id: str) -> float | None:
-        """When an entry came, told by the server's clock that its id has, as a time of our own."""
-        if entry_id == _NONE:
+    def _arrival_time(self, client: redis.Redis, entry_id: str) -> float | None:
+        """When an entry was added, on this process's monotonic clock; its id has the time of the server's clock."""
+        if entry_id == _NO_ID:
             return None
         seconds, microseconds = client.time()
         return time.monotonic() - max(0.0, seconds + microseconds / 1e6 - streams.time_ms(entry_id) / 1000)
 
-    def _note(self, entry: streams.Entry, *, live: bool) -> None:
+    def _receive(self, entry: streams.Entry, *, live: bool) -> None:
         try:
             found = parse_detections(self.camera, entry)
         except GearError as error:
             self.problem = str(error)
             return
         self.problem = ""
-        newest = self._next.ref if self._next is not None else self._shown_ref
+        newest = self._next.ref if self._next is not None else self._last_ref
         if streams.id_order(found.ref) <= streams.id_order(newest):
-            # a worker that took over from a dead one answers some frames again
+            # a worker that takes over from a dead one processes some frames again
             self.dropped += 1
             return
         self.dropped += self._next is not None
         self._next, self._next_live = found, live
 
-    def _take_raw(self, client: redis.Redis) -> Picture | None:
-        # an exclusive start, so that a frame that was shown already is not transferred again
-        newer = f"({self._shown_frame}"
-        found = streams.entries(client, schema.frames_key(self.camera), start=newer, count=1, newest_first=True)
+    def _frame_without_detections(self, client: redis.Redis) -> FrameWithDetections | None:
+        # "(" excludes the id itself, so that a frame that was returned already is not transferred again
+        start = f"({self._last_frame}"
+        found = streams.entries(client, schema.frames_key(self.camera), start=start, count=1, newest_first=True)
         if not found:
             return None
-        self._shown_frame = found[0][0]
-        live = streams.id_order(self._shown_frame) > streams.id_order(self._there_before)
+        self._last_frame = found[0][0]
+        live = streams.id_order(self._last_frame) > streams.id_order(self._newest_at_start)
         if live:
             self._frame_at = time.monotonic()
-        return Picture(frames.parse_frame(self.camera, found[0]), None, live)
+        return FrameWithDetections(frames.parse_frame(self.camera, found[0]), None, live)
 
 
-def about_silence(frame_age: float | None, detection_age: float | None) -> str:
-    """That frames or detections do not come, in a sentence; empty if they do.
+def silence_notice(frame_age: float | None, detection_age: float | None) -> str:
+    """A sentence that says that frames or detections do not arrive; empty if they do.
 
     Args:
-        frame_age: Seconds since the newest frame came; None if there never was one.
+        frame_age: Seconds since the newest frame arrived; None if there never was one.
         detection_age: The same for detections.
     """
     if frame_age is None:
@@ -196,9 +207,9 @@ def about_silence(frame_age: float | None, detection_age: float | None) -> str:
     if frame_age >= SILENT_AFTER:
         return f"no frame for {_duration(frame_age)}: is the capture running?"
     if detection_age is None:
-        return "frames come, but no detections yet: is the gear registered?"
+        return "frames arrive, but no detections yet: is the gear registered?"
     if detection_age >= SILENT_AFTER:
-        return f"frames come, but no detections for {_duration(detection_age)}: is the gear registered?"
+        return f"frames arrive, but no detections for {_duration(detection_age)}: is the gear registered?"
     return ""
 
 

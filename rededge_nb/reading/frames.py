@@ -115,6 +115,13 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
     return parse_frame(schema.camera_id(camera), found[0])
 
 
+def next_frame_arrives(client: redis.Redis, camera: object, *, seconds: float = 2.0) -> bool:
+    """Whether a frame is added to the camera's stream within the next seconds: a capture feeds it now."""
+    after = {schema.frames_key(camera): "$"}
+    with streams.own_connection(client) as own:
+        return bool(streams.new_entries(own, after, block_ms=round(seconds * 1000)))
+
+
 def read_errors(
     client: redis.Redis, camera: object, *, start: str = "-", end: str = "+", count: int | None = None
 ) -> list[FailedFrame]:

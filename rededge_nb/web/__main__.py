@@ -1,8 +1,8 @@
-"""What JupyterLab's launcher starts: the web server on 127.0.0.1, with RedisEdge running for as long as it does.
+"""The web server as JupyterLab's launcher starts it: on 127.0.0.1, with a RedisEdge that runs as long as it does.
 
     python -m rededge_nb.web PORT
 
-For people there is `rededge web`.
+Users start it with `rededge web`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rededge_nb.web import run
 
 
 def main(port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is terminated."""
     with contextlib.ExitStack() as resources:
         url = settings.redis_url()
         if url is None:

@@ -1,8 +1,8 @@
-"""Who may ask the web server for something, and what browsers are told to keep others out.
+"""Who may use the web server, and the headers that tell browsers to keep other sites out.
 
-Without a token it serves the loopback interface alone. A page from elsewhere cannot read what it serves, but could
-reach it by a name of its own that it lets point to 127.0.0.1: such names are refused. With a token nobody gets
-anything without it, by whatever name, and whatever proxy stands between.
+Without a token, only this computer is served. A page of another site cannot read what the server sends, but it could
+reach it by a host name of its own that resolves to 127.0.0.1 (DNS rebinding): requests with such a Host are refused.
+With a token, every request needs it, whatever its host name and whatever proxy it passed.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ SECURITY_HEADERS = {
 
 
 class Refusal(NamedTuple):
-    """Why a request is not answered."""
+    """Why a request is refused."""
 
     status: int
     reason: str
 
 
 class Access:
-    """Decides about requests.
+    """Decides whether a request is answered.
 
     Args:
-        token: What a request must carry; None where whoever reaches the loopback interface may ask.
-        port: Where the server listens; cookies do not tell ports apart by themselves.
+        token: The token that a request must have; None if everybody on the loopback interface is served.
+        port: Port of the server. It is a part of the cookie's name: browsers send cookies to all ports of a host.
     """
 
     def __init__(self, token: str | None, port: int) -> None:
@@ -57,13 +57,14 @@ class Access:
         self.cookie_name = f"rededge_web_{port}"
 
     def refusal(self, request: HTTPServerRequest) -> Refusal | None:
-        """Why a request must not be answered; None if it may."""
+        """Why a request must be refused; None if it may be answered."""
         if self.token is None:
             name = split_host_and_port(request.host.lower())[0].strip("[]")
             if name == "localhost" or _is_loopback(name):
                 return None
             return Refusal(
-                403, "this server is for its own machine: ask for 127.0.0.1 or localhost, or give it a token"
+                403,
+                "this server is only for its own computer: use 127.0.0.1 or localhost, or start it with a token",
             )
         if self.has_header(request) or self.has_query(request) or self._has_cookie(request):
             return None
@@ -72,12 +73,12 @@ class Access:
         )
 
     def has_header(self, request: HTTPServerRequest) -> bool:
-        """Whether the token stands in the Authorization header, which a page of another site cannot set."""
+        """Whether the Authorization header has the token. A page of another site cannot set this header."""
         kind, _, value = request.headers.get("Authorization", "").partition(" ")
         return kind.lower() == "bearer" and self._is_token(value.strip().encode(errors="replace"))
 
     def has_query(self, request: HTTPServerRequest) -> bool:
-        """Whether the token stands in the address."""
+        """Whether the address has the token."""
         return any(self._is_token(value) for value in request.query_arguments.get("token", []))
 
     def same_origin(self, request: HTTPServerRequest, origin: str) -> bool:
@@ -97,18 +98,18 @@ class Access:
 
 
 class Token(NamedTuple):
-    """A token, and whether it was made just now."""
+    """A token, and whether it was created just now."""
 
     value: str
     is_new: bool
 
 
 def token_for(bound: socket.socket, given: str | None, folder: StateFolder) -> Token | None:
-    """The token that a server asks for: the one given, else none on the loopback interface, else one of its own.
+    """The token of a server: the given one, else none on the loopback interface, else the one in the state folder.
 
     Raises:
-        ConfigurationError: the token given is too short, or cannot stand in a header.
-        ServerError: its own cannot be kept in the state folder.
+        ConfigurationError: the given token is too short, or has a character that a header cannot have.
+        ServerError: the token cannot be written to the state folder.
     """
     if given is not None:
         return Token(_checked(given), is_new=False)
@@ -127,8 +128,8 @@ def token_for(bound: socket.socket, given: str | None, folder: StateFolder) -> T
 def _checked(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise ConfigurationError(
-            f"a token of {len(token)} characters is not usable: take at least {MIN_TOKEN_LENGTH} letters, digits, "
-            f"'-', '.', '_' or '~', or give none (without {settings.WEB_TOKEN}) and let one be made"
+            f"the token with {len(token)} characters is not usable: it needs at least {MIN_TOKEN_LENGTH} letters, "
+            f"digits, '-', '.', '_' or '~'; without {settings.WEB_TOKEN} one is created"
         )
     return token
 

@@ -25,15 +25,15 @@ class CamerasHandler(Handler):
     """`/api/cameras`: every camera that is registered, has series or has frames."""
 
     async def get(self) -> None:
-        """Answer with all of them."""
+        """Answer with all cameras."""
         self.answer({"cameras": await self.from_redis(read_cameras)})
 
 
 class DetectionsHandler(Handler):
-    """`/api/detections`: what was found in a camera's newest frames, newest first."""
+    """`/api/detections`: a camera's newest detections, newest first."""
 
     async def get(self) -> None:
-        """Answer with so many."""
+        """Answer with `count` of them."""
         camera = self.camera()
         count = self.checked(_count, self.argument("count", "10"))
         self.answer(await self.from_redis(lambda client: read_detections(client, camera, count)))
@@ -45,13 +45,13 @@ class HealthHandler(Handler):
     open_to_all = True
 
     async def get(self) -> None:
-        """Answer 200 if all is well, 503 if not."""
+        """Answer 200 if everything works, 503 if not."""
         problem, workers = await self.from_redis(read_health)
         self.set_status(503 if problem else 200)
         self.answer({"status": problem or OK, "redis": True, "workers": workers})
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer in the same form when Redis does not; who asks may be anybody, so without particulars."""
+        """Answer in the same form if Redis does not answer. Anybody may ask, so the answer has no details."""
         if status not in (502, 503):
             super().refuse(status, reason)
             return
@@ -65,24 +65,24 @@ def read_cameras(client: redis.Redis) -> list[dict[str, Any]]:
     found = registered | _with_frames(client)
     with contextlib.suppress(MissingModuleError):
         found |= set(series.camera_ids(client))
-    ids = sorted(filter(_usable, found), key=lambda name: (not name.isdigit(), name.zfill(64)))
+    ids = sorted(filter(_is_valid_id, found), key=lambda name: (not name.isdigit(), name.zfill(64)))
     seconds, _ = client.time()
     return [_camera(client, each, registered=each in registered, now=seconds) for each in ids]
 
 
 def read_detections(client: redis.Redis, camera: str, count: int) -> dict[str, Any]:
-    """A camera's newest detections, and how many of these entries are malformed."""
+    """A camera's newest detections, and the number of malformed entries among them."""
     found, malformed = [], 0
     for entry in streams.entries(client, schema.detections_key(camera), count=count, newest_first=True):
         try:
-            found.append(_described(parse_detections(camera, entry)))
+            found.append(_as_json(parse_detections(camera, entry)))
         except GearError:
             malformed += 1
     return {"camera": camera, "detections": found, "malformed": malformed}
 
 
 def read_health(client: redis.Redis) -> tuple[str, int | None]:
-    """What is not well, empty if all is, and how many workers are alive; None where the server needs none."""
+    """What does not work (empty if everything does), and the number of workers (None if the server needs none)."""
     workers = count_workers(client)
     try:
         info = client.info("persistence", "memory")
@@ -96,7 +96,7 @@ def _with_frames(client: redis.Redis) -> set[str]:
     return {key.partition(":")[2] for key in keys if re.fullmatch(r"camera:[^:]+", key)}
 
 
-def _usable(name: str) -> bool:
+def _is_valid_id(name: str) -> bool:
     try:
         return bool(schema.camera_id(name))
     except ConfigurationError:
@@ -115,7 +115,7 @@ def _camera(client: redis.Redis, camera: str, *, registered: bool, now: int) -> 
     }
 
 
-def _described(found: Detections) -> dict[str, Any]:
+def _as_json(found: Detections) -> dict[str, Any]:
     return {
         "id": found.entry_id,
         "ref": found.ref,

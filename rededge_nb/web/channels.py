@@ -1,4 +1,10 @@
-"""Cameras that somebody watches: each is read once and rendered once, however many watch it, and not without."""
+"""Channels: one per camera that is being watched.
+
+A channel reads its camera once and renders each frame once, whatever the number of viewers, and only in the forms that
+they need: a JPEG with boxes drawn in (MJPEG, snapshots), or JPEG and boxes apart (the page). Its thread does the slow
+work and hands the result to the IO loop; if the loop is slow, only the newest result is delivered. A viewer decides
+itself what it accepts, so a slow one never delays the others.
+"""
 
 from __future__ import annotations
 
@@ -17,44 +23,44 @@ import redis
 
 from rededge_nb.errors import RedEdgeError, ServerUnavailableError
 from rededge_nb.live.feed import Feed
-from rededge_nb.live.follow import Follower, Picture
-from rededge_nb.web.rendering import picture_jpeg
+from rededge_nb.live.follow import Follower, FrameWithDetections
+from rededge_nb.web.rendering import render_jpeg
 
 HEARTBEAT = 2.0
-"""Seconds after which pages are told how things stand, even if nothing has changed."""
+"""Longest time in seconds between two status messages to a page."""
 BOUNDARY = "rededge-frame"
 MJPEG_HEAD = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
-"""What begins each picture in an MJPEG stream."""
+"""The bytes before each image in an MJPEG stream."""
 
-INTERNAL_ERROR = "an error in the web server: its log tells more"
+INTERNAL_ERROR = "an error in the web server: see its log"
 
 _READ_MS = 500
-_AWAY = "the Redis server does not answer: the picture comes back by itself when it does"
+_NO_REDIS = "the Redis server does not answer: the video continues by itself when it does"
 
 _log = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """What there is to see of a camera."""
+    """What a viewer of a camera sees."""
 
-    PICTURE = "picture"
-    EMPTY = "no frames"
-    AWAY = "no Redis"
+    FRAME = "a frame"
+    NO_FRAMES = "no frames"
+    NO_REDIS = "no Redis"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A camera at one moment, ready for every kind of viewer.
+class CameraView:
+    """What a camera shows at one moment, in the forms that its viewers need.
 
     Attributes:
-        jpeg: Rendered from picture and notice, None where nobody wants it.
+        jpeg: Image with boxes and notice; None if no viewer needs it.
         part: The same as a part of an MJPEG stream.
-        message: Picture and detections for a page, None where there is no picture or nobody wants it.
+        message: Frame and detections for a page; None if there is no frame or no page needs it.
         status: The notice for a page.
     """
 
     state: State
-    picture: Picture | None
+    frame: FrameWithDetections | None
     notice: str
     jpeg: bytes | None
     part: bytes | None
@@ -63,102 +69,102 @@ class Shown:
 
 
 class Viewer(Protocol):
-    """One who watches. Its methods are called on the IO loop, and must not wait."""
+    """A viewer of a camera. Its methods are called on the IO loop and must not wait."""
 
     rendered: bool
-    """Whether it wants pictures with boxes burnt in, instead of pictures and boxes."""
+    """Whether it needs images with boxes drawn in; else it needs frame and boxes apart."""
 
-    def offer(self, shown: Shown) -> None:
-        """Take what is shown now, or leave it."""
+    def offer(self, view: CameraView) -> None:
+        """Accept the newest view, or skip it."""
 
     def stalled(self) -> bool:
-        """Whether it has taken nothing for so long that it is taken for gone."""
+        """Whether it has accepted no data for so long that it should be disconnected."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 class Channel:
-    """One camera that is watched. Its methods are called on the IO loop; a thread of its own reads and renders."""
+    """The channel of one camera. Its public methods are called on the IO loop; its thread reads and renders."""
 
     def __init__(self, client: redis.Redis, camera: str, loop: asyncio.AbstractEventLoop) -> None:
         self.camera = camera
         self.viewers: set[Viewer] = set()
         self._loop = loop
         self._follower = Follower(camera)
-        self._picture: Picture | None = None
-        self._told_at = 0.0
-        self._wanted: frozenset[bool] = frozenset()
-        self._shown: Shown | None = None
+        self._frame: FrameWithDetections | None = None
+        self._status_at = 0.0
+        self._forms: frozenset[bool] = frozenset()
+        self._view: CameraView | None = None
         self._posted = False
         self._lock = threading.Lock()
         self._feed = Feed(client, self._step, on_error=self._on_error, name=f"rededge web {camera}")
 
     def add(self, viewer: Viewer) -> None:
-        """Let one more watch; it gets at once what was shown last."""
+        """Add a viewer. It gets the last view at once."""
         self.viewers.add(viewer)
-        self._wanted = frozenset(each.rendered for each in self.viewers)
-        if self._shown is not None:
-            viewer.offer(self._shown)
+        self._forms = frozenset(each.rendered for each in self.viewers)
+        if self._view is not None:
+            viewer.offer(self._view)
         self._feed.start()
 
     def remove(self, viewer: Viewer) -> None:
-        """Let one watch no longer."""
+        """Remove a viewer."""
         self.viewers.discard(viewer)
-        self._wanted = frozenset(each.rendered for each in self.viewers)
+        self._forms = frozenset(each.rendered for each in self.viewers)
 
     def close(self) -> None:
-        """End the thread, and wait for that: not to be called on the IO loop."""
+        """End the thread and wait for it. Must not be called on the IO loop."""
         self._feed.close()
 
     def _step(self, client: redis.Redis) -> None:
         self._follower.read(client, block_ms=_READ_MS)
-        self._picture = self._follower.take(client) or self._picture
-        if self._picture is not None:
-            self._show(State.PICTURE, self._follower.notice)
+        self._frame = self._follower.next_frame(client) or self._frame
+        if self._frame is not None:
+            self._show(State.FRAME, self._follower.notice)
         else:
-            self._show(State.EMPTY, self._follower.notice or "waiting for the next frame")
+            self._show(State.NO_FRAMES, self._follower.notice or "waiting for the next frame")
 
     def _on_error(self, error: Exception | None) -> None:
         if error is None:
             return
         self._follower.restart()
         if isinstance(error, ServerUnavailableError):
-            self._show(State.AWAY, _AWAY)
+            self._show(State.NO_REDIS, _NO_REDIS)
         elif isinstance(error, RedEdgeError | redis.RedisError):
-            self._show(State.AWAY, str(error))
+            self._show(State.NO_REDIS, str(error))
         else:
             _log.error("camera %s cannot be shown", self.camera, exc_info=error)
-            self._show(State.AWAY, INTERNAL_ERROR)
+            self._show(State.NO_REDIS, INTERNAL_ERROR)
 
     def _show(self, state: State, notice: str) -> None:
-        """Make what viewers want and is not made yet, and hand it over if that is news."""
-        wanted, picture, before = self._wanted, self._picture, self._shown
+        """Render the forms that viewers need and the last view does not have; post the view if anything is new."""
+        forms, frame, last = self._forms, self._frame, self._view
         jpeg = part = message = None
-        if before is not None and before.picture is picture:
-            message = before.message
-            if before.notice == notice:
-                jpeg, part = before.jpeg, before.part
-        if jpeg is None and True in wanted:
-            jpeg = picture_jpeg(self.camera, picture, notice)
+        if last is not None and last.frame is frame:
+            message = last.message
+            if last.notice == notice:
+                jpeg, part = last.jpeg, last.part
+        if jpeg is None and True in forms:
+            jpeg = render_jpeg(self.camera, frame, notice)
             part = mjpeg_part(jpeg)
-        if message is None and False in wanted and picture is not None:
-            message = pack("player", picture.described(), picture.frame.jpeg)
-        told = before is not None and before.notice == notice and time.monotonic() - self._told_at < HEARTBEAT
-        if before is not None and told:
-            status = before.status
+        if message is None and False in forms and frame is not None:
+            message = pack("player", frame.as_message(), frame.frame.jpeg)
+        same_status = last is not None and last.notice == notice and time.monotonic() - self._status_at < HEARTBEAT
+        if last is not None and same_status:
+            status = last.status
         else:
-            self._told_at = time.monotonic()
+            self._status_at = time.monotonic()
             content = {"kind": "status", "notice": notice, "heartbeat": HEARTBEAT, "sender": "the server"}
             status = pack("player", content)
-        shown = Shown(state, picture, notice, jpeg, part, message, status)
-        if not told or shown != before:
-            self._post(shown)
+        view = CameraView(state, frame, notice, jpeg, part, message, status)
+        if not same_status or view != last:
+            self._post(view)
 
-    def _post(self, shown: Shown) -> None:
-        """Hand over to the IO loop; when that is slow, only the newest."""
+    def _post(self, view: CameraView) -> None:
+        """Hand a view to the IO loop. If the last one was not delivered yet, the new one replaces it."""
         with self._lock:
-            self._shown = shown
+            self._view = view
             if self._posted:
                 return
             self._posted = True
@@ -167,14 +173,14 @@ class Channel:
     def _deliver(self) -> None:
         with self._lock:
             self._posted = False
-            shown = self._shown
-        if shown is not None:
+            view = self._view
+        if view is not None:
             for viewer in list(self.viewers):
-                viewer.offer(shown)
+                viewer.offer(view)
 
 
 def call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    """Call a function on a loop from another thread; not at all if the loop has ended."""
+    """Call a function on a loop from another thread; does nothing if the loop is closed."""
     try:
         loop.call_soon_threadsafe(function, *arguments)
     except RuntimeError:
@@ -183,11 +189,11 @@ def call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *a
 
 
 def mjpeg_part(jpeg: bytes) -> bytes:
-    """A picture in an MJPEG stream, with what begins the next: browsers show one when they see the head of another."""
+    """An image in an MJPEG stream, and the head of the next one: browsers show an image when the next one begins."""
     return b"".join((jpeg, b"\r\n", MJPEG_HEAD))
 
 
 def pack(receiver: str, content: dict[str, Any], data: bytes = b"") -> bytes:
-    """A message for a page: the length of a JSON object (4 bytes, big-endian), the object, then raw data."""
+    """A message to a page: the length of a JSON object (4 bytes, big-endian), the object, then binary data."""
     text = json.dumps({"to": receiver, **content}, allow_nan=False, separators=(",", ":")).encode()
     return struct.pack(">I", len(text)) + text + data

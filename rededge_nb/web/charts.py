@@ -1,4 +1,4 @@
-"""The charts of a camera's last minutes: read once, however many pages show them."""
+"""Chart channels: the charts of a camera's last minutes are read once, whatever the number of pages that show them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _log = logging.getLogger(__name__)
 
 
 class ChartViewer(Protocol):
-    """One page. The method is called on the IO loop, and must not wait."""
+    """A page that shows charts. The method is called on the IO loop and must not wait."""
 
     def on_charts(self) -> None:
-        """Look whether there is something to take."""
+        """Called when there are new messages in the log, or the notice has changed."""
 
 
 class ChartChannel:
-    """Charts that are watched: a history, and what came since.
+    """The charts of one camera and one length: a log that starts with a history, and continues with updates.
 
-    Each viewer takes the messages in its own time, and begins with the history again when that was renewed meanwhile.
-    It is renewed when what came since has grown larger than it: so much memory does it take, whoever is slow.
+    Each viewer reads the log at its own speed. When the updates have become larger than the history, the log starts
+    again with a new history, and so does every viewer. This bounds the memory, even if a viewer is slow.
 
     Attributes:
-        log: The history and everything that came since, in order.
-        generation: Number of the history.
-        notice: What is wrong, empty where nothing is.
+        log: The history and all updates since, in order.
+        generation: Number of the history; a change tells a viewer that the log has started again.
+        notice: What is wrong; empty if nothing is.
     """
 
     def __init__(self, client: redis.Redis, camera: str, minutes: float, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,17 +55,17 @@ class ChartChannel:
         self._feed = Feed(client, self._step, on_error=self._on_error, name=f"rededge web charts {camera}")
 
     def add(self, viewer: ChartViewer) -> None:
-        """Let one more watch."""
+        """Add a viewer."""
         self.viewers.add(viewer)
         self._feed.start()
         viewer.on_charts()
 
     def remove(self, viewer: ChartViewer) -> None:
-        """Let one watch no longer."""
+        """Remove a viewer."""
         self.viewers.discard(viewer)
 
     def close(self) -> None:
-        """End the thread, and wait for that: not to be called on the IO loop."""
+        """End the thread and wait for it. Must not be called on the IO loop."""
         self._feed.close()
 
     def _step(self, client: redis.Redis) -> None:
@@ -73,8 +73,8 @@ class ChartChannel:
         if message is not None:
             packed = pack("charts", {**message.content, "seq": self._sequence}, message.buffer)
             self._sequence += 1
-            remedy = f"`rededge init --camera {self.camera}` makes them"
-            notice = chart_page.about_missing(self._data, remedy=remedy)
+            remedy = f"`rededge init --camera {self.camera}` creates them"
+            notice = chart_page.missing_series_notice(self._data, remedy=remedy)
             is_history = message.content["kind"] == "history"
             if is_history:
                 self._history_wanted.clear()
@@ -91,22 +91,22 @@ class ChartChannel:
         self._size += len(packed)
         if self._size > 2 * len(self.log[0]) + _RENEW_BYTES:
             self._history_wanted.set()
-        self._tell()
+        self._notify()
 
     def _on_error(self, error: Exception | None) -> None:
         if error is None:
             return
         notice = str(error)
         if not isinstance(error, RedEdgeError | redis.RedisError):
-            _log.error("the charts of camera %s cannot be made", self.camera, exc_info=error)
+            _log.error("the charts of camera %s failed", self.camera, exc_info=error)
             notice = INTERNAL_ERROR
         self._history_wanted.set()
         call_on(self._loop, self._set_notice, notice)
 
     def _set_notice(self, notice: str) -> None:
         self.notice = notice
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for viewer in list(self.viewers):
             viewer.on_charts()

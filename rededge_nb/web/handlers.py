@@ -1,4 +1,4 @@
-"""What all answers have in common: who gets one, its headers, errors in one line."""
+"""What all request handlers have in common: access, headers, errors as one line of JSON."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rededge_nb.web.access import SECURITY_HEADERS, Access
 from rededge_nb.web.hub import Hub
 
 ANSWER_TIMEOUT = 8.0
-"""Seconds that Redis is given for an answer."""
+"""Seconds to wait for an answer of Redis."""
 MAX_WAITING = 64
-"""Requests that wait for Redis, at most."""
+"""At most so many requests wait for Redis at a time."""
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Services:
-    """What handlers work with.
+    """The objects that handlers use.
 
     Attributes:
-        client: For commands that answer at once; to be used in a thread of `pool`.
-        waiting: Requests that wait for Redis now.
+        client: For short commands, in threads of `pool`.
+        waiting: Number of requests that wait for Redis now.
     """
 
     access: Access
@@ -45,7 +45,7 @@ class Services:
 
 
 class Handler(RequestHandler):
-    """Answers GET and HEAD to those who have access."""
+    """Answers GET and HEAD requests that have access."""
 
     open_to_all = False
 
@@ -60,7 +60,7 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse those who have no access, before anything is looked at."""
+        """Refuse requests without access before anything else is read."""
         if self.open_to_all:
             return
         refusal = self.services.access.refusal(self.request)
@@ -70,18 +70,18 @@ class Handler(RequestHandler):
             self.refuse(refusal.status, refusal.reason)
 
     def compute_etag(self) -> None:
-        """Called by Tornado: nothing is to be kept."""
+        """Called by Tornado: nothing may be cached, so no tag is needed."""
 
     async def head(self) -> None:
-        """The same as GET; Tornado leaves the body out."""
+        """The same as GET; Tornado omits the body."""
         await self.get()
 
     async def get(self) -> None:
-        """Answer."""
+        """Answer the request."""
         raise HTTPError(405)
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer with an error, in one line of JSON."""
+        """Answer with an error as one line of JSON."""
         self.set_status(status)
         self.answer({"error": reason})
 
@@ -91,10 +91,10 @@ class Handler(RequestHandler):
         self.finish(json.dumps(content, allow_nan=False) + "\n")
 
     def camera(self) -> str:
-        """The camera that is asked for, 0 where none is named.
+        """The camera in the query; 0 if there is none.
 
         Raises:
-            HTTPError: it is not usable.
+            HTTPError: it is not a valid id.
         """
         return self.checked(schema.camera_id, self.argument("camera", "0"))
 
@@ -102,22 +102,22 @@ class Handler(RequestHandler):
         """The last value of a query argument.
 
         Raises:
-            HTTPError: it is no text.
+            HTTPError: it is not valid text.
         """
         return str(self.get_query_argument(name, otherwise))
 
     def checked(self, check: Callable[[str], _T], value: str) -> _T:
-        """`check(value)`; what it finds wrong becomes an answer."""
+        """Return `check(value)`; its error becomes an answer with status 400."""
         try:
             return check(value)
         except ConfigurationError as error:
             raise HTTPError(400, "%s", str(error)) from error
 
     async def from_redis(self, read: Callable[[redis.Redis], _T]) -> _T:
-        """What a function reads with a client, in a thread.
+        """Return what a function reads from Redis; it runs in a thread.
 
         Raises:
-            HTTPError: Redis does not answer.
+            HTTPError: Redis does not answer, or answers with an error.
         """
         services = self.services
         if services.waiting >= MAX_WAITING:
@@ -133,7 +133,7 @@ class Handler(RequestHandler):
             raise HTTPError(502, "%s", f"the Redis server answers with an error: {error}") from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Called by Tornado, for every error: nothing of the program is told."""
+        """Called by Tornado for every error. The answer has no details of the program."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         reason = HTTPStatus(status_code).phrase
         if isinstance(error, HTTPError) and error.log_message and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -141,23 +141,23 @@ class Handler(RequestHandler):
         self.refuse(status_code, reason)
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
-        """Called by Tornado. The address is left out: the token may be in it."""
+        """Called by Tornado. The query is not logged, because it may contain the token."""
         if not isinstance(value, HTTPError):
             _log.error("%s %s failed", self.request.method, self.request.path, exc_info=(kind, value, trace))
 
 
-class Unknown(Handler):
-    """Answers for every path that nothing is served at."""
+class NotFound(Handler):
+    """Answers all other paths."""
 
     def prepare(self) -> None:
-        """Refuse."""
+        """Refuse the request."""
         super().prepare()
         if not self._finished:
-            self.refuse(404, "nothing is served here: see /")
+            self.refuse(404, "there is nothing at this path: see /")
 
 
-class File(Handler):
-    """One of the files that make the page."""
+class StaticFile(Handler):
+    """One of the files of the page."""
 
     def initialize(self, services: Services, content: bytes = b"", kind: str = "") -> None:
         """Called by Tornado."""
@@ -171,11 +171,11 @@ class File(Handler):
         self.finish(self._content)
 
 
-class Page(File):
-    """The page. A token in its address becomes a cookie, and the address is left without it."""
+class PageHandler(StaticFile):
+    """The page. A token in its address is moved to a cookie, so that it does not stay in the address bar."""
 
     async def get(self) -> None:
-        """Answer with the page, or lead to it."""
+        """Answer with the page, or redirect to the address without the token."""
         access = self.services.access
         camera = self.camera()
         if not access.has_query(self.request):

@@ -1,4 +1,4 @@
-"""Which cameras and charts are watched by whom: channels begin with their first viewer and end with their last."""
+"""Connects viewers and channels: a channel starts with its first viewer and ends with its last."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from rededge_nb.web.channels import Channel, Viewer
 from rededge_nb.web.charts import ChartChannel, ChartViewer
 
 MAX_VIEWERS = 500
-"""Viewers at a time, of all kinds; each holds a connection."""
+"""Viewers at a time, of all kinds. Each has a connection."""
 MAX_CHANNELS = 64
-"""Cameras, and charts of different lengths, that are watched at a time; each has a thread."""
+"""Channels at a time: cameras, and charts of a camera and a length. Each has a thread."""
 
 
-class FullError(Exception):
-    """There is no room for another viewer; the message says what there are too many of."""
+class TooManyError(Exception):
+    """There are too many viewers or channels; the message says which."""
 
 
 class Hub:
-    """All channels. Lives on the IO loop.
+    """All channels. It must be used on the IO loop only.
 
     Attributes:
-        sent: Pictures sent, by kind of viewer.
-        skipped: Pictures that viewers could not take in time, by kind of viewer.
+        sent: Frames sent, by kind of viewer.
+        skipped: Frames that viewers were too slow for, by kind of viewer.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -38,10 +38,10 @@ class Hub:
         self._ending: set[asyncio.Future[None]] = set()
 
     def watch(self, camera: str, viewer: Viewer) -> None:
-        """Show a camera to a viewer from now on.
+        """Start to show a camera to a viewer.
 
         Raises:
-            FullError: too many watch already, or too many cameras are watched.
+            TooManyError: there are too many viewers or channels.
         """
         self._check_room(camera in self._channels)
         channel = self._channels.get(camera)
@@ -50,7 +50,7 @@ class Hub:
         channel.add(viewer)
 
     def leave(self, camera: str, viewer: Viewer) -> None:
-        """Show it to the viewer no longer."""
+        """Stop showing a camera to a viewer."""
         channel = self._channels.get(camera)
         if channel is not None:
             channel.remove(viewer)
@@ -58,10 +58,10 @@ class Hub:
                 self._end(self._channels.pop(camera))
 
     def watch_charts(self, camera: str, minutes: float, viewer: ChartViewer) -> ChartChannel:
-        """Send a viewer the charts of a camera's last minutes from now on.
+        """Start to send the charts of a camera's last minutes to a viewer.
 
         Raises:
-            FullError: too many watch already, or too many charts are watched.
+            TooManyError: there are too many viewers or channels.
         """
         key = (camera, minutes)
         self._check_room(key in self._charts)
@@ -72,25 +72,25 @@ class Hub:
         return channel
 
     def leave_charts(self, channel: ChartChannel, viewer: ChartViewer) -> None:
-        """Send them to the viewer no longer."""
+        """Stop sending charts to a viewer."""
         channel.remove(viewer)
         key = (channel.camera, channel.minutes)
         if not channel.viewers and self._charts.get(key) is channel:
             self._end(self._charts.pop(key))
 
     def viewers(self) -> dict[str, int]:
-        """Number of viewers of pictures, by camera."""
+        """Number of viewers of the video, by camera."""
         return {camera: len(channel.viewers) for camera, channel in self._channels.items()}
 
     def drop_stalled(self) -> None:
-        """End viewers that have taken nothing for long: mostly those whose network has gone."""
+        """Disconnect viewers that have accepted no data for long: most of them have lost their network."""
         for channel in list(self._channels.values()):
             for viewer in list(channel.viewers):
                 if viewer.stalled():
                     viewer.close()
 
     async def close(self) -> None:
-        """End all viewers, and wait until the channels have ended."""
+        """Disconnect all viewers, and wait until the channels have ended."""
         for channel in list(self._channels.values()):
             for viewer in list(channel.viewers):
                 viewer.close()
@@ -104,12 +104,12 @@ class Hub:
     def _check_room(self, known: bool) -> None:
         viewers = sum(self.viewers().values()) + sum(len(charts.viewers) for charts in self._charts.values())
         if viewers >= MAX_VIEWERS:
-            raise FullError(f"{viewers} viewers are served already, which is the most: try again later")
+            raise TooManyError(f"{viewers} viewers are connected, which is the maximum: try again later")
         if not known and len(self._channels) + len(self._charts) >= MAX_CHANNELS:
-            raise FullError(f"{MAX_CHANNELS} cameras and charts are watched already, which is the most")
+            raise TooManyError(f"{MAX_CHANNELS} cameras and charts are being watched, which is the maximum")
 
     def _end(self, channel: Channel | ChartChannel) -> None:
-        # it waits for a thread, so not on the loop
+        # not on the loop, because it waits for a thread
         ending = self._loop.run_in_executor(None, channel.close)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

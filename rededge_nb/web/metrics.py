@@ -17,9 +17,9 @@ from rededge_nb.web.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STALE_MS = 5 * schema.MINUTE_MS
-"""Age from which a sample is no longer told: Prometheus itself looks back so far."""
+"""Samples that are older than this are left out; Prometheus looks back equally far."""
 RATE_WINDOW_MS = 10_000
-"""Frames per second are means of so much time: the second that runs is not over, and one alone is uneven."""
+"""Frames per second are averaged over this time: the present second is incomplete, and single seconds vary."""
 
 _RATES = (schema.IN_FPS, schema.OUT_FPS)
 _SECOND_MS = 1000
@@ -40,25 +40,25 @@ class Metric:
 
 
 class MetricsHandler(Handler):
-    """`/metrics`: for Prometheus to scrape. Without Redis it tells that, and the server's own figures."""
+    """`/metrics`: for Prometheus. If Redis does not answer, it has that and the figures of the web server."""
 
     async def get(self) -> None:
         """Answer with all metrics."""
         found: list[Metric] = []
-        answers = True
+        redis_up = True
         try:
             found = await self.from_redis(read_metrics)
         except HTTPError as error:
-            # any other error is an answer, such as that it has no time series
-            answers = error.status_code != HTTPStatus.SERVICE_UNAVAILABLE
-        up = Metric("rededge_redis_up", "Whether Redis answers.", samples=[({}, float(answers))])
+            # any other error means that Redis answers, for example that it has no time series
+            redis_up = error.status_code != HTTPStatus.SERVICE_UNAVAILABLE
+        up = Metric("rededge_redis_up", "Whether Redis answers.", samples=[({}, float(redis_up))])
         self.set_header("Content-Type", CONTENT_TYPE)
         metrics = [up, *found, *_own(self.services.hub)]
         self.finish(exposition(metric for metric in metrics if metric.samples))
 
 
 def read_metrics(client: redis.Redis) -> list[Metric]:
-    """One metric for each name of a series, with a sample for each camera that has a recent one."""
+    """One metric per series name, with a sample for each camera that has a recent one."""
     seconds, microseconds = client.time()
     now_ms = seconds * _SECOND_MS + microseconds // 1000
     texts = _texts()
@@ -95,18 +95,18 @@ def _escaped(text: str, *, quoted: bool) -> str:
 
 
 def _texts() -> dict[str, str]:
-    """What each series is, by name."""
-    took = "Milliseconds that the newest frame took in"
+    """The description of each series, by name."""
+    took = "Milliseconds that the newest frame spent in"
     steps = {schema.step_series(step): f"{took} the step {step}." for step in schema.STEPS}
     compactions = {
-        rule.name: f"People, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, the running one included."
+        rule.name: f"People, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, including the present one."
         for spec in schema.series_specs("0")
         for rule in spec.rules
     }
     known = {
         schema.PEOPLE: "People in the newest frame that was processed.",
         **compactions,
-        schema.IN_FPS: "Frames per second that came, mean of the last 10 s.",
+        schema.IN_FPS: "Frames per second that arrived, mean of the last 10 s.",
         schema.OUT_FPS: "Frames per second that were processed, mean of the last 10 s.",
         **steps,
         schema.TOTAL: f"{took} all steps.",
@@ -119,10 +119,10 @@ def _own(hub: Hub) -> list[Metric]:
     viewers = [({"camera": camera}, float(count)) for camera, count in hub.viewers().items()]
     return [
         Metric("rededge_web_viewers", "Viewers of a camera's video now.", samples=viewers),
-        Metric("rededge_web_pictures_sent_total", "Pictures sent to viewers.", "counter", _by_kind(hub.sent)),
+        Metric("rededge_web_pictures_sent_total", "Frames sent to viewers.", "counter", _by_kind(hub.sent)),
         Metric(
             "rededge_web_pictures_skipped_total",
-            "Pictures that a viewer was too slow for.",
+            "Frames that a viewer was too slow for.",
             "counter",
             _by_kind(hub.skipped),
         ),
@@ -141,7 +141,7 @@ def _put(metrics: dict[str, Metric], labels: Any, value: float) -> None:
     texts = {name.decode(errors="replace"): text.decode(errors="replace") for name, text in labels if text is not None}
     samples = metrics[texts["__name__"]].samples
     camera = {"camera": texts.get("camera", "")}
-    # Prometheus refuses everything if one sample comes twice
+    # Prometheus rejects the whole answer if a sample occurs twice
     if not any(known == camera for known, _ in samples):
         samples.append((camera, value))
 

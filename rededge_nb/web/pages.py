@@ -1,27 +1,26 @@
-"""The files that make the page, by the path at which they are served; no others are."""
+"""The files of the page, by the path at which they are served. No other file is served."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from rededge_nb import assets
+from rededge_nb.live import front_end
 
 _PAGE = assets.PACKAGE / "web" / "page"
-_WIDGETS = assets.PACKAGE / "widgets"
-_CHARTS = ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js")
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _STYLE = "text/css; charset=utf-8"
 
 
 class Served(NamedTuple):
-    """A file and its type."""
+    """A file and its content type."""
 
     content: bytes
     kind: str
 
     def arguments(self, services: object) -> dict[str, Any]:
-        """What `handlers.File` is made with."""
+        """Arguments of `handlers.StaticFile`."""
         return {"services": services, "content": self.content, "kind": self.kind}
 
 
@@ -31,15 +30,14 @@ def page() -> Served:
 
 
 def files() -> dict[str, Served]:
-    """What the page loads: its own scripts and styles, and the player and charts that notebooks show as well."""
-    charts = b"\n".join((_WIDGETS / name).read_bytes() for name in _CHARTS)
+    """What the page loads: its own scripts and styles, and those of player and charts, which notebooks use too."""
     return {
         "page.js": Served((_PAGE / "page.js").read_bytes(), _SCRIPT),
         "link.js": Served((_PAGE / "link.js").read_bytes(), _SCRIPT),
         "page.css": Served((_PAGE / "page.css").read_bytes(), _STYLE),
-        "player.js": Served((_WIDGETS / "player.js").read_bytes(), _SCRIPT),
-        "player.css": Served((_WIDGETS / "player.css").read_bytes(), _STYLE),
-        "charts.js": Served(charts, _SCRIPT),
-        "charts.css": Served((_WIDGETS / "charts.css").read_bytes(), _STYLE),
+        "player.js": Served(front_end.player_script().encode(), _SCRIPT),
+        "player.css": Served(front_end.PLAYER_STYLE.read_bytes(), _STYLE),
+        "charts.js": Served(front_end.charts_script().encode(), _SCRIPT),
+        "charts.css": Served(front_end.CHARTS_STYLE.read_bytes(), _STYLE),
         "icon.svg": Served((_PAGE / "icon.svg").read_bytes(), "image/svg+xml"),
     }

@@ -1,4 +1,4 @@
-"""Starting and ending the web server."""
+"""Starting and stopping the web server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rededge_nb.errors import ConfigurationError, ServerError
 from rededge_nb.web import pages
 from rededge_nb.web.access import Access, token_for
 from rededge_nb.web.api import CamerasHandler, DetectionsHandler, HealthHandler
-from rededge_nb.web.handlers import File, Page, Services, Unknown
+from rededge_nb.web.handlers import NotFound, PageHandler, Services, StaticFile
 from rededge_nb.web.hub import Hub
 from rededge_nb.web.metrics import MetricsHandler
 from rededge_nb.web.sockets import LiveHandler
@@ -37,23 +37,23 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5000
 
 _THREADS = 4
-_LOOK_INTERVAL = 10.0
+_CHECK_INTERVAL = 10.0
 _IDLE_TIMEOUT = 60.0
 _PING_INTERVAL = 20.0
 _MAX_INPUT = 65_536
-"""Bytes: nobody has much to say to this server."""
+"""Bytes of a request or a WebSocket message: all that are needed are short."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A web server that answers.
+    """The address of a web server that is ready.
 
     Attributes:
-        url: Of its page, without the token.
-        token: What a request must carry, None where it needs none.
-        token_is_new: Whether the token was made just now: the moment to show it, since it will not be shown again.
+        url: Address of its page, without the token.
+        token: The token that requests must have; None if they need none.
+        token_is_new: Whether the token was created just now; then it should be shown to the user once.
     """
 
     url: str
@@ -67,22 +67,22 @@ class Ready:
 
 
 class WebServer:
-    """A web server with a thread of its own; a context manager.
+    """A web server in a thread of its own; a context manager.
 
     Args:
-        url: Address of the Redis server, which need not answer yet.
-        host: Address or name to listen at. One that others than this machine can reach demands a token.
+        url: Address of the Redis server. It need not answer yet.
+        host: Address or name to listen at. If it is not a loopback address, a token is needed.
         port: TCP port; 0 takes a free one.
-        token: What every request but `/healthz` must carry. None: REDEDGE_WEB_TOKEN, else none on the loopback
-            interface, and elsewhere the one in the state folder, which is made at the first time.
+        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else none on the loopback
+            interface, and elsewhere the one in the state folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
 
     Attributes:
-        port: TCP port that it listens at.
+        port: TCP port at which it listens.
 
     Raises:
-        ConfigurationError: `url` is no address, `host` cannot be listened at, `port` is in use, or `token` too weak.
-        ServerError: the token cannot be kept in the state folder.
+        ConfigurationError: `url` is not a Redis address, `host` or `port` cannot be used, or `token` is too short.
+        ServerError: the token cannot be written to the state folder.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class WebServer:
 
     @property
     def ready(self) -> Ready:
-        """Where it listens, and with which token."""
+        """Address and token."""
         everywhere = self._address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         name = socket.gethostname() if everywhere else self._address
         shown = f"[{name}]" if ":" in name else name
@@ -122,15 +122,15 @@ class WebServer:
         return Ready(f"http://{shown}:{self.port}/", token.value if token else None, bool(token and token.is_new))
 
     def start(self) -> Ready:
-        """Begin to answer, and return when it does."""
+        """Start to serve; returns when the server is ready."""
         self._thread.start()
         self._listening.wait()
         if self._failure is not None:
-            raise ServerError(f"the web server ended at once: {self._failure!r}") from self._failure
+            raise ServerError(f"the web server could not start: {self._failure!r}") from self._failure
         return self.ready
 
     def close(self) -> None:
-        """End all connections and the thread; may be called again."""
+        """Close all connections and end the thread; may be called again."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
@@ -150,7 +150,7 @@ class WebServer:
     def _work(self) -> None:
         try:
             asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001  told to who waits in `start`
+        except Exception as error:  # noqa: BLE001  `start` raises it
             self._failure = error
             _log.exception("the web server has ended")
         finally:
@@ -175,7 +175,7 @@ class WebServer:
             while not self._stop.is_set():
                 hub.drop_stalled()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _LOOK_INTERVAL)
+                    await asyncio.wait_for(self._stop.wait(), _CHECK_INTERVAL)
             server.stop()
             await hub.close()
             await server.close_all_connections()
@@ -193,21 +193,21 @@ def run(
 ) -> None:
     """Serve the video of all cameras until `stop` is set.
 
-    Redis need not answer yet: the pictures say so, and come by themselves when it does.
+    Redis need not answer yet: the video shows that, and continues by itself when it does.
 
     Args:
         url: Address of the Redis server.
-        host: Address or name to listen at. One that others than this machine can reach demands a token.
+        host: Address or name to listen at. If it is not a loopback address, a token is needed.
         port: TCP port; 0 takes a free one.
-        token: What every request but `/healthz` must carry. None: REDEDGE_WEB_TOKEN, else none on the loopback
-            interface, and elsewhere the one in the state folder, which is made at the first time.
+        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else none on the loopback
+            interface, and elsewhere the one in the state folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
-        on_ready: Called once when it listens.
-        stop: Ends it when set. None: it runs for ever.
+        on_ready: Is called once when the server is ready.
+        stop: Setting it ends the server. None: it runs for ever.
 
     Raises:
-        ConfigurationError: `url` is no address, `host` cannot be listened at, `port` is in use, or `token` too weak.
-        ServerError: the token cannot be kept in the state folder.
+        ConfigurationError: `url` is not a Redis address, `host` or `port` cannot be used, or `token` is too short.
+        ServerError: the token cannot be written to the state folder.
     """
     with WebServer(url, host=host, port=port, token=token, directory=directory) as server:
         if on_ready is not None:
@@ -216,9 +216,9 @@ def run(
 
 
 def routes(services: Services) -> dict[str, tuple[type[RequestHandler], dict[str, Any]]]:
-    """What answers at each path, which is written without its first slash; the page's own files are among them."""
+    """Handler and arguments by path, without its first slash; the files of the page are among them."""
     return {
-        "": (Page, pages.page().arguments(services)),
+        "": (PageHandler, pages.page().arguments(services)),
         "live": (LiveHandler, {"services": services}),
         "video": (VideoHandler, {"services": services}),
         "snapshot.jpg": (SnapshotHandler, {"services": services}),
@@ -226,14 +226,14 @@ def routes(services: Services) -> dict[str, tuple[type[RequestHandler], dict[str
         "api/detections": (DetectionsHandler, {"services": services}),
         "metrics": (MetricsHandler, {"services": services}),
         "healthz": (HealthHandler, {"services": services}),
-        **{path: (File, served.arguments(services)) for path, served in pages.files().items()},
+        **{path: (StaticFile, served.arguments(services)) for path, served in pages.files().items()},
     }
 
 
 def _application(services: Services) -> Application:
     return Application(
         [(f"/{re.escape(path)}", handler, arguments) for path, (handler, arguments) in routes(services).items()],
-        default_handler_class=Unknown,
+        default_handler_class=NotFound,
         default_handler_args={"services": services},
         log_function=_log_request,
         websocket_max_message_size=_MAX_INPUT,
@@ -243,7 +243,7 @@ def _application(services: Services) -> Application:
 
 
 def _log_request(handler: RequestHandler) -> None:
-    """Without the query, in which the token may be."""
+    """Log a request without its query, which may contain the token."""
     request = handler.request
     _log.debug("%d %s %s %s", handler.get_status(), request.method, request.path, request.remote_ip)
 
@@ -260,7 +260,7 @@ def _bind(host: str, port: int) -> socket.socket:
         bound = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigurationError(
-            f"the web server cannot listen at {host} port {port} ({error}): take another port (0 for any free one) "
+            f"the web server cannot listen at {host} port {port} ({error}): choose another port (0 for any free one) "
             "or host"
         ) from error
     bound.setblocking(False)

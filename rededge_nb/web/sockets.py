@@ -1,14 +1,14 @@
-"""The page's WebSocket: pictures with their detections, and charts, each at the pace of the page.
+"""The WebSocket of the page: frames with their detections, and charts, both at the speed of the page.
 
-The page sends JSON objects with `to`, which is `page`, `player` or `charts`:
+The page sends JSON objects; `to` is `page`, `player` or `charts`:
 
     {"to": "page", "kind": "watch", "camera": "0", "minutes": 5}      first
     {"to": "player", "kind": "ready" | "hidden" | "painted", "seq": 7}
     {"to": "charts", "kind": "ready" | "visible" | "hidden"}
     {"to": "charts", "kind": "set", "minutes": 5}
 
-`seq` counts the pictures of this connection. What the page gets is described at `channels.pack`: messages of player.js
-and charts.js, and `{"kind": "state", "state": …}` with what these find in their model.
+`seq` counts the frames of this connection. The page receives messages in the format of `channels.pack`: those of
+player.js and charts.js, and `{"kind": "state", "state": …}` with values for their models.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from rededge_nb import schema
 from rededge_nb.live import chart_page
-from rededge_nb.web.channels import Shown, pack
+from rededge_nb.web.channels import CameraView, pack
 from rededge_nb.web.charts import ChartChannel
 from rededge_nb.web.handlers import Handler, Services
-from rededge_nb.web.hub import FullError
+from rededge_nb.web.hub import TooManyError
 
 MAX_IN_FLIGHT = 2
-"""Pictures that were sent and are not painted, at most."""
+"""At most so many frames are sent and not painted."""
 DEFAULT_MINUTES = 5.0
-"""What the page begins with."""
+"""Length of the charts until the page asks for another."""
 MAX_UNSENT = 4
-"""Messages that the connection has not taken, above which charts wait."""
+"""If so many messages wait to be sent, charts wait."""
 
 
 class LiveHandler(Handler, WebSocketHandler):
-    """`/live`: one page, with one camera and its charts."""
+    """`/live`: the connection of one page, which shows one camera and its charts."""
 
     rendered = False
 
@@ -47,8 +47,8 @@ class LiveHandler(Handler, WebSocketHandler):
         self._player_seen = self._charts_seen = False
         self._watching: str | None = None
         self._charts: ChartChannel | None = None
-        self._newest: Shown | None = None
-        self._picture: bytes | None = None
+        self._newest: CameraView | None = None
+        self._last_frame: bytes | None = None
         self._status: bytes | None = None
         self._sequence = self._confirmed = 0
         self._generation = self._position = 0
@@ -56,52 +56,52 @@ class LiveHandler(Handler, WebSocketHandler):
         self._unsent = 0
 
     async def get(self) -> None:
-        """Become a WebSocket."""
+        """Upgrade the connection to a WebSocket."""
         origin = self.request.headers.get("Origin")
         if origin is not None and not self.check_origin(origin):
-            self.refuse(403, "pages of other sites may not look in here")
+            self.refuse(403, "pages of other sites may not connect")
             return
         await WebSocketHandler.get(self)
 
     async def head(self) -> None:
-        """There is nothing to tell without a WebSocket."""
-        self.refuse(405, "only a WebSocket is served here")
+        """Refuse: HEAD makes no sense for a WebSocket."""
+        self.refuse(405, "this path is only for WebSockets")
 
     def check_origin(self, origin: str) -> bool:
         """Called by Tornado."""
         return self.services.access.same_origin(self.request, origin)
 
     def on_message(self, message: str | bytes) -> None:
-        """Called by Tornado with what the page says."""
+        """Called by Tornado with a message of the page."""
         try:
-            word = _parsed(message)
+            parsed = _parse(message)
         except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
-            self.close(1008, "not a message of the page")
+            self.close(1008, "this is not a message of the page")
             return
         try:
-            self._on_word(word)
-        except FullError as error:
+            self._on_page_message(parsed)
+        except TooManyError as error:
             self.close(1013, str(error))
 
     def on_close(self) -> None:
         """Called by Tornado."""
         self._player_seen = self._charts_seen = False
-        self._follow()
+        self._update_channels()
 
-    def offer(self, shown: Shown) -> None:
-        """Take what is shown now."""
-        if shown.status is not self._status and self._unsent < MAX_UNSENT:
-            self._status = shown.status
-            self._send(shown.status)
-        if shown.message is None or shown.message is self._picture:
+    def offer(self, view: CameraView) -> None:
+        """Accept the newest view, or skip it."""
+        if view.status is not self._status and self._unsent < MAX_UNSENT:
+            self._status = view.status
+            self._send(view.status)
+        if view.message is None or view.message is self._last_frame:
             return
-        if self._newest is not None and self._newest.message is not shown.message:
+        if self._newest is not None and self._newest.message is not view.message:
             self.services.hub.skipped["page"] += 1
-        self._newest = shown
-        self._send_picture()
+        self._newest = view
+        self._send_frame()
 
     def on_charts(self) -> None:
-        """Take what is new of the charts."""
+        """Send what is new in the log of the charts."""
         charts = self._charts
         if charts is None:
             return
@@ -115,35 +115,35 @@ class LiveHandler(Handler, WebSocketHandler):
             self._position += 1
 
     def stalled(self) -> bool:
-        """Pings tell that."""
+        """Pings find dead connections."""
         return False
 
-    def _on_word(self, word: _Word) -> None:
-        match word.receiver, word.kind:
+    def _on_page_message(self, message: _PageMessage) -> None:
+        match message.receiver, message.kind:
             case "page", "watch":
-                self._camera, self._minutes = word.camera, word.minutes or self._minutes
+                self._camera, self._minutes = message.camera, message.minutes or self._minutes
                 self._send(pack("charts", {"kind": "state", "state": {"_setup": chart_page.setup("the server")}}))
             case "player", "painted":
-                self._confirmed = min(max(self._confirmed, word.seq), self._sequence)
-                self._send_picture()
+                self._confirmed = min(max(self._confirmed, message.seq), self._sequence)
+                self._send_frame()
             case "player", "ready" | "hidden":
-                self._player_seen = word.kind == "ready"
+                self._player_seen = message.kind == "ready"
                 self._confirmed = self._sequence
-                self._picture = None
+                self._last_frame = None
             case "charts", "set":
-                self._minutes = word.minutes or self._minutes
+                self._minutes = message.minutes or self._minutes
             case "charts", "ready" | "visible" | "hidden":
-                self._charts_seen = word.kind != "hidden"
-                self._generation = 0 if word.kind == "ready" else self._generation
-        self._follow()
+                self._charts_seen = message.kind != "hidden"
+                self._generation = 0 if message.kind == "ready" else self._generation
+        self._update_channels()
 
-    def _follow(self) -> None:
-        """Join the channels of what the page shows, and leave the others."""
+    def _update_channels(self) -> None:
+        """Watch the channels that the page shows now, and leave the others."""
         hub = self.services.hub
         wanted = self._camera if self._player_seen else None
         if self._watching is not None and self._watching != wanted:
             hub.leave(self._watching, self)
-            self._watching = self._newest = self._picture = None
+            self._watching = self._newest = self._last_frame = None
         if wanted is not None and self._watching is None:
             hub.watch(wanted, self)
             self._watching = wanted
@@ -156,14 +156,14 @@ class LiveHandler(Handler, WebSocketHandler):
             self._charts = hub.watch_charts(self._camera, self._minutes, self)
         self.on_charts()
 
-    def _send_picture(self) -> None:
-        shown = self._newest
-        if shown is None or shown.message is None or self._sequence - self._confirmed >= MAX_IN_FLIGHT:
+    def _send_frame(self) -> None:
+        view = self._newest
+        if view is None or view.message is None or self._sequence - self._confirmed >= MAX_IN_FLIGHT:
             return
-        self._newest, self._picture = None, shown.message
+        self._newest, self._last_frame = None, view.message
         self._sequence += 1
         self.services.hub.sent["page"] += 1
-        self._send(shown.message)
+        self._send(view.message)
 
     def _send(self, message: bytes) -> None:
         try:
@@ -179,7 +179,7 @@ class LiveHandler(Handler, WebSocketHandler):
             self.on_charts()
 
 
-class _Word(NamedTuple):
+class _PageMessage(NamedTuple):
     receiver: str
     kind: str
     camera: str | None
@@ -187,19 +187,19 @@ class _Word(NamedTuple):
     seq: int
 
 
-def _parsed(message: str | bytes) -> _Word:
-    """What a page says; one of several errors if no page does."""
+def _parse(message: str | bytes) -> _PageMessage:
+    """A message of the page. It raises one of several errors if the message is malformed."""
     content = json.loads(message)
     receiver, kind = str(content["to"]), str(content["kind"])
     minutes = content.get("minutes")
     low, high = chart_page.MINUTES
     if minutes is not None and not low <= minutes <= high:
         raise ValueError(minutes)
-    return _Word(
+    return _PageMessage(
         receiver=receiver,
         kind=kind,
         camera=schema.camera_id(content["camera"]) if "camera" in content else None,
-        # whole ones, so that pages share their charts
+        # rounded, so that pages can share the charts
         minutes=None if minutes is None else float(round(minutes)),
         seq=int(content.get("seq", 0)),
     )

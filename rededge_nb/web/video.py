@@ -1,4 +1,4 @@
-"""Rendered pictures over HTTP: MJPEG as long as somebody watches, and single ones."""
+"""Rendered images over HTTP: MJPEG video, and single images."""
 
 from __future__ import annotations
 
@@ -11,34 +11,39 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import HTTPError
 
-from rededge_nb.web.channels import BOUNDARY, MJPEG_HEAD, Shown, State
+from rededge_nb.web.channels import BOUNDARY, MJPEG_HEAD, CameraView, State
 from rededge_nb.web.handlers import Handler, Services
-from rededge_nb.web.hub import FullError, Hub
+from rededge_nb.web.hub import Hub, TooManyError
 
 STALLED_AFTER = 180.0
-"""Seconds after which a viewer that takes nothing is taken for gone."""
+"""A viewer that accepts no data for so many seconds is disconnected."""
 SNAPSHOT_TIMEOUT = 5.0
-"""Seconds that a camera which has frames is given to show one."""
+"""Seconds to wait for the image of a camera."""
 
 _SEND_BUFFER = 262_144
-_STATUS = {State.PICTURE: HTTPStatus.OK, State.EMPTY: HTTPStatus.NOT_FOUND, State.AWAY: HTTPStatus.SERVICE_UNAVAILABLE}
+_STATUS = {
+    State.FRAME: HTTPStatus.OK,
+    State.NO_FRAMES: HTTPStatus.NOT_FOUND,
+    State.NO_REDIS: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 class VideoHandler(Handler):
-    """`/video`: MJPEG with boxes burnt in, fit for an `<img>`."""
+    """`/video`: MJPEG video with boxes drawn in, which an `<img>` can show."""
 
     def initialize(self, services: Services) -> None:
         """Called by Tornado."""
         super().initialize(services)
-        # the connection outlives the request, as a WebSocket's does
+        # the connection continues after this handler has returned, like that of a WebSocket
         self._auto_finish = False
 
     async def get(self) -> None:
-        """Show the camera until the connection ends."""
+        """Send images until the connection ends."""
         camera = self.camera()
         if "X-ProxyContextPath" in self.request.headers:
             raise HTTPError(
-                501, "jupyter-server-proxy collects an answer until its end, and this has none: open the page instead"
+                501,
+                "jupyter-server-proxy waits for the end of an answer, but this one has none: open the page instead",
             )
         self.set_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         if self.request.method == "HEAD":
@@ -47,13 +52,13 @@ class VideoHandler(Handler):
         viewer = MjpegViewer(self.services.hub, camera)
         try:
             self.services.hub.watch(camera, viewer)
-        except FullError as error:
+        except TooManyError as error:
             raise HTTPError(503, "%s", str(error)) from error
         viewer.begin(self.detach(), self._headers)
 
 
 class MjpegViewer:
-    """Sends each picture when the one before has been taken, and then the newest; those between are skipped."""
+    """Sends the newest image whenever the previous one has been accepted; images between them are skipped."""
 
     rendered = True
 
@@ -66,15 +71,15 @@ class MjpegViewer:
         self._writing_since: float | None = None
 
     def begin(self, stream: IOStream, headers: HTTPHeaders) -> None:
-        """Answer on a connection, and send what has been offered."""
+        """Answer on a connection, and send the image that was offered."""
         self._stream = stream
-        # called at once if who has asked is gone already
+        # it is called at once if the connection is closed already
         stream.set_close_callback(self._on_close)
         if stream.closed():
             return
         try:
             stream.set_nodelay(True)
-            # what lies in the kernel's buffer is old when it arrives
+            # a small buffer: images that wait in it are old when they arrive
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         except OSError:
             stream.close()
@@ -82,9 +87,9 @@ class MjpegViewer:
         lines = ["HTTP/1.1 200 OK", "Connection: close", *(f"{name}: {value}" for name, value in headers.get_all())]
         self._write("\r\n".join([*lines, "", ""]).encode() + MJPEG_HEAD)
 
-    def offer(self, shown: Shown) -> None:
-        """Take what is shown now."""
-        part = shown.part
+    def offer(self, view: CameraView) -> None:
+        """Accept the newest view, or skip it."""
+        part = view.part
         if part is None or part is self._newest or part is self._sent:
             return
         if self._newest is not None:
@@ -93,11 +98,11 @@ class MjpegViewer:
         self._send()
 
     def stalled(self) -> bool:
-        """Whether it has taken nothing for so long that it is taken for gone."""
+        """Whether it has accepted no data for so long that it should be disconnected."""
         return self._writing_since is not None and time.monotonic() - self._writing_since > STALLED_AFTER
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._stream is not None:
             self._stream.close()
 
@@ -130,52 +135,52 @@ class MjpegViewer:
 
 
 class SnapshotHandler(Handler):
-    """`/snapshot.jpg`: one picture with boxes burnt in.
+    """`/snapshot.jpg`: one image with boxes drawn in.
 
-    A camera without frames has status 404, and Redis being away 503, with a picture that says so.
+    The status is 404 if the camera has no frames, and 503 if Redis does not answer; the image says so, too.
     """
 
     async def get(self) -> None:
-        """Answer with the picture."""
+        """Answer with the image."""
         camera = self.camera()
         hub = self.services.hub
         viewer = SnapshotViewer()
         try:
             hub.watch(camera, viewer)
-        except FullError as error:
+        except TooManyError as error:
             raise HTTPError(503, "%s", str(error)) from error
         try:
             await asyncio.wait_for(viewer.settled.wait(), SNAPSHOT_TIMEOUT)
         except TimeoutError:
-            if viewer.shown is None:
+            if viewer.view is None:
                 raise HTTPError(503, "the Redis server does not answer: see whether it runs") from None
         finally:
             hub.leave(camera, viewer)
-        shown = viewer.shown
-        assert shown is not None  # noqa: S101
-        self.set_status(_STATUS[shown.state])
+        view = viewer.view
+        assert view is not None  # noqa: S101
+        self.set_status(_STATUS[view.state])
         self.set_header("Content-Type", "image/jpeg")
-        self.finish(shown.jpeg)
+        self.finish(view.jpeg)
 
 
 class SnapshotViewer:
-    """Watches until there is a picture, or it is known that there is none."""
+    """Waits for one view."""
 
     rendered = True
 
     def __init__(self) -> None:
-        self.shown: Shown | None = None
+        self.view: CameraView | None = None
         self.settled = asyncio.Event()
 
-    def offer(self, shown: Shown) -> None:
-        """Take what is shown now."""
-        if shown.jpeg is not None:
-            self.shown = shown
+    def offer(self, view: CameraView) -> None:
+        """Accept the view if it has an image."""
+        if view.jpeg is not None:
+            self.view = view
             self.settled.set()
 
     def stalled(self) -> bool:
-        """It waits for the camera, not for the network."""
+        """Never: it waits for the camera, not for the network."""
         return False
 
     def close(self) -> None:
-        """Its handler answers by itself."""
+        """Nothing to do: its handler ends by itself."""

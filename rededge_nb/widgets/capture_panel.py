@@ -1,4 +1,4 @@
-"""Starting and stopping a capture with the mouse."""
+"""Controls that choose a source, and start and stop its capture."""
 
 from __future__ import annotations
 
@@ -15,103 +15,104 @@ from rededge_nb.capture.run import Capture, CaptureOptions
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import SourceError
 from rededge_nb.images import IMAGE_SUFFIXES
+from rededge_nb.reading import frames
 from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.widgets.status_text import Level, StatusText
 from rededge_nb.widgets.upload import Upload
-from rededge_nb.widgets.words import Level, Words
 
 SAMPLE = "sample video"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpeg")
 RATES = (1, 2, 5, 10, 15, 20, 25, 30, 50, 60)
 """Frames per second to choose from, besides the source's own rate."""
 SILENT_AFTER_MS = 2000
-"""Age of a camera's newest frame above which nobody feeds it."""
+"""If the newest frame is older than this, no capture feeds the camera."""
 STOP_TIMEOUT = 5.0
-"""Seconds that a capture is given to end before another takes its place."""
+"""Seconds to wait for the end of a capture before another one replaces it."""
 
 _KINDS = {
-    "File": "a video, a picture or a folder of pictures on the machine of the kernel",
-    "Webcam": "a camera at the machine of the kernel",
+    "File": "a video, an image or a folder of images on the computer of the kernel",
+    "Webcam": "a camera at the computer of the kernel",
     "URL": "a camera in the network",
-    "Upload": "a file from the machine of the browser",
+    "Upload": "a file from the computer of the browser",
 }
-_OTHERS = "frames come from another capture"
-_MOST_FILES = 100
+_FED_BY_OTHERS = "frames come from another capture"
+_MAX_FILES = 100
 
 
 class CapturePanel(Panel):
     """Adds the frames of a file, webcam, URL or uploaded file to a camera's stream.
 
-    It shows the newest capture that this workbench began for the camera, here or in a cell; another one that is
-    started here takes its place.
+    It shows the newest capture that this workbench started for the camera, here or in a cell. One that is started here
+    replaces it.
 
     Attributes:
         kind, file, webcam, url, upload: The controls for the source.
-        rate, pace, loop: Those for how it is played.
-        start_button, stop_button: As `start` and `stop`.
+        rate, pace, loop: The controls for how it is played.
+        start_button, stop_button: Call `start` and `stop`.
         progress: Bar of a capture whose length is known.
-        state: What the capture does, in words.
+        state: What the capture does, in a sentence.
     """
 
     def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
         self._captures = captures
         self._camera = schema.camera_id(camera)
-        self._begun: dict[str, _Progress] = {}
+        self._started: dict[str, _Progress] = {}
         self._opening = ""
         self._cancelled = threading.Event()
         self.kind = ipywidgets.ToggleButtons(
             options=list(_KINDS), tooltips=list(_KINDS.values()), style={"button_width": "auto"}
         )
         self.file = ipywidgets.Combobox(
-            options=(SAMPLE, *_files_here()), value=SAMPLE, placeholder="path of a video or a folder of pictures"
+            options=(SAMPLE, *_files_here()), value=SAMPLE, placeholder="path of a video or a folder of images"
         )
         self.webcam = ipywidgets.BoundedIntText(value=0, min=0, max=99, tooltip="number of the webcam")
         self.url = ipywidgets.Text(placeholder="rtsp:// or http:// address")
         self.upload = Upload([*VIDEO_SUFFIXES, *sorted(IMAGE_SUFFIXES)])
         choices = ipywidgets.Stack([self.file, self.webcam, self.url, self.upload], selected_index=0)
         choices.add_class("rededge-source")
-        # in the browser, so that it works while a cell runs
+        # linked in the browser, so that it works while a cell runs
         self._link = ipywidgets.jslink((self.kind, "index"), (choices, "selected_index"))
         rates = [("own rate", 0.0), *((f"{rate} fps", float(rate)) for rate in RATES)]
         self.rate = ipywidgets.Dropdown(options=rates, tooltip="frames per second")
         self.pace = ipywidgets.Dropdown(
             options=[("real time", "realtime"), ("every frame", "asap")],
-            tooltip="as fast as it was recorded, or as fast as the gear answers",
+            tooltip="at the speed of the recording, or as fast as the gear processes every frame",
         )
-        self.loop = ipywidgets.Checkbox(description="loop", indent=False, tooltip="begin again at the end")
+        self.loop = ipywidgets.Checkbox(description="loop", indent=False, tooltip="start again at the end")
         self.start_button = button("Start", "add the frames of the source to the camera", self.start, "primary")
-        self.stop_button = button("Stop", "end the capture", self.stop)
+        self.stop_button = button("Stop", "stop the capture", self.stop)
         self.progress = ipywidgets.IntProgress(min=0, max=1)
-        self.state = Words()
+        self.state = StatusText()
         playing = row(self.rate, self.pace, self.loop)
         buttons = row(self.start_button, self.stop_button, self.progress)
         super().__init__(client, "Capture", [self.kind, choices, playing, buttons, self.state])
-        self.begin()
+        self.start_updates()
 
     @property
     def camera(self) -> str:
-        """The camera whose capture is shown, started and stopped; those of others go on."""
+        """The camera whose capture is shown, started and stopped. Captures of other cameras continue."""
         return self._camera
 
     @camera.setter
     def camera(self, camera: object) -> None:
         self._camera = schema.camera_id(camera)
-        self.ask(lambda _: self.say(""))
+        self.submit(lambda _: self.show_message(""))
 
     @property
     def capture(self) -> Capture | None:
         """The capture that is shown."""
-        begun = self._captures.of(self._camera)
-        return begun[-1] if begun else None
+        started = self._captures.of(self._camera)
+        return started[-1] if started else None
 
     def start(
         self, source: str | int | Path | None = None, *, loop: bool | None = None, only_if_silent: bool = False
     ) -> None:
-        """Begin a capture as the controls say, in place of the one that runs; returns at once.
+        """Start a capture as the controls say; it replaces the one that runs. Returns at once.
 
         Args:
-            source: Set the controls to this file or webcam before.
-            loop: Set the control to this before.
-            only_if_silent: Do nothing if somebody feeds the camera already.
+            source: Set the controls to this file or webcam first.
+            loop: Set the control to this first.
+            only_if_silent: Do nothing if another capture feeds the camera.
         """
         if isinstance(source, int):
             self.kind.value, self.webcam.value = "Webcam", source
@@ -123,22 +124,22 @@ class CapturePanel(Panel):
         options: CaptureOptions = {"fps": self.rate.value or None, "loop": self.loop.value, "pace": self.pace.value}
         self._cancelled.clear()
         self._opening = f"opening {_short(str(chosen))}" if chosen is not None else ""
-        self.state.say(self._opening)
+        self.state.show(self._opening)
         self.stop_button.disabled = False
 
-        def begin(client: redis.Redis) -> None:
+        def start(client: redis.Redis) -> None:
             try:
-                if not (only_if_silent and _next_frame_comes(client, camera)):
-                    self._begin(camera, chosen, options)
+                if not (only_if_silent and frames.next_frame_arrives(client, camera)):
+                    self._start(camera, chosen, options)
             finally:
                 self._opening = ""
 
-        self.ask(begin)
+        self.submit(start)
 
     def stop(self) -> None:
-        """End the capture, or the opening of its source; returns at once."""
+        """Stop the capture, or the opening of its source; returns at once."""
         self._cancelled.set()
-        self.ask(lambda _: self._stop(self._camera))
+        self.submit(lambda _: self._stop(self._camera))
 
     def refresh(self, client: redis.Redis) -> None:
         """Show how far the capture is."""
@@ -146,9 +147,9 @@ class CapturePanel(Panel):
         running = capture is not None and capture.running
         self.start_button.description = "Restart" if running else "Start"
         self.stop_button.disabled = not (running or self._opening)
-        self.state.say(*self._state(client, capture))
-        begun = self._begun.get(self._camera)
-        done, total = (begun.done, begun.total) if begun is not None and begun.capture is capture else (0, None)
+        self.state.show(*self._state(client, capture))
+        started = self._started.get(self._camera)
+        done, total = (started.done, started.total) if started and started.capture is capture else (0, None)
         with self.progress.hold_sync():
             self.progress.max = total or 1
             self.progress.value = done if total else 0
@@ -159,13 +160,13 @@ class CapturePanel(Panel):
         return Table(("camera", "capture"), [(self._camera, self.state.text)])
 
     def close(self) -> None:
-        """Stop what was started here, end the thread and remove the views; may be called again."""
+        """Stop the captures that were started here, end the thread, remove the views; may be called again."""
         if self._ended:
             return
         self._cancelled.set()
         super().close()
-        for begun in self._begun.values():
-            _close_soon(begun.capture)
+        for started in self._started.values():
+            _close(started.capture)
 
     def _source(self) -> str | int | Path | None:
         match self.kind.value:
@@ -178,29 +179,27 @@ class CapturePanel(Panel):
         text = str(self.file.value).strip()
         return assets.sample_video() if text == SAMPLE else text or None
 
-    def _begin(self, camera: str, source: str | int | Path | None, options: CaptureOptions) -> None:
+    def _start(self, camera: str, source: str | int | Path | None, options: CaptureOptions) -> None:
         if source is None:
-            raise SourceError("there is no source yet: name a file or an address, or drop a file")
-        self.say("")
+            raise SourceError("no source is chosen: name a file or an address, or drop a file")
+        self.show_message("")
         self._stop(camera)
         progress = _Progress()
         options |= {"progress": progress.advance, "camera": camera}
         progress.capture = self._captures.start(source, **options)
-        self._begun[camera] = progress
+        self._started[camera] = progress
         if self._cancelled.is_set():
-            _close_soon(progress.capture)
+            _close(progress.capture)
 
     def _stop(self, camera: str) -> None:
         for capture in self._captures.of(camera):
-            _close_soon(capture)
+            _close(capture)
 
     def _state(self, client: redis.Redis, capture: Capture | None) -> tuple[str, Level]:
         if self._opening:
             return self._opening, "info"
         if capture is None:
-            return (
-                "frames come from another capture" if _is_fed(client, self._camera) else "nothing is captured"
-            ), "info"
+            return (_FED_BY_OTHERS if _is_fed(client, self._camera) else "no capture runs"), "info"
         report = capture.report
         source = _short(report.source)
         if capture.running and capture.problem:
@@ -211,12 +210,12 @@ class CapturePanel(Panel):
         if capture.error is not None:
             return f"{source}: ended after {report.frames:,} frames: {capture.error}", "error"
         if _is_fed(client, self._camera, after=report.last_id):
-            return _OTHERS, "info"
+            return _FED_BY_OTHERS, "info"
         return f"{source}: ended after {report.frames:,} frames in {report.seconds:.0f} s", "info"
 
 
 class _Progress:
-    """How far a capture is that was begun here."""
+    """How far a capture is that was started here."""
 
     capture: Capture
 
@@ -228,17 +227,17 @@ class _Progress:
         self.done, self.total = done, total
 
 
-def _close_soon(capture: Capture) -> None:
-    """End a capture, but do not wait for ever for a source that hangs."""
+def _close(capture: Capture) -> None:
+    """Stop a capture, but do not wait for ever: its source may hang."""
     if not capture.running:
         return
-    closing = threading.Thread(target=capture.close, name="rededge capture ends", daemon=True)
+    closing = threading.Thread(target=capture.close, name="rededge capture stops", daemon=True)
     closing.start()
     closing.join(STOP_TIMEOUT)
 
 
 def _is_fed(client: redis.Redis, camera: str, after: str | None = None) -> bool:
-    """Whether frames arrive, apart from those up to `after`."""
+    """Whether frames have arrived lately, not counting those up to the id `after`."""
     newest = streams.last_id(client, schema.frames_key(camera))
     if after is not None and streams.id_order(newest) <= streams.id_order(after):
         return False
@@ -246,17 +245,12 @@ def _is_fed(client: redis.Redis, camera: str, after: str | None = None) -> bool:
     return seconds * 1000 + microseconds // 1000 - streams.time_ms(newest) < SILENT_AFTER_MS
 
 
-def _next_frame_comes(client: redis.Redis, camera: str) -> bool:
-    """Whether somebody feeds the camera still, and has not just ended."""
-    return bool(streams.new_entries(client, {schema.frames_key(camera): "$"}, block_ms=SILENT_AFTER_MS))
-
-
 def _files_here() -> list[str]:
-    """Videos in the notebook's folder and the folders in it, which are suggested."""
+    """Videos in the notebook's folder and its subfolders, to suggest."""
     found: list[str] = []
     for pattern in ("*", "*/*"):
         found += sorted(str(path) for path in _visible(Path().glob(pattern)) if path.suffix.lower() in VIDEO_SUFFIXES)
-    return found[:_MOST_FILES]
+    return found[:_MAX_FILES]
 
 
 def _visible(paths: Iterator[Path]) -> Iterator[Path]:
@@ -264,5 +258,5 @@ def _visible(paths: Iterator[Path]) -> Iterator[Path]:
 
 
 def _short(source: str) -> str:
-    """A source's name without the folders, or the credentials of an address."""
+    """The last part of a path or address: short, and without the credentials that an address may have."""
     return source.rstrip("/").rpartition("/")[2]

@@ -1,4 +1,9 @@
-"""Live charts of a camera's time series in a notebook."""
+"""Live charts of a camera's time series in a notebook.
+
+While a cell runs, the kernel does not read messages from the browser, so it cannot know that a page shows the charts.
+Therefore charts that were just displayed send the history a few times without being asked (`UNHEARD_INTERVALS`), until
+a page answers.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ import json
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -17,20 +21,16 @@ from IPython.display import display, update_display
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, RedEdgeError
-from rededge_nb.live import chart_page
+from rededge_nb.live import chart_page, front_end
 from rededge_nb.live.chart_data import ChartData, Message
 from rededge_nb.live.chart_page import MINUTES, UPDATE_INTERVAL
 from rededge_nb.live.feed import Feed
-from rededge_nb.widgets.chart_still import draw_still
+from rededge_nb.widgets.chart_snapshot import draw_charts
 
 PAGE_TIMEOUT = 300.0
-"""Seconds without a word after which a page counts as gone: it speaks every 20 s, and is unheard while a cell runs."""
+"""Seconds of silence after which a page is forgotten. It reports every 20 s, but reports wait while a cell runs."""
 UNHEARD_INTERVALS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each history that is sent to a page not heard yet; the last one stays."""
-
-_HERE = Path(__file__).parent
-_SCRIPTS = ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js")
-"""Together they are one module."""
+"""Seconds before each history that is sent before any page has answered; the last one is repeated."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ChartsStats:
 
     Attributes:
         messages: Messages of any kind.
-        histories: Those with everything in the window.
+        histories: Messages with everything in the window.
         bytes: Size of all messages.
         last_bytes: Size of the last one.
     """
@@ -51,27 +51,27 @@ class ChartsStats:
 
 
 class Charts(anywidget.AnyWidget):
-    """Charts that move: people with their average, minimum and maximum, frames per second, milliseconds per step.
+    """Live charts: people with their average, minimum and maximum; frames per second; milliseconds per step.
 
-    A page gets the history once and then only samples that are new; nothing is read or sent while no page shows the
-    charts. Samples that are too many to draw are gathered by the server.
+    A page receives the history once, and then only new samples. Nothing is read or sent while no page shows the charts.
+    If there are too many samples to draw, the server averages them in buckets.
 
     `minutes`, `average` and `camera` may be set at any time, the first two also in the page.
 
     Args:
-        client: Tells where the server is; the charts make a connection of their own.
+        client: Defines the server to connect to; the charts have a connection of their own.
         camera: Camera id.
         minutes: Time that the charts show, 1 to 60.
 
     Attributes:
-        average: Minutes over which people are averaged: 1, 5 or 15.
+        average: Minutes of the averages of people: 1, 5 or 15.
 
     Raises:
         ConfigurationError: the camera id is not usable, or `minutes` out of range.
     """
 
-    _esm = "\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS)
-    _css = _HERE / "charts.css"
+    _esm = front_end.charts_script()
+    _css = front_end.CHARTS_STYLE
 
     camera = traitlets.Unicode("0").tag(sync=True)
     minutes = traitlets.Float(5.0).tag(sync=True)
@@ -95,19 +95,19 @@ class Charts(anywidget.AnyWidget):
         self._data = ChartData(self.camera, self.minutes)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge charts {self.camera}")
         self.on_msg(self._on_page)
-        self.observe(self._on_other_window, ["camera", "minutes"])
+        self.observe(self._on_window_change, ["camera", "minutes"])
 
     def stats(self) -> ChartsStats:
-        """How much was sent."""
+        """Number and size of the messages that were sent."""
         return self._stats
 
     def close(self) -> None:
-        """End the charts; where they were shown, a picture of them stays. May be called again."""
+        """End the charts. Where they were shown, an image of them stays. May be called again."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
             if self._displayed:
-                update_display(self._still(), raw=True, display_id=self._displayed)
+                update_display(self._snapshot(), raw=True, display_id=self._displayed)
         super().close()
 
     def __repr__(self) -> str:
@@ -136,25 +136,25 @@ class Charts(anywidget.AnyWidget):
         return schema.camera_id(proposal["value"])
 
     def _ipython_display_(self) -> None:
-        # with a display id, because `close` puts a picture in the charts' place
+        # with a display id, because `close` replaces the charts by an image
         self._displayed = f"rededge-charts-{self.model_id}"
         bundle, metadata = self._repr_mimebundle_()
         display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        # While cells run, the page that shows the charts now is not heard.
+        # The page that shows the charts now cannot answer while the cell runs.
         with self._lock:
             if self._feed is not None and not self._pages and self._unheard_since is None:
                 self._unheard_since = time.monotonic()
                 self._unheard_sent, self._unheard_due = 0, UNHEARD_INTERVALS[0]
                 self._feed.start()
-        return {**bundle, **self._still()}, metadata
+        return {**bundle, **self._snapshot()}, metadata
 
-    def _still(self) -> dict[str, str]:
-        """What is seen where no browser shows the widget: a saved notebook, a report."""
+    def _snapshot(self) -> dict[str, str]:
+        """What is shown where the widget is not: in a saved notebook, in a report."""
         try:
-            png = draw_still(self._redis, self.camera, minutes=self.minutes, average=self.average)
+            png = draw_charts(self._redis, self.camera, minutes=self.minutes, average=self.average)
         except RedEdgeError as error:
             return {"text/plain": f"Camera {self.camera} has nothing to chart: {error}"}
         return {"text/plain": repr(self), "image/png": base64.b64encode(png).decode()}
@@ -173,7 +173,7 @@ class Charts(anywidget.AnyWidget):
                     self._history_wanted.set()
                 feed.start()
 
-    def _on_other_window(self, _change: object) -> None:
+    def _on_window_change(self, _change: object) -> None:
         self._history_wanted.set()
 
     def _on_feed_error(self, error: Exception | None) -> None:
@@ -182,7 +182,7 @@ class Charts(anywidget.AnyWidget):
 
     def _step(self, client: redis.Redis) -> None:
         feed = self._feed
-        if feed is None or not self._watched(feed):
+        if feed is None or not self._shown(feed):
             return
         message: Message | None
         if self._history_wanted.is_set() or (self._data.camera, self._data.minutes) != (self.camera, self.minutes):
@@ -192,7 +192,7 @@ class Charts(anywidget.AnyWidget):
         else:
             message = self._data.update(client)
         if message is not None:
-            self._notice = _about_missing(self._data)
+            self._notice = _missing_series_notice(self._data)
             content = {**message.content, "seq": self._stats.messages}
             size = len(json.dumps(content, separators=(",", ":"))) + len(message.buffer)
             before = self._stats
@@ -205,8 +205,8 @@ class Charts(anywidget.AnyWidget):
             self.send(content, [message.buffer])
         feed.wait(UPDATE_INTERVAL)
 
-    def _watched(self, feed: Feed) -> bool:
-        """Whether any page shows the charts, or may; pauses the feed if none does."""
+    def _shown(self, feed: Feed) -> bool:
+        """Whether a page shows the charts, or may show them; pauses the feed if none does."""
         now = time.monotonic()
         with self._lock:
             self._pages = {page: heard for page, heard in self._pages.items() if now - heard < PAGE_TIMEOUT}
@@ -228,6 +228,6 @@ class Charts(anywidget.AnyWidget):
         return sent > 0
 
 
-def _about_missing(data: ChartData) -> str:
-    remedy = f"wb.provision({data.camera!r}) makes them, or `rededge init --camera {data.camera}`"
-    return chart_page.about_missing(data, remedy=remedy)
+def _missing_series_notice(data: ChartData) -> str:
+    remedy = f"wb.provision({data.camera!r}) creates them, or `rededge init --camera {data.camera}`"
+    return chart_page.missing_series_notice(data, remedy=remedy)

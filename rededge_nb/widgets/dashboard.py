@@ -1,4 +1,4 @@
-"""All of a camera on one page."""
+"""All views and controls of a camera on one page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
 from rededge_nb.widgets.player import Player
 
-_STILL_HEIGHT = 360
-_STILL_QUALITY = 75
+_SNAPSHOT_HEIGHT = 360
+_SNAPSHOT_QUALITY = 75
 
 
 class Dashboard(Panel):
-    """Player, charts and the panels for capture, model and gears, of a camera that can be chosen.
+    """Player, charts, and the panels for capture, model and gears. The camera can be changed.
 
-    It takes the width that it is given: panels lie beside each other where there is room.
+    The layout follows the width: panels are side by side where there is space.
 
     Attributes:
-        chooser: The cameras that the people counter knows, and the one that is shown.
+        chooser: Selects one of the cameras that the people counter knows.
         player, charts, capture, model, gear: The parts.
     """
 
@@ -58,14 +58,14 @@ class Dashboard(Panel):
             part.add_class(f"rededge-area-{area}")
         self.chooser.observe(self._on_camera, "value")
         super().__init__(client, "People dashboard", [])
-        head = ipywidgets.Box([self.heading, self.chooser, self.trouble, self.words])
+        head = ipywidgets.Box([self.heading, self.chooser, self.connection_error, self.message])
         head.add_class("rededge-area-head")
         grid = ipywidgets.Box([head, *parts.values()])
         grid.add_class("rededge-grid")
         self.children = [grid]
         self.remove_class("rededge-panel")
         self.add_class("rededge-dashboard")
-        self.begin()
+        self.start_updates()
 
     @property
     def camera(self) -> str:
@@ -80,43 +80,43 @@ class Dashboard(Panel):
         self.chooser.value = name
 
     def refresh(self, client: redis.Redis) -> None:
-        """Offer the cameras that there are now."""
+        """Offer the cameras that exist now."""
         names = sorted({*provision.known_cameras(client), self.camera})
         if names != list(self.chooser.options):
             self.chooser.options = names
 
     def table(self) -> Table:
-        """What its parts do."""
+        """The state of each part."""
         parts = ((part, part.table()) for part in (self.capture, self.model, self.gear))
         return Table(("part", "state"), [(type(part).__name__, repr(table)) for part, table in parts])
 
     def close(self) -> None:
-        """End all of it; where it was shown, its last picture stays. May be called again."""
+        """End all parts. Where the dashboard was shown, its last image stays. May be called again."""
         shown, self._displayed = self._displayed, ""
         if shown and not self._ended:
-            update_display(self._still(), raw=True, display_id=shown)
+            update_display(self._snapshot(), raw=True, display_id=shown)
         super().close()
 
     def __repr__(self) -> str:
         return f"<Dashboard camera {self.camera}>"
 
     def _ipython_display_(self) -> None:
-        # with a display id, because `close` puts the last picture in its place
+        # with a display id, because `close` replaces the dashboard by its last image
         self._displayed = f"rededge-dashboard-{self.model_id}"
-        bundle = {**ipywidgets.VBox._repr_mimebundle_(self), **self._still()}
+        bundle = {**ipywidgets.VBox._repr_mimebundle_(self), **self._snapshot()}
         display(bundle, raw=True, display_id=self._displayed)
 
-    def _still(self) -> dict[str, str]:
-        """What is seen where no browser shows the widget: the last frame beside the charts."""
-        pictures = [
-            picture
+    def _snapshot(self) -> dict[str, str]:
+        """What is shown where the widget is not: the last frame beside the charts."""
+        images = [
+            image
             for part in (self.player, self.charts)
             for kind, data in part._repr_mimebundle_()[0].items()
-            if kind.startswith("image/") and (picture := _picture(base64.b64decode(data))) is not None
+            if kind.startswith("image/") and (image := _scaled(base64.b64decode(data))) is not None
         ]
-        if not pictures:
+        if not images:
             return {"text/plain": f"{self!r}: nothing to show yet"}
-        jpeg = encode_jpeg(np.hstack(pictures), quality=_STILL_QUALITY)
+        jpeg = encode_jpeg(np.hstack(images), quality=_SNAPSHOT_QUALITY)
         return {"text/plain": repr(self), "image/jpeg": base64.b64encode(jpeg).decode()}
 
     def _on_camera(self, change: Any) -> None:
@@ -124,11 +124,11 @@ class Dashboard(Panel):
             part.camera = change["new"]
 
 
-def _picture(data: bytes) -> Any:
-    """A picture in the height that all of them have."""
+def _scaled(data: bytes) -> Any:
+    """An encoded image, scaled to the common height."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return None
     height, width = image.shape[:2]
-    size_wh = (round(width * _STILL_HEIGHT / height), _STILL_HEIGHT)
+    size_wh = (round(width * _SNAPSHOT_HEIGHT / height), _SNAPSHOT_HEIGHT)
     return cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""What the gears do, and registering, pausing and unregistering them."""
+"""A table of the registered gears, with buttons that register, pause and unregister them."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ _TONES: dict[str, Tone] = {"OK": "good", "PAUSED": "warning"}
 
 
 class GearPanel(Panel):
-    """Shows the registrations and how they fare; the buttons act on the one that is chosen in the table.
+    """Shows the registrations and their counters. The buttons act on the one that is selected in the table.
 
     Attributes:
-        registrations: The table; `chosen` is a registration id, `detail` its last error.
-        register_button, pause_button, unpause_button, unregister_button: As the methods of these names.
+        registrations: The table; `selected` is a registration id, `detail` its last error.
+        register_button, pause_button, unpause_button, unregister_button: Call the methods of these names.
         errors: Whether the last error is shown in full.
     """
 
     def __init__(self, client: redis.Redis, camera: object = "0") -> None:
         self.camera = schema.camera_id(camera)
-        """The camera that the people counter is registered for."""
+        """The camera for which `register` registers the people counter."""
         self._found: list[gears.RegistrationInfo] = []
         self.registrations = TableView(
-            _COLUMNS, numbers=_NUMBERS, empty="no gear is registered: register the people counter", choosable=True
+            _COLUMNS, numbers=_NUMBERS, empty="no gear is registered: register the people counter", selectable=True
         )
         self.register_button = button(
-            "Register", "register the people counter for the camera, or bring it up to date", self.register, "primary"
+            "Register", "register the people counter for the camera, or update it", self.register, "primary"
         )
-        self.pause_button = button("Pause", "leave the entries of the stream until it is unpaused", self.pause)
-        self.unpause_button = button("Unpause", "go on where it was paused", self.unpause)
-        self.unregister_button = button("Unregister", "forget the gear that is chosen", self.unregister)
-        self.errors = ipywidgets.ToggleButton(description="Last error", tooltip="show it in full")
+        self.pause_button = button("Pause", "stop reading the stream; it fills until the gear is unpaused", self.pause)
+        self.unpause_button = button("Unpause", "continue where the gear was paused", self.unpause)
+        self.unregister_button = button("Unregister", "remove the selected gear", self.unregister)
+        self.errors = ipywidgets.ToggleButton(description="Last error", tooltip="show the last error in full")
         self.errors.observe(lambda _: self._show_detail(), "value")
-        self.registrations.observe(lambda _: self._show_chosen(), "chosen")
+        self.registrations.observe(lambda _: self._show_selected(), "selected")
         buttons = row(self.register_button, self.pause_button, self.unpause_button, self.unregister_button, self.errors)
         super().__init__(client, "Gears", [self.registrations, buttons])
-        self.begin()
+        self.start_updates()
 
     @property
-    def chosen(self) -> gears.RegistrationInfo | None:
-        """The registration that is chosen."""
-        return next((each for each in self._found if each.id == self.registrations.chosen), None)
+    def selected(self) -> gears.RegistrationInfo | None:
+        """The registration that is selected in the table."""
+        return next((each for each in self._found if each.id == self.registrations.selected), None)
 
     def register(self) -> None:
-        """Register the people counter for the camera, with all that it needs; returns at once."""
+        """Register the people counter for the camera, with everything that it needs; returns at once."""
         camera = self.camera
-        self.say(f"registering the people counter for camera {camera}")
-        self.ask(lambda client: self._register(client, camera))
+        self.show_message(f"registering the people counter for camera {camera}")
+        self.submit(lambda client: self._register(client, camera))
 
     def pause(self) -> None:
-        """Let the chosen gear leave its stream alone; returns at once."""
+        """Pause the selected gear; returns at once."""
         self._act(gears.pause_gear, "paused")
 
     def unpause(self) -> None:
-        """Let the chosen gear go on; returns at once."""
-        self._act(gears.unpause_gear, "goes on")
+        """Let the selected gear continue; returns at once."""
+        self._act(gears.unpause_gear, "continues")
 
     def unregister(self) -> None:
-        """Forget the chosen gear; returns at once."""
+        """Remove the selected gear; returns at once."""
         self._act(gears.unregister_gear, "unregistered")
 
     def refresh(self, client: redis.Redis) -> None:
         """Show the registrations that the server has."""
         self._found = gears.list_registrations(client)
         self.registrations.show([_row(each) for each in self._found])
-        self._show_chosen()
+        self._show_selected()
 
     def table(self) -> Table:
         """The registrations."""
@@ -82,36 +82,37 @@ class GearPanel(Panel):
 
     def _register(self, client: redis.Redis, camera: str) -> None:
         changes = provision.provision(client, cameras=[camera])
-        self.say("; ".join(changes) if changes else f"the people counter waits for camera {camera} already", "good")
+        done = "; ".join(changes) or f"the people counter is registered for camera {camera} already"
+        self.show_message(done, "good")
 
     def _act(self, action: Callable[[redis.Redis, str], None], outcome: str) -> None:
-        chosen = self.chosen
-        if chosen is None:
-            self.say("no gear is chosen: click a row", "warning")
+        selected = self.selected
+        if selected is None:
+            self.show_message("no gear is selected: click a row", "warning")
             return
 
         def act(client: redis.Redis) -> None:
-            action(client, chosen.id)
-            self.say(f"{chosen.stream}: {outcome}", "good")
+            action(client, selected.id)
+            self.show_message(f"{selected.stream}: {outcome}", "good")
 
-        self.ask(act)
+        self.submit(act)
 
-    def _show_chosen(self) -> None:
-        chosen = self.chosen
-        paused = chosen is not None and chosen.status == "PAUSED"
-        self.pause_button.disabled = chosen is None or paused
+    def _show_selected(self) -> None:
+        selected = self.selected
+        paused = selected is not None and selected.status == "PAUSED"
+        self.pause_button.disabled = selected is None or paused
         self.unpause_button.disabled = not paused
-        self.unregister_button.disabled = chosen is None
-        self.errors.disabled = chosen is None or not chosen.last_error
+        self.unregister_button.disabled = selected is None
+        self.errors.disabled = selected is None or not selected.last_error
         self._show_detail()
 
     def _show_detail(self) -> None:
-        chosen = self.chosen
-        self.registrations.detail = chosen.last_error if chosen is not None and self.errors.value else ""
+        selected = self.selected
+        self.registrations.detail = selected.last_error if selected is not None and self.errors.value else ""
 
 
 def _row(found: gears.RegistrationInfo) -> Row:
-    """What the table tells of a registration."""
+    """A registration as a row of the table."""
     return Row(
         found.id,
         (

@@ -1,4 +1,4 @@
-"""Loading models and setting the thresholds of the running gear."""
+"""A table of the stored models, a control that loads others, and the thresholds of the people counter."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rededge_nb.control import models, provision
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.widgets.status_text import StatusText
 from rededge_nb.widgets.table_view import Pill, Row, TableView
-from rededge_nb.widgets.words import Words
 
 _COLUMNS = ("model", "", "backend", "device", "tag")
 
 
 class ModelPanel(Panel):
-    """Shows which models are stored, loads others, and sets confidence and overlap for the running gear.
+    """Shows the stored models, loads others, and sets the confidence and the overlap of the people counter.
 
-    The sliders write to the hash `people_counter:settings` at once, and follow what others write there.
+    The sliders write to the hash `people_counter:settings` at once, and they follow what other clients write there.
 
     Attributes:
         models: Table of the stored models.
-        card: Name of a bundled model's card, or path of one.
-        load_button: As `load`.
+        card: Name of a bundled model, or path of the card of any other.
+        load_button: Calls `load`.
         sliders: By setting: `confidence` and `iou`.
-        wrong: What is wrong with the settings in Redis.
+        settings_error: What is wrong with the settings in Redis.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -39,30 +39,30 @@ class ModelPanel(Panel):
         self.card = ipywidgets.Combobox(
             options=cards, value=assets.DEFAULT_MODEL, placeholder="name of a model, or path of its card"
         )
-        self.load_button = button("Load", "store this model, and let the gear use it", self.load)
+        self.load_button = button("Load", "store this model, and let the people counter use it", self.load)
         self.sliders = {
-            "confidence": _slider("confidence", "least confidence of a detection"),
-            "iou": _slider("overlap", "boxes that overlap more than this are one detection (IoU)"),
+            "confidence": _slider("confidence", "lowest confidence of a detection"),
+            "iou": _slider("overlap", "boxes that overlap more than this count as one detection (IoU)"),
         }
         for name, slider in self.sliders.items():
-            slider.observe(lambda _, name=name: self.ask(lambda client: self._write(client, name)), "value")
-        self.wrong = Words()
-        parts = [self.models, row(self.card, self.load_button), *self.sliders.values(), self.wrong]
+            slider.observe(lambda _, name=name: self.submit(lambda client: self._write(client, name)), "value")
+        self.settings_error = StatusText()
+        parts = [self.models, row(self.card, self.load_button), *self.sliders.values(), self.settings_error]
         super().__init__(client, "Model", parts)
-        self.begin()
+        self.start_updates()
 
     def load(self) -> None:
-        """Store the card's model, in place of one under the same key, and let the gear use it; returns at once."""
+        """Store the model and let the people counter use it; returns at once. It replaces one with the same key."""
         name = str(self.card.value).strip()
-        self.say(f"loading {name}")
-        self.ask(lambda client: self._load(client, name))
+        self.show_message(f"loading {name}")
+        self.submit(lambda client: self._load(client, name))
 
     def refresh(self, client: redis.Redis) -> None:
         """Show the models and the settings that the server has."""
         settings = provision.read_settings(client)
         self._show_models(models.list_models(client), used=settings.get("model"))
-        wrong = [self._follow(name, settings.get(name)) for name in self.sliders]
-        self.wrong.say("; ".join(filter(None, wrong)), "warning")
+        problems = [self._follow(name, settings.get(name)) for name in self.sliders]
+        self.settings_error.show("; ".join(filter(None, problems)), "warning")
 
     def table(self) -> Table:
         """The models and the thresholds."""
@@ -73,7 +73,7 @@ class ModelPanel(Panel):
         if not name:
             raise ConfigurationError("no model is named: choose one, or give the path of its card (.yaml)")
         changes = provision.use_model(client, name)
-        self.say("; ".join(changes) if changes else f"{name} is in use already", "good")
+        self.show_message("; ".join(changes) if changes else f"{name} is in use already", "good")
 
     def _show_models(self, stored: list[models.StoredModel], used: str | None) -> None:
         self.models.show(
@@ -84,13 +84,13 @@ class ModelPanel(Panel):
         )
 
     def _follow(self, name: str, text: str | None) -> str:
-        """Set a slider to what is in Redis, if that has changed; returns what is wrong with it."""
+        """Set a slider to the value in Redis if that has changed; returns what is wrong with the value."""
         value = _number(text)
         slider = self.sliders[name]
         slider.disabled = text is None
         if text is not None and value is None:
             return f"{schema.GEAR_SETTINGS_KEY} has {name} = {text[:40]!r}: take a number from 0 to 1"
-        # only what is new: an older value, read while the slider moves, would move it back
+        # Only a new value: one that was read before the user moved the slider would move it back.
         if value is not None and value != self._seen.get(name):
             self._seen[name] = value
             slider.value = value

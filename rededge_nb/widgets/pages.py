@@ -1,4 +1,4 @@
-"""Which browser pages show a widget, and how many of the frames sent each has not confirmed."""
+"""The browser pages that show a widget, and how many frames each of them has not confirmed yet."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 MAX_IN_FLIGHT = 2
-"""Frames that were sent and not confirmed, at most."""
+"""At most so many frames are sent and not confirmed."""
 SILENT_AFTER = 5.0
-"""Seconds without a word after which a page is not waited for, if another one confirms meanwhile."""
+"""A page that was silent for so many seconds is forgotten, if another page confirms meanwhile."""
 
 
 @dataclass
@@ -19,11 +19,11 @@ class _Page:
 
 
 class Pages:
-    """The pages on which a widget can be seen; the slowest one of them sets the pace.
+    """The pages that show a widget. The slowest one sets the pace.
 
     Attributes:
         sent: Frames sent.
-        confirmed: Frames that the fastest page has painted, or passed over for newer ones.
+        confirmed: Frames that the fastest page has painted, or skipped for newer ones.
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Pages:
         self.confirmed = 0
         self._pages: dict[str, _Page] = {}
         self._lock = threading.Lock()
-        self._room = threading.Event()
-        self._full_since: float | None = None
+        self._ready = threading.Event()
+        self._blocked_since: float | None = None
 
     @property
     def seen(self) -> bool:
@@ -46,25 +46,25 @@ class Pages:
             return self._in_flight()
 
     @property
-    def full_for(self) -> float:
-        """Seconds for which there has been no room for another frame, 0 if there is."""
-        since = self._full_since
+    def blocked_for(self) -> float:
+        """Seconds since the last time that a frame could be sent; 0 if one can be sent now."""
+        since = self._blocked_since
         return 0.0 if since is None else time.monotonic() - since
 
     def show(self, page: str) -> None:
-        """Note that a page shows the widget; what was sent before is not expected back from it."""
+        """A page shows the widget. It need not confirm frames that were sent before."""
         with self._lock:
             self._pages[page] = _Page(self.sent, time.monotonic())
             self._update()
 
     def hide(self, page: str) -> None:
-        """Note that a page does not show it any more."""
+        """A page does not show the widget any more."""
         with self._lock:
             self._pages.pop(page, None)
             self._update()
 
     def confirm(self, page: str, sequence: int) -> None:
-        """Note that a page is done with the frame of this number, and with those before it."""
+        """A page has painted the frame of this number, or skipped it for a newer one."""
         now = time.monotonic()
         with self._lock:
             found = self._pages.get(page)
@@ -72,14 +72,14 @@ class Pages:
                 return
             found.confirmed, found.heard = sequence, now
             self.confirmed = max(self.confirmed, sequence)
-            # a page that was closed without a word must not hold up the others
+            # a page that was closed without a message must not delay the others
             for name, other in list(self._pages.items()):
                 if other.confirmed < sequence and now - other.heard > SILENT_AFTER:
                     del self._pages[name]
             self._update()
 
-    def send(self) -> int | None:
-        """Take the number of the next frame; None if there is no room for it, or nobody to see it."""
+    def next_sequence(self) -> int | None:
+        """The number of the frame to send next; None if no frame may be sent, or no page shows the widget."""
         with self._lock:
             if not self._pages or self._in_flight() >= MAX_IN_FLIGHT:
                 return None
@@ -87,17 +87,17 @@ class Pages:
             self._update()
             return self.sent
 
-    def wait_for_room(self, seconds: float) -> bool:
-        """Wait until another frame may be sent; whether it may."""
-        return self._room.wait(seconds)
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until another frame may be sent; returns whether it may."""
+        return self._ready.wait(seconds)
 
     def _in_flight(self) -> int:
         return max((self.sent - page.confirmed for page in self._pages.values()), default=0)
 
     def _update(self) -> None:
         if self._in_flight() < MAX_IN_FLIGHT:
-            self._full_since = None
-            self._room.set()
-        elif self._full_since is None:
-            self._full_since = time.monotonic()
-            self._room.clear()
+            self._blocked_since = None
+            self._ready.set()
+        elif self._blocked_since is None:
+            self._blocked_since = time.monotonic()
+            self._ready.clear()

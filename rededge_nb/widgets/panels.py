@@ -1,4 +1,8 @@
-"""What the panels have in common: a thread that asks the server, and words for whatever goes wrong."""
+"""What all panels have in common: a thread that talks to the server, and texts that say what happened.
+
+A button must not wait for the server: the kernel would stand still while the server is away. So a click only puts a
+job into a queue; the panel's thread does it, and shows its result or error in the panel.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ from rededge_nb.display.tables import Table
 from rededge_nb.edge.client import blocking_client, server_errors
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
-from rededge_nb.widgets.words import Level, Words
+from rededge_nb.widgets.status_text import Level, StatusText
 
 UPDATE_INTERVAL = 1.0
-"""Seconds between two looks at the server."""
+"""Seconds between two updates from the server."""
 
 Job = Callable[[redis.Redis], None]
 
@@ -26,16 +30,20 @@ _log = logging.getLogger(__name__)
 
 
 class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """A box that shows something of the server, and changes it.
+    """A box that shows a part of the server's state, and changes it.
 
-    It looks at the server each second, from a thread of its own, which also does what is asked for in the browser: a
-    button never waits for the server. What cannot be done is said in the panel; when the server is away it says so and
-    goes on when that is back. `close()` ends the thread, the interpreter's end as well.
+    Its thread reads the state once a second and does the jobs that the buttons ask for. Errors are shown in the panel.
+    While the server is away the panel says so, and it continues when the server is back. `close()` ends the thread, and
+    so does the end of the interpreter.
 
     Args:
         client: A client of the server.
-        title: Stands above.
-        parts: What is shown below that. A subclass calls `begin()` when it has made all that `refresh` needs.
+        title: Heading.
+        parts: Widgets below the heading. A subclass calls `start_updates()` once all that `refresh` needs exists.
+
+    Attributes:
+        connection_error: What is wrong with the server, while something is.
+        message: Result or error of the last job.
     """
 
     _ended = True
@@ -44,43 +52,41 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._client = client
         self._title = title
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._feed = Feed(client, self._step, on_error=self._tell, name=f"rededge {title.lower()} panel")
-        self.trouble = Words()
-        """What is wrong with the server, while it is."""
-        self.words = Words()
-        """What became of what was asked for last."""
+        self._feed = Feed(client, self._step, on_error=self._show_error, name=f"rededge {title.lower()} panel")
+        self.connection_error = StatusText()
+        self.message = StatusText()
         self.heading = ipywidgets.HTML(f"<h3>{title}</h3>")
         self.heading.add_class("rededge-heading")
-        super().__init__([self.heading, self.trouble, *parts, self.words])
+        super().__init__([self.heading, self.connection_error, *parts, self.message])
         self.add_class("rededge-panel")
 
     def refresh(self, client: redis.Redis) -> None:
-        """Show what the server has now; runs in the panel's thread."""
+        """Show the present state; runs in the panel's thread."""
         raise NotImplementedError
 
     def table(self) -> Table:
-        """What is shown, for a notebook that is read without a kernel."""
+        """The state as a table, for a notebook that is read without a kernel."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """Show what there is, and go on with that in the thread."""
+    def start_updates(self) -> None:
+        """Show the present state, and start the thread that keeps it up to date."""
         try:
             with blocking_client(self._client) as own:
                 self.refresh(own)
-        except Exception as error:  # noqa: BLE001  shown in the panel, and tried again by its thread
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001  shown in the panel, and its thread tries again
+            self._show_error(error)
         self._ended = False
         self._feed.start()
-        # before the feed's own end, which would wait for the next look
+        # must run before the feed's own exit handler, which would wait for the next update
         atexit.register(self._end)
 
-    def ask(self, job: Job) -> None:
-        """Have something done by the panel's thread, with its client; what it raises is said in the panel."""
+    def submit(self, job: Job) -> None:
+        """Let the panel's thread do a job with its client; the panel shows what it raises."""
         self._jobs.put(job)
 
-    def say(self, text: str, level: Level = "info") -> None:
-        """Show what became of something."""
-        self.words.say(text, level)
+    def show_message(self, text: str, level: Level = "info") -> None:
+        """Show the result of a job."""
+        self.message.show(text, level)
 
     def close(self) -> None:
         """End the thread and remove the views; may be called again."""
@@ -106,34 +112,34 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         try:
             job = self._jobs.get(timeout=UPDATE_INTERVAL)
             while job is not None:
-                self._do(job, client)
+                self._run(job, client)
                 job = self._jobs.get_nowait()
         except queue.Empty:
             pass
         if not self._ended:
             self.refresh(client)
-            self.trouble.say("")
+            self.connection_error.show("")
 
-    def _do(self, job: Job, client: redis.Redis) -> None:
+    def _run(self, job: Job, client: redis.Redis) -> None:
         try:
             with server_errors(client):
                 job(client)
         except (RedEdgeError, redis.RedisError) as error:
-            self.say(str(error), "error")
-        except Exception as error:  # noqa: BLE001  nobody else would say it
-            _log.exception("%s panel: a handler failed", self._title)
-            self.say(f"{type(error).__name__}: {error}", "error")
+            self.show_message(str(error), "error")
+        except Exception as error:  # noqa: BLE001  nobody else would show it
+            _log.exception("%s panel: a job failed", self._title)
+            self.show_message(f"{type(error).__name__}: {error}", "error")
 
-    def _tell(self, error: Exception | None) -> None:
+    def _show_error(self, error: Exception | None) -> None:
         if error is None:
             return
         if not isinstance(error, (RedEdgeError, redis.RedisError)):
             _log.error("%s panel: cannot be updated", self._title, exc_info=error)
-        self.trouble.say(f"{error}; trying again", "error")
+        self.connection_error.show(f"{error}; trying again", "error")
 
 
 def row(*parts: ipywidgets.Widget) -> ipywidgets.HBox:
-    """Widgets side by side, which wrap where there is no room."""
+    """Widgets side by side; they wrap where the space is narrow."""
     box = ipywidgets.HBox(parts)
     box.add_class("rededge-row")
     return box

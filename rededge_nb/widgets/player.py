@@ -1,11 +1,15 @@
-"""The video of a camera in a notebook, with its detections drawn over it in the browser."""
+"""The live video of a camera in a notebook, with its detections drawn over it in the browser.
+
+The kernel sends the JPEGs as they are in Redis. The browser confirms each frame, and at most two are unconfirmed: a
+browser or network that is slow gets fewer frames, and never late ones. While a cell runs, the kernel cannot read the
+confirmations, so the video stops; the player says so.
+"""
 
 from __future__ import annotations
 
 import base64
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -18,31 +22,32 @@ from rededge_nb import schema
 from rededge_nb.display import drawing
 from rededge_nb.errors import NoDataError, RedEdgeError
 from rededge_nb.images import encode_jpeg
+from rededge_nb.live import front_end
 from rededge_nb.live.feed import Feed
-from rededge_nb.live.follow import Follower, Picture
+from rededge_nb.live.follow import Follower, FrameWithDetections
 from rededge_nb.reading.detections import Detections, latest_detected_frame
 from rededge_nb.reading.frames import Frame, latest_frame
 from rededge_nb.widgets.pages import Pages
 
 BUSY_AFTER = 2.0
-"""Seconds without confirmation after which it says that the kernel is busy."""
+"""Seconds without a confirmation after which the player says that the kernel is busy."""
 HEARTBEAT = 2.0
-"""Seconds between two messages at most, while the player is seen."""
+"""Longest time in seconds between two messages to a page that shows the player."""
 
 _STATUS_INTERVAL = 0.5
-_STILL_WIDTH = 960
-_STILL_QUALITY = 80
+_SNAPSHOT_WIDTH = 640
+_SNAPSHOT_QUALITY = 75
 
 
 @dataclass(frozen=True)
 class PlayerStats:
-    """What a player did so far.
+    """Counters of a player.
 
     Attributes:
         sent: Frames sent to the browser.
-        confirmed: Frames that the browser has painted, or passed over for newer ones.
-        in_flight: Frames sent and not confirmed, 2 at most.
-        dropped: Frames with detections that were not sent, because newer ones came or nobody could take them.
+        confirmed: Frames that the browser has painted, or skipped for newer ones.
+        in_flight: Frames sent and not confirmed, at most 2.
+        dropped: Frames with detections that were not sent, because newer ones arrived or the browser was not ready.
     """
 
     sent: int
@@ -52,26 +57,25 @@ class PlayerStats:
 
 
 class Player(anywidget.AnyWidget):
-    """The newest frames of a camera that have their detections, with boxes, labels and the number of people.
+    """The newest frames of a camera that have detections, with boxes, labels and the number of people.
 
-    The kernel passes the JPEGs on as they are. Each frame is confirmed by the browser, two are under way at most, and
-    the newest wins; nothing is read or sent while no browser shows the player, or it is paused. Where no gear answers,
-    frames are shown without boxes, and marked so.
+    Nothing is read or sent while no browser shows the player, or while it is paused. If no gear processes the frames,
+    they are shown without boxes, and the player says so.
 
     `boxes`, `labels`, `paused` and `camera` may be set at any time.
 
     Args:
-        client: Tells where the server is; the player makes a connection of its own.
+        client: Defines the server to connect to; the player has a connection of its own.
         camera: Camera id.
         boxes: Whether boxes are drawn.
-        labels: Whether boxes have labels: the track if there is one, and the confidence.
+        labels: Whether boxes have labels: the track, if there is one, and the confidence.
 
     Raises:
         ConfigurationError: the camera id is not usable.
     """
 
-    _esm = Path(__file__).with_name("player.js")
-    _css = Path(__file__).with_name("player.css")
+    _esm = front_end.player_script()
+    _css = front_end.PLAYER_STYLE
 
     camera = traitlets.Unicode("0").tag(sync=True)
     boxes = traitlets.Bool(True).tag(sync=True)
@@ -87,8 +91,8 @@ class Player(anywidget.AnyWidget):
         self._pages = Pages()
         self._follower = Follower(name)
         self._error = ""
-        self._told = ""
-        self._told_at = 0.0
+        self._sent_notice = ""
+        self._notice_sent_at = 0.0
         super().__init__(camera=name, boxes=boxes, labels=labels)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge player {name}")
         self.on_msg(self._on_browser)
@@ -96,17 +100,17 @@ class Player(anywidget.AnyWidget):
         self.observe(self._on_paused, "paused")
 
     def stats(self) -> PlayerStats:
-        """How many frames were sent, confirmed, dropped, and are under way."""
+        """How many frames were sent, confirmed and dropped, and how many are on their way."""
         pages = self._pages
         return PlayerStats(pages.sent, pages.confirmed, pages.in_flight, self._follower.dropped)
 
     def close(self) -> None:
-        """End the player; where it was shown, its last picture stays. May be called again."""
+        """End the player. Where it was shown, its last frame stays. May be called again."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
             if self._displayed:
-                update_display(self._still(), raw=True, display_id=self._displayed)
+                update_display(self._snapshot(), raw=True, display_id=self._displayed)
         super().close()
 
     def __repr__(self) -> str:
@@ -117,21 +121,21 @@ class Player(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         if self._feed is None:
-            display(self._still(), raw=True)
+            display(self._snapshot(), raw=True)
             return
-        # with a display id, because `close` puts the last picture in the player's place
+        # with a display id, because `close` replaces the player by its last frame
         self._displayed = f"rededge-player-{self.model_id}"
         bundle, metadata = self._repr_mimebundle_()
         display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {**bundle, **self._still()}, metadata
+        return {**bundle, **self._snapshot()}, metadata
 
-    def _still(self) -> dict[str, str]:
-        """What is seen where no browser shows the widget: a saved notebook, a report."""
+    def _snapshot(self) -> dict[str, str]:
+        """What is shown where the widget is not: in a saved notebook, in a report."""
         try:
-            jpeg = base64.b64encode(_still(self._redis, self.camera)).decode()
+            jpeg = base64.b64encode(latest_jpeg(self._redis, self.camera)).decode()
         except (RedEdgeError, redis.RedisError) as error:
             return {"text/plain": f"Camera {self.camera} has nothing to show: {error}"}
         return {"text/plain": repr(self), "image/jpeg": jpeg}
@@ -144,7 +148,7 @@ class Player(anywidget.AnyWidget):
         if kind == "painted":
             self._pages.confirm(page, int(content["seq"]))
         elif kind == "ready":
-            # a page that has just come wants the last picture, however old
+            # a page that was just opened needs the last frame, however old it is
             self._pages.show(page)
             self._follower.restart()
             self._resume()
@@ -165,7 +169,7 @@ class Player(anywidget.AnyWidget):
 
     def _resume(self) -> None:
         if self._feed is not None and self._pages.seen and not self.paused:
-            self._told = ""
+            self._sent_notice = ""
             self._feed.start()
 
     @traitlets.validate("camera")
@@ -174,40 +178,40 @@ class Player(anywidget.AnyWidget):
 
     def _step(self, client: redis.Redis) -> None:
         follower = self._follower
-        room = self._pages.wait_for_room(0 if not follower.waiting else min(0.05 + self._pages.full_for, 0.5))
-        block_ms = 1 if follower.waiting else round(_STATUS_INTERVAL * 1000)
+        ready = self._pages.wait_until_ready(min(0.05 + self._pages.blocked_for, 0.5) if follower.has_next else 0)
+        block_ms = 1 if follower.has_next else round(_STATUS_INTERVAL * 1000)
         follower.read(client, block_ms=block_ms)
-        if room and not self.paused:
-            picture = follower.take(client)
-            sequence = self._pages.send() if picture is not None else None
-            if picture is not None and sequence is not None:
-                self._send_picture(sequence, picture)
-        self._tell(self._notice(follower))
+        if ready and not self.paused:
+            found = follower.next_frame(client)
+            sequence = self._pages.next_sequence() if found is not None else None
+            if found is not None and sequence is not None:
+                self._send_frame(sequence, found)
+        self._send_notice(self._notice(follower))
 
-    def _send_picture(self, sequence: int, picture: Picture) -> None:
-        self.send({**picture.described(), "seq": sequence}, buffers=[picture.frame.jpeg])
+    def _send_frame(self, sequence: int, found: FrameWithDetections) -> None:
+        self.send({**found.as_message(), "seq": sequence}, buffers=[found.frame.jpeg])
 
     def _notice(self, follower: Follower) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
-        if self._pages.full_for > BUSY_AFTER:
-            return "the kernel is busy with a cell: the picture goes on when that has ended"
+        if self._pages.blocked_for > BUSY_AFTER:
+            return "the kernel runs a cell: the video continues when the cell has ended"
         return follower.notice
 
     def _on_feed_error(self, error: Exception | None) -> None:
         if error is not None:
             self._follower.restart()
-            self._tell(str(error) or repr(error))
+            self._send_notice(str(error) or repr(error))
 
-    def _tell(self, notice: str) -> None:
+    def _send_notice(self, notice: str) -> None:
         now = time.monotonic()
-        if notice == self._told and now - self._told_at < HEARTBEAT:
+        if notice == self._sent_notice and now - self._notice_sent_at < HEARTBEAT:
             return
-        self._told, self._told_at = notice, now
+        self._sent_notice, self._notice_sent_at = notice, now
         self.send({"kind": "status", "notice": notice, "heartbeat": HEARTBEAT})
 
 
-def _still(client: redis.Redis, camera: str) -> bytes:
-    """The newest frame that has detections, with these drawn in, or else the newest frame; as JPEG."""
+def latest_jpeg(client: redis.Redis, camera: str) -> bytes:
+    """JPEG of the newest frame that has detections, with these drawn on it, or else of the newest frame."""
     frame: Frame
     found: Detections | None
     try:
@@ -216,7 +220,7 @@ def _still(client: redis.Redis, camera: str) -> bytes:
         frame, found = latest_frame(client, camera), None
     image = frame.image() if found is None else drawing.draw_detections(frame.image(), found)
     height, width = image.shape[:2]
-    if width > _STILL_WIDTH:
-        size_wh = (_STILL_WIDTH, round(height * _STILL_WIDTH / width))
+    if width > _SNAPSHOT_WIDTH:
+        size_wh = (_SNAPSHOT_WIDTH, round(height * _SNAPSHOT_WIDTH / width))
         image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
-    return encode_jpeg(image, quality=_STILL_QUALITY)
+    return encode_jpeg(image, quality=_SNAPSHOT_QUALITY)

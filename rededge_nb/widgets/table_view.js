@@ -1,4 +1,4 @@
-// A table whose rows can be chosen. Everything in it is text: nothing is ever read as HTML.
+// A table whose rows can be selected. Everything is set as text: nothing in it is read as HTML.
 
 function cell(value, number) {
   const td = document.createElement("td");
@@ -31,14 +31,14 @@ function render({ model, el }) {
   scroll.append(table, empty);
   el.append(scroll, detail);
 
-  const choose = (id) => {
-    if (!model.get("choosable")) return;
-    model.set("chosen", id);
+  const select = (id) => {
+    if (!model.get("selectable")) return;
+    model.set("selected", id);
     model.save_changes();
   };
 
-  const drawChosen = () => {
-    for (const row of body.rows) row.setAttribute("aria-selected", String(row.dataset.id === model.get("chosen")));
+  const drawSelected = () => {
+    for (const row of body.rows) row.setAttribute("aria-selected", String(row.dataset.id === model.get("selected")));
   };
 
   const drawRows = () => {
@@ -49,19 +49,19 @@ function render({ model, el }) {
       const row = body.insertRow();
       row.dataset.id = id;
       cells.forEach((value, index) => row.append(cell(value, columns[index].number)));
-      if (!model.get("choosable")) continue;
+      if (!model.get("selectable")) continue;
       row.tabIndex = 0;
-      row.addEventListener("click", () => choose(id));
+      row.addEventListener("click", () => select(id));
       row.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
         event.preventDefault();
-        choose(id);
+        select(id);
       });
       if (id === focused) row.focus();
     }
-    table.classList.toggle("choosable", model.get("choosable"));
+    table.classList.toggle("selectable", model.get("selectable"));
     empty.textContent = body.rows.length ? "" : model.get("empty");
-    drawChosen();
+    drawSelected();
   };
 
   const drawHead = () => {
@@ -83,8 +83,8 @@ function render({ model, el }) {
 
   const listeners = [
     ["change:columns", drawHead],
-    ["change:rows change:choosable change:empty", drawRows],
-    ["change:chosen", drawChosen],
+    ["change:rows change:selectable change:empty", drawRows],
+    ["change:selected", drawSelected],
     ["change:detail", drawDetail],
   ];
   for (const [events, draw] of listeners) model.on(events, draw);

@@ -1,20 +1,19 @@
-"""A table that updates in place, for panels."""
+"""A table for panels whose rows change in place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import anywidget
 import traitlets
 
-from rededge_nb.widgets.words import HERE
-
 Tone = Literal["good", "busy", "warning", "error", "quiet"]
 
 
 class Pill(NamedTuple):
-    """A cell that is set off by its colour."""
+    """A cell with a coloured background."""
 
     text: str
     tone: Tone
@@ -24,50 +23,50 @@ Cell = str | Pill
 
 
 class Row(NamedTuple):
-    """One row, told from the others by its id."""
+    """One row; its id is unique in the table."""
 
     id: str
     cells: Sequence[Cell]
 
 
 class TableView(anywidget.AnyWidget):
-    """Rows under a header, drawn as text; where `choosable`, `chosen` is the id of the row that was clicked.
+    """Rows under a header, shown as text. If the table is `selectable`, `selected` is the id of the row last clicked.
 
     Args:
         columns: Names of the columns.
-        numbers: Those of them that are set to the right.
-        empty: What stands there instead of rows.
-        choosable: Whether a row can be chosen.
+        numbers: Columns that are aligned to the right.
+        empty: Text that is shown instead of rows.
+        selectable: Whether a row can be selected.
     """
 
-    _esm = HERE / "table_view.js"
-    _css = HERE / "panels.css"
+    _esm = Path(__file__).with_name("table_view.js")
+    _css = Path(__file__).with_name("panels.css")
 
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     empty = traitlets.Unicode().tag(sync=True)
-    choosable = traitlets.Bool(default_value=False).tag(sync=True)
-    chosen = traitlets.Unicode().tag(sync=True)
+    selectable = traitlets.Bool(default_value=False).tag(sync=True)
+    selected = traitlets.Unicode().tag(sync=True)
     detail = traitlets.Unicode().tag(sync=True)
-    """A longer text below the table."""
+    """A longer text that is shown below the table."""
 
     def __init__(
-        self, columns: Sequence[str], *, numbers: Sequence[str] = (), empty: str = "", choosable: bool = False
+        self, columns: Sequence[str], *, numbers: Sequence[str] = (), empty: str = "", selectable: bool = False
     ) -> None:
         super().__init__(
-            columns=[{"name": name, "number": name in numbers} for name in columns], empty=empty, choosable=choosable
+            columns=[{"name": name, "number": name in numbers} for name in columns], empty=empty, selectable=selectable
         )
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows; if the chosen one is not among them, the first is chosen."""
+        """Show these rows. If the selected one is not among them, the first becomes selected."""
         ids = [row.id for row in rows]
         with self.hold_sync():
             self.rows = [{"id": row.id, "cells": [_plain(value) for value in row.cells]} for row in rows]
-            if self.choosable and self.chosen not in ids:
-                self.chosen = ids[0] if ids else ""
+            if self.selectable and self.selected not in ids:
+                self.selected = ids[0] if ids else ""
 
     def texts(self) -> list[list[str]]:
-        """The rows as they are shown."""
+        """The text of every cell, by row."""
         return [[value if isinstance(value, str) else value["text"] for value in row["cells"]] for row in self.rows]
 
 

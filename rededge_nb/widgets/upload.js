@@ -1,4 +1,4 @@
-// A place to drop a file on. It goes to the kernel in pieces, each asked for, so that neither side holds the whole.
+// A place where a file can be dropped. The kernel asks for one piece after the other, so neither side holds all of it.
 
 const PIECE = 512 * 1024;
 
@@ -28,7 +28,7 @@ function render({ model, el }) {
     draw();
   };
 
-  const more = async (upload) => {
+  const sendPiece = async (upload) => {
     try {
       const piece = await upload.file.slice(upload.sent, upload.sent + PIECE).arrayBuffer();
       if (sending !== upload) return;
@@ -44,7 +44,7 @@ function render({ model, el }) {
   const receive = (message) => {
     if (!sending || message.id !== sending.id) return;
     if (message.kind === "more") {
-      void more(sending);
+      void sendPiece(sending);
     } else {
       sending = null;
       draw();

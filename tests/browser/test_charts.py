@@ -136,7 +136,7 @@ def test_the_slider_changes_what_is_shown(past: int, run_notebook: RunNotebook) 
     assert slider.input_value() == "2"
 
 
-def test_the_average_can_be_chosen(past: int, client: redis.Redis, run_notebook: RunNotebook) -> None:
+def test_the_average_can_be_selected(past: int, client: redis.Redis, run_notebook: RunNotebook) -> None:
     # apart from the others, so that each average is another number
     add(client, {"people": {past - 10 * 60_000: 60}})
     page = run_notebook([SETUP, "charts"])
@@ -155,7 +155,7 @@ def test_the_average_can_be_chosen(past: int, client: redis.Redis, run_notebook:
         )
 
 
-def test_the_crosshair_tells_the_values_of_its_time(past: int, run_notebook: RunNotebook) -> None:
+def test_the_crosshair_shows_the_values_of_its_time(past: int, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     canvas = page.locator(".rededge-charts-canvas").first
@@ -179,7 +179,7 @@ def test_the_crosshair_tells_the_values_of_its_time(past: int, run_notebook: Run
     )
 
 
-def test_another_page_has_everything_again(past: int, run_notebook: RunNotebook, open_page: Callable[[], Page]) -> None:
+def test_another_page_gets_everything(past: int, run_notebook: RunNotebook, open_page: Callable[[], Page]) -> None:
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     before = drawn(page)
@@ -215,7 +215,7 @@ def test_charts_are_drawn_while_cells_run(past: int, client: redis.Redis, run_no
     jupyter.wait_until_idle(page)
 
 
-def test_missing_series_are_told_as_text(client: redis.Redis, run_notebook: RunNotebook) -> None:
+def test_missing_series_are_shown_as_text(client: redis.Redis, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(".rededge-charts-notice:text('Camera 0 has no time series: wb.provision')")
     page.wait_for_selector(".rededge-charts-status:text('no samples')")
@@ -226,7 +226,7 @@ def test_missing_series_are_told_as_text(client: redis.Redis, run_notebook: RunN
     page.wait_for_selector(".rededge-charts-notice:text('<b>bold</b>')")
 
 
-def test_drops_are_not_made_up_where_what_was_processed_is_not_counted(
+def test_no_drops_are_shown_if_processed_frames_are_not_counted(
     past: int, client: redis.Redis, run_notebook: RunNotebook
 ) -> None:
     client.delete(schema.series_key("0", "out_fps"))
@@ -238,7 +238,7 @@ def test_drops_are_not_made_up_where_what_was_processed_is_not_counted(
     page.wait_for_selector("[data-key='dropped'] .rededge-charts-value:text-is('100 %')")
 
 
-def test_close_leaves_a_picture_in_the_place_of_the_charts(past: int, run_notebook: RunNotebook) -> None:
+def test_close_replaces_the_charts_by_an_image(past: int, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     jupyter.execute(page, "wb.close()")

@@ -79,7 +79,7 @@ def test_a_capture_is_started_and_stopped_by_clicking(board: Page, client: redis
     assert client.xlen(schema.frames_key("0")) == frames
 
 
-def test_what_cannot_be_done_is_said_as_text(board: Page) -> None:
+def test_an_error_is_shown_as_text(board: Page) -> None:
     source = board.locator(f"{part(board, 'capture')} input[type=text]").first
     source.fill("<img src=x onerror=alert(1)>.mp4")
     source.press("Tab")
@@ -95,7 +95,7 @@ def test_a_file_that_is_dropped_arrives_and_is_captured(board: Page, client: red
     zone = board.locator(f"{part(board, 'capture')} .rededge-upload")
     expect(zone).to_contain_text("Drop a file here")
     zone.locator("input").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no video"})
-    expect(zone).to_contain_text("notes.txt is not taken")
+    expect(zone).to_contain_text("notes.txt is not accepted")
     # larger than a single message of the Jupyter server may be
     zone.locator("input").set_input_files(_padded(assets.sample_video()))
     expect(zone).to_contain_text("MB", timeout=jupyter.TIMEOUT * 1000)
@@ -152,7 +152,7 @@ def test_pause_and_unpause_by_clicking(board: Page, client: redis.Redis) -> None
     expect(status).to_have_text("ok")
 
 
-def test_closing_the_workbench_leaves_a_picture(board: Page, client: redis.Redis) -> None:
+def test_closing_the_workbench_leaves_an_image(board: Page, client: redis.Redis) -> None:
     press(board, "capture", "Start")
     wait_for(lambda: client.xlen(schema.detections_key("0")) > 5, timeout=60, what="detections")
     jupyter.execute(board, "wb.close()")
@@ -160,7 +160,7 @@ def test_closing_the_workbench_leaves_a_picture(board: Page, client: redis.Redis
     expect(board.locator(".jp-OutputArea-output img[src^='data:image/jpeg']")).to_be_visible()
 
 
-def test_the_notebook_goes_on_after_its_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:
+def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:
     shutil.copytree(assets.folder("notebooks"), lab.folder / "dashboard", dirs_exist_ok=True)
     jupyter.open_notebook(page, lab, "dashboard/06_dashboard.ipynb")
     jupyter.run_all_cells(page)

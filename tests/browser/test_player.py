@@ -65,7 +65,7 @@ def test_frames_are_painted_with_their_own_boxes(
     assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
 
 
-def test_boxes_lie_where_they_were_found(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
+def test_boxes_are_at_the_right_places(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     wait_for_paints(page, 1)
     page.click(".rededge-player-toggle-labels")
@@ -75,7 +75,7 @@ def test_boxes_lie_where_they_were_found(captured: Capture, client: redis.Redis,
     yellow = page.evaluate(
         """() => {
             const overlay = document.querySelector(".rededge-player-overlay");
-            const picture = document.querySelector(".rededge-player-picture");
+            const picture = document.querySelector(".rededge-player-image");
             const { drawn } = window.paints.at(-1);
             const scale = overlay.width / picture.width;
             const context = overlay.getContext("2d");
@@ -141,7 +141,7 @@ def test_a_second_view_shows_the_same_and_a_hidden_player_is_sent_nothing(
     assert len(paints(page)) == sent
 
 
-def test_a_page_that_is_loaded_again_goes_on(captured: Capture, lab: jupyter.Lab, run_notebook: RunNotebook) -> None:
+def test_a_page_that_is_loaded_again_continues(captured: Capture, lab: jupyter.Lab, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     wait_for_paints(page, 3)
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
@@ -151,7 +151,7 @@ def test_a_page_that_is_loaded_again_goes_on(captured: Capture, lab: jupyter.Lab
     assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
 
 
-def test_close_leaves_the_last_picture_in_the_place_of_the_view(captured: Capture, run_notebook: RunNotebook) -> None:
+def test_close_replaces_the_view_by_the_last_frame(captured: Capture, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     wait_for_paints(page, 3)
     jupyter.execute(page, "wb.close()")
@@ -161,7 +161,7 @@ def test_close_leaves_the_last_picture_in_the_place_of_the_view(captured: Captur
     assert "rededge player" not in threads
 
 
-def test_silence_is_told_and_forgotten(client: redis.Redis, video: Path, run_notebook: RunNotebook) -> None:
+def test_a_notice_about_silence_appears_and_goes(client: redis.Redis, video: Path, run_notebook: RunNotebook) -> None:
     provision.provision(client)
     page = run_notebook([SETUP, "player"])
     page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
@@ -172,7 +172,7 @@ def test_silence_is_told_and_forgotten(client: redis.Redis, video: Path, run_not
     for registration in client.execute_command("RG.DUMPREGISTRATIONS"):
         client.execute_command("RG.UNREGISTER", registration[1])
     with start_capture(client, video, loop=True):
-        page.wait_for_selector(f"{NOTICE}:text-matches('frames come, but no detections for [0-9]+ s: is the gear')")
+        page.wait_for_selector(f"{NOTICE}:text-matches('frames arrive, but no detections for [0-9]+ s: is the gear')")
         page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('no detections')")
         page.wait_for_function("window.paints.filter(each => !each.detected).length >= 3")
         provision.provision(client)
@@ -180,21 +180,21 @@ def test_silence_is_told_and_forgotten(client: redis.Redis, video: Path, run_not
         page.wait_for_selector(NOTICE, state="hidden")
 
 
-def test_a_click_opens_a_full_size_still(captured: Capture, run_notebook: RunNotebook) -> None:
+def test_a_click_opens_the_frame_in_full_size(captured: Capture, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     wait_for_paints(page, 1)
     page.click(STAGE)
-    still = page.wait_for_selector(".rededge-player-still canvas")
+    still = page.wait_for_selector(".rededge-player-full canvas")
     assert (still.get_attribute("width"), still.get_attribute("height")) == ("768", "576")
     page.keyboard.press("Escape")
-    page.wait_for_selector(".rededge-player-still", state="detached")
+    page.wait_for_selector(".rededge-player-full", state="detached")
     page.keyboard.press("Enter")
-    page.click(".rededge-player-still canvas")
-    page.wait_for_selector(".rededge-player-still", state="detached")
+    page.click(".rededge-player-full canvas")
+    page.wait_for_selector(".rededge-player-full", state="detached")
     assert len(page.context.pages) == 1
 
 
-def test_hover_tells_a_box_s_confidence(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
+def test_hovering_a_box_shows_its_confidence(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     page.wait_for_function("window.paints.length && window.paints.at(-1).drawn.length > 0")
     page.click(".rededge-player-toggle-paused")
@@ -204,7 +204,7 @@ def test_hover_tells_a_box_s_confidence(captured: Capture, client: redis.Redis, 
     smallest = min(range(len(found)), key=lambda index: _area(last["drawn"][index]))
     left, top, right, bottom = last["drawn"][smallest]
     stage = page.locator(STAGE)
-    width = page.locator(".rededge-player-picture").bounding_box()["width"]
+    width = page.locator(".rededge-player-image").bounding_box()["width"]
     scale = width / 768
     stage.hover(position={"x": (left + right) / 2 * scale, "y": (top + bottom) / 2 * scale})
     percent = round(float(found.confidence[smallest]) * 100)

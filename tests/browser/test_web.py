@@ -30,7 +30,7 @@ pytest_plugins = ("tests.bare_fixtures",)
 RECORD_PAINTS = """
 window.paints = [];
 document.addEventListener("rededge-paint", event => {
-    const picture = event.target.querySelector(".rededge-player-picture");
+    const picture = event.target.querySelector(".rededge-player-image");
     const [level] = picture.getContext("2d").getImageData(4, picture.height - 4, 1, 1).data;
     window.paints.push({ ...event.detail, level });
 });
@@ -41,10 +41,10 @@ TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what was found counts as recent, and frames are not shown without it."""
+def no_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine, too, detections count as recent, and frames are not shown without them."""
     monkeypatch.setattr(follow, "SILENT_AFTER", 3600.0)
-    monkeypatch.setattr(follow, "RAW_AFTER", 3600.0)
+    monkeypatch.setattr(follow, "NO_DETECTIONS_AFTER", 3600.0)
 
 
 @pytest.fixture
@@ -98,7 +98,9 @@ def test_frames_are_painted_with_their_own_boxes(page: Page, server: WebServer, 
     assert page.title() == "(2) camera 0 · RedisEdge"
 
 
-def test_another_camera_may_be_chosen(page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis) -> None:
+def test_another_camera_can_be_selected(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis
+) -> None:
     other = Camera(bare_client, "garden")
     ref = camera.detected()
     bare_client.sadd("cameras", "empty")
@@ -132,7 +134,7 @@ def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) ->
     until(page, f"{charts} === 8", "the same samples")
 
 
-def test_pause_and_the_switches_are_the_page_s_own(page: Page, server: WebServer, camera: Camera) -> None:
+def test_each_page_has_its_own_pause_and_switches(page: Page, server: WebServer, camera: Camera) -> None:
     page.goto(server.ready.url)
     wait_for_paint(page, camera.detected())
     page.click(".rededge-player-toggle-paused")
@@ -145,7 +147,7 @@ def test_pause_and_the_switches_are_the_page_s_own(page: Page, server: WebServer
     assert page.evaluate(f"window.paints.filter(each => each.ref === '{passed_over}').length") <= 1
 
 
-def test_the_page_goes_on_after_the_server_has_been_restarted(browser: Browser, url: str, camera: Camera) -> None:
+def test_the_page_continues_after_a_restart_of_the_server(browser: Browser, url: str, camera: Camera) -> None:
     with looking(browser, expected="WebSocket connection to") as page:
         with WebServer(url, port=0) as server:
             page.goto(server.ready.url)
@@ -159,7 +161,7 @@ def test_the_page_goes_on_after_the_server_has_been_restarted(browser: Browser, 
             page.wait_for_selector(NOTICE, state="hidden")
 
 
-def test_the_token_leaves_the_address(page: Page, url: str, camera: Camera) -> None:
+def test_the_token_is_removed_from_the_address(page: Page, url: str, camera: Camera) -> None:
     with WebServer(url, port=0, token=TOKEN) as server:
         page.goto(f"{server.ready.link}&camera=0")
         wait_for_paint(page, camera.detected())
@@ -183,7 +185,7 @@ def test_mjpeg_moves_in_an_image_of_another_site(page: Page, server: WebServer, 
         until(page, "document.images[0].naturalWidth === 320", "the next picture")
 
 
-def test_jupyterlab_has_it_in_its_launcher_and_passes_it_on(
+def test_jupyterlab_has_it_in_its_launcher_and_proxies_it(
     page: Page, lab: jupyter.Lab, edge: Instance, client: redis.Redis
 ) -> None:
     camera = Camera(client)

@@ -27,7 +27,7 @@ def test_a_box_is_seen_on_any_background_at_any_size(background: int, size: tupl
     assert row.max() > 200
 
 
-def test_the_image_given_stays_as_it_is() -> None:
+def test_the_given_image_is_not_changed() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     drawn = draw_detections(image, found((10, 10, 50, 50)))
     assert not image.any()
@@ -38,7 +38,7 @@ def test_the_image_given_stays_as_it_is() -> None:
     np.testing.assert_array_equal(draw_detections(read_only, found((10, 10, 50, 50))), drawn)
 
 
-def test_labels_can_be_left_out_and_follow_what_is_known() -> None:
+def test_labels_are_optional_and_need_a_confidence() -> None:
     image = np.zeros((200, 200, 3), np.uint8)
     box = (60.0, 100.0, 120.0, 180.0)
     plain = draw_detections(image, found(box), people=False, confidence=False)

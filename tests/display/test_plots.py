@@ -88,13 +88,13 @@ def test_people_alone_and_into_given_axes() -> None:
     assert drawn(ax) > 1000
 
 
-def test_people_that_do_not_fit() -> None:
+def test_people_with_unsuitable_series() -> None:
     people = series("people", {0: 1.0, 100: 2.0})
     with pytest.raises(NoDataError, match="camera:0:people has no samples"):
         plot_people(series("people", {}))
-    with pytest.raises(ConfigurationError, match="not read as an aggregate"):
+    with pytest.raises(ConfigurationError, match="has no bucket length"):
         plot_people(people, average=people)
-    with pytest.raises(ConfigurationError, match="not of the same times"):
+    with pytest.raises(ConfigurationError, match="samples at different times"):
         plot_people(people, low=series("people_min_1m", {0: 1.0}, 60_000), high=series("people_max_1m", {}, 60_000))
 
 

@@ -38,7 +38,7 @@ def test_the_numbers_of_a_long_array_are_aligned() -> None:
     assert lines[-1] == "10) (integer) 8"
 
 
-def test_pictures_are_cut_short_and_text_is_not() -> None:
+def test_images_are_cut_and_text_is_not() -> None:
     jpeg = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 10
     shown = quoted(jpeg)
     assert shown.startswith('"\\xff\\xd8\\xff\\xe0\\x00')
@@ -48,7 +48,7 @@ def test_pictures_are_cut_short_and_text_is_not() -> None:
     assert quoted(text) == f'"{text.decode()}"'
 
 
-def test_several_replies_stand_below_each_other_and_compare() -> None:
+def test_several_replies_are_shown_below_each_other_and_compare() -> None:
     replies = Replies([Reply(b"OK", [b"SET", "x"]), Reply(1)])
     assert repr(replies) == "OK\n(integer) 1"
     assert replies == [b"OK", 1]

@@ -5,12 +5,12 @@ import pytest
 from rededge_nb.display.tables import Table
 
 
-def test_text_is_aligned_and_numbers_stand_to_the_right() -> None:
+def test_text_is_aligned_and_numbers_are_to_the_right() -> None:
     table = Table(("key", "frames"), [(b"camera:0", 7), ("x", 1234)])
     assert repr(table).splitlines() == ["key       frames", "--------  ------", "camera:0       7", "x           1234"]
 
 
-def test_a_notebook_gets_markdown_that_shows_every_text_unchanged() -> None:
+def test_a_notebook_gets_markdown_that_shows_text_unchanged() -> None:
     table = Table(("name", "value"), [("a_b|c*", [b"x", b"y"]), ("two\nlines", 1.26)])
     assert table._repr_markdown_().splitlines() == [
         "| name | value |",

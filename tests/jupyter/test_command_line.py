@@ -8,7 +8,7 @@ import pytest
 
 from rededge_nb.display.replies import Reply
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.jupyter.command_line import split_words
+from rededge_nb.jupyter.command_line import split_arguments
 
 VARIABLES: dict[str, Any] = {
     "name": "two words",
@@ -44,8 +44,8 @@ VARIABLES: dict[str, Any] = {
         ("größe", ["größe".encode()]),
     ],
 )  # fmt: skip
-def test_words(line: str, words: list[Any]) -> None:
-    found = split_words(line, VARIABLES)
+def test_arguments(line: str, words: list[Any]) -> None:
+    found = split_arguments(line, VARIABLES)
     assert found == words
     assert list(map(type, found)) == list(map(type, words))
 
@@ -62,12 +62,12 @@ def test_words(line: str, words: list[Any]) -> None:
         ("GET {number > 1}", "of type bool"),
     ],
 )
-def test_what_cannot_be_a_word_is_said(line: str, complaint: str) -> None:
+def test_a_line_that_cannot_be_split_is_refused_with_the_reason(line: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
-        split_words(line, VARIABLES)
+        split_arguments(line, VARIABLES)
 
 
-def test_the_variables_are_left_alone() -> None:
+def test_the_variables_are_not_changed() -> None:
     variables = {"x": 1}
-    split_words("{x + 1}", variables)
+    split_arguments("{x + 1}", variables)
     assert variables == {"x": 1}

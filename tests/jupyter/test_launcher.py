@@ -69,7 +69,7 @@ def test_it_is_in_the_launcher_of_an_installation() -> None:
     assert found.load() is launcher.dashboard
 
 
-def test_the_proxy_understands_what_it_is_told() -> None:
+def test_the_proxy_accepts_the_settings() -> None:
     told = launcher.dashboard()
     process = ServerProcess(name="rededge", **told)
     assert process.launcher_entry.title == "People dashboard"
@@ -97,14 +97,14 @@ def test_settings_that_a_user_has_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("path", ["/", "/api/kernels/00000000-0000-0000-0000-000000000000/channels"])
-def test_nobody_sees_it_without_the_token(page: int, path: str) -> None:
+def test_it_cannot_be_opened_without_the_token(page: int, path: str) -> None:
     for headers in ({}, {"Authorization": "token wrong"}):
         answer = ask(page, path, **headers)
         assert answer.status in (302, 403)
         assert answer.headers.get("Location", "/login").startswith("/login")
 
 
-def test_it_may_ask_only_its_own_server(page: int) -> None:
+def test_it_may_contact_only_its_own_server(page: int) -> None:
     answer = ask(page, "/", Authorization=f"token {TOKEN}")
     assert answer.status == 200
     policy = answer.headers["Content-Security-Policy"]

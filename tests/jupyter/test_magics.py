@@ -71,7 +71,7 @@ def test_a_reply_may_be_assigned(run: Run, shell: InteractiveShell, capsys: pyte
     assert shell.user_ns["reply"].value == b"5"
 
 
-def test_what_redis_py_would_make_of_a_reply_is_not_done(run: Run) -> None:
+def test_replies_are_not_changed_by_redis_py(run: Run) -> None:
     run("%redis HSET h a 1")
     assert run("%redis HGETALL h") == [b"a", b"1"]
     assert "redis_version:" in repr(run("%redis INFO server"))
@@ -93,7 +93,7 @@ def test_a_cell_is_one_command_a_line_on_one_connection(run: Run, client: redis.
     run("%%redis\nSELECT 1\nDEL elsewhere")
 
 
-def test_nothing_of_a_cell_is_sent_if_a_line_cannot_be_understood(failing: Failing, client: redis.Redis) -> None:
+def test_nothing_of_a_cell_is_sent_if_a_line_is_malformed(failing: Failing, client: redis.Redis) -> None:
     error, shown = failing("%%redis\nSET x 1\nSET y $missing\n")
     assert isinstance(error, ConfigurationError)
     assert "$missing has no value" in shown
@@ -221,20 +221,20 @@ def test_no_frames_of_this_package_are_shown_but_those_of_other_modules_are(fail
 @pytest.mark.parametrize(
     ("cell", "complaint"),
     [
-        ("%%gear --id\n1", "argument --id: expected one argument; it is %%gear [--id SESSION]"),
+        ("%%gear --id\n1", "argument --id: expected one argument; the usage is %%gear [--id SESSION]"),
         ("%%gear people\n1", "unrecognized arguments: people"),
         ("%%gear --description 'a\n1", "not closed"),
-        ("%%gear --with nothing\n1", "--with nothing: the notebook has no variable of that name"),
+        ("%%gear --with nothing\n1", "--with nothing: the notebook has no such variable"),
         ("%%gear --with get_ipython\n1", "--with get_ipython: it is of type method, but only text"),
         ("%%gear --id 'a b'\n1", "ID must be compose of"),
     ],
 )
-def test_options_that_cannot_be_understood_are_answered_in_words(failing: Failing, cell: str, complaint: str) -> None:
+def test_wrong_options_get_a_message_of_one_line(failing: Failing, cell: str, complaint: str) -> None:
     _, shown = failing(cell)
     assert complaint in shown
     assert shown.count("\n") == 1
 
 
-def test_the_magics_explain_themselves(shell: InteractiveShell) -> None:
+def test_the_magics_have_a_help_text(shell: InteractiveShell) -> None:
     assert "%%gear [--id SESSION]" in str(shell.find_cell_magic("gear").__doc__)
     assert "redis-cli" in str(shell.find_line_magic("redis").__doc__)

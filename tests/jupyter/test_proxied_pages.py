@@ -21,7 +21,7 @@ def test_it_is_in_the_launcher_of_an_installation() -> None:
     assert found.load() is launcher.video
 
 
-def test_the_proxy_understands_what_it_is_told() -> None:
+def test_the_proxy_accepts_the_settings() -> None:
     told = launcher.video()
     process = ServerProcess(name="rededge-video", **told)
     assert process.launcher_entry.title == "Live video"

@@ -103,7 +103,7 @@ def test_an_update_has_only_what_is_new(own: redis.Redis) -> None:
     assert data.update(own) is None
 
 
-def test_late_and_corrected_samples_are_told(own: redis.Redis) -> None:
+def test_late_and_corrected_samples_are_sent(own: redis.Redis) -> None:
     now = now_ms(own)
     second = (now - 8_000) // 1000 * 1000
     add(own, "people", {now - 5_000: 4.0, now: 4.0})
@@ -118,7 +118,7 @@ def test_late_and_corrected_samples_are_told(own: redis.Redis) -> None:
     assert values(known, "rates", "in_fps") == {second: 10.0, second + 2000: 10.0}
 
 
-def test_a_second_is_told_when_it_is_over(own: redis.Redis) -> None:
+def test_a_second_is_sent_when_it_is_complete(own: redis.Redis) -> None:
     second = now_ms(own) // 1000 * 1000
     add(own, "in_fps", {second - 10_000: 8.0, second + 60_000: 3.0})
     data = ChartData("0", 1.0)
@@ -128,7 +128,7 @@ def test_a_second_is_told_when_it_is_over(own: redis.Redis) -> None:
     assert values(known, "rates", "in_fps") == {second + 60_000: 3.0}
 
 
-def test_many_samples_are_gathered_by_the_server(own: redis.Redis) -> None:
+def test_many_samples_are_averaged_by_the_server(own: redis.Redis) -> None:
     end = now_ms(own) // 1000 * 1000
     samples = {at: float(at // 40 % 7) for at in range(end - 5 * schema.MINUTE_MS, end, 40)}
     for name in ("people", "prf_model"):
@@ -143,7 +143,7 @@ def test_many_samples_are_gathered_by_the_server(own: redis.Redis) -> None:
     assert people[start] == pytest.approx(np.mean([samples[at] for at in range(start, start + 200, 40)]))
 
 
-def test_an_hour_stays_light(own: redis.Redis) -> None:
+def test_an_hour_of_samples_stays_small(own: redis.Redis) -> None:
     end = now_ms(own) // 10_000 * 10_000
     add(own, "people", dict.fromkeys(range(end - 60 * schema.MINUTE_MS, end, 500), 2.0))
     add(own, "in_fps", dict.fromkeys(range(end - 60 * schema.MINUTE_MS, end, 1000), 12.0))
@@ -157,7 +157,7 @@ def test_an_hour_stays_light(own: redis.Redis) -> None:
     assert len(history.buffer) < 100_000
 
 
-def test_frames_one_by_one_that_become_too_many_are_gathered(own: redis.Redis) -> None:
+def test_too_many_single_frames_are_averaged(own: redis.Redis) -> None:
     now = now_ms(own)
     add(own, "people", {now - 30_000: 1.0})
     data = ChartData("0", 1.0)
@@ -190,7 +190,7 @@ def test_after_a_long_silence_the_last_samples_stay_in_the_window(own: redis.Red
     assert history.content["base"] == now - 3 * 60 * schema.MINUTE_MS + schema.MINUTE_MS
 
 
-def test_series_that_are_made_or_deleted_meanwhile(client: redis.Redis) -> None:
+def test_series_that_are_created_or_deleted_meanwhile(client: redis.Redis) -> None:
     data = ChartData("0", 1.0)
     with blocking_client(client) as own:
         assert data.history(own).buffer == b""
@@ -215,7 +215,7 @@ def test_series_that_are_made_or_deleted_meanwhile(client: redis.Redis) -> None:
         assert values(told(emptied), "frames", "people") == {}
 
 
-def test_after_long_without_updates_everything_is_told_anew(own: redis.Redis) -> None:
+def test_after_a_long_time_without_updates_everything_is_sent_again(own: redis.Redis) -> None:
     data = ChartData("0", 1.0)
     data.history(own)
     data._updated -= chart_data.STALE
@@ -226,4 +226,4 @@ def test_every_series_shown_is_one_of_the_camera_s() -> None:
     known = {spec.name for spec in schema.series_specs("0")}
     known |= {rule.name for spec in schema.series_specs("0") for rule in spec.rules}
     assert set(chart_data.series_names()) <= known
-    assert all(len(set(table.columns)) == len(table.columns) for table in tables(60_000, gather=True))
+    assert all(len(set(table.columns)) == len(table.columns) for table in tables(60_000, in_buckets=True))

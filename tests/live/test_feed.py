@@ -50,7 +50,7 @@ def threads() -> list[str]:
     return [each.name for each in threading.enumerate() if each.name == "feed under test"]
 
 
-def test_it_begins_with_start_and_ends_with_close(reader: Reader, client: redis.Redis) -> None:
+def test_it_starts_with_start_and_ends_with_close(reader: Reader, client: redis.Redis) -> None:
     feed = reader.feed
     assert feed is not None
     assert threads() == []
@@ -87,7 +87,7 @@ def test_a_paused_feed_runs_no_steps(reader: Reader) -> None:
     assert threads() == []
 
 
-def test_an_error_is_told_and_the_feed_goes_on(reader: Reader) -> None:
+def test_an_error_is_reported_and_the_feed_continues(reader: Reader) -> None:
     feed = reader.feed
     assert feed is not None
     error = ValueError("on purpose")
@@ -102,7 +102,7 @@ def test_an_error_is_told_and_the_feed_goes_on(reader: Reader) -> None:
     assert reader.told.count(None) == 1
 
 
-def test_it_survives_a_server_that_goes_and_comes_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_survives_a_server_that_goes_away_and_returns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "RETRY_INTERVAL", 0.01)
     reader = Reader()
     client = client_from_url(server.start(folder / "state").url)

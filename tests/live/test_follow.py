@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rededge_nb.live import follow
-from rededge_nb.live.follow import Picture, about_silence
+from rededge_nb.live.follow import FrameWithDetections, silence_notice
 from rededge_nb.reading.detections import parse_detections
 from rededge_nb.reading.frames import Frame
 
@@ -20,18 +20,18 @@ from rededge_nb.reading.frames import Frame
         (3.2, 3.1, "no frame for 3 s: is the capture running?"),
         (200.0, 300.0, "no frame for 3 min: is the capture running?"),
         (8000.0, None, "no frame for 2 h: is the capture running?"),
-        (0.1, 3.5, "frames come, but no detections for 3 s: is the gear registered?"),
-        (0.1, None, "frames come, but no detections yet: is the gear registered?"),
+        (0.1, 3.5, "frames arrive, but no detections for 3 s: is the gear registered?"),
+        (0.1, None, "frames arrive, but no detections yet: is the gear registered?"),
     ],
 )
-def test_silence_is_told(frames: float | None, detections: float | None, notice: str) -> None:
+def test_silence_gets_a_notice(frames: float | None, detections: float | None, notice: str) -> None:
     assert follow.SILENT_AFTER == 3.0
-    assert about_silence(frames, detections) == notice
+    assert silence_notice(frames, detections) == notice
 
 
-def test_numbers_that_json_does_not_know_are_not_told() -> None:
+def test_numbers_that_json_lacks_are_not_sent() -> None:
     fields = {b"ref": b"1-0", b"boxes": b"[NaN, 2, 3, Infinity]", b"confidence": b"[NaN]", b"people": b"1"}
-    picture = Picture(Frame("0", "1-0", 1, 1, b""), parse_detections("0", ("2-0", fields)), live=True)
-    described = json.loads(json.dumps(picture.described(), allow_nan=False))
+    found = FrameWithDetections(Frame("0", "1-0", 1, 1, b""), parse_detections("0", ("2-0", fields)), live=True)
+    described = json.loads(json.dumps(found.as_message(), allow_nan=False))
     assert described["boxes"][0][:3] == [0.0, 2.0, 3.0]
     assert described["confidence"] == [None]

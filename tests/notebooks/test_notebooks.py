@@ -17,9 +17,9 @@ from rededge_nb.pipeline.run import NOTEBOOKS
 FOLDER = assets.folder("notebooks")
 SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str", "live_minutes": "float"}
 """Parameters that the pipeline passes, and the type each must have."""
-MOST_LINES = 25
-MOST_BYTES = 300_000
-MOST_IMAGE_BYTES = 220_000
+MAX_LINES = 25
+MAX_BYTES = 150_000
+MAX_IMAGE_BYTES = 100_000
 WITH_A_STILL = {"03_produce_frames", "04_watch_streams", "05_time_series", "06_dashboard"}
 """Notebooks that show a player or charts."""
 LINK = re.compile(r"\]\(([^)#]+)\)")
@@ -61,7 +61,7 @@ def test_the_first_notebook_leads_to_all_others() -> None:
     assert linked == {path.name for path in FOLDER.glob("*.ipynb")} - {"00_start_here.ipynb"}
 
 
-def test_what_it_links_to_is_there(notebook: Any) -> None:
+def test_its_links_lead_to_files(notebook: Any) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for link in LINK.findall(cell.source):
@@ -73,7 +73,7 @@ def test_it_is_valid_and_asks_for_the_usual_kernel(notebook: Any) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_it_begins_with_what_one_will_have_and_what_must_run(notebook: Any) -> None:
+def test_it_starts_with_its_goal_and_what_must_run(notebook: Any) -> None:
     title = notebook.cells[0]
     assert title.cell_type == "markdown"
     assert title.source.startswith("# ")
@@ -94,7 +94,7 @@ def test_its_second_cell_has_the_parameters_each_with_type_and_comment(notebook:
 
 def test_its_cells_are_short_and_prose_comes_before_code(notebook: Any) -> None:
     for cell in code_cells(notebook):
-        assert len(cell.source.splitlines()) <= MOST_LINES, cell.source
+        assert len(cell.source.splitlines()) <= MAX_LINES, cell.source
     kinds = [cell.cell_type for cell in notebook.cells[3:]]
     assert kinds.count("markdown") * 2 >= kinds.count("code")
 
@@ -119,15 +119,15 @@ def test_it_was_run_from_top_to_bottom_without_errors(notebook: Any) -> None:
     assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
 
 
-def test_it_is_light(path: Path, notebook: Any) -> None:
-    assert path.stat().st_size <= MOST_BYTES
+def test_it_is_small(path: Path, notebook: Any) -> None:
+    assert path.stat().st_size <= MAX_BYTES
     images = [
         data
         for output in outputs(notebook)
         for kind, data in output.get("data", {}).items()
         if kind.startswith("image/")
     ]
-    assert sum(len(data) * 3 // 4 for data in images) <= MOST_IMAGE_BYTES
+    assert sum(len(data) * 3 // 4 for data in images) <= MAX_IMAGE_BYTES
 
 
 def test_it_carries_no_state_of_widgets_or_papermill(notebook: Any) -> None:
@@ -137,7 +137,7 @@ def test_it_carries_no_state_of_widgets_or_papermill(notebook: Any) -> None:
     assert not {kind for kind in kinds if "widget" in kind}
 
 
-def test_what_was_alive_has_left_a_still(path: Path, notebook: Any) -> None:
+def test_live_views_have_an_image(path: Path, notebook: Any) -> None:
     pictured = [
         any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
         for cell in code_cells(notebook)
@@ -147,7 +147,7 @@ def test_what_was_alive_has_left_a_still(path: Path, notebook: Any) -> None:
     assert bool(pictured) == (path.stem in WITH_A_STILL)
 
 
-def test_it_tells_nothing_about_the_machine_it_ran_on(notebook: Any) -> None:
+def test_it_has_nothing_about_the_computer_it_ran_on(notebook: Any) -> None:
     texts = [cell.source for cell in notebook.cells]
     for output in outputs(notebook):
         texts.append(output.get("text", ""))

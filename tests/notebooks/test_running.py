@@ -63,25 +63,25 @@ def notebook(request: pytest.FixtureRequest, executed: Path) -> Any:
     return nbformat.read(executed / f"{request.param}.ipynb", as_version=4)
 
 
-def test_every_cell_was_run_without_complaint(notebook: Any) -> None:
+def test_every_cell_was_run_without_errors(notebook: Any) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
 
 
-def test_little_state_of_widgets_is_saved(notebook: Any) -> None:
+def test_the_saved_state_of_widgets_is_small(notebook: Any) -> None:
     assert len(json.dumps(notebook.metadata.get("widgets", {}))) < MOST_WIDGET_STATE
 
 
-def test_views_have_a_still_for_readers_without_a_kernel(notebook: Any) -> None:
+def test_views_have_an_image_for_readers_without_a_kernel(notebook: Any) -> None:
     for cell in notebook.cells:
         if any(f"wb.{view}(" in cell.source for view in ("player", "charts", "dashboard")):
             kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
             assert any(kind.startswith("image/") for kind in kinds), cell.source
 
 
-def test_nothing_is_left_but_what_was_meant_to_stay(executed: Path, own_server: Instance) -> None:
+def test_nothing_is_left_in_redis_but_the_people_counter(executed: Path, own_server: Instance) -> None:
     client = client_from_url(own_server.url, name="this-test")
     try:
         assert {found.session for found in list_registrations(client)} == {"people_counter"}

@@ -14,10 +14,10 @@ from tests.web.site import Camera
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what was found counts as recent, and frames are not shown without it."""
+def no_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine, too, detections count as recent, and frames are not shown without them."""
     monkeypatch.setattr(follow, "SILENT_AFTER", 3600.0)
-    monkeypatch.setattr(follow, "RAW_AFTER", 3600.0)
+    monkeypatch.setattr(follow, "NO_DETECTIONS_AFTER", 3600.0)
 
 
 @pytest.fixture

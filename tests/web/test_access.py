@@ -32,7 +32,7 @@ def guarded(redis_url: str, bare_client: redis.Redis, tmp_path: Path) -> Iterato
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_beyond_the_machine_nothing_is_told_without_the_token(guarded: WebServer, path: str) -> None:
+def test_other_computers_get_nothing_without_the_token(guarded: WebServer, path: str) -> None:
     for method in METHODS:
         for headers in ({}, {"Authorization": "Bearer wrong-token-of-the-tests"}, {"Authorization": "Basic Og=="}):
             answer = ask(guarded.port, path, method, **headers)
@@ -42,12 +42,12 @@ def test_beyond_the_machine_nothing_is_told_without_the_token(guarded: WebServer
     assert ask(guarded.port, f"{path}?token=wrong", Cookie=wrong, Host="localhost").status == 401
 
 
-def test_only_health_is_told_to_everybody(guarded: WebServer) -> None:
+def test_only_health_needs_no_token(guarded: WebServer) -> None:
     answer = ask(guarded.port, "/healthz")
     assert (answer.status, answer.json["redis"]) == (200, True)
 
 
-def test_the_token_opens_by_header_by_address_and_by_cookie(guarded: WebServer, camera: Camera) -> None:
+def test_the_token_may_be_in_the_header_the_address_or_a_cookie(guarded: WebServer, camera: Camera) -> None:
     token = guarded.ready.token
     camera.detected()
     assert ask(guarded.port, "/api/cameras", Authorization=f"Bearer {token}").status == 200
@@ -65,7 +65,7 @@ def test_the_token_opens_by_header_by_address_and_by_cookie(guarded: WebServer, 
     assert behind_tls.headers["Location"] == "./"
 
 
-def test_the_token_is_made_once_and_kept_for_the_owner(redis_url: str, tmp_path: Path) -> None:
+def test_the_token_is_created_once_and_kept_private(redis_url: str, tmp_path: Path) -> None:
     tokens = []
     for new in (True, False):
         with WebServer(redis_url, host="0.0.0.0", port=0, directory=tmp_path) as server:
@@ -98,12 +98,12 @@ def test_the_loopback_interface_needs_no_token_but_may_have_one(
 
 
 @pytest.mark.parametrize("token", ["short", "sixteen letters and blanks", "sixteen-letters\r\n", "sechzehn-zeichen-ö"])
-def test_a_weak_token_is_refused(redis_url: str, token: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not usable: take at least 16 letters"):
+def test_a_short_token_is_refused(redis_url: str, token: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not usable: it needs at least 16 letters"):
         WebServer(redis_url, port=0, token=token)
 
 
-def test_wrong_places_are_refused(redis_url: str) -> None:
+def test_wrong_addresses_are_refused(redis_url: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -131,13 +131,13 @@ def test_wrong_places_are_refused(redis_url: str) -> None:
         ("0.0.0.0", 403),
     ],
 )
-def test_a_name_that_may_have_been_pointed_here_is_refused(port: int, host: str, status: int) -> None:
+def test_a_host_name_that_may_be_rebound_is_refused(port: int, host: str, status: int) -> None:
     for path in ("/", "/video?camera=a%20b", "/snapshot.jpg", "/api/cameras", "/live"):
         found = ask(port, path, Host=host).status
         assert (found == 403) is (status == 403), path
 
 
-def test_browsers_are_told_to_keep_others_out(port: int) -> None:
+def test_headers_tell_browsers_to_keep_other_sites_out(port: int) -> None:
     for path in ("/", "/page.js", "/api/cameras", "/healthz", "/metrics", "/snapshot.jpg", "/nothing"):
         headers = ask(port, path, Origin="https://example.org").headers
         policy = headers["Content-Security-Policy"]
@@ -171,7 +171,7 @@ def test_the_page_has_only_relative_links_and_nothing_inline(port: int) -> None:
 )
 def test_nothing_else_is_served(port: int, path: str) -> None:
     answer = ask(port, path)
-    assert (answer.status, answer.json) == (404, {"error": "nothing is served here: see /"})
+    assert (answer.status, answer.json) == (404, {"error": "there is nothing at this path: see /"})
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -56,7 +56,7 @@ def test_cameras_are_those_with_registration_series_or_frames(port: int, bare_cl
     assert 0 <= found[0]["seconds_since_frame"] < 3600
 
 
-def test_a_key_that_is_no_stream_is_told(port: int, bare_client: redis.Redis) -> None:
+def test_a_key_that_is_not_a_stream_is_reported(port: int, bare_client: redis.Redis) -> None:
     bare_client.sadd(schema.CAMERAS_KEY, "0")
     bare_client.set("camera:0", "no stream")
     answer = ask(port, "/api/cameras")
@@ -92,14 +92,14 @@ def test_detections_are_the_newest(port: int, camera: Camera) -> None:
         ("/video?camera=%ff", "Invalid unicode"),
     ],
 )
-def test_wrong_arguments_are_told(port: int, path: str, reason: str) -> None:
+def test_wrong_arguments_are_refused_with_the_reason(port: int, path: str, reason: str) -> None:
     answer = ask(port, path)
     assert answer.status == 400
     assert reason in answer.json["error"]
     assert answer.body.count(b"\n") == 1
 
 
-def test_health_is_the_truth(edge: Instance, redis_url: str) -> None:
+def test_health_follows_redis_and_workers(edge: Instance, redis_url: str) -> None:
     with serving(edge.url) as port:
         # a worker that has just begun has not given a sign of life yet
         wait_for(lambda: ask(port, "/healthz").status == 200, timeout=60, what="a worker")
@@ -137,7 +137,7 @@ def test_metrics_are_the_newest_values_of_all_cameras(port: int, bare_client: re
     assert found["rededge_redis_up", ""] == 1.0
 
 
-def test_metrics_escape_what_others_have_written(port: int, bare_client: redis.Redis) -> None:
+def test_metrics_escape_labels(port: int, bare_client: redis.Redis) -> None:
     name = 'a\\"b\nc}'
     client: Any = bare_client
     for key in ("x", "y"):

@@ -23,7 +23,7 @@ VALUES += ["13", '"', "-1", "99999999999", "x" * 2000, "a=b; c", "rededge_web_1=
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_nonsense_is_refused_in_one_line(port: int, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_requests_are_refused_in_one_line(port: int, seed: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     rng = random.Random(seed)
     for _ in range(60):

@@ -148,7 +148,7 @@ def test_the_camera_may_be_changed(open_page: OpenPage, camera: Camera, bare_cli
     assert (found["camera"], found["ref"]) == ("garden", ref)
 
 
-def test_what_is_wrong_is_told(open_page: OpenPage, camera: Camera) -> None:
+def test_problems_are_reported_to_the_page(open_page: OpenPage, camera: Camera) -> None:
     page = open_page()
     page.say(to="player", kind="ready")
     status = (page.next("player", "status")).content
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_told(open_page: OpenPage, camera: Camera) -> None:
     page.until(lambda each: "malformed: boxes has 3 numbers" in each.content.get("notice", ""))
 
 
-def test_charts_are_a_history_and_then_what_is_new(open_page: OpenPage, bare_client: redis.Redis) -> None:
+def test_charts_get_the_history_and_then_updates(open_page: OpenPage, bare_client: redis.Redis) -> None:
     create_series(bare_client, "0")
     client: Any = bare_client
     now = time.time_ns() // 1_000_000
@@ -186,7 +186,7 @@ def test_charts_are_a_history_and_then_what_is_new(open_page: OpenPage, bare_cli
     assert (page.next("charts", "history")).content["minutes"] == 2.0
 
 
-def test_a_long_story_begins_anew(
+def test_a_long_log_starts_again(
     open_page: OpenPage, bare_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rededge_nb.web.charts._RENEW_BYTES", -1_000_000)
@@ -199,11 +199,11 @@ def test_a_long_story_begins_anew(
     assert again.content["seq"] == first.content["seq"] + 1
 
 
-def test_missing_series_are_told_with_the_remedy(open_page: OpenPage) -> None:
+def test_missing_series_are_reported_with_the_remedy(open_page: OpenPage) -> None:
     page = open_page("7")
     page.say(to="charts", kind="ready")
     told = page.until(lambda each: bool(each.content.get("state", {}).get("_notice")))
-    expected = "Camera 7 has no time series: `rededge init --camera 7` makes them."
+    expected = "Camera 7 has no time series: `rededge init --camera 7` creates them."
     assert told.content["state"]["_notice"] == expected
 
 
@@ -223,13 +223,13 @@ def test_missing_series_are_told_with_the_remedy(open_page: OpenPage) -> None:
         b"\xff\xfe",
     ],
 )
-def test_a_page_that_talks_nonsense_is_left(open_page: OpenPage, message: str | bytes) -> None:
+def test_a_page_that_sends_malformed_messages_is_disconnected(open_page: OpenPage, message: str | bytes) -> None:
     page = open_page()
     page.connection.send(message, ABNF.OPCODE_BINARY if isinstance(message, bytes) else ABNF.OPCODE_TEXT)
     assert page.closed() == 1008
 
 
-def test_a_page_that_says_too_much_is_left(open_page: OpenPage) -> None:
+def test_a_page_that_sends_a_large_message_is_disconnected(open_page: OpenPage) -> None:
     page = open_page()
     page.connection.send("x" * 100_000)
     # of what it has not read the kernel may tell first
@@ -238,7 +238,7 @@ def test_a_page_that_says_too_much_is_left(open_page: OpenPage) -> None:
     open_page().next("charts", "state")
 
 
-def test_words_that_mean_nothing_do_nothing(open_page: OpenPage, camera: Camera) -> None:
+def test_unknown_messages_are_ignored(open_page: OpenPage, camera: Camera) -> None:
     camera.detected()
     page = open_page()
     for word in ({"to": "x", "kind": "y"}, {"to": "player", "kind": "set", "boxes": False}):
@@ -248,7 +248,7 @@ def test_words_that_mean_nothing_do_nothing(open_page: OpenPage, camera: Camera)
     assert (page.next("player", "frame")).content["people"] == 1
 
 
-def test_there_is_room_for_so_many(open_page: OpenPage, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_viewers_is_limited(open_page: OpenPage, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.web.hub.MAX_VIEWERS", 1)
 
     camera.detected()

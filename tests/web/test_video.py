@@ -17,7 +17,7 @@ from tests.web.site import HEIGHT, WIDTH, Camera, Mjpeg, ask, decode, has_box, w
 
 pytest_plugins = ("tests.bare_fixtures",)
 
-WAITING = (rendering.WAITING_WH[1], rendering.WAITING_WH[0], 3)
+WAITING = (rendering.TEXT_IMAGE_WH[1], rendering.TEXT_IMAGE_WH[0], 3)
 
 
 def level(image: np.ndarray[Any, Any]) -> int:
@@ -32,7 +32,7 @@ def next_of_level(stream: Mjpeg, wanted: int) -> np.ndarray[Any, Any]:
     return image
 
 
-def test_boxes_are_burnt_into_each_frame(port: int, camera: Camera) -> None:
+def test_boxes_are_drawn_in_each_frame(port: int, camera: Camera) -> None:
     camera.detected(90)
     with watching(port) as stream:
         assert stream.head.startswith("HTTP/1.1 200 OK\r\n")
@@ -44,8 +44,10 @@ def test_boxes_are_burnt_into_each_frame(port: int, camera: Camera) -> None:
         assert has_box(next_of_level(stream, 150))
 
 
-def test_a_frame_without_detections_passes_as_it_is(port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.live.follow.RAW_AFTER", -1.0)
+def test_a_frame_without_detections_is_sent_unchanged(
+    port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rededge_nb.live.follow.NO_DETECTIONS_AFTER", -1.0)
     camera.detected(90)
     with watching(port) as stream:
         stream.picture()
@@ -56,7 +58,7 @@ def test_a_frame_without_detections_passes_as_it_is(port: int, camera: Camera, m
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_camera_without_frames_has_a_picture_that_says_so_and_then_frames(
+def test_a_camera_without_frames_has_an_image_that_says_so_and_then_frames(
     port: int, camera: Camera, known: bool
 ) -> None:
     if known:
@@ -67,7 +69,7 @@ def test_a_camera_without_frames_has_a_picture_that_says_so_and_then_frames(
         assert has_box(next_of_level(stream, 90))
 
 
-def test_a_frame_that_is_no_picture_is_told_and_passed_over(port: int, camera: Camera) -> None:
+def test_a_frame_that_is_not_an_image_is_reported_and_skipped(port: int, camera: Camera) -> None:
     fields: Any = {"count": 1, "image": b"nonsense"}
     camera.detect(camera.client.xadd("camera:0", fields).decode())
     with watching(port) as stream:
@@ -76,7 +78,7 @@ def test_a_frame_that_is_no_picture_is_told_and_passed_over(port: int, camera: C
         assert has_box(next_of_level(stream, 90))
 
 
-def test_redis_may_go_and_come_back() -> None:
+def test_redis_may_go_away_and_return() -> None:
     with bare_server() as first, WebServer(f"unix://{first.socket}", port=0) as server:
         camera = Camera(first.client())
         camera.detected(90)
@@ -101,9 +103,9 @@ def test_a_camera_is_rendered_once_for_all_and_only_while_somebody_watches(
 
     def counted(*arguments: Any) -> bytes:
         rendered.append(arguments[1].frame.entry_id)
-        return rendering.picture_jpeg(*arguments)
+        return rendering.render_jpeg(*arguments)
 
-    monkeypatch.setattr(channels, "picture_jpeg", counted)
+    monkeypatch.setattr(channels, "render_jpeg", counted)
     first = camera.detected()
     streams = [Mjpeg(port) for _ in range(8)]
     pictures = {stream.jpeg() for stream in streams}
@@ -142,7 +144,9 @@ def test_a_viewer_that_does_not_read_loses_frames_and_nobody_else_does(port: int
         assert received < sent
 
 
-def test_a_viewer_that_has_gone_is_forgotten(port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_viewer_that_has_disconnected_is_forgotten(
+    port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
     camera.detected()
     with watching(port) as stream:
         stream.jpeg()
@@ -154,7 +158,7 @@ def test_a_stalled_viewer_is_closed(
     redis_url: str, camera: Camera, bare_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "STALLED_AFTER", 0.0)
-    monkeypatch.setattr("rededge_nb.web.server._LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr("rededge_nb.web.server._CHECK_INTERVAL", 0.01)
     camera.detected()
     with WebServer(redis_url, port=0) as server, watching(server.port) as stream:
         stream.jpeg()
@@ -176,7 +180,7 @@ def test_a_snapshot_has_the_boxes(port: int, camera: Camera) -> None:
     assert ask(port, "/snapshot.jpg", "HEAD").body == b""
 
 
-def test_a_snapshot_of_nothing_says_so(port: int) -> None:
+def test_a_snapshot_of_a_camera_without_frames_says_so(port: int) -> None:
     answer = ask(port, "/snapshot.jpg?camera=elsewhere")
     assert answer.status == 404
     image = decode(answer.body)
@@ -184,9 +188,7 @@ def test_a_snapshot_of_nothing_says_so(port: int) -> None:
     assert image.shape == WAITING
 
 
-def test_no_more_cameras_are_watched_than_there_are_threads_for(
-    port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_channels_is_limited(port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rededge_nb.web.hub.MAX_CHANNELS", 1)
     with watching(port) as stream, watching(port):
         stream.jpeg()
@@ -196,7 +198,7 @@ def test_no_more_cameras_are_watched_than_there_are_threads_for(
         assert ask(port, "/video?camera=0").status == 503
 
 
-def test_jupyter_s_proxy_which_would_collect_it_gets_no_mjpeg(port: int) -> None:
+def test_jupyter_s_proxy_gets_no_mjpeg(port: int) -> None:
     assert ask(port, "/video", X_ProxyContextPath="/rededge-video").status == 501
 
 

@@ -181,12 +181,12 @@ def test_constructor_errors(client: redis.Redis) -> None:
         Charts(client, window=5)  # type: ignore[call-arg]
 
 
-def test_missing_series_are_told_in_the_widget(client: redis.Redis, make: Callable[..., Recorded]) -> None:
+def test_missing_series_are_named_in_the_widget(client: redis.Redis, make: Callable[..., Recorded]) -> None:
     charts = make("9")
     charts.page_says("ready")
     charts.wait_for_messages(1)
     assert charts._notice == (
-        "Camera 9 has no time series: wb.provision('9') makes them, or `rededge init --camera 9`."
+        "Camera 9 has no time series: wb.provision('9') creates them, or `rededge init --camera 9`."
     )
     series.create_series(client, "9")
     client.delete("camera:9:out_fps")
@@ -196,7 +196,7 @@ def test_missing_series_are_told_in_the_widget(client: redis.Redis, make: Callab
     wait_for(lambda: charts._notice == "", what="the notice to go")
 
 
-def test_a_server_that_does_not_answer_is_told_in_the_widget() -> None:
+def test_a_server_that_does_not_answer_is_reported_in_the_widget() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = client_from_url(f"redis://127.0.0.1:{taken.getsockname()[1]}")
@@ -208,7 +208,7 @@ def test_a_server_that_does_not_answer_is_told_in_the_widget() -> None:
     assert charts.sent == []
 
 
-def test_a_picture_goes_with_the_view(
+def test_an_image_is_saved_with_the_view(
     client: redis.Redis, now: int, make: Callable[..., Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Jupyter resizes pyplot's figures whenever it pleases, in any thread

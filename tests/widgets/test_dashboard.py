@@ -35,7 +35,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return bundles
 
 
-def test_choosing_a_camera_changes_every_part(wb: Workbench) -> None:
+def test_selecting_a_camera_changes_every_part(wb: Workbench) -> None:
     wb.provision("0", "7")
     board = wb.dashboard("0")
     assert board.chooser.options == ("0", "7")
@@ -44,7 +44,7 @@ def test_choosing_a_camera_changes_every_part(wb: Workbench) -> None:
     assert [part.camera for part in (board.player, board.charts, board.capture, board.gear)] == ["7"] * 4
 
 
-def test_cameras_that_come_later_are_offered(wb: Workbench) -> None:
+def test_new_cameras_are_offered(wb: Workbench) -> None:
     wb.provision("0")
     board = wb.dashboard("0")
     wb.provision("8")
@@ -54,7 +54,7 @@ def test_cameras_that_come_later_are_offered(wb: Workbench) -> None:
     assert board.camera == "9"
 
 
-def test_its_still_has_the_frame_beside_the_charts(wb: Workbench, video: Path, shown: list[dict[str, Any]]) -> None:
+def test_its_snapshot_has_the_frame_beside_the_charts(wb: Workbench, video: Path, shown: list[dict[str, Any]]) -> None:
     wb.provision("0")
     wb.camera("0").capture(video, frames=5, pace="asap")
     board = wb.dashboard("0")
@@ -71,12 +71,12 @@ def test_its_still_has_the_frame_beside_the_charts(wb: Workbench, video: Path, s
         assert len(bundle["image/jpeg"]) < 200_000
 
 
-def test_without_any_frame_it_is_still_shown(wb: Workbench, shown: list[dict[str, Any]]) -> None:
+def test_it_is_shown_without_any_frame(wb: Workbench, shown: list[dict[str, Any]]) -> None:
     wb.dashboard("nobody")._ipython_display_()
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
 
 
-def test_one_that_is_made_again_takes_the_place_of_the_first(wb: Workbench) -> None:
+def test_a_new_dashboard_replaces_the_previous_one(wb: Workbench) -> None:
     first, other = wb.dashboard("0"), wb.dashboard("1")
     second = wb.dashboard("0")
     assert first.comm is None

@@ -45,7 +45,7 @@ class Asking(Panel):
     def __init__(self, client: redis.Redis) -> None:
         self.looks = 0
         super().__init__(client, "Asking", [])
-        self.begin()
+        self.start_updates()
 
     def refresh(self, client: redis.Redis) -> None:
         client.ping()
@@ -62,13 +62,13 @@ def threads_of(title: str) -> list[threading.Thread]:
 # every panel
 
 
-def test_a_panel_says_what_was_raised_and_goes_on(wb: Workbench) -> None:
+def test_a_panel_shows_an_error_and_continues(wb: Workbench) -> None:
     panel = Asking(wb.client)
-    panel.ask(lambda client: client.execute_command("NO.SUCH"))
-    wait_for(lambda: "unknown command" in panel.words.text, what="the error of Redis")
-    assert panel.words.level == "error"
-    panel.ask(lambda client: [][0])
-    wait_for(lambda: "IndexError" in panel.words.text, what="the error of Python")
+    panel.submit(lambda client: client.execute_command("NO.SUCH"))
+    wait_for(lambda: "unknown command" in panel.message.text, what="the error of Redis")
+    assert panel.message.level == "error"
+    panel.submit(lambda client: [][0])
+    wait_for(lambda: "IndexError" in panel.message.text, what="the error of Python")
     looks = panel.looks
     wait_for(lambda: panel.looks > looks, what="another look")
     panel.close()
@@ -83,15 +83,15 @@ def test_closing_ends_the_thread_and_may_be_repeated(wb: Workbench) -> None:
     panel.close()
 
 
-def test_a_panel_says_that_the_server_is_away_and_recovers(folder: Path) -> None:
+def test_a_panel_shows_that_the_server_is_away_and_recovers(folder: Path) -> None:
     with Workbench(directory=folder / "state") as wb:
         panel = Asking(wb.client)
         server.stop(folder / "state")
-        wait_for(lambda: panel.trouble.text, what="words about the server")
-        assert "does not answer" in panel.trouble.text
-        assert panel.trouble.level == "error"
+        wait_for(lambda: panel.connection_error.text, what="the text about the server")
+        assert "does not answer" in panel.connection_error.text
+        assert panel.connection_error.level == "error"
         server.start(folder / "state")
-        wait_for(lambda: not panel.trouble.text, timeout=30, what="the panel to recover")
+        wait_for(lambda: not panel.connection_error.text, timeout=30, what="the panel to recover")
         panel.close()
 
 
@@ -121,39 +121,41 @@ def running(panel: CapturePanel) -> bool:
 def test_a_capture_is_started_and_stopped(wb: Workbench, client: redis.Redis) -> None:
     panel = wb.capture_panel("7")
     assert panel.file.value == SAMPLE
-    assert panel.state.text == "nothing is captured"
+    assert panel.state.text == "no capture runs"
     assert panel.stop_button.disabled
     panel.start_button.click()
     wait_for(lambda: client.xlen("camera:7") > 3, what="frames")
-    wait_for(lambda: re.fullmatch(r"walking.mp4: \d+ frames at .* fps.*", panel.state.text), what="words")
+    wait_for(lambda: re.fullmatch(r"walking.mp4: \d+ frames at .* fps.*", panel.state.text), what="the text")
     wait_for(lambda: panel.progress.value and panel.progress.max == 795, what="progress")
     assert panel.start_button.description == "Restart"
     panel.stop_button.click()
     wait_for(lambda: not running(panel), what="the end")
-    wait_for(lambda: "ended after" in panel.state.text, what="words about the end")
+    wait_for(lambda: "ended after" in panel.state.text, what="the text about the end")
     assert panel.stop_button.disabled
 
 
-def test_what_cannot_be_opened_is_said(wb: Workbench) -> None:
+def test_a_source_that_cannot_be_opened_is_shown_as_an_error(wb: Workbench) -> None:
     panel = wb.capture_panel()
     panel.file.value = "no/such.mp4"
     panel.start_button.click()
-    wait_for(lambda: "no/such.mp4" in panel.words.text, what="words")
-    assert panel.words.level == "error"
+    wait_for(lambda: "no/such.mp4" in panel.message.text, what="the text")
+    assert panel.message.level == "error"
     assert panel.capture is None
     panel.file.value = SAMPLE
     panel.start_button.click()
     wait_for(lambda: running(panel), what="a capture")
-    assert panel.words.text == ""
+    assert panel.message.text == ""
 
 
-@pytest.mark.parametrize(("kind", "words"), [("URL", "no source yet"), ("Upload", "no source yet"), ("Webcam", "99")])
-def test_every_kind_of_source_is_asked_for_what_it_lacks(wb: Workbench, kind: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "text"), [("URL", "no source is chosen"), ("Upload", "no source is chosen"), ("Webcam", "99")]
+)
+def test_each_kind_of_source_says_what_is_missing(wb: Workbench, kind: str, text: str) -> None:
     panel = wb.capture_panel()
     panel.webcam.value = 99
     panel.kind.value = kind
     panel.start_button.click()
-    wait_for(lambda: words in panel.words.text, what="words")
+    wait_for(lambda: text in panel.message.text, what="the text")
 
 
 def test_starting_again_replaces_the_capture(wb: Workbench, tmp_path: Path) -> None:
@@ -168,20 +170,20 @@ def test_starting_again_replaces_the_capture(wb: Workbench, tmp_path: Path) -> N
     assert second.report.fps < 8
 
 
-def test_the_capture_that_a_cell_began_is_shown_and_stopped(wb: Workbench, video: Path) -> None:
+def test_a_capture_that_a_cell_started_is_shown_and_stopped(wb: Workbench, video: Path) -> None:
     panel = wb.capture_panel("3")
     capture = wb.camera("3").start_capture(video, loop=True)
-    wait_for(lambda: "frames at" in panel.state.text, what="words")
+    wait_for(lambda: "frames at" in panel.state.text, what="the text")
     panel.stop_button.click()
     wait_for(lambda: not capture.running, what="the end")
 
 
-def test_it_is_not_started_where_another_one_feeds_the_camera(wb: Workbench, client: redis.Redis, video: Path) -> None:
+def test_no_capture_is_started_if_another_one_feeds_the_camera(wb: Workbench, client: redis.Redis, video: Path) -> None:
     panel = wb.capture_panel()
     with run.start_capture(client, video, loop=True) as other:
         wait_for(lambda: other.report.frames, what="frames")
         panel.start(only_if_silent=True)
-        wait_for(lambda: panel.state.text == "frames come from another capture", what="words")
+        wait_for(lambda: panel.state.text == "frames come from another capture", what="the text")
         assert panel.capture is None
 
 
@@ -190,7 +192,7 @@ def test_each_camera_keeps_its_capture(wb: Workbench) -> None:
     panel.start(loop=True)
     one = wait_for(lambda: panel.capture, what="a capture")
     panel.camera = "2"
-    wait_for(lambda: panel.state.text == "nothing is captured", what="the other camera")
+    wait_for(lambda: panel.state.text == "no capture runs", what="the other camera")
     assert one.running
     panel.camera = "1"
     assert panel.capture is one
@@ -201,7 +203,7 @@ def test_each_camera_keeps_its_capture(wb: Workbench) -> None:
 def test_stop_works_while_the_source_is_being_opened(wb: Workbench, tmp_path: Path) -> None:
     panel = wb.capture_panel()
     held = threading.Event()
-    panel.ask(lambda _: held.wait(10) and None)
+    panel.submit(lambda _: held.wait(10) and None)
     panel.start_button.click()
     assert panel.state.text.startswith("opening")
     assert not panel.stop_button.disabled
@@ -234,24 +236,24 @@ def test_models_are_loaded_and_marked(wb: Workbench) -> None:
     assert panel.sliders["confidence"].disabled
     panel.load_button.click()
     wait_for(lambda: panel.models.rows, timeout=30, what="the model")
-    wait_for(lambda: "stored model nanodet-g-416" in panel.words.text, what="words")
+    wait_for(lambda: "stored model nanodet-g-416" in panel.message.text, what="the text")
     wait_for(lambda: not panel.sliders["confidence"].disabled, what="the sliders")
     (row,) = panel.models.texts()
     assert row[:4] == ["model:nanodet-g-416", "in use", "ONNX", "CPU"]
     panel.load_button.click()
-    wait_for(lambda: "in use already" in panel.words.text, what="words")
+    wait_for(lambda: "in use already" in panel.message.text, what="the text")
 
 
-def test_a_card_that_is_not_there_is_said(wb: Workbench) -> None:
+def test_a_missing_card_is_shown_as_an_error(wb: Workbench) -> None:
     panel = wb.model_panel()
     panel.card.value = "unheard-of"
     panel.load_button.click()
-    wait_for(lambda: panel.words.level == "error", what="words")
-    assert "unheard-of" in panel.words.text
+    wait_for(lambda: panel.message.level == "error", what="the text")
+    assert "unheard-of" in panel.message.text
 
 
 @pytest.mark.parametrize("name", ["confidence", "iou"])
-def test_sliders_write_at_once_and_follow_what_others_write(wb: Workbench, client: redis.Redis, name: str) -> None:
+def test_sliders_write_at_once_and_follow_other_clients(wb: Workbench, client: redis.Redis, name: str) -> None:
     provision.provision(client)
     panel = wb.model_panel()
     slider = panel.sliders[name]
@@ -265,14 +267,14 @@ def test_sliders_write_at_once_and_follow_what_others_write(wb: Workbench, clien
 
 
 @pytest.mark.parametrize("value", ["much", "7", "nan"])
-def test_a_setting_that_is_no_threshold_is_said_and_left_alone(wb: Workbench, client: redis.Redis, value: str) -> None:
+def test_an_invalid_setting_is_shown_and_not_overwritten(wb: Workbench, client: redis.Redis, value: str) -> None:
     provision.provision(client)
     panel = wb.model_panel()
     client.hset(schema.GEAR_SETTINGS_KEY, "confidence", value)
-    wait_for(lambda: value in panel.wrong.text, what="words")
+    wait_for(lambda: value in panel.settings_error.text, what="the text")
     assert provision.read_settings(client)["confidence"] == value
     panel.sliders["confidence"].value = 0.77
-    wait_for(lambda: not panel.wrong.text, what="the end of the words")
+    wait_for(lambda: not panel.settings_error.text, what="the end of the text")
     assert provision.read_settings(client)["confidence"] == "0.77"
 
 
@@ -314,22 +316,22 @@ def test_the_table_counts_and_the_last_error_is_shown_in_full(wb: Workbench, cli
     assert "<b>no</b> such thing" in panel.registrations.detail
 
 
-def test_an_action_that_comes_too_late_is_said(wb: Workbench, client: redis.Redis) -> None:
+def test_an_action_on_a_removed_gear_is_shown_as_an_error(wb: Workbench, client: redis.Redis) -> None:
     gears.register_gear(client, BROKEN_GEAR, session="broken")
     panel = wb.gear_panel()
     (found,) = gears.list_registrations(client)
     gears.unregister_gear(client, found.id)
     panel.pause()
-    wait_for(lambda: panel.words.level == "error", what="words")
-    assert found.id in panel.words.text
+    wait_for(lambda: panel.message.level == "error", what="the text")
+    assert found.id in panel.message.text
 
 
-def test_with_several_gears_the_chosen_one_is_meant(wb: Workbench, client: redis.Redis) -> None:
+def test_buttons_act_on_the_selected_gear(wb: Workbench, client: redis.Redis) -> None:
     for name in ("first", "second"):
         gears.register_gear(client, BROKEN_GEAR.replace('"broken"', f'"{name}"'), session=name)
     panel = wb.gear_panel()
     second = gears.list_registrations(client)[1]
-    panel.registrations.chosen = second.id
+    panel.registrations.selected = second.id
     panel.pause_button.click()
     wait_for(lambda: status(panel) == ["ok", "paused"], what="the pause")
 

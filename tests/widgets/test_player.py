@@ -72,10 +72,10 @@ class Camera:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what was found counts as recent, and frames are not shown without it."""
+def no_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine, too, detections count as recent, and frames are not shown without them."""
     monkeypatch.setattr(follow, "SILENT_AFTER", 3600.0)
-    monkeypatch.setattr(follow, "RAW_AFTER", 3600.0)
+    monkeypatch.setattr(follow, "NO_DETECTIONS_AFTER", 3600.0)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def player(client: redis.Redis) -> Iterator[Recorded]:
     player.close()
 
 
-def test_a_frame_is_sent_as_it_is_with_its_own_detections(camera: Camera, player: Recorded) -> None:
+def test_a_frame_is_sent_unchanged_with_its_own_detections(camera: Camera, player: Recorded) -> None:
     begin(camera, player)
     first = camera.frame()
     second = camera.frame()
@@ -143,7 +143,7 @@ def test_two_frames_are_in_flight_at_most_and_the_newest_wins(camera: Camera, pl
     assert player.stats().in_flight == 0
 
 
-def test_a_hidden_or_paused_player_sends_nothing_and_goes_on_with_the_newest(camera: Camera, player: Recorded) -> None:
+def test_a_hidden_or_paused_player_sends_nothing(camera: Camera, player: Recorded) -> None:
     begin(camera, player)
     for leave, come_back in (
         (lambda: player.browser("hidden"), lambda: player.browser("ready")),
@@ -169,7 +169,7 @@ def test_frames_are_shown_without_boxes_when_no_gear_answers(camera: Camera, pla
     wait_for(lambda: player.frames, what="a frame")
     assert (player.frames[0]["ref"], player.frames[0]["live"]) == (first, True)
     assert "boxes" not in player.frames[0]
-    expected = "frames come, but no detections yet: is the gear registered?"
+    expected = "frames arrive, but no detections yet: is the gear registered?"
     wait_for(lambda: player.notice == expected, what="another notice")
     player.confirm_all()
     ref = camera.detected()
@@ -177,7 +177,7 @@ def test_frames_are_shown_without_boxes_when_no_gear_answers(camera: Camera, pla
     wait_for(lambda: player.notice == "", what="the end of the notice")
 
 
-def test_malformed_detections_are_told_and_passed_over(camera: Camera, player: Recorded) -> None:
+def test_malformed_detections_are_reported_and_skipped(camera: Camera, player: Recorded) -> None:
     begin(camera, player)
     camera.detect(camera.frame(), boxes="[1, 2, 3]")
     wait_for(lambda: "malformed: boxes has 3 numbers" in player.notice, what="the error")
@@ -186,7 +186,7 @@ def test_malformed_detections_are_told_and_passed_over(camera: Camera, player: R
     wait_for(lambda: player.notice == "", what="the end of the notice")
 
 
-def test_a_wrong_key_is_told(client: redis.Redis, player: Recorded) -> None:
+def test_a_key_of_another_type_is_reported(client: redis.Redis, player: Recorded) -> None:
     client.set(schema.detections_key("0"), "no stream")
     player.browser("ready")
     wait_for(lambda: "WRONGTYPE" in player.notice, what="the error")
@@ -228,7 +228,7 @@ def test_wrong_arguments_are_refused(client: redis.Redis) -> None:
         Player(client, "a b")
 
 
-def test_a_saved_notebook_has_a_still(camera: Camera, player: Recorded) -> None:
+def test_a_saved_notebook_has_an_image(camera: Camera, player: Recorded) -> None:
     bundle, _ = player._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "image/jpeg" not in bundle
@@ -245,35 +245,35 @@ def test_no_frame_is_kept_in_the_widget_s_state(camera: Camera, player: Recorded
 
 
 class TestPages:
-    def test_a_frame_needs_a_page_and_room(self) -> None:
+    def test_a_frame_is_sent_only_if_a_page_is_ready_for_it(self) -> None:
         pages = Pages()
-        assert pages.send() is None
+        assert pages.next_sequence() is None
         pages.show("a")
-        assert [pages.send(), pages.send(), pages.send()] == [1, 2, None]
-        assert pages.full_for >= 0
+        assert [pages.next_sequence(), pages.next_sequence(), pages.next_sequence()] == [1, 2, None]
+        assert pages.blocked_for >= 0
         pages.confirm("a", 1)
-        assert pages.wait_for_room(0)
-        assert pages.send() == 3
-        assert not pages.wait_for_room(0)
+        assert pages.wait_until_ready(0)
+        assert pages.next_sequence() == 3
+        assert not pages.wait_until_ready(0)
 
-    def test_the_slowest_page_sets_the_pace_unless_it_has_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_slowest_page_sets_the_pace_unless_it_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pages = Pages()
         pages.show("fast")
         pages.show("slow")
-        pages.send()
-        pages.send()
+        pages.next_sequence()
+        pages.next_sequence()
         pages.confirm("fast", 2)
-        assert (pages.in_flight, pages.confirmed, pages.send()) == (2, 2, None)
+        assert (pages.in_flight, pages.confirmed, pages.next_sequence()) == (2, 2, None)
         pages.confirm("slow", 1)
-        assert pages.send() == 3
+        assert pages.next_sequence() == 3
         monkeypatch.setattr("rededge_nb.widgets.pages.SILENT_AFTER", -1.0)
         pages.confirm("fast", 3)
-        assert (pages.in_flight, pages.send()) == (0, 4)
+        assert (pages.in_flight, pages.next_sequence()) == (0, 4)
 
     def test_wrong_confirmations_change_nothing(self) -> None:
         pages = Pages()
         pages.show("a")
-        pages.send()
+        pages.next_sequence()
         pages.confirm("a", 7)
         pages.confirm("stranger", 1)
         assert pages.in_flight == 1
@@ -281,15 +281,15 @@ class TestPages:
         pages.confirm("a", 1)
         assert pages.in_flight == 0
 
-    def test_a_page_that_comes_back_owes_nothing(self) -> None:
+    def test_a_page_that_returns_need_not_confirm_old_frames(self) -> None:
         pages = Pages()
         pages.show("a")
-        pages.send()
-        pages.send()
+        pages.next_sequence()
+        pages.next_sequence()
         pages.hide("a")
         assert not pages.seen
         pages.show("a")
-        assert (pages.seen, pages.in_flight, pages.send()) == (True, 0, 3)
+        assert (pages.seen, pages.in_flight, pages.next_sequence()) == (True, 0, 3)
 
 
 def begin(camera: Camera, player: Recorded) -> None:

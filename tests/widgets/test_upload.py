@@ -43,7 +43,7 @@ def make() -> Iterator[Callable[..., Recorded]]:
         upload.close()
 
 
-def test_a_file_arrives_whole_in_a_private_folder_and_is_deleted(make: Callable[..., Recorded]) -> None:
+def test_a_file_arrives_in_a_private_folder_and_is_deleted(make: Callable[..., Recorded]) -> None:
     arrived: list[Path] = []
     upload = make(on_received=arrived.append)
     assert upload.browser_sends("begin", name="C:/films/my film.MP4", size=5) == "more"
@@ -75,14 +75,16 @@ def test_a_second_file_replaces_the_first(make: Callable[..., Recorded]) -> None
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("page.html", 10, "page.html is not taken"),
-        ("noname", 10, "noname is not taken"),
-        ("../../.bashrc", 10, ".bashrc is not taken"),
-        ("big.mp4", 10**12, "take a file with"),
-        ("empty.mp4", 0, "take a file with"),
+        ("page.html", 10, "page.html is not accepted"),
+        ("noname", 10, "noname is not accepted"),
+        ("../../.bashrc", 10, ".bashrc is not accepted"),
+        ("big.mp4", 10**12, "choose one with"),
+        ("empty.mp4", 0, "choose one with"),
     ],
 )
-def test_what_is_not_taken_is_said(make: Callable[..., Recorded], name: str, size: int, words: str) -> None:
+def test_a_file_that_is_not_accepted_is_refused_with_the_reason(
+    make: Callable[..., Recorded], name: str, size: int, words: str
+) -> None:
     upload = make()
     assert upload.browser_sends("begin", name=name, size=size) == "refused"
     assert words in upload.text
@@ -99,7 +101,7 @@ def test_pieces_that_do_not_fit_end_the_upload(make: Callable[..., Recorded], pi
     assert upload.path is None
 
 
-def test_messages_out_of_order_do_no_harm(make: Callable[..., Recorded]) -> None:
+def test_messages_out_of_order_are_refused(make: Callable[..., Recorded]) -> None:
     upload = make()
     assert upload.browser_sends("piece", b"abc") == "refused"
     assert upload.browser_sends("begin") == "refused"
@@ -108,7 +110,7 @@ def test_messages_out_of_order_do_no_harm(make: Callable[..., Recorded]) -> None
     assert "the disk was taken out" in upload.text
 
 
-def test_a_full_disk_is_said(make: Callable[..., Recorded], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_shown(make: Callable[..., Recorded], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**options: Any) -> str:
         raise OSError(28, "No space left on device")
 

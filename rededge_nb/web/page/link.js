@@ -1,7 +1,7 @@
-// One WebSocket to the server, and over it models as player.js and charts.js know them from notebooks.
+// One WebSocket to the server, and models on top of it that player.js and charts.js use as they do in notebooks.
 
 const RETRY_MS = [500, 1000, 2000, 4000];
-const SILENT_MS = 10000;
+const SILENCE_MS = 10000;
 
 export class Link extends EventTarget {
   constructor(camera) {
@@ -35,33 +35,33 @@ export class Link extends EventTarget {
     this.frames = 0;
     this.send({ to: "page", kind: "watch", camera: this.camera, minutes: this.models.charts.get("minutes") });
     Object.values(this.models).forEach((model) => model.resume());
-    this.tell(true, "");
+    this.report(true, "");
   }
 
   onClose(reason) {
     if (this.closed) return;
     const wait = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)];
     this.tries += 1;
-    this.tell(false, reason);
+    this.report(false, reason);
     setTimeout(() => this.closed || this.open(), wait);
   }
 
-  // A message is the length of a JSON object, the object, then raw data.
+  // A message is the length of a JSON object, the object, then binary data.
   onMessage(data) {
     this.heardAt = Date.now();
     const length = new DataView(data).getUint32(0);
     const content = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-    // a picture is the same for all pages, so that each counts its own
+    // frames are the same for all pages, so each page numbers them itself
     if (content.kind === "frame") content.seq = this.frames += 1;
     this.models[content.to]?.receive(content, [new Uint8Array(data, 4 + length)]);
   }
 
-  // A connection may be dead without either end having been told.
+  // A connection may be dead although neither end was notified.
   check() {
     const open = this.socket.readyState === WebSocket.OPEN;
     const expecting = Object.values(this.models).some((model) => model.seen);
     if (!open || !expecting) this.heardAt = open ? Date.now() : this.heardAt;
-    else if (Date.now() - this.heardAt > SILENT_MS) this.socket.close();
+    else if (Date.now() - this.heardAt > SILENCE_MS) this.socket.close();
   }
 
   send(content) {
@@ -74,7 +74,7 @@ export class Link extends EventTarget {
     this.socket.close();
   }
 
-  tell(connected, reason) {
+  report(connected, reason) {
     this.dispatchEvent(new CustomEvent("link", { detail: { connected, reason } }));
   }
 }
@@ -98,7 +98,7 @@ class Model {
     this.state[name] = value;
     this.changed[name] = value;
     this.trigger(`change:${name}`);
-    if (name === "paused") this.say(value || !this.seen ? "hidden" : "ready");
+    if (name === "paused") this.report(value || !this.seen ? "hidden" : "ready");
   }
 
   save_changes() {
@@ -127,12 +127,12 @@ class Model {
     this.link.send({ ...content, to: this.name });
   }
 
-  // Over a new connection the server knows nothing of what is seen.
+  // On a new connection the server does not know yet what the page shows.
   resume() {
-    if (this.seen && !this.state.paused) this.say("ready");
+    if (this.seen && !this.state.paused) this.report("ready");
   }
 
-  say(kind) {
+  report(kind) {
     this.link.send({ to: this.name, kind });
   }
 

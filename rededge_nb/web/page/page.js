@@ -1,4 +1,4 @@
-// The page: chooses the camera, and shows its player and charts, which are those of the notebooks.
+// The page: selects the camera, and shows its player and charts, the same as in notebooks.
 
 import charts from "./charts.js";
 import { Link } from "./link.js";
@@ -28,12 +28,12 @@ class Page {
     this.show(camera);
   }
 
-  // Player and charts are made anew for another camera, so that nothing of the one before is left.
+  // Another camera gets a new player and new charts, so that nothing of the previous one is left.
   show(camera) {
     this.camera = camera;
     this.people = null;
     const link = new Link(camera);
-    link.addEventListener("link", (event) => this.tell(event.detail));
+    link.addEventListener("link", (event) => this.showConnection(event.detail));
     const video = link.model("player", { camera, paused: false, ...this.kept });
     video.on("change:boxes change:labels", () => {
       this.kept = { boxes: video.get("boxes"), labels: video.get("labels") };
@@ -41,7 +41,7 @@ class Page {
     this.video = video;
     this.ends = [() => link.close(), mount(player(), video, find("player"))];
     const state = link.model("charts", { camera, minutes: MINUTES, average: 1 });
-    // the charts go by what the server tells first
+    // the charts need the setup, which the server sends first
     const begin = () => {
       state.off("change:_setup", begin);
       this.ends.push(mount(charts(), state, find("charts")));
@@ -58,7 +58,7 @@ class Page {
       const answer = await fetch("api/cameras");
       if (answer.ok) this.offer((await answer.json()).cameras.map(({ id }) => id));
     } catch {
-      // the state of the connection is told already
+      // the page shows already that the connection is lost
     }
   }
 
@@ -71,7 +71,7 @@ class Page {
     chooser.value = this.camera;
   }
 
-  tell({ connected, reason }) {
+  showConnection({ connected, reason }) {
     const state = find("state");
     state.dataset.state = connected ? "connected" : "lost";
     state.textContent = connected ? "connected" : `connection lost, trying again${reason && `: ${reason}`}`;
@@ -93,7 +93,7 @@ class Page {
   }
 }
 
-// Shows a widget as a notebook does; returns what ends it.
+// Shows a widget as a notebook does; returns a function that removes it.
 function mount(widget, model, place) {
   const endings = [widget.initialize?.({ model }), widget.render({ model, el: place })];
   return () => endings.reverse().forEach((end) => end?.());

@@ -9,7 +9,7 @@ from ipywidgets import IntSlider
 from matplotlib.axes import Axes
 
 from rededge_nb.errors import NoDataError
-from rededge_nb.widgets import explore
+from rededge_nb.widgets import interactive
 
 
 class Shown:
@@ -30,7 +30,7 @@ class Shown:
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     mpl.use("agg")
     front_end = Shown()
-    monkeypatch.setattr(explore, "display", front_end.display)
+    monkeypatch.setattr(interactive, "display", front_end.display)
     return front_end
 
 
@@ -44,9 +44,9 @@ def title(figure: Any) -> str:
     return str(figure.axes[0].get_title())
 
 
-def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> None:
+def test_a_plot_is_shown_at_once_and_follows_its_control(shown: Shown) -> None:
     slider = IntSlider(3)
-    explore.explore(draw, slider)
+    interactive.interactive_plot(draw, slider)
     control, picture = shown.outputs
     assert control is slider
     assert title(picture) == "picture 3"
@@ -55,38 +55,36 @@ def test_a_picture_is_shown_at_once_and_follows_its_control(shown: Shown) -> Non
     assert len(shown.outputs) == 2
 
 
-def test_what_cannot_be_drawn_says_why_and_the_next_is_shown(shown: Shown) -> None:
+def test_a_value_that_cannot_be_plotted_shows_the_reason(shown: Shown) -> None:
     def draw_or_not(value: int) -> Axes:
         if value == 5:
             raise NoDataError("frame 5 has left its stream")
         return draw(value)
 
     slider = IntSlider(3)
-    explore.explore(draw_or_not, slider)
+    interactive.interactive_plot(draw_or_not, slider)
     slider.value = 5
     assert shown.outputs[1].data == "frame 5 has left its stream"
     slider.value = 6
     assert title(shown.outputs[1]) == "picture 6"
 
 
-def test_no_figure_is_left_to_be_shown_a_second_time(shown: Shown) -> None:
-    explore.explore(draw, IntSlider(3))
+def test_no_figure_stays_open(shown: Shown) -> None:
+    interactive.interactive_plot(draw, IntSlider(3))
     assert plt.get_fignums() == []
 
 
 @pytest.mark.parametrize(("total", "text"), [(8, "frames 4 of 8"), (None, "frames 4")])
-def test_a_progress_bar_tells_how_far_it_is(shown: Shown, total: int | None, text: str) -> None:
-    advance = explore.progress_bar()
+def test_a_progress_bar_shows_the_progress(shown: Shown, total: int | None, text: str) -> None:
+    advance = interactive.progress_bar()
     advance(4, total)
     [bar] = shown.outputs
     assert (bar.value, bar.max, bar.description, bar.bar_style) == (4, total or 4, text, "")
 
 
-def test_a_progress_bar_passes_over_what_comes_too_fast_but_not_the_end(
-    shown: Shown, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(explore, "UPDATE_INTERVAL", 3600.0)
-    advance = explore.progress_bar("pictures")
+def test_a_progress_bar_skips_fast_updates_but_not_the_last(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactive, "UPDATE_INTERVAL", 3600.0)
+    advance = interactive.progress_bar("pictures")
     [bar] = shown.outputs
     seen: list[int] = []
     bar.observe(lambda change: seen.append(change["new"]), "value")

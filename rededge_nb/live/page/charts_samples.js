@@ -1,7 +1,7 @@
-// Samples of live charts: what charts.py sends, kept for every view of the page to draw from.
-// (charts.py makes one module of all charts*.js.)
+// The samples of live charts: received once per page, and drawn by every view on it.
+// (front_end.py joins all charts*.js to one module.)
 
-const SPARE = 1.6; // of the window is kept, so that it can be widened a little at once
+const KEEP = 1.6; // so many windows of samples are kept: a window that is made a little wider is filled at once
 const MINUTE_MS = 60000;
 
 class Table {
@@ -49,25 +49,25 @@ class Table {
     return this.column(name).findLast((value) => !Number.isNaN(value));
   }
 
-  // Index of the row that a time belongs to, -1 where there is none.
-  at(time, reach) {
+  // Index of the row that contains a time, or is at most `maxGap` away; -1 if there is none.
+  at(time, maxGap) {
     const index = this.after(time) - 1;
     if (this.bucket) return index >= 0 && time < this.times[index] + this.bucket ? index : -1;
     const next = index + 1;
     const near =
       next < this.times.length && (index < 0 || this.times[next] - time < time - this.times[index]) ? next : index;
-    return near >= 0 && Math.abs(this.times[near] - time) <= reach ? near : -1;
+    return near >= 0 && Math.abs(this.times[near] - time) <= maxGap ? near : -1;
   }
 }
 
-class Store {
+class SampleStore {
   constructor(model) {
     this.model = model;
     this.views = new Set();
     this.tables = null;
     this.order = [];
-    this.clock = 0; // the server's less this page's
-    this.born = Date.now();
+    this.clockOffset = 0; // milliseconds by which the server's clock is ahead of this browser's
+    this.createdAt = Date.now();
     this.onMessage = (content, buffers) => this.receive(content, buffers);
     model.on("msg:custom", this.onMessage);
   }
@@ -89,12 +89,12 @@ class Store {
         content.tables.map((table) => table.rows),
       );
     } else if (content.kind === "new" && this.tables) {
-      // a message that was lost takes its samples along
-      if (content.seq !== this.seq + 1) this.views.forEach((view) => view.seen && view.say("ready"));
+      // a message was lost, and its samples with it: ask for the whole history
+      if (content.seq !== this.seq + 1) this.views.forEach((view) => view.seen && view.send("ready"));
       this.unpack(buffers[0], content.rows);
     } else return;
     this.seq = content.seq;
-    this.clock = content.now - Date.now();
+    this.clockOffset = content.now - Date.now();
     this.views.forEach((view) => view.schedule());
   }
 
@@ -109,7 +109,7 @@ class Store {
         table.put(this.base + data.getInt32(offset, true), values);
         offset += 4 + 4 * width;
       }
-      table.forget(this.newest() - this.minutes * MINUTE_MS * SPARE);
+      table.forget(this.newest() - this.minutes * MINUTE_MS * KEEP);
     });
   }
 
@@ -119,10 +119,10 @@ class Store {
   }
 
   now() {
-    return Date.now() + this.clock;
+    return Date.now() + this.clockOffset;
   }
 
-  // The window ends now, but silence fills a quarter of it at most (chart_data.py does the same).
+  // The window ends now, but a time without samples fills at most a quarter of it (chart_data.py computes the same).
   range(minutes) {
     const span = minutes * MINUTE_MS;
     const newest = this.newest();

@@ -1,10 +1,11 @@
-// The view of live charts: its controls, its state, and when it draws and what it tells the kernel.
+// The view of live charts: its controls, its state, when it draws, and what it reports to the sender of samples.
 
-const ALIVE_MS = 20000;
+const REPORT_MS = 20000;
 const SILENT_MS = 5000;
 const WAITING_MS = 4000;
 
-class View {
+// One view of the charts on a page; all views share one store of samples.
+class ChartsView {
   constructor(store, model, el) {
     Object.assign(this, { store, model, el });
     this.page = crypto.getRandomValues(new Uint32Array(2)).join("-");
@@ -16,7 +17,7 @@ class View {
     this.build();
     this.listen();
     store.views.add(this);
-    this.follow();
+    this.update();
   }
 
   get setup() {
@@ -52,7 +53,7 @@ class View {
     Object.assign(this.slider, { type: "range", step: 1 });
     this.slider.addEventListener("input", () => this.preview(Number(this.slider.value)));
     this.slider.addEventListener("change", () => this.change("minutes", Number(this.slider.value)));
-    // JupyterLab must not take the arrows for its own
+    // JupyterLab must not use the arrow keys for its own commands
     this.slider.addEventListener("keydown", (event) => event.stopPropagation());
     this.shownMinutes = element("output", "rededge-charts-minutes");
     window.append(this.slider, this.shownMinutes);
@@ -60,60 +61,60 @@ class View {
     bar.append(this.name, this.status, controls);
     this.notice = element("p", "rededge-charts-notice");
     this.notice.setAttribute("role", "status");
-    this.panels = [people, rates, milliseconds].map((chart) => new Panel(this, chart));
+    this.panels = [people, rates, milliseconds].map((chart) => new ChartPanel(this, chart));
     this.root.append(bar, this.notice, ...this.panels.map((panel) => panel.root));
     this.el.append(this.root);
   }
 
   listen() {
     this.redraw = () => this.schedule();
-    this.retell = () => this.follow();
+    this.readModel = () => this.update();
     this.model.on("change:_notice change:_setup", this.redraw);
-    this.model.on("change:minutes change:average change:camera", this.retell);
+    this.model.on("change:minutes change:average change:camera", this.readModel);
     this.resized = new ResizeObserver(this.redraw);
     this.resized.observe(this.root);
-    this.crossing = new IntersectionObserver((entries) => {
-      this.crosses = entries.at(-1).isIntersecting;
-      this.tell();
+    this.sight = new IntersectionObserver((entries) => {
+      this.inSight = entries.at(-1).isIntersecting;
+      this.reportVisibility();
     });
-    this.crossing.observe(this.root);
-    this.turned = () => this.tell();
-    document.addEventListener("visibilitychange", this.turned);
-    this.ticking = setInterval(this.redraw, 1000);
-    this.living = setInterval(() => this.seen && this.say("visible"), ALIVE_MS);
+    this.sight.observe(this.root);
+    this.onVisibility = () => this.reportVisibility();
+    document.addEventListener("visibilitychange", this.onVisibility);
+    this.drawTimer = setInterval(this.redraw, 1000);
+    this.reportTimer = setInterval(() => this.seen && this.send("visible"), REPORT_MS);
   }
 
   close() {
-    if (this.seen) this.say("hidden");
+    if (this.seen) this.send("hidden");
     this.store.views.delete(this);
     this.model.off("change:_notice change:_setup", this.redraw);
-    this.model.off("change:minutes change:average change:camera", this.retell);
+    this.model.off("change:minutes change:average change:camera", this.readModel);
     this.resized.disconnect();
-    this.crossing.disconnect();
-    document.removeEventListener("visibilitychange", this.turned);
-    clearInterval(this.ticking);
-    clearInterval(this.living);
+    this.sight.disconnect();
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    clearInterval(this.drawTimer);
+    clearInterval(this.reportTimer);
     cancelAnimationFrame(this.pending);
     this.root.remove();
   }
 
-  tell() {
-    const seen = Boolean(this.crosses) && document.visibilityState === "visible";
+  reportVisibility() {
+    const seen = Boolean(this.inSight) && document.visibilityState === "visible";
     if (seen === this.seen) return;
     this.seen = seen;
-    // without samples yet, everything is asked for; the store has them for a view that comes later
-    this.say(!seen ? "hidden" : this.store.tables ? "visible" : "ready");
+    // "ready" asks for the history; a later view draws the samples that the store has already
+    this.send(!seen ? "hidden" : this.store.tables ? "visible" : "ready");
     this.schedule();
   }
 
-  say(kind) {
+  send(kind) {
     this.attempt(() => this.model.send({ kind, page: this.page }));
   }
 
   change(name, value) {
     this.model.set(name, value);
     this.attempt(() => this.model.save_changes());
-    this.follow();
+    this.update();
   }
 
   attempt(sending) {
@@ -124,7 +125,7 @@ class View {
     }
   }
 
-  follow() {
+  update() {
     this.preview(this.model.get("minutes"));
     this.slider.value = this.minutes;
     this.buttons.forEach((button) =>
@@ -154,17 +155,17 @@ class View {
     const camera = this.model.get("camera");
     this.name.textContent = `Camera ${camera}`;
     this.root.setAttribute("aria-label", `Charts of camera ${camera}`);
-    this.tellState();
+    this.showState();
     if (!store.tables) return;
     this.theme = Theme.of(this.root, this.setup.colors, this.theme);
     this.range = store.range(this.minutes);
     this.cursor = this.fraction === null ? null : this.range.start + this.fraction * this.range.span;
     this.panels.forEach((panel) => panel.draw());
     this.paints += 1;
-    this.note();
+    this.publish();
   }
 
-  tellState() {
+  showState() {
     const { store } = this;
     const notice = this.model.get("_notice");
     const newest = store.tables ? store.newest() : 0;
@@ -173,8 +174,8 @@ class View {
     if (!store.tables)
       [state, text] = [
         "idle",
-        Date.now() - store.born > WAITING_MS
-          ? `waiting for ${this.setup.sender}: is it busy, or gone?`
+        Date.now() - store.createdAt > WAITING_MS
+          ? `waiting for ${this.setup.sender}: is it busy, or has it ended?`
           : `waiting for ${this.setup.sender}`,
       ];
     else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
@@ -187,8 +188,8 @@ class View {
     this.notice.hidden = !notice;
   }
 
-  // For tests, and for whoever looks with the browser's tools.
-  note() {
+  // For tests, and for the developer tools of the browser.
+  publish() {
     const samples = {};
     const latest = {};
     for (const table of this.store.order) {
@@ -213,11 +214,11 @@ export default () => {
   let store = null;
   return {
     initialize({ model }) {
-      store = new Store(model);
+      store = new SampleStore(model);
       return () => store.close();
     },
     render({ model, el }) {
-      const view = new View(store, model, el);
+      const view = new ChartsView(store, model, el);
       return () => view.close();
     },
   };

@@ -1,6 +1,6 @@
-// Drawing of live charts: colours, axes, and the shapes that samples become.
+// Drawing of live charts: colours, axes, lines and areas.
 
-function parsed(color) {
+function rgbOf(color) {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   context.fillStyle = color;
   context.fillRect(0, 0, 1, 1);
@@ -12,9 +12,9 @@ function luminance(rgb) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-// A line's colour, lightened on dark ground until it stands out.
+// The colour of a line, made lighter on a dark ground until it can be seen well.
 function onGround(color, ground) {
-  let rgb = parsed(color);
+  let rgb = rgbOf(color);
   const dark = luminance(ground);
   while (dark < 0.2 && (luminance(rgb) + 0.05) / (dark + 0.05) < 4.4)
     rgb = rgb.map((value) => value + (255 - value) * 0.12);
@@ -22,21 +22,21 @@ function onGround(color, ground) {
 }
 
 class Theme {
-  // The theme of an element now: the one of before where nothing has changed.
-  static of(root, colors, before) {
+  // The present theme of an element; `previous` itself if nothing has changed.
+  static of(root, colors, previous) {
     const style = getComputedStyle(root);
     const inks = ["ground", "ink", "muted", "grid", "axis"].map((name) =>
       style.getPropertyValue(`--rededge-${name}`).trim(),
     );
     const key = [...inks, style.fontFamily].join();
-    return before?.key === key ? before : new Theme(key, inks, style.fontFamily, colors);
+    return previous?.key === key ? previous : new Theme(key, inks, style.fontFamily, colors);
   }
 
   constructor(key, inks, font, colors) {
     this.key = key;
     this.font = font;
     [this.ground, this.ink, this.muted, this.grid, this.axis] = inks;
-    const ground = parsed(this.ground);
+    const ground = rgbOf(this.ground);
     this.fill = colors;
     this.line = Object.fromEntries(Object.entries(colors).map(([name, color]) => [name, onGround(color, ground)]));
   }
@@ -79,7 +79,7 @@ function duration(milliseconds) {
   return seconds < 48 * 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} days`;
 }
 
-// One plot area within a canvas: scales, grid, and the shapes that charts are made of.
+// One plot area in a canvas: its scales, its grid, and functions that draw lines and areas.
 class Plot {
   constructor(context, theme, box, range, top, { ticks = 4, whole = false, unit = "" } = {}) {
     Object.assign(this, { context, theme, box, range });
@@ -137,7 +137,7 @@ class Plot {
     context.restore();
   }
 
-  // Runs of points [[time, value], …]; a run of one is a dot.
+  // `runs` is a list of connected points [[time, value], …]; a single point is drawn as a dot.
   lines(runs, color, width, alpha = 1) {
     const { context } = this;
     context.save();
@@ -158,7 +158,7 @@ class Plot {
     context.restore();
   }
 
-  // Runs of [time, low, high].
+  // The same for areas: [[time, low, high], …].
   areas(runs, color, alpha = 1) {
     const { context } = this;
     context.save();
@@ -192,14 +192,14 @@ class Plot {
   }
 }
 
-// Rows that are seen, with one to either side so that lines reach the edges.
-function shown(table, { start, end }) {
+// The rows in the window, and one more at each side so that lines reach the edges.
+function visibleRows(table, { start, end }) {
   const first = Math.max(0, table.after(start - (table.bucket || 0)) - 1);
   return { first, last: Math.min(table.times.length, table.after(end) + 1) };
 }
 
-// How long the time between two rows may be for them to be joined.
-function reach(table, { first, last }) {
+// The longest time between two rows that are connected by a line. A longer one is a gap.
+function longestStep(table, { first, last }) {
   const steps = [];
   for (let index = first + 1; index < last; index += 1) steps.push(table.times[index] - table.times[index - 1]);
   if (!steps.length) return 2000;
@@ -207,23 +207,24 @@ function reach(table, { first, last }) {
   return Math.max(2000, 4 * steps[steps.length >> 1], 3 * table.bucket);
 }
 
-// Runs of what `point(index)` makes of rows, broken at gaps and where it makes nothing.
+// Connected points of rows: `point(index)` returns one, or null. A gap, or a null, starts a new run.
 function runs(table, rows, gap, point) {
   const found = [];
   let run = null;
   for (let index = rows.first; index < rows.last; index += 1) {
-    const made = point(index);
-    if (made === null) {
+    const next = point(index);
+    if (next === null) {
       run = null;
       continue;
     }
     if (!run || table.times[index] - table.times[index - 1] > gap) found.push((run = []));
-    run.push(made);
+    run.push(next);
   }
   return found;
 }
 
-// The same for buckets: each value holds from its bucket's start to its end, cut to what there is.
+// The same for buckets, as steps: a value applies from the start of its bucket to its end, but not beyond `until`.
+// After a gap of at most `zeroGap`, the values were zero.
 function steps(table, rows, until, values, zeroGap = 0) {
   const found = [];
   let run = null;
@@ -248,7 +249,7 @@ function steps(table, rows, until, values, zeroGap = 0) {
   return found;
 }
 
-function extreme(table, rows, names) {
+function largest(table, rows, names) {
   let most = 0;
   for (const name of names) {
     const column = table.column(name);

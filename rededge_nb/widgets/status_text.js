@@ -1,8 +1,8 @@
-// A line of text with a level, drawn as text whatever it contains.
+// A line of text with a level. It is always set as text: nothing in it is read as HTML.
 
 function render({ model, el }) {
   const line = document.createElement("div");
-  line.className = "rededge-words";
+  line.className = "rededge-status-text";
   line.setAttribute("role", "status");
   el.append(line);
 

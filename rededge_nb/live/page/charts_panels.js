@@ -1,6 +1,6 @@
-// The three charts of a camera, each in a panel with its title and legend.
+// The three charts of a camera. Each is in a panel with a title and a legend.
 
-const ZERO_GAP_MS = 10000; // seconds without frames, between seconds with some, are zeros up to here and a gap beyond
+const ZERO_GAP_MS = 10000; // a shorter time without frames means zero frames, a longer one is a gap
 const EDGE = { left: 46, right: 14, top: 8, bottom: 26 };
 
 const people = {
@@ -12,11 +12,11 @@ const people = {
     const { frames } = store.tables;
     const buckets = store.tables[`people_${average}m`];
     const [mean, low, high] = ["avg", "min", "max"].map((each) => buckets.column(`people_${each}_${average}m`));
-    const rows = shown(frames, range);
-    const held = shown(buckets, range);
-    const gap = reach(frames, rows);
+    const rows = visibleRows(frames, range);
+    const held = visibleRows(buckets, range);
+    const gap = longestStep(frames, rows);
     const top =
-      Math.max(1, extreme(frames, rows, ["people"]), extreme(buckets, held, [`people_max_${average}m`])) * 1.12;
+      Math.max(1, largest(frames, rows, ["people"]), largest(buckets, held, [`people_max_${average}m`])) * 1.12;
     const plot = plotting(top, { whole: true, ticks: 5 });
     const until = store.newest();
     plot.clipped(() => {
@@ -45,9 +45,9 @@ const people = {
     const value = view.cursor === null ? frames.latest("people") : frames.column("people")[row];
     if (view.cursor !== null && row >= 0) plot.dot(frames.times[row], value, theme.line.people);
     if (view.cursor !== null && bucket >= 0) plot.dot(view.cursor, mean[bucket], theme.line.average);
-    const gathered = frames.bucket ? `, mean of ${frames.bucket / 1000} s` : "";
+    const averaged = frames.bucket ? `, mean of ${frames.bucket / 1000} s` : "";
     return [
-      { key: "people", shape: "line", color: theme.line.people, text: `per frame${gathered}`, value: count(value) },
+      { key: "people", shape: "line", color: theme.line.people, text: `per frame${averaged}`, value: count(value) },
       {
         key: "average",
         shape: "line",
@@ -74,26 +74,26 @@ const rates = {
   draw(view, plotting) {
     const { store, range, theme } = view;
     const table = store.tables.rates;
-    const [came, went] = ["in_fps", "out_fps"].map((name) => table.column(name));
-    const rows = shown(table, range);
+    const [arrived, processed] = ["in_fps", "out_fps"].map((name) => table.column(name));
+    const rows = visibleRows(table, range);
     const until = range.end;
-    // no sample means that none of the frames that came was processed, if it is counted at all
+    // if the series exists, a second without a sample is one in which no frame was processed
     const counted = !store.missing.includes("out_fps");
-    const out = (index) => (counted && Number.isNaN(went[index]) && !Number.isNaN(came[index]) ? 0 : went[index]);
-    const dropped = (index) => (came[index] > 0 ? Math.max(0, 100 * (1 - out(index) / came[index])) : NaN);
-    const top = Math.max(1, extreme(table, rows, ["in_fps", "out_fps"])) * 1.15;
+    const out = (index) => (counted && Number.isNaN(processed[index]) && !Number.isNaN(arrived[index]) ? 0 : processed[index]);
+    const dropped = (index) => (arrived[index] > 0 ? Math.max(0, 100 * (1 - out(index) / arrived[index])) : NaN);
+    const top = Math.max(1, largest(table, rows, ["in_fps", "out_fps"])) * 1.15;
     let most = 0;
     for (let index = rows.first; index < rows.last; index += 1) most = Math.max(most, dropped(index) || 0);
     const strip = 36;
     const plot = plotting(top, { bottom: EDGE.bottom + strip + 18 });
     plot.clipped(() => {
-      const both = (index) =>
-        came[index] > out(index) ? [out(index), came[index]] : Number.isNaN(came[index]) ? null : [0, 0];
-      plot.areas(steps(table, rows, until, both, ZERO_GAP_MS), theme.fill.dropped, 0.25);
+      const band = (index) =>
+        arrived[index] > out(index) ? [out(index), arrived[index]] : Number.isNaN(arrived[index]) ? null : [0, 0];
+      plot.areas(steps(table, rows, until, band, ZERO_GAP_MS), theme.fill.dropped, 0.25);
       const line = (column) =>
         steps(table, rows, until, (index) => (Number.isNaN(column(index)) ? null : [column(index)]), ZERO_GAP_MS);
       plot.lines(
-        line((index) => came[index]),
+        line((index) => arrived[index]),
         theme.line.in_fps,
         3.4,
       );
@@ -111,11 +111,11 @@ const rates = {
     below.timeAxis();
     const row = view.cursor === null ? table.times.length - 1 : table.at(view.cursor);
     if (view.cursor !== null && row >= 0) {
-      plot.dot(view.cursor, came[row], theme.line.in_fps);
+      plot.dot(view.cursor, arrived[row], theme.line.in_fps);
       plot.dot(view.cursor, out(row), theme.line.out_fps);
     }
     return [
-      { key: "in_fps", shape: "line", color: theme.line.in_fps, text: "in", value: number(came[row]) },
+      { key: "in_fps", shape: "line", color: theme.line.in_fps, text: "in", value: number(arrived[row]) },
       { key: "out_fps", shape: "line", color: theme.line.out_fps, text: "processed", value: number(out(row)) },
       {
         key: "dropped",
@@ -136,8 +136,8 @@ const milliseconds = {
   draw(view, plotting) {
     const { store, range, theme, setup } = view;
     const table = store.tables.frames;
-    const rows = shown(table, range);
-    const gap = reach(table, rows);
+    const rows = visibleRows(table, range);
+    const gap = longestStep(table, rows);
     const columns = setup.steps.map((step) => table.column(`prf_${step}`));
     const tops = columns.map(() => []);
     const sums = [];
@@ -149,7 +149,7 @@ const milliseconds = {
       });
       if (sum) sums.push(sum);
     }
-    // A single hiccup must not press everything else against the axis.
+    // The highest values do not count: a single slow frame would make all others look like zero.
     const high = sums.sort((a, b) => a - b)[Math.floor(0.98 * (sums.length - 1))] ?? 1;
     const plot = plotting(high * 1.25, { ticks: 5 });
     const measured = (index) => tops.at(-1)[index] > 0;
@@ -196,13 +196,13 @@ const milliseconds = {
 };
 
 function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  if (className) created.className = className;
+  if (text !== undefined) created.textContent = text;
+  return created;
 }
 
-class Panel {
+class ChartPanel {
   constructor(view, chart) {
     this.view = view;
     this.chart = chart;

@@ -1,0 +1,70 @@
+// Drawing detections on a canvas: boxes, their labels, and which box is at a point.
+// (front_end.py joins all player*.js to one module.)
+
+const YELLOW = "rgb(255, 220, 60)";
+const DARK = "rgb(18, 22, 28)";
+
+// Draws the boxes of a frame. `scale` is canvas pixels per pixel of the frame, `unit` canvas pixels per CSS pixel.
+function drawBoxes(context, frame, { scale, unit, labels, pointed }) {
+  const line = 2 * unit * Math.max(1, Math.min(context.canvas.width, context.canvas.height) / (unit * 720));
+  const rectangles = frame.boxes.map((box) => box.map((value) => value * scale));
+  const stroke = (box, color, width) => {
+    context.strokeStyle = color;
+    context.lineWidth = width;
+    context.strokeRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
+  };
+  context.lineJoin = "round";
+  // a dark line around the bright one keeps it visible on any background
+  for (const box of rectangles) stroke(box, "rgba(18, 22, 28, 0.75)", line * 2);
+  for (const box of rectangles) stroke(box, YELLOW, line);
+  if (labels) drawLabels(context, frame, rectangles, unit);
+  if (pointed !== null) {
+    const box = rectangles[pointed];
+    context.fillStyle = "rgba(255, 220, 60, 0.18)";
+    context.fillRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
+    stroke(box, "white", line * 1.5);
+  }
+}
+
+// Each label is placed where it covers no other label, if there is such a place. At a narrow box it is short.
+function drawLabels(context, frame, rectangles, unit) {
+  const size = Math.round(11 * unit);
+  const pad = 4 * unit;
+  const height = size + pad;
+  context.font = `600 ${size}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  const widthOf = (text) => context.measureText(text).width + 2 * pad;
+  const placed = [];
+  const isFree = (x, y, width) =>
+    placed.every((other) => x >= other.x + other.width || other.x >= x + width || Math.abs(y - other.y) >= height);
+  rectangles.forEach(([left, top, right, bottom], index) => {
+    const long = labelOf(frame, index, true);
+    const text = widthOf(long) * 0.6 <= right - left ? long : labelOf(frame, index, false);
+    const width = widthOf(text);
+    const x = Math.min(Math.max(0, left), context.canvas.width - width);
+    const places = [top - height, top, bottom, bottom - height].filter(
+      (y) => y >= 0 && y + height <= context.canvas.height,
+    );
+    const y = places.find((place) => isFree(x, place, width)) ?? places[0] ?? 0;
+    placed.push({ x, y, width });
+    context.fillStyle = YELLOW;
+    context.fillRect(x, y, width, height);
+    context.fillStyle = DARK;
+    context.fillText(text, x + pad, y + height / 2 + unit * 0.5);
+  });
+}
+
+function labelOf(frame, index, long) {
+  const value = frame.confidence[index];
+  const percent = value === null ? "" : `${Math.round(value * 100)}%`;
+  return long || !percent || frame.tracked ? `${frame.names[index]} ${percent}`.trim() : percent;
+}
+
+// Index of the smallest box at a point of the frame; null if there is none.
+function boxAt(boxes, { x, y }) {
+  const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
+  return boxes.reduce((smallest, box, index) => {
+    const inside = x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3];
+    return inside && (smallest === null || area(box) < area(boxes[smallest])) ? index : smallest;
+  }, null);
+}

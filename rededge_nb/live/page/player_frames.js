@@ -1,0 +1,112 @@
+// Receiving frames: one receiver per browser page, whatever the number of views that show the player on it.
+//
+// A frame is decoded and confirmed once for all views. If frames arrive faster than they can be decoded, only the newest
+// is kept. The sender counts on the confirmations: it has at most two frames on their way.
+
+class FrameReceiver {
+  constructor(model) {
+    this.model = model;
+    this.id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+    this.views = new Set();
+    this.seen = false;
+    this.next = null;
+    this.last = null;
+    this.working = false;
+    this.notice = "";
+    this.heardAt = performance.now();
+    this.silenceMs = Infinity;
+    this.sender = "the kernel";
+    this.receive = (content, buffers) => this.onMessage(content, buffers);
+    this.onVisibility = () => this.update();
+    model.on("msg:custom", this.receive);
+    document.addEventListener("visibilitychange", this.onVisibility);
+    this.timer = setInterval(() => this.checkSilence(), 1000);
+  }
+
+  close() {
+    clearInterval(this.timer);
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    this.model.off("msg:custom", this.receive);
+    this.last?.bitmap?.close();
+    this.next = this.last = null;
+  }
+
+  add(view) {
+    this.views.add(view);
+    if (this.last) view.paint(this.last, false);
+  }
+
+  remove(view) {
+    this.views.delete(view);
+    view.remove();
+    this.update();
+  }
+
+  // The sender needs to know when the first view becomes visible, and when the last one is hidden.
+  update() {
+    const seen = !document.hidden && [...this.views].some((view) => view.inSight);
+    if (seen === this.seen) return;
+    this.seen = seen;
+    this.heardAt = performance.now();
+    this.send({ kind: seen ? "ready" : "hidden" });
+  }
+
+  send(content) {
+    try {
+      this.model.send({ ...content, page: this.id });
+    } catch {
+      // the kernel has ended: `checkSilence` will show that
+    }
+  }
+
+  onMessage(content, buffers) {
+    this.heardAt = performance.now();
+    if (content.kind === "status") {
+      this.silenceMs = content.heartbeat * 3000;
+      this.sender = content.sender ?? this.sender;
+      this.showNotice(content.notice);
+    } else if (content.kind === "frame" && this.seen) {
+      this.next = { ...content, jpeg: buffers[0] };
+      this.work();
+    }
+  }
+
+  async work() {
+    if (this.working) return;
+    this.working = true;
+    while (this.next) {
+      const frame = this.next;
+      this.next = null;
+      await this.show(frame);
+      this.send({ kind: "painted", seq: frame.seq });
+    }
+    this.working = false;
+  }
+
+  async show(frame) {
+    if (this.model.get("paused") && this.last) return;
+    try {
+      frame.bitmap = await createImageBitmap(new Blob([frame.jpeg]));
+    } catch {
+      this.showNotice(`frame ${frame.ref} is not an image that a browser can show`);
+      return;
+    }
+    delete frame.jpeg;
+    this.last?.bitmap.close();
+    this.last = frame;
+    for (const view of this.views) view.paint(frame, true);
+  }
+
+  showNotice(notice) {
+    if (notice === this.notice) return;
+    this.notice = notice;
+    for (const view of this.views) view.showState();
+  }
+
+  checkSilence() {
+    const silence = performance.now() - this.heardAt;
+    if (this.seen && !this.model.get("paused") && silence > this.silenceMs) {
+      this.showNotice(`no message from ${this.sender} for ${Math.floor(silence / 1000)} s: is it still running?`);
+    }
+  }
+}

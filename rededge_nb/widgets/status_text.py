@@ -1,0 +1,31 @@
+"""A line of text in a panel, coloured by its level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import anywidget
+import traitlets
+
+LEVELS = ("info", "good", "warning", "error")
+Level = Literal["info", "good", "warning", "error"]
+
+
+class StatusText(anywidget.AnyWidget):
+    """Text that the browser shows as plain text, never as HTML: it may come from anybody. Empty text takes no space."""
+
+    _esm = Path(__file__).with_name("status_text.js")
+    _css = Path(__file__).with_name("panels.css")
+
+    text = traitlets.Unicode().tag(sync=True)
+    level = traitlets.Enum(LEVELS, "info").tag(sync=True)
+
+    def __init__(self, text: str = "", level: Level = "info", **options: Any) -> None:
+        super().__init__(text=text, level=level, **options)
+
+    def show(self, text: str, level: Level = "info") -> None:
+        """Replace the text."""
+        with self.hold_sync():
+            self.text = text
+            self.level = level
