@@ -99,5 +99,5 @@ def test_a_workbench_starts_a_server_that_ends_with_it(folder: Path) -> None:
 
 
 def test_a_camera_id_that_no_key_can_hold_is_refused(edge: Instance, client: redis.Redis) -> None:
-    with Workbench() as wb, pytest.raises(ConfigurationError, match="camera id 'a b' is not usable"):
+    with Workbench() as wb, pytest.raises(ConfigurationError, match="camera id 'a b' cannot be used"):
         wb.camera("a b")

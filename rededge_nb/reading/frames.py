@@ -9,6 +9,7 @@ import numpy as np
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import NoDataError, SourceError
 from rededge_nb.images import Image, check_size, image_size_wh
 from rededge_nb.streams import Entry
@@ -118,7 +119,7 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
 def next_frame_arrives(client: redis.Redis, camera: object, *, seconds: float = 2.0) -> bool:
     """Whether a frame is added to the camera's stream within the next seconds: a capture feeds it now."""
     after = {schema.frames_key(camera): "$"}
-    with streams.own_connection(client) as own:
+    with blocking_client(client) as own:
         return bool(streams.new_entries(own, after, block_ms=round(seconds * 1000)))
 
 

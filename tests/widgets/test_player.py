@@ -224,7 +224,7 @@ def test_a_workbench_closes_its_players(edge: Instance, client: redis.Redis) -> 
 def test_wrong_arguments_are_refused(client: redis.Redis) -> None:
     with pytest.raises(TypeError, match="colour"):
         Player(client, "0", colour="red")  # type: ignore[call-arg]
-    with pytest.raises(ConfigurationError, match="'a b' is not usable"):
+    with pytest.raises(ConfigurationError, match="'a b' cannot be used"):
         Player(client, "a b")
 
 
