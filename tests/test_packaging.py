@@ -8,9 +8,12 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.paths import TOP
 
@@ -88,3 +91,26 @@ def test_the_error_of_a_compiler_that_fails_says_what_to_install(sources: Path, 
     assert "rededge_nb needs a C compiler to build its Redis module" in output
     assert "apt install gcc" in output
     assert not list(tmp_path.glob("wheel/*.whl"))
+
+
+def test_everything_that_is_installed_for_development_is_pinned() -> None:
+    pinned = {
+        canonicalize_name(line.partition("==")[0])
+        for line in (TOP / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    needed: set[str] = set()
+    waiting = [Requirement("rededge_nb[dev]")]
+    while waiting:
+        requirement = waiting.pop()
+        for text in distribution(requirement.name).requires or ():
+            inner = Requirement(text)
+            extras = requirement.extras or {""}
+            if inner.marker is not None and not any(inner.marker.evaluate({"extra": extra}) for extra in extras):
+                continue
+            name = f"{canonicalize_name(inner.name)}[{','.join(sorted(inner.extras))}]"
+            if name not in needed:
+                needed.add(name)
+                waiting.append(inner)
+    assert len(needed) > 100
+    assert sorted({name.partition("[")[0] for name in needed} - pinned - {"rededge-nb"}) == []
