@@ -106,3 +106,19 @@ YARD = Scene(
     ],
     [POST],
 )
+
+
+CROWD = Scene(
+    [
+        # rows of ten, each row in its own direction and at its own pace
+        Walker(
+            [
+                Stop(0, 60 + 70 * place, 150 + 80 * row),
+                Stop(6, 60 + 70 * place + 60 * (-1) ** row, 150 + 80 * row + 10 * (row % 3)),
+            ],
+            height=70,
+        )
+        for row in range(6)
+        for place in range(10)
+    ]
+)
