@@ -76,9 +76,9 @@ def frames(scene: Scene, times_ms: Sequence[int], seed: int) -> Iterator[Frame]:
         rows, people = [], []
         for number, (box, share) in scene.visible(ts_ms / 1000).items():
             confidence = 0.8 * share + chance.gauss(0, 0.02)
-            errors = [chance.gauss(0, 0.02) * (box[3] - box[1]) for _ in box]
+            x1, y1, x2, y2 = (side + chance.gauss(0, 0.02) * (box[3] - box[1]) for side in box)
             if share > 0.35:
-                rows.append((*(side + error for side, error in zip(box, errors, strict=True)), confidence))
+                rows.append((x1, y1, x2, y2, confidence))
                 people.append(number)
         order = sorted(range(len(rows)), key=lambda at: -rows[at][4])
         yield Frame(ts_ms, [rows[at] for at in order], [people[at] for at in order])

@@ -43,4 +43,6 @@ def test_a_box_grows_by_its_share_on_each_side() -> None:
 def test_boxes_side_by_side_overlap_once_they_are_buffered() -> None:
     left, right = (0.0, 0.0, 40.0, 100.0), (50.0, 0.0, 90.0, 100.0)
     assert overlaps([left], [right], 0.01) == []
-    assert overlaps([buffered(left, 0.5)], [buffered(right, 0.5)], 0.2) == [(0, 0, pytest.approx(30 / 130))]
+    [(row, column, value)] = overlaps([buffered(left, 0.5)], [buffered(right, 0.5)], 0.2)
+    assert (row, column) == (0, 0)
+    assert value == pytest.approx(30 / 130)

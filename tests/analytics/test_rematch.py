@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -25,7 +26,7 @@ def wearing(kinds: tuple[int, int], noise: float = 0.0) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def run(tracker: Tracker, moments: dict[range, list[Person]], y: float = 400) -> list[FrameResult]:
+def run(tracker: Tracker, moments: Mapping[range, Sequence[Person]], y: float = 400) -> list[FrameResult]:
     """One frame each 100 ms; in each range of times these people stand there."""
     results = []
     for ts_ms in range(0, max(span.stop for span in moments), 100):

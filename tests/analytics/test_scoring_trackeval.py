@@ -59,8 +59,7 @@ def case(seed: int) -> tuple[Truth, Found, int]:
 
 def for_trackeval(truth: Truth, found: Found, frames: int, flag0: Flag0) -> dict[str, Any]:
     """What TrackEval's data sets hand to its metrics, with its treatment of people that are not scored."""
-    from scipy.optimize import linear_sum_assignment
-
+    linear_sum_assignment = pytest.importorskip("scipy.optimize").linear_sum_assignment
     numbers: dict[str, dict[int, int]] = {"gt": {}, "tracker": {}}
     data: dict[str, Any] = {"gt_ids": [], "tracker_ids": [], "similarity_scores": [], "num_timesteps": frames}
     for frame in range(1, frames + 1):
@@ -123,14 +122,11 @@ def test_tracks_score_as_with_trackeval(trackeval: Any, seed: int, flag0: Flag0)
 @pytest.mark.parametrize("flag0", ["ignore", "keep"])
 @pytest.mark.parametrize("seed", range(10))
 def test_boxes_score_as_with_pycocotools(seed: int, flag0: Flag0, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pycocotools")
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    coco_module, evaluation_module = (pytest.importorskip(f"pycocotools.{name}") for name in ("coco", "cocoeval"))
     # its own progress messages
     monkeypatch.setattr("builtins.print", lambda *args, **options: None)
     truth, found, frames = case(seed)
-    coco = COCO()
+    coco = coco_module.COCO()
     coco.dataset = {
         "images": [{"id": frame} for frame in range(1, frames + 1)],
         "categories": [{"id": 1}],
@@ -148,7 +144,7 @@ def test_boxes_score_as_with_pycocotools(seed: int, flag0: Flag0, monkeypatch: p
     ]
     if not results or not coco.dataset["annotations"]:
         pytest.skip("pycocotools does not take an empty side")
-    evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+    evaluation = evaluation_module.COCOeval(coco, coco.loadRes(results), "bbox")
     evaluation.params.iouThrs = np.array([0.5])
     evaluation.params.recThrs = np.linspace(0, 1, 100_001)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]

@@ -50,7 +50,8 @@ def check(result: FrameResult, ts_ms: int, seen_before: set[int]) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_any_boxes_at_any_times(seed: int) -> None:
     chance = random.Random(seed)
-    tracker, ts_ms, rows = Tracker(), chance.randrange(2**41), []
+    tracker, ts_ms = Tracker(), chance.randrange(2**41)
+    rows: list[Row] = []
     frame_wh = (640, 480)
     seen: set[int] = set()
     shown: set[int] = set()

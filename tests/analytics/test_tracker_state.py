@@ -29,7 +29,8 @@ def test_a_run_that_is_saved_and_loaded_with_each_frame_says_the_same(fps: float
 
 def test_a_saved_state_does_not_change_when_the_tracker_goes_on() -> None:
     tracker = Tracker()
-    states, ids = [], []
+    states = []
+    ids: list[int] = []
     for ts_ms, boxes in walk(range(0, 2000, 100)):
         states.append((tracker.to_state(), copy.deepcopy(tracker.to_state())))
         ids += tracker.step(boxes, ts_ms, FRAME_WH).seen

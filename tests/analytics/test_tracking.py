@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from rededge_nb.analytics.tracking import ONE_SIZE, TWO_SIZES, FrameResult, Tracker, TrackerSettings
+from rededge_nb.analytics.tracking import ONE_SIZE, TWO_SIZES, FrameResult, Person, Tracker, TrackerSettings
 from rededge_nb.errors import ConfigurationError
 from tests.analytics.drawn_scene import CROWD, FRAME_WH, YARD, Row, Scene, Stop, Walker, frames, times
 from tests.analytics.following import follow, walk
@@ -122,7 +122,7 @@ def test_somebody_who_is_missed_is_shown_a_moment_longer_where_expected(interval
 
 def test_whoever_walks_out_of_the_frame_is_not_shown_outside() -> None:
     tracker = Tracker()
-    shown = []
+    shown: list[Person] = []
     for ts_ms, boxes in walk(range(0, 2000, 100), x=650, speed=150):
         found = [box for box in boxes if box[0] < FRAME_WH[0] - 20]
         shown += tracker.step(found, ts_ms, FRAME_WH).people
