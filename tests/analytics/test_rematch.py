@@ -71,6 +71,23 @@ def test_one_person_is_taken_for_one_only() -> None:
     assert counts(results) == (3, 2)
 
 
+def test_one_person_is_not_taken_again_by_somebody_who_comes_later() -> None:
+    moments = {
+        range(1000): [(300, RED_AND_BLACK)],
+        range(1800, 3500): [(450, RED_AND_BLACK)],
+        range(2400, 3501): [(180, RED_AND_BLACK)],
+    }
+    assert counts(run(Tracker(WITH_COLOURS), moments)) == (3, 2)
+
+
+def test_places_in_a_frame_of_another_shape_are_not_compared() -> None:
+    tracker = Tracker(WITH_COLOURS)
+    box = (280, 300, 320, 400, 0.9)
+    tracker.step([box], 0, FRAME_WH, [wearing(RED_AND_BLACK)])
+    result = tracker.step([box], 1000, FRAME_WH[::-1], [wearing(RED_AND_BLACK)])
+    assert (result.restarted, result.seen, result.different) == ("frame size", (2,), 1)
+
+
 def test_when_the_lost_person_is_found_again_there_were_two() -> None:
     """Somebody in the same colours appears near by, and then the first one comes out from behind the post."""
     results = run(
