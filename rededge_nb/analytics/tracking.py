@@ -20,7 +20,8 @@ Where people are expected says a Kalman filter (`kalman`), which starts again af
 
 Every time is in seconds and comes from the frames, so the tracker does the same at 5 and at 30 frames a second, when
 frames are missing, and when the rate changes. People who walk need 3.5 frames a second or more: between slower frames
-they move further than their own width, and get new ids.
+they move further than their own width, and get new ids. Where frames are further apart than the memory, tracking starts
+again with each of them: `people` is right then, and the number of people seen for the first time is far too high.
 """
 
 from __future__ import annotations
