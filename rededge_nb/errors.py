@@ -2,7 +2,8 @@
 
     RedEdgeError
     ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
-    │   └── ModelCardError                     a model's YAML card is wrong
+    │   ├── ModelCardError                     a model's YAML card is wrong
+    │   └── TrackerStateError                  a tracker's saved state is damaged
     ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
     │   └── UnsupportedPlatformError           no redis-server wheel for this platform
     ├── ServerUnavailableError (ConnectionError)   the server does not answer, or refuses the password
@@ -31,6 +32,10 @@ class ConfigurationError(RedEdgeError, ValueError):
 
 class ModelCardError(ConfigurationError):
     """A model's YAML card is missing, incomplete or contradicts its model file."""
+
+
+class TrackerStateError(ConfigurationError):
+    """A saved state of a tracker is damaged, or has a format that this version does not know."""
 
 
 class ServerError(RedEdgeError, RuntimeError):

@@ -18,16 +18,12 @@ from rededge_nb.analytics.kalman import Motion
 from rededge_nb.analytics.paths import Path
 from rededge_nb.analytics.rematch import Gone
 from rededge_nb.analytics.track import Track
-from rededge_nb.errors import ConfigurationError
+from rededge_nb.errors import TrackerStateError
 
 FORMAT = 1
 """Number of the format. A state with another number is refused."""
 
 _NUMBERS = struct.Struct("<16d")
-
-
-class TrackerStateError(ConfigurationError):
-    """A saved state of a tracker is damaged, or has a format that this version does not know."""
 
 
 @dataclass(slots=True)
