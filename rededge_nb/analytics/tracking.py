@@ -38,8 +38,8 @@ from rededge_nb.analytics.rematch import count_returned, gone_from
 from rededge_nb.analytics.track import Track
 from rededge_nb.analytics.tracker_results import FinishedTrack, FrameResult, Person, Restart
 from rededge_nb.analytics.tracker_settings import ONE_SIZE, TWO_SIZES, ColourSettings, TrackerSettings
-from rededge_nb.analytics.tracker_state import State, TrackerStateError
-from rededge_nb.errors import ConfigurationError
+from rededge_nb.analytics.tracker_state import State
+from rededge_nb.errors import ConfigurationError, TrackerStateError
 
 __all__ = [
     "ONE_SIZE",
