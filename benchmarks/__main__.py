@@ -34,9 +34,10 @@ def modelexecute() -> list[Row]:
     with own_server() as client:
         figures = ai.measure(client, AI_RUNS)
     return [
-        Row("AI.MODELEXECUTE, above the same run in process", figures["cost_ms"], "ms", ai.BAR_MS),
+        Row("AI.MODELEXECUTE: cost by moving its tensors", figures["cost_ms"] / figures["moved_ms"], "x", ai.MAX_COST),
         Row("the run in process", figures["in_process_ms"], "ms"),
-        Row("for comparison: its tensors moved by a bare connection", figures["moved_ms"], "ms"),
+        Row("AI.MODELEXECUTE, above the run in process", figures["cost_ms"], "ms"),
+        Row("its tensors moved over a bare connection", figures["moved_ms"], "ms"),
     ]
 
 

@@ -33,7 +33,8 @@ STARTS = 4
 """How often server and bare loop begin anew: where their memory comes to lie is worth a percent either way."""
 ROUNDS = 5
 WATCHED_ROUNDS = 5
-BAR = 0.90
+MIN_SHARE = 0.86
+"""The bar: frames per second of the pipeline, as a share of those of the bare loop."""
 SEED_CAMERA = "seed"
 
 
@@ -56,7 +57,7 @@ def measure(
             watched = in_turn(sides, watched_rounds)
     return [
         Row("bare loop", len(alone["bare"]) * frames / sum(alone["bare"]), "frames/s"),
-        Row("pipeline, asap, against the bare loop", ratio(alone["bare"], alone["pipeline"]), "x", BAR, "more"),
+        Row("pipeline, asap, against the bare loop", ratio(alone["bare"], alone["pipeline"]), "x", MIN_SHARE, "more"),
         Row("the same from the video", ratio(alone["bare"], alone["video"]), "x"),
         Row("pipeline and `rededge web` with a viewer", ratio(watched["bare"], watched["pipeline"]), "x"),
         Row("instead: one OpenCV and Flask process, a viewer", ratio(watched["bare"], watched["flask"]), "x"),
