@@ -2,10 +2,10 @@
 
 The images are built by docker/images.py. Each service then runs in its image's root, as the user that the compose file
 names, with its command and its environment, until its health check succeeds there, in the order of `depends_on`.
-All share this machine's network, so the ports of the compose file must be free.
+All use this machine's network, so the ports of the compose file must be free.
 
-Not covered, because only an engine can: networks, volumes, read-only roots, dropped capabilities; and Grafana, whose
-image is not available here.
+This does not cover networks, volumes, read-only root file systems and dropped capabilities, which need a container
+engine; nor Grafana, whose image is not available here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from rededge_nb import schema
 from rededge_nb.edge.client import client_from_url
 
 HEALTHY_TIMEOUT, RESULT_TIMEOUT = 180.0, 60.0
-LEFT_OUT = {"grafana"}
+SKIPPED = {"grafana"}
 Service = dict[str, Any]
 
 
 def main() -> None:
-    """Build, run, look, and end everything."""
+    """Build the images, run the services, check them, and end them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="Where images are kept; a second run takes them from there.")
+    parser.add_argument("folder", type=Path, help="Folder for the images; a second run uses them again.")
     folder = parser.parse_args().folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -51,8 +51,8 @@ def main() -> None:
     with contextlib.ExitStack() as running:
         for name in in_order(services):
             running.enter_context(started(buildah, name, services[name]))
-        look(settings)
-    print(f"all is well, after {time.monotonic() - began:.0f} s")
+        check_pages(settings)
+    print(f"all checks passed after {time.monotonic() - began:.0f} s")
 
 
 def interpolated(text: str, settings: dict[str, str]) -> str:
@@ -67,7 +67,7 @@ def interpolated(text: str, settings: dict[str, str]) -> str:
 
 
 def in_order(services: dict[str, Service]) -> list[str]:
-    """Names of the services, each after those that it depends on."""
+    """The names of the services, each after those that it depends on."""
     ordered: list[str] = []
 
     def add(name: str) -> None:
@@ -77,14 +77,14 @@ def in_order(services: dict[str, Service]) -> list[str]:
             ordered.append(name)
 
     for name in services:
-        if name not in LEFT_OUT:
+        if name not in SKIPPED:
             add(name)
     return ordered
 
 
 @contextlib.contextmanager
 def started(buildah: Buildah, name: str, service: Service) -> Iterator[None]:
-    """A service, once it is healthy or has done what it had to."""
+    """Start a service and wait until it is healthy or has finished; end it after the block."""
     began = time.monotonic()
     container = buildah("from", "--add-host", "redisedge:127.0.0.1", image_of(service["build"]["target"]))
     prepare(buildah, container, service)
@@ -98,8 +98,8 @@ def started(buildah: Buildah, name: str, service: Service) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        wait_until_well(buildah, container, service, process, name, log)
-        print(f"{name}: well after {time.monotonic() - began:.1f} s", flush=True)
+        wait_until_healthy(buildah, container, service, process, name, log)
+        print(f"{name}: healthy after {time.monotonic() - began:.1f} s", flush=True)
         yield
     finally:
         end(process)
@@ -107,7 +107,7 @@ def started(buildah: Buildah, name: str, service: Service) -> Iterator[None]:
 
 
 def prepare(buildah: Buildah, container: str, service: Service) -> None:
-    """Make the folders that the compose file keeps in memory, where the image has none."""
+    """Create the folders that the compose file declares as tmpfs with an owner."""
     for mount in service.get("tmpfs", []):
         path, _, options = mount.partition(":")
         wanted = dict(pair.split("=") for pair in options.split(",") if pair)
@@ -117,28 +117,28 @@ def prepare(buildah: Buildah, container: str, service: Service) -> None:
 
 
 def entrypoint(buildah: Buildah, container: str) -> list[str]:
-    """That of the image, which `buildah run` passes over."""
+    """The entry point of the image, which `buildah run` does not use."""
     words = buildah("inspect", "--format", "{{range .OCIv1.Config.Entrypoint}}{{.}}\n{{end}}", container)
     return words.split()
 
 
 def inside(buildah: Buildah, container: str, service: Service, words: list[str]) -> list[str]:
-    """The command line that runs something in a service's container, as the service would."""
+    """The command line that runs a command in a service's container, with the service's user and environment."""
     environment = [f"--env={name}={value}" for name, value in service.get("environment", {}).items()]
     return buildah.command(
         "run", "--isolation", "chroot", "--user", service["user"], *environment, container, "--", *words
     )
 
 
-def wait_until_well(
+def wait_until_healthy(
     buildah: Buildah, container: str, service: Service, process: subprocess.Popen[bytes], name: str, log: Path
 ) -> None:
-    """Return when the health check succeeds; where there is none, when the service ended, or has said something."""
+    """Return when the health check succeeds; without one, when the service has ended or has written to its log."""
     deadline = time.monotonic() + HEALTHY_TIMEOUT
     once = service.get("restart") == "no"
     check = service.get("healthcheck", {}).get("test", [])
     words = ["sh", "-c", *check[1:]] if check[:1] == ["CMD-SHELL"] else check[1:]
-    said = ""
+    output = ""
     while time.monotonic() < deadline:
         ended = process.poll()
         if ended is not None and not (once and ended == 0):
@@ -146,25 +146,25 @@ def wait_until_well(
         if ended is not None or (not once and not words and log.stat().st_size):
             return
         if words:
-            looked = subprocess.run(
+            result = subprocess.run(
                 inside(buildah, container, service, words), check=False, capture_output=True, text=True
             )
-            if looked.returncode == 0:
+            if result.returncode == 0:
                 return
-            said = looked.stdout + looked.stderr
+            output = result.stdout + result.stderr
         time.sleep(0.5)
-    sys.exit(f"{name} is not well after {HEALTHY_TIMEOUT:.0f} s: {said}\n{log.read_text()[-3000:]}")
+    sys.exit(f"{name} is not healthy after {HEALTHY_TIMEOUT:.0f} s: {output}\n{log.read_text()[-3000:]}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a service. buildah passes no signals on, so this kills."""
+    """Kill a service: buildah does not pass on signals."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def look(settings: dict[str, str]) -> None:
-    """See that frames are counted, and that the pages answer to their tokens only."""
+def check_pages(settings: dict[str, str]) -> None:
+    """Check that frames are counted, and that the pages require their tokens."""
     client = client_from_url(f"redis://:{settings['REDIS_PASSWORD']}@127.0.0.1:6379")
     deadline = time.monotonic() + RESULT_TIMEOUT
     while not client.xlen(schema.detections_key("0")):
@@ -185,7 +185,7 @@ def look(settings: dict[str, str]) -> None:
 
 
 def status(address: str) -> int:
-    """HTTP status of an answer."""
+    """The HTTP status of a response."""
     try:
         with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  on this machine
             return int(answer.status)
@@ -195,5 +195,5 @@ def status(address: str) -> int:
 
 if __name__ == "__main__":
     if os.geteuid() != 0:
-        sys.exit("this has to run as root: debootstrap and chroot need it")
+        sys.exit("this must run as root: debootstrap and chroot need it")
     main()

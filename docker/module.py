@@ -1,4 +1,4 @@
-"""Puts the edge module, the line of redis.conf that loads it and a viewer's rules into a folder for Redis' image."""
+"""Writes the edge module, the line of redis.conf that loads it, and the rules of users, for the image of Redis."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts Redis. The passwords go into a file in memory: command lines can be read by others.
-# REDIS_MAXMEMORY is what Redis may take.
+# Starts Redis. The passwords are written to a file in memory, because other users can read command lines.
+# REDIS_MAXMEMORY is the memory limit of Redis.
 set -eu
 umask 077
 {

@@ -82,7 +82,7 @@ def test_make_env_keeps_passwords_private_and_never_replaces_them(tmp_path: Path
     assert "wrote" in make_env(path)
     assert path.stat().st_mode & 0o777 == 0o600
     first = path.read_text()
-    assert "left as it is" in make_env(path)
+    assert "is not changed" in make_env(path)
     assert path.read_text() == first
 
 
