@@ -29,7 +29,7 @@ class TfModel:
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self._session = tf.compat.v1.LoadedModel(graph=graph, config=config)
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
         self._run = self._session.make_callable(
             [graph.get_tensor_by_name(f"{name}:0") for name in outputs],
             feed_list=[graph.get_tensor_by_name(f"{name}:0") for name in inputs],
