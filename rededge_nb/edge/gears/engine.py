@@ -1,4 +1,8 @@
-"""The gears of one worker: executes scripts, and runs what is registered."""
+"""The gears of one worker: executes scripts and chains, and runs what is registered.
+
+The RG.* commands work with the engine. Gear code and runners see only parts of it, by the protocols Executor and
+GearExecutor.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ Result = TypeVar("Result")
 
 
 class Engine:
-    """Executes scripts and chains, and keeps what runs them."""
+    """Executes scripts and chains, and has the objects that this needs."""
 
     def __init__(self, host: Host) -> None:
         settings.limit_image_size()
@@ -60,7 +64,7 @@ class Engine:
         self.raw_client = client_from_url(host.url, name="rededge-worker-gears")
         self.raw_client.response_callbacks.clear()
         self.connections = client_from_url(host.url, name="rededge-worker-gears").connection_pool
-        """Where gear code has its connections from."""
+        """The pool from which gear code takes its connections."""
         self.leases = Leases(self.raw_client, host.id)
         self.execution_ids = ExecutionIds(self.raw_client)
         self.options = Options(self.raw_client)
@@ -72,7 +76,7 @@ class Engine:
         set_fallback(Context(self))
 
     def next_registration_id(self) -> str:
-        """A new registration's id."""
+        """The id of a new registration."""
         with own_server():
             return registrations.next_registration_id(self.raw_client)
 
@@ -81,11 +85,11 @@ class Engine:
         return LiveExecution(self.execution_ids.next(), registration_id, steps)
 
     def housekeeping(self) -> tuple[Callable[[], None], ...]:
-        """What follows the changes of others, each to be called a few times a second."""
+        """Functions that follow what others have changed. Each has to be called a few times a second."""
         return self.options.refresh, self.runners.follow_changes, self._timers.follow
 
     def publish_executions(self) -> None:
-        """Publish the executions that run here, for other workers to see."""
+        """Publish the executions that run here, for other workers."""
         remote.publish_executions(self.raw_client, self.host.id, self._summary())
 
     def live_executions(self) -> remote.Summary:
@@ -123,9 +127,9 @@ class Engine:
         """
         self._timers.start(seconds, function, key)
 
-    def parked(self, execution: LiveExecution | None) -> contextlib.AbstractContextManager[None]:
+    def slot_released(self, execution: LiveExecution | None) -> contextlib.AbstractContextManager[None]:
         """Let another execution use this one's slot inside the block."""
-        return self.slots.parked(execution)
+        return self.slots.released(execution)
 
     def _summary(self) -> remote.Summary:
         return {
@@ -138,10 +142,10 @@ class Engine:
         }
 
     def execute_script(self, source: str, session_id: str, execution: LiveExecution) -> Script:
-        """Execute a gear script; what it asked for is returned, and nothing of it has begun.
+        """Execute a gear script; returns what it asked for, of which nothing has begun.
 
         Raises:
-            GearsError: the script raised; the text is what RedisGears answers.
+            GearsError: the script raised. The text is RedisGears' reply.
         """
         script = Script(session_id)
         context = Context(self, script, session_id, execution)
@@ -169,7 +173,7 @@ class Engine:
         records: Callable[[], Iterable[Any]],
         execution: LiveExecution | None = None,
     ) -> tuple[str, Outcome]:
-        """Carry out one execution of a registration in this thread; gives its id and how it went."""
+        """Execute a registration once, in this thread; returns the execution's id and its outcome."""
         execution = execution or self.new_execution(draft.id, draft.steps)
         context.execution, context.future = execution, None
         with self.live.hold(execution):
@@ -181,7 +185,7 @@ class Engine:
         return execution.id, outcome
 
     def run(self, execution: LiveExecution, run: Run, session_id: str | None) -> Outcome:
-        """Carry out, in this thread, what a script asked for."""
+        """Run what a script asked for, in this thread."""
         context = Context(self, session_id=session_id, execution=execution)
         execution.steps = run.steps
         reader = READERS[run.reader].run
@@ -196,7 +200,7 @@ class Engine:
         return outcome
 
     def run_unblocking(self, run: Run, session_id: str | None) -> str:
-        """Run in a thread of its own, as soon as there is a place for it; returns the execution's id at once."""
+        """Run in a thread of its own, as soon as a slot is free; returns the execution's id at once."""
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
         created = fields_of(execution.id, "created", self.host.id, None, run.steps)
@@ -205,12 +209,12 @@ class Engine:
         def work() -> None:
             with self.live.hold(execution):
                 try:
-                    with self.slots.taken(execution):
+                    with self.slots.held(execution):
                         outcome = self.run(execution, run, session_id)
                 except ExecutionAbortedError:
                     outcome = Outcome(status="aborted")
                     _fail(run, "execution aborted")
-                except BaseException as error:  # noqa: BLE001 - whoever asks for the results is told
+                except BaseException as error:  # noqa: BLE001 - it becomes the outcome
                     outcome = Outcome(errors=[error_text(error, with_traceback=False)])
                     _fail(run, outcome.errors[0])
                 try:
@@ -223,32 +227,32 @@ class Engine:
         return execution.id
 
     def run_nested(self, run: Run) -> None:
-        """Run what code inside an execution asked for; its future gets the outcome."""
+        """Start a run that code inside an execution asked for. The run's future gets the results."""
         with own_server():
             self.run_unblocking(run, current().session_id)
 
     def register(
         self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]
     ) -> None:
-        """Store a script's registrations, in place of a session if one is picked, and start running them."""
+        """Store a script's registrations and start running them; `replaced` is that of save_session()."""
         registrations.save_session(self.raw_client, session, drafts, replaced)
         self.runners.synchronize(ready=True)
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner, which ends by itself."""
-        if reason is not None:  # before the pause: whoever sees that asks for the reason
+        if reason is not None:  # before the pause: who sees the pause will read the reason
             logger.error("registration %s: %s", registration_id, reason)
             self.report(registration_id, reason)
         registrations.set_paused(self.raw_client, [registration_id], paused=True)
         self.runners.forget(registration_id)
 
     def abort(self, registration_id: str) -> None:
-        """Run a registration no more, in no worker, until it is unpaused; from inside its runner, as pause()."""
+        """Stop a registration in all workers until it is unpaused; from inside its own runner, which ends by itself."""
         registrations.set_aborted(self.raw_client, registration_id)
         self.runners.forget(registration_id)
 
     def report(self, registration_id: str, reason: str) -> None:
-        """Show in lastError what keeps a registration from running."""
+        """Show in lastError why a registration cannot run."""
         statistics.report(self.raw_client, registration_id, reason)
 
     def _perform(
@@ -269,7 +273,7 @@ class Engine:
             return execution.perform(work)
         except ExecutionAbortedError:
             return Outcome(status="aborted")
-        except GearsForceStopped as error:  # it struck before the first step, or after the last
+        except GearsForceStopped as error:  # it struck before the first step or after the last
             return Outcome(errors=[error_text(error, with_traceback=options.tracebacks)])
 
     def _chain_options(self) -> ChainOptions:
@@ -281,5 +285,5 @@ class Engine:
 
 def _fail(run: Run, reason: str) -> None:
     """Let code that waits for a run's results raise."""
-    with contextlib.suppress(InvalidStateError):  # it was cancelled, or has them already
+    with contextlib.suppress(InvalidStateError):  # the run was cancelled, or has ended
         run.future.set_exception(GearsError(reason))

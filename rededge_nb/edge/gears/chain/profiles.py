@@ -1,4 +1,4 @@
-"""What the option ProfileExecutions measures: Python's profiler over the executions of each session."""
+"""Profiles for the option ProfileExecutions: Python's profiler over the executions of each session."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Profiles:
         self._lock = threading.Lock()
 
     def run(self, session_id: str, work: Callable[[], Result]) -> Result:
-        """Call `work` and add what it took to the session's profile."""
+        """Call `work` and add its profile to the session's."""
         profile = cProfile.Profile()
         try:
             profile.enable()
         except ValueError:
-            return work()  # since Python 3.12 one thread at a time is profiled
+            return work()  # since Python 3.12 only one thread at a time can be profiled
         try:
             return work()
         finally:
@@ -42,7 +42,7 @@ class Profiles:
         """The session's profile as pstats prints it.
 
         Raises:
-            KeyError: pstats knows no such order.
+            KeyError: pstats does not know the order.
         """
         with self._lock:
             stats = self._stats.get(session_id)
@@ -54,6 +54,6 @@ class Profiles:
             return stream.getvalue()
 
     def reset(self, session_id: str) -> None:
-        """Forget what was measured of a session."""
+        """Delete the session's profile."""
         with self._lock:
             self._stats.pop(session_id, None)

@@ -1,4 +1,4 @@
-"""Readers: where a gear's records come from, and what their arguments mean."""
+"""Readers: where the records of a gear come from, and what the arguments of run() mean."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PAGE = 100
 SCAN_COUNT = 1_000
 """Keys that a run over keys asks for at a time."""
 INTERNAL_PREFIX = key_names.PREFIX
-"""Keys in which this package keeps what it knows: no reader shows them unless they are asked for by name."""
+"""Keys of this package. Readers leave them out, unless the pattern names them."""
 READ_KEY = """
--- TYPE of a key that is not there is an event, keymiss, which would raise the next execution; OBJECT is none
+-- TYPE of a missing key raises the event keymiss, which would start the next execution; OBJECT does not
 if not redis.call('OBJECT', 'ENCODING', KEYS[1]) then return {'none'} end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if ARGV[1] == '1' then
@@ -29,21 +29,21 @@ if ARGV[1] == '1' then
 end
 return {kind}
 """
-"""A key's type in Redis' words, `none` where there is no such key, and with '1' its value, in one step."""
+"""In one step: a key's type as TYPE names it, `none` if there is no such key; and its value, if ARGV[1] is 1."""
 PLAIN_TYPES = ("string", "hash", "list", "set", "zset")
 
 Command = Callable[..., Any]
-"""Sends one command and gives its reply as it comes."""
+"""Sends one command and returns the reply as Redis sent it."""
 
 
 class StreamRecord(dict[str, Any]):
     """A stream entry: `id`, `key`, `value`.
 
-    Up to RedisGears 0.9 the record was flat; the entry's fields, and `streamId`, are still found at the top level.
+    Up to RedisGears 0.9 the record was flat. So the entry's fields, and `streamId`, are found at the top level, too.
     """
 
     def __missing__(self, name: str) -> Any:
-        """The field `name` of the entry, as old gears ask for it."""
+        """The field `name` of the entry, for old gears."""
         return self["id"] if name == "streamId" else self["value"][name]
 
 
@@ -87,7 +87,7 @@ def key_record(command: Command, key: bytes, *, event: str | None, read_value: b
 
 
 def scan_keys(command: Command, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
-    """The keys that fit a glob, each once."""
+    """The keys that match a pattern, each once."""
     seen: set[bytes] = set()
     cursor = b"0"
     while True:
@@ -105,11 +105,11 @@ class Reader:
     """What a builder may do with a reader."""
 
     run: Callable[[Command, Any, dict[str, Any]], Iterator[Any]] | None = None
-    """Gives the records of a run: how to send commands, first argument, keyword arguments."""
+    """Makes the records of run(). Arguments: a function that sends commands, the first argument, the keywords."""
     register: Callable[[RegisterRequest], dict[str, Any]] | None = None
-    """Checks a registration's arguments and gives them in full."""
+    """Checks the arguments of register(), and returns them with all defaults."""
     check_argument: Callable[[Any], Any] = lambda argument: argument
-    """Checks the first argument of a run."""
+    """Checks the first argument of run()."""
 
 
 def _run_keys(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:

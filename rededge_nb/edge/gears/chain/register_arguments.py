@@ -1,4 +1,4 @@
-"""What `register()` takes beside the steps, for each reader: checked, and in full as RG.DUMPREGISTRATIONS shows it."""
+"""The arguments of `register()` for each reader: checked, and with all defaults, as RG.DUMPREGISTRATIONS shows them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ OUTSIDE_THE_SERVER = "is not possible here: gears run outside the Redis process,
 
 @dataclass(frozen=True)
 class RegisterRequest:
-    """What a script gave to register()."""
+    """The arguments that a script gave to register()."""
 
     pattern: str
     mode: str
     keywords: dict[str, Any]
     drafts: list[Draft]
-    """What the script has registered before."""
+    """The registrations that the script has made before."""
 
 
 def stream(request: RegisterRequest) -> dict[str, Any]:
-    """The arguments of a StreamReader's registration."""
+    """The arguments of a registration with a StreamReader."""
     keywords = request.keywords
     policy = str(keywords.get("onFailedPolicy", "continue")).lower()
     if policy not in FAILURE_POLICIES:
@@ -46,7 +46,7 @@ def stream(request: RegisterRequest) -> dict[str, Any]:
 
 
 def keys(request: RegisterRequest) -> dict[str, Any]:
-    """The arguments of a KeysReader's registration."""
+    """The arguments of a registration with a KeysReader."""
     events = _words(request.keywords, "eventTypes", "given event type is not string")
     types = _words(request.keywords, "keyTypes", "given key type is not string")
     if types is not None and not set(types) <= set(KEY_TYPES):
@@ -64,7 +64,7 @@ def keys(request: RegisterRequest) -> dict[str, Any]:
 
 
 def commands(request: RegisterRequest) -> dict[str, Any]:
-    """The arguments of a CommandReader's registration."""
+    """The arguments of a registration with a CommandReader."""
     trigger, hook = request.keywords.get("trigger"), request.keywords.get("hook")
     if trigger is None and hook is None:
         raise GearsError("no trigger or hook argument was given")

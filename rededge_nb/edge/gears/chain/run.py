@@ -16,7 +16,7 @@ from rededge_nb.edge.gears.runtime.values import encodable, to_reply
 
 @dataclass
 class Outcome:
-    """How a chain ended: the results it gave and the texts of its errors."""
+    """How a chain ended: its results, and the texts of its errors."""
 
     status: str = "done"
     results: list[Any] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Outcome:
     step_milliseconds: list[int] | None = None
 
     def reply(self) -> list[Any]:
-        """The outcome as RG.PYEXECUTE and RG.GETRESULTS give it."""
+        """The reply of RG.PYEXECUTE and RG.GETRESULTS."""
         return [[to_reply(result) for result in self.results], list(self.errors)]
 
 

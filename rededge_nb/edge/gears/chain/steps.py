@@ -1,61 +1,62 @@
-"""The steps of a gear: what each does to the records that flow through it.
+"""The steps of a gear: what each kind of step does to the records that flow through it.
 
-Records are pulled one at a time through the whole chain. Operations such as `count` are written as several steps, as
-in RedisGears, so that each step is one of a few kinds.
+Each step is a generator over the records of the step before, so one record at a time passes the whole chain. Operations
+such as `count` consist of several steps, as in RedisGears, so that there are few kinds of steps.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 from rededge_nb.edge.gears.runtime.context import Context, current
-from rededge_nb.edge.gears.runtime.futures import settled
+from rededge_nb.edge.gears.runtime.futures import resolve
 from rededge_nb.edge.gears.runtime.gear import Step
 
 Records = Iterator[Any]
 
 
 class Keyed(NamedTuple):
-    """A record on its way through a grouping: its key, and itself."""
+    """A record while records are grouped, with its key."""
 
     key: Any
     record: Any
 
 
 def text_key(key: Any) -> str:
-    """A group's key as it comes out: text as it is, anything else as its repr."""
+    """A group's key in the results: text as it is, anything else as its repr."""
     return key if isinstance(key, str) else repr(key)
 
 
 def _map(records: Records, step: Step) -> Records:
     context, callback = current(), step.callback
     for record in records:
-        yield settled(context, callback(record))
+        yield resolve(context, callback(record))
 
 
 def _filter(records: Records, step: Step) -> Records:
     context, callback = current(), step.callback
     for record in records:
-        if settled(context, callback(record)):
+        if resolve(context, callback(record)):
             yield record
 
 
 def _foreach(records: Records, step: Step) -> Records:
     context, callback = current(), step.callback
     for record in records:
-        settled(context, callback(record))
+        resolve(context, callback(record))
         yield record
 
 
 def _flatmap(records: Records, step: Step) -> Records:
     context, callback = current(), step.callback
     for record in records:
-        spread = settled(context, callback(record))
+        spread = resolve(context, callback(record))
         if isinstance(spread, list):
-            yield from reversed(spread)  # last element first: so does RedisGears, and sort() there relies on it
+            yield from reversed(spread)  # the last element first, as in RedisGears: sort() relies on it
         else:
             yield spread
 
@@ -64,7 +65,7 @@ def _accumulate(records: Records, step: Step) -> Records:
     context, callback = current(), step.callback
     accumulated, any_record = None, False
     for record in records:
-        accumulated, any_record = settled(context, callback(accumulated, record)), True
+        accumulated, any_record = resolve(context, callback(accumulated, record)), True
     if any_record:
         yield accumulated
 
@@ -99,7 +100,7 @@ def _accumulatebykey(records: Records, step: Step) -> Records:
     groups: dict[str, Any] = {}
     for key, record in records:
         name = text_key(key)
-        groups[name] = settled(context, callback(name, groups.get(name), record))
+        groups[name] = resolve(context, callback(name, groups.get(name), record))
     for name, accumulated in groups.items():
         yield {"key": name, "value": accumulated}
 
@@ -122,20 +123,25 @@ STEPS: dict[str, tuple[Callable[[Records, Step], Records], str]] = {
     "collect": (_pass, "collect"),
     "repartition": (_pass, "repartition"),
 }
-"""What each kind of step does, and the name RG.GETEXECUTION shows for it. There is one shard, and all records are
-on it: collect and repartition have nothing to move."""
+"""What each kind of step does, and its name in RG.GETEXECUTION. There is only one shard, so collect and repartition
+have nothing to move."""
 
 
 def describe_step(step: Step, milliseconds: int = 0) -> list[object]:
     """The step as RG.GETEXECUTION shows it: type, milliseconds, internal name, callback."""
+    # a partial's own text has its arguments, which may be long
+    callback = step.callback.func if isinstance(step.callback, partial) else step.callback
     name = STEPS[step.kind][1]
-    return ["type", step.kind, "duration", milliseconds, "name", name, "arg", str(step.callback or "")]
+    return ["type", step.kind, "duration", milliseconds, "name", name, "arg", str(callback or "")]
 
 
 def chain(records: Iterable[Any], steps: Iterable[Step], times: list[float] | None = None) -> Records:
-    """The records after all steps; nothing is pulled before the result is.
+    """The records after all steps. No record is read before somebody iterates over the result.
 
-    `times`, one number a step, grows by the seconds that each step takes.
+    Args:
+        records: What the reader returned.
+        steps: The chain.
+        times: One number for each step; the seconds that the step takes are added to it.
     """
     flowing = iter(records)
     if times is None:
@@ -151,7 +157,7 @@ def chain(records: Iterable[Any], steps: Iterable[Step], times: list[float] | No
 
 
 def _timed(records: Records, inclusive: list[float], before: list[float], times: list[float], index: int) -> Records:
-    """The records, with the time that they took less the time of the steps before."""
+    """The records of a step; its time is that of this generator without that of the step before."""
     while True:
         started = time.perf_counter()
         try:
@@ -167,6 +173,6 @@ def _timed(records: Records, inclusive: list[float], before: list[float], times:
 def _without_future(context: Context, callback: Callable[..., Any], *arguments: Any) -> Any:
     context.futures_allowed = False
     try:
-        return settled(context, callback(*arguments))
+        return resolve(context, callback(*arguments))
     finally:
         context.futures_allowed = True

@@ -1,4 +1,4 @@
-"""Replies that take long: a thread makes them, so that the queue they came from goes on meanwhile."""
+"""Replies that take long: a thread of their own makes them, so that their queue can take other calls."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ class PyExecute:
 
 
 def parse_pyexecute(args: list[bytes]) -> PyExecute:
-    """Read the words after RG.PYEXECUTE.
+    """Parse the arguments of RG.PYEXECUTE.
 
     Raises:
-        CommandError: with RedisGears' texts.
+        CommandError: they are wrong; the texts are RedisGears'.
     """
     words = [word.decode(errors="replace") for word in args]
     parsed = PyExecute(words.pop(0))
@@ -70,33 +70,33 @@ def parse_pyexecute(args: list[bytes]) -> PyExecute:
 
 
 def pyexecute(call: Call, engine: Engine) -> object:
-    """RG.PYEXECUTE: execute a script; reply with what it ran, or OK once what it registered is stored."""
-    asked = parse_pyexecute(call.args)
-    _session_to_replace(asked, registrations.load_sessions(engine.raw_client))
+    """RG.PYEXECUTE: execute a script; replies with the results of its run, or OK once its registrations are stored."""
+    request = parse_pyexecute(call.args)
+    _session_to_replace(request, registrations.load_sessions(engine.raw_client))
     execution = engine.new_execution()
     execution.status = "running"
 
     def work() -> object:
         with engine.live.hold(execution):
             try:
-                return execute_request(engine, asked, execution)
+                return execute_request(engine, request, execution)
             except GearsError as error:
                 raise CommandError(str(error)) from error
 
-    return run_in_background(work, execution.settled)
+    return run_in_background(work, execution.idle)
 
 
 def trigger(call: Call, engine: Engine) -> object:
-    """RG.TRIGGER trigger [arg …]: run the gear that is registered for it."""
+    """RG.TRIGGER trigger [arg …]: run the gear that is registered for this trigger."""
     return _trigger(engine, call.args)
 
 
 def trigger_on_key(call: Call, engine: Engine) -> object:
-    """RG.TRIGGERONKEY trigger key [arg …]: as RG.TRIGGER; the key routes the clients of a cluster."""
+    """RG.TRIGGERONKEY trigger key [arg …]: like RG.TRIGGER; clients of a Redis Cluster use the key for routing."""
     return _trigger(engine, call.args)
 
 
-def execute_request(engine: Engine, asked: PyExecute, execution: LiveExecution) -> object:
+def execute_request(engine: Engine, request: PyExecute, execution: LiveExecution) -> object:
     """Execute a script in this thread and register or run what it asks for; returns the reply.
 
     Raises:
@@ -104,14 +104,14 @@ def execute_request(engine: Engine, asked: PyExecute, execution: LiveExecution) 
         GearsError: the script raised, or its requirements cannot be installed.
     """
     requirements = engine.runners.requirements
-    requirements.install(asked.requirements, force=asked.force_reinstall)
-    session_id = asked.session_id or secrets.token_hex(20)
-    script = engine.execute_script(asked.script, session_id, execution)
+    requirements.install(request.requirements, force=request.force_reinstall)
+    session_id = request.session_id or secrets.token_hex(20)
+    script = engine.execute_script(request.script, session_id, execution)
     if script.drafts:
-        session = registrations.new_session(session_id, asked.description, asked.requirements, script.drafts)
+        session = registrations.new_session(session_id, request.description, request.requirements, script.drafts)
 
         def replaced(sessions: Sessions) -> Session | None:
-            gone = _session_to_replace(asked, sessions)
+            gone = _session_to_replace(request, sessions)
             _check_triggers(script.drafts, [one for one in sessions.values() if one != gone])
             return gone
 
@@ -121,7 +121,7 @@ def execute_request(engine: Engine, asked: PyExecute, execution: LiveExecution) 
         return OK
     if script.run is None:
         return OK
-    if asked.unblocking:
+    if request.unblocking:
         return engine.run_unblocking(script.run, session_id)
     outcome = engine.run(execution, script.run, session_id)
     if outcome.status == "aborted":
@@ -143,11 +143,11 @@ def _trigger(engine: Engine, words: list[bytes]) -> object:
         raise CommandError("ERR subcommand not found")
     execution = engine.new_execution(found.draft.id, found.draft.steps)
     turn = found.take_turn()
-    return run_in_background(lambda: found.call(execution, turn, words), execution.settled)
+    return run_in_background(lambda: found.call(execution, turn, words), execution.idle)
 
 
 def _requirements_in(word: str) -> list[str]:
-    """The packages that one word asks for: Grafana's data source sends all in one, and one may have blanks in it."""
+    """The requirements in one argument: Grafana sends all in one, and a single requirement may contain spaces."""
     try:
         Requirement(word)
     except InvalidRequirement:
@@ -161,23 +161,23 @@ def _checked_id(session_id: str) -> str:
     return session_id
 
 
-def _session_to_replace(asked: PyExecute, sessions: Sessions) -> Session | None:
-    existing = sessions.get(asked.session_id) if asked.session_id else None
-    if asked.replace_with is not None:
+def _session_to_replace(request: PyExecute, sessions: Sessions) -> Session | None:
+    existing = sessions.get(request.session_id) if request.session_id else None
+    if request.replace_with is not None:
         if existing is not None:
-            raise CommandError(f"Can not replace an existing session {asked.session_id} with {asked.replace_with}")
-        if asked.replace_with not in sessions:
-            raise CommandError(f"Can not replace with {asked.replace_with}, session does not exists.")
-        return sessions[asked.replace_with]
-    if existing is not None and not asked.upgrade:
-        raise CommandError(f"Session {asked.session_id} already exists")
+            raise CommandError(f"Can not replace an existing session {request.session_id} with {request.replace_with}")
+        if request.replace_with not in sessions:
+            raise CommandError(f"Can not replace with {request.replace_with}, session does not exists.")
+        return sessions[request.replace_with]
+    if existing is not None and not request.upgrade:
+        raise CommandError(f"Session {request.session_id} already exists")
     return existing
 
 
 def _check_triggers(drafts: list[Draft], others: list[Session]) -> None:
-    taken = {
+    used = {
         one.arguments["trigger"] for session in others for one in session.registrations if one.reader == "CommandReader"
     }
     for draft in drafts:
-        if draft.reader == "CommandReader" and draft.arguments["trigger"] in taken:
+        if draft.reader == "CommandReader" and draft.arguments["trigger"] in used:
             raise CommandError("trigger already registered")

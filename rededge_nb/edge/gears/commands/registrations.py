@@ -9,17 +9,17 @@ from rededge_nb.edge.gears.state.registrations import Registration, Session, Ses
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
 HIDDEN = {"readValue"}
-"""Arguments that RedisGears does not show."""
+"""Arguments of registrations that RedisGears does not show."""
 
 
 def dumpregistrations(_call: Call, engine: Engine) -> object:
-    """RG.DUMPREGISTRATIONS: what is registered, and how it fares."""
+    """RG.DUMPREGISTRATIONS: all registrations with their statistics."""
     sessions = registrations.load_sessions(engine.raw_client)
     return _describe_all(engine, sessions, registrations.all_registrations(sessions), private=True)
 
 
 def unregister(call: Call, engine: Engine) -> object:
-    """RG.UNREGISTER id [ABORTPENDING]: forget a registration; the batch in hand is finished."""
+    """RG.UNREGISTER id [ABORTPENDING]: remove a registration; a batch that is running is finished."""
     registration_id = call.args[0].decode(errors="replace")
     abort_pending = len(call.args) > 1
     if abort_pending and (len(call.args) > 2 or call.args[1].upper() != b"ABORTPENDING"):
@@ -35,17 +35,17 @@ def unregister(call: Call, engine: Engine) -> object:
 
 
 def pauseregistrations(call: Call, engine: Engine) -> object:
-    """RG.PAUSEREGISTRATIONS id …: finish the batches in hand and start nothing new; all or none."""
+    """RG.PAUSEREGISTRATIONS id …: finish the running batches and start nothing new; all registrations or none."""
     return _set_paused(call, engine, paused=True)
 
 
 def unpauseregistrations(call: Call, engine: Engine) -> object:
-    """RG.UNPAUSEREGISTRATIONS id …: go on where the registrations were paused; all or none."""
+    """RG.UNPAUSEREGISTRATIONS id …: continue paused registrations; all or none."""
     return _set_paused(call, engine, paused=False)
 
 
 def clearregistrationsstats(_call: Call, engine: Engine) -> object:
-    """RG.CLEARREGISTRATIONSSTATS: count from nothing again."""
+    """RG.CLEARREGISTRATIONSSTATS: set all counters to zero."""
     client = engine.raw_client
     known = registrations.all_registrations(registrations.load_sessions(client))
     statistics.clear(client, [registration.id for registration in known])
@@ -69,7 +69,7 @@ def pydumpsessions(call: Call, engine: Engine) -> object:
                 raise CommandError(f"Unknown option {option}")
     sessions = registrations.load_sessions(engine.raw_client)
     if wanted is None:
-        # a session ends with its last registration; none is kept for its executions' sake
+        # a session ends with its last registration, even while an execution of it still runs
         return [] if dead else [_describe_session(engine, sessions, one, verbose=verbose) for one in sessions.values()]
     return [
         _describe_session(engine, sessions, sessions[name], verbose=verbose)
@@ -80,7 +80,7 @@ def pydumpsessions(call: Call, engine: Engine) -> object:
 
 
 def pyprofile(call: Call, engine: Engine) -> object:
-    """RG.PYPROFILE STATS session [order] | RESET session: what this worker measured under ProfileExecutions 1."""
+    """RG.PYPROFILE STATS session [order] | RESET session: this worker's profile, if ProfileExecutions is 1."""
     words = [word.decode(errors="replace") for word in call.args]
     subcommand, session_id = words[0].upper(), words[1] if len(words) > 1 else ""
     if subcommand not in ("STATS", "RESET"):
@@ -118,9 +118,9 @@ def _describe_all(engine: Engine, sessions: Sessions, wanted: list[Registration]
     for registration in wanted:
         statistics.queue_read(pipeline, registration.id)
     counted = pipeline.execute()
-    going_on = [one["registration"] for one in engine.live_executions().values()]
+    running = [one["registration"] for one in engine.live_executions().values()]
     return [
-        _describe(sessions[one.session_id], one, flat, in_flight=going_on.count(one.id), private=private)
+        _describe(sessions[one.session_id], one, flat, in_flight=running.count(one.id), private=private)
         for one, flat in zip(wanted, counted, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""The RG.* commands about options, requirements, memory and the cluster that there is not."""
+"""The RG.* commands about options, requirements and memory; commands about a cluster answer "no cluster mode"."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rededge_nb.edge.processes import peak_resident_memory, resident_memory
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, Simple
 
 CHUNK_BYTES = 10 * 1024 * 1024
-"""Size of the pieces in which RG.PYEXPORTREQ gives a requirement."""
+"""Size of the chunks of RG.PYEXPORTREQ."""
 PLUGIN = ["name", "rg_python", "version", 1]
 
 
 def pystats(_call: Call, _engine: Engine) -> object:
-    """RG.PYSTATS: bytes of memory of this worker's process; RedisGears counted its interpreter's own allocations.
+    """RG.PYSTATS: bytes of memory of this worker's process. RedisGears counts the allocations of its interpreter.
 
     `TotalAllocated` and `PeakAllocated` are the largest resident size so far, `CurrAllocated` is the size now.
     """
@@ -26,7 +26,7 @@ def pystats(_call: Call, _engine: Engine) -> object:
 
 
 def configget(call: Call, engine: Engine) -> object:
-    """RG.CONFIGGET key …: one element a key; built-in names are case-sensitive."""
+    """RG.CONFIGGET key …: one element for each key; built-in names are case-sensitive."""
     options = engine.options
     options.refresh()
     reply: list[object] = []
@@ -38,7 +38,7 @@ def configget(call: Call, engine: Engine) -> object:
 
 
 def configset(call: Call, engine: Engine) -> object:
-    """RG.CONFIGSET key value …: one element a key; a name that is not built in goes to the user's own options."""
+    """RG.CONFIGSET key value …: one element for each key; a name that is not built in becomes an option of the user."""
     words = [word.decode(errors="replace") for word in call.args]
     values: list[str | None] = [*words[1::2]]
     if len(words) % 2:
@@ -47,7 +47,7 @@ def configset(call: Call, engine: Engine) -> object:
 
 
 def pydumpreqs(_call: Call, engine: Engine) -> object:
-    """RG.PYDUMPREQS: the requirements that were asked for here."""
+    """RG.PYDUMPREQS: the requirements that are installed on this machine."""
     return [_describe(engine, one) for one in engine.runners.requirements.all()]
 
 
@@ -65,7 +65,7 @@ def pyexportreq(call: Call, engine: Engine) -> object:
 
 
 def pyimportreq(call: Call, engine: Engine) -> object:
-    """RG.PYIMPORTREQ chunk …: install what RG.PYEXPORTREQ gave."""
+    """RG.PYIMPORTREQ chunk …: install a requirement from the chunks of RG.PYEXPORTREQ."""
 
     def work() -> object:
         try:
@@ -78,17 +78,17 @@ def pyimportreq(call: Call, engine: Engine) -> object:
 
 
 def infocluster(_call: Call, _engine: Engine) -> object:
-    """RG.INFOCLUSTER: there is none."""
+    """RG.INFOCLUSTER: no cluster mode, also in a Redis Cluster."""
     return "no cluster mode"
 
 
 def refreshcluster(_call: Call, _engine: Engine) -> object:
-    """RG.REFRESHCLUSTER: there is nothing to look for."""
+    """RG.REFRESHCLUSTER: there is nothing to do."""
     return OK
 
 
 def dumpplugins(_call: Call, _engine: Engine) -> object:
-    """RG.DUMPPLUGINS: Python is the only one."""
+    """RG.DUMPPLUGINS: Python is the only plugin."""
     return [PLUGIN]
 
 

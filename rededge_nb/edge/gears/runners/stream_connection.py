@@ -37,7 +37,7 @@ class StreamConnection:
         self._prefetched: Any = None
         """That reply, until prefetched() returns it."""
 
-    def command(self, *words: Any) -> Any:
+    def command(self, *arguments: Any) -> Any:
         """The reply to a command, after everything unsent was sent.
 
         Raises:
@@ -46,24 +46,24 @@ class StreamConnection:
         self._make_ready()
         unsent, self.unsent = self.unsent, []
         with self._closed_on_error():
-            *replies, reply = replies_to(self._connection, [*unsent, words])
+            *replies, reply = replies_to(self._connection, [*unsent, arguments])
         check(replies)
         return _checked(reply)
 
-    def read(self, words: CommandArgs) -> list[Batch]:
+    def read(self, command: CommandArgs) -> list[Batch]:
         """The batches that a command reads.
 
         Raises:
             redis.ResponseError: the command failed, or one that was unsent.
         """
-        return self.command(*words) or []
+        return self.command(*command) or []
 
-    def prefetch(self, words: CommandArgs) -> None:
+    def prefetch(self, command: CommandArgs) -> None:
         """Send a command that reads batches, and do not wait: prefetched() returns them."""
         self._make_ready()
         unsent, self.unsent = self.unsent, []
         with self._closed_on_error():
-            send(self._connection, [*unsent, words])
+            send(self._connection, [*unsent, command])
         self._unread = len(unsent)
 
     def prefetched(self) -> list[Batch]:

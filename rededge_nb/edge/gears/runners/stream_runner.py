@@ -25,7 +25,7 @@ with that when the server is back. NOGROUP means that somebody deleted the strea
 other error of Redis is shown in lastError and tried again. The thread never ends because of an error: nobody would
 notice, and its streams would stand still.
 
-**RedisGears' habits** that programs rely on: at the first sight of a stream one execution runs and is counted, even if
+**RedisGears' habits** that programs rely on: when a stream is first seen, one execution runs and is counted, even if
 nothing is pending; an error text that begins with PAUSE pauses the registration.
 
 The parts: owned_streams.py says which streams are read, due_batches.py when a batch is due, acknowledgements.py what

@@ -46,7 +46,7 @@ class Trigger:
         try:
             if self._turns is not None:
                 # the queue may go on meanwhile: the call before may wait for a future that a later call continues
-                execution.settled.set()
+                execution.idle.set()
                 self._turns.wait_for(turn)
             engine, context = self._executor, Context(self._executor, session_id=self._session_id)
             with entered(context):

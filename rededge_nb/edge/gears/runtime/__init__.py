@@ -1,1 +1,1 @@
-"""What runs while a gear's code runs: its context, transactions, futures, time limits."""
+"""What the code of a gear needs while it runs: its context, transactions, futures, and how it is interrupted."""

@@ -1,4 +1,9 @@
-"""The context that gear code runs in: the executor, and the script or execution that the code belongs to."""
+"""The context of running gear code: the executor, the script or execution that the code belongs to, its connection.
+
+execute() and the other functions of the API have no argument that says for whom they are called. They find out by
+`current()`, a context variable, so that each thread and each task of the event loop has its own context. A thread that
+gear code starts by itself has none; all of these share a fallback context, which takes a connection for each command.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +26,13 @@ from rededge_nb.edge.gears.runtime.live import LiveExecution
 
 @dataclass
 class Script:
-    """What a script asked for while RG.PYEXECUTE ran it."""
+    """What a script asks for while RG.PYEXECUTE executes it."""
 
     session_id: str
     drafts: list[Draft] = field(default_factory=list)
     run: Run | None = None
     ended: bool = False
-    """Whether the script is through: code that it left behind can no longer register."""
+    """Whether the script has ended: threads that it started can no longer register."""
 
 
 @dataclass
@@ -49,21 +54,21 @@ class Context:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def command(self, *words: Any) -> Any:
-        """Send a command on the context's own connection and give the reply as it comes.
+        """Send a command on the context's connection; returns the reply as Redis sent it.
 
         Raises:
             redis.ResponseError: Redis answered with an error.
-            ServerAwayError: it is away.
+            ServerAwayError: Redis is away.
         """
         if self.execution is not None:
             return self.execution.shielded(self._command, words)
         return self._command(words)
 
     def transaction(self, commands: Sequence[CommandArgs]) -> list[Any]:
-        """The replies to commands that are executed in one transaction, errors among them as they are.
+        """The replies to commands of one transaction. A command that failed has its error as its reply.
 
         Raises:
-            redis.RedisError: Redis refused all of them, or is away.
+            redis.RedisError: Redis refused the transaction, or is away.
         """
         *queued, executed = self._replies(in_transaction(commands))
         check(queued)
@@ -72,17 +77,17 @@ class Context:
         return list(executed)
 
     def pipeline(self) -> Any:
-        """A transaction over the worker's client that can watch keys."""
+        """A pipeline of the worker's client, for a transaction that watches keys."""
         return self.executor.raw_client.pipeline(transaction=True)
 
     def forget_changes(self) -> None:
-        """Let go of a connection that was changed, after an execution."""
+        """After an execution: close its connection if a command has changed it."""
         with self._lock:
             if self._connection_changed:
                 self._release()
 
     def close(self) -> None:
-        """Give the connection back. Code that goes on in threads of its own takes one for each command."""
+        """Give the connection back. Code that still runs in other threads takes one for each command."""
         with self._lock:
             self._closed = True
             self._release()
@@ -94,14 +99,14 @@ class Context:
         return reply
 
     def _replies(self, commands: Sequence[CommandArgs]) -> list[Any]:
-        """The replies to commands that are sent at once, errors among them as they are."""
+        """The replies to commands that are sent together. A command that failed has its error as its reply."""
         with self._lock:
             connection = self._connection
             if connection is None:
                 with own_server():
                     connection = self._connection = self.executor.connections.get_connection()
             try:
-                # no other execution may have it as it is then
+                # noted before it is sent, because the command may change the connection and then fail
                 self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
                 with own_server():
                     return replies_to(connection, commands)
@@ -127,7 +132,7 @@ _fallback: list[Context] = []
 
 
 def set_fallback(context: Context) -> None:
-    """The context of threads that gear code started by itself; they share it, and no connection."""
+    """Set the context of threads that gear code starts by itself."""
     context.close()
     _fallback[:] = [context]
 

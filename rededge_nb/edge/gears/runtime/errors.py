@@ -1,4 +1,4 @@
-"""Errors that gear scripts see, under the names that RedisGears gave them."""
+"""Errors that gear scripts see, with the names that RedisGears gave them, and the texts that clients get."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rededge_nb.edge.gears.runtime.values import encodable
 SCRIPT_FILE_NAME = "<string>"
 """File name of gear code in tracebacks."""
 PACKAGE = str(Path(__file__).parents[3])
-"""Folder whose frames no script's author wants to see."""
+"""Folder of this package. Its frames are left out of tracebacks: the author of a script did not write them."""
 
 
 class GearsError(Exception):
@@ -22,22 +22,22 @@ class GearsError(Exception):
 
 
 class GearsFlatError(Exception):
-    """What flat_error() raises: reported by its message alone, without a traceback."""
+    """Raised by flat_error(). Replies have its message alone, without a traceback."""
 
 
 class GearsForceStopped(Exception):  # noqa: N818 - RedisGears' name
-    """`gears.forcestopped`: raised inside gear code, again and again until it ends, by RG.ABORTEXECUTION."""
+    """`gears.forcestopped`: RG.ABORTEXECUTION raises it inside gear code, again and again until the code ends."""
 
 
 class ServerAwayError(redis.ConnectionError):
-    """The server that the gears run on went away: no failure of the gear, its records come again.
+    """The server of this worker went away. That is no failure of a gear: its records are delivered again.
 
-    A gear may speak to other servers too. What breaks there is its own error, and a plain redis.ConnectionError.
+    A gear may use other servers, too. If one of those is away, it is the gear's error: a plain redis.ConnectionError.
     """
 
 
 class ExecutionAbortedError(BaseException):
-    """Ends an execution that waited for a future when it was aborted; gear code never sees it."""
+    """Ends an execution that was aborted while it waited. Gear code never sees it."""
 
 
 GearsError.__module__, GearsError.__qualname__, GearsError.__name__ = "gears", "error", "error"
@@ -47,10 +47,10 @@ GearsForceStopped.__name__ = "forcestopped"
 
 @contextlib.contextmanager
 def own_server() -> Iterator[None]:
-    """Tell an absence of the gears' own server from that of any other.
+    """Mark the errors of a block that uses the server of this worker.
 
     Raises:
-        ServerAwayError: it went away inside the block.
+        ServerAwayError: that server went away inside the block.
     """
     try:
         yield
@@ -61,10 +61,10 @@ def own_server() -> Iterator[None]:
 
 
 def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
-    """The error as it stands in replies and in lastError: the repr of the traceback's lines, on one line.
+    """An error as replies and lastError have it: the repr of the list of the traceback's lines, in one line.
 
-    The frames of this package are left out: a script's author sees the script's own. Without a traceback (option
-    PythonAttemptTraceback 0) it is the error's type and value.
+    Frames of this package are left out. Without a traceback (option PythonAttemptTraceback 0) the text is the error's
+    type and value.
     """
     if isinstance(error, GearsFlatError):
         return _text(error)
@@ -76,10 +76,10 @@ def error_text(error: BaseException, *, with_traceback: bool = True) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """What an error says, in characters that can be sent."""
+    """An error's message, in characters that can be sent."""
     try:
         return encodable(str(error))
-    except Exception:  # noqa: BLE001 - a gear's own class, whose text must not cost us its being told
+    except Exception:  # noqa: BLE001 - a user's class, whose __str__ may fail; the error is reported all the same
         return "<exception str() failed>"  # as in tracebacks
 
 

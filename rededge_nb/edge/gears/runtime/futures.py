@@ -1,4 +1,21 @@
-"""Futures and coroutines of gear code, and the event loop that the coroutines run on."""
+"""Futures and coroutines of gear code, and the event loop that the coroutines run on.
+
+A step may return a future instead of a value: its record waits until some other code, in any thread or execution, says
+how it goes on. In RedisGears this frees the thread for other executions. Here an execution keeps its thread, but gives
+its slot (one of the three that execute at once) to another one while it waits, which has the same effect.
+
+Coroutines of all gears share one event loop in one thread. asyncio was not made for code that may do anything, so:
+
+- A coroutine that never awaits keeps the loop from running. When its execution is aborted it is interrupted by force
+  after STUCK_AFTER seconds, in the same way as live.py does it.
+- SystemExit and KeyboardInterrupt of a coroutine would end the loop: asyncio passes them on. The loop starts again.
+- An interruption may strike inside asyncio itself, where nothing is sure any more. Then this loop ends, everybody who
+  waits for one of its coroutines gets an error, and the next coroutine gets a new loop.
+- `with atomic():` may not contain an `await`, because RedisGears holds the server's lock meanwhile. AtomicGuard, which
+  wraps every task, raises an error there.
+- A future that nobody can continue any more, because no code refers to it, must fail, or its record would wait for
+  ever. Python tells us by `__del__`. So nothing of ours may keep a reference to it while its record waits.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +28,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
-from rededge_nb.edge.gears.runtime.atomic import open_block
+from rededge_nb.edge.gears.runtime.atomic import current_block
 from rededge_nb.edge.gears.runtime.context import Context, current
 from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsError, GearsForceStopped
 from rededge_nb.edge.gears.runtime.live import LiveExecution, raise_in_thread
@@ -19,13 +36,13 @@ from rededge_nb.edge.gears.runtime.live import LiveExecution, raise_in_thread
 logger = logging.getLogger(__name__)
 
 STUCK_AFTER = 1.0
-"""Seconds that a cancelled coroutine may take to notice; one that does not await anything is interrupted then."""
+"""Seconds that a cancelled coroutine may take to end. One that does not await anything is interrupted then."""
 ABORT_INTERVAL = 0.05
-"""Seconds between looks whether an execution that has no place yet is to end."""
+"""Seconds between two checks whether an execution that waits for a slot was aborted."""
 
 
 class GearsFuture:
-    """What a step returns to park its record until `continueRun` or `continueFailed`, from any thread or execution."""
+    """A step returns it to let its record wait for `continueRun` or `continueFailed`, from any thread or execution."""
 
     def __init__(self) -> None:
         context = current()
@@ -40,19 +57,19 @@ class GearsFuture:
         self._returned = False
 
     def continueRun(self, value: Any) -> None:  # noqa: N802
-        """Let the record go on with `value` as what the step returned."""
+        """Let the record go on, as if the step had returned `value`."""
         self._check()
         with contextlib.suppress(InvalidStateError):  # the execution was aborted meanwhile
             self._result.set_result(value)
 
     def continueFailed(self, error: Any) -> None:  # noqa: N802
-        """Let the step fail with a text."""
+        """Let the step fail with a text as its error."""
         self._check()
         with contextlib.suppress(InvalidStateError):
             self._result.set_exception(FailedRecordError(str(error)))
 
-    def parked(self) -> Future[Any]:
-        """What the execution waits for, now that the step has returned this."""
+    def returned_from_step(self) -> Future[Any]:
+        """Allow the record to be continued; returns the future that its execution has to wait for."""
         self._returned = True
         return self._result
 
@@ -68,14 +85,14 @@ class GearsFuture:
 
 
 class FailedRecordError(Exception):
-    """A record's failure whose text stands in replies as it is."""
+    """A record's failure. Replies show its text alone, without a traceback."""
 
 
-def settled(context: Context, value: Any) -> Any:
-    """What a callback came to: waits if it returned a future or a coroutine."""
+def resolve(context: Context, value: Any) -> Any:
+    """The value that a callback returned; waits for it if it is a future or a coroutine."""
     if isinstance(value, GearsFuture):
-        waiting = value.parked()
-        context.future = value = None  # none but the gear's own code holds on to it: dropped there, it fails
+        waiting = value.returned_from_step()
+        context.future = value = None  # from now on only user code refers to it: see __del__
         return wait(context, waiting)
     context.future = None
     if inspect.iscoroutine(value):
@@ -87,24 +104,24 @@ def settled(context: Context, value: Any) -> Any:
 
 
 def wait(context: Context, future: Future[Any]) -> Any:
-    """The future's result; the execution is parked meanwhile."""
+    """The future's result; another execution may use this one's slot meanwhile."""
     if context.execution is None:
         return future.result()
-    return context.execution.wait_for(future, lambda: context.executor.parked(context.execution))
+    return context.execution.wait_for(future, lambda: context.executor.slot_released(context.execution))
 
 
-class Watched(Coroutine[Any, Any, Any]):
-    """A coroutine that may not await inside `with atomic():`, where RedisGears holds the server's lock."""
+class AtomicGuard(Coroutine[Any, Any, Any]):
+    """A coroutine that gets an error where it awaits inside `with atomic():`."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
 
     def send(self, value: Any) -> Any:
-        """Let it go on until it awaits something."""
+        """Continue until it awaits something."""
         return self._checked(self._coroutine.send(value))
 
     def throw(self, *error: Any) -> Any:
-        """Let it go on with an error."""
+        """Continue with an error."""
         return self._checked(self._coroutine.throw(*error))
 
     def close(self) -> None:
@@ -112,11 +129,11 @@ class Watched(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Awaited by another coroutine it is that one's part."""
+        """As a part of another coroutine, which has a guard of its own."""
         return self._coroutine.__await__()
 
     def _checked(self, awaited: Any) -> Any:
-        while open_block() is not None:
+        while current_block() is not None:
             awaited = self._coroutine.throw(GearsError("await is not allow inside atomic block"))
         return awaited
 
@@ -127,23 +144,23 @@ class Loop:
     def __init__(self) -> None:
         self.asyncio = asyncio.new_event_loop()
         self.asyncio.set_task_factory(
-            lambda loop, coroutine, **options: asyncio.Task(Watched(coroutine), loop=loop, **options)
+            lambda loop, coroutine, **options: asyncio.Task(AtomicGuard(coroutine), loop=loop, **options)
         )
         self._unfinished: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="gears-loop", daemon=True)
         self._thread.start()
 
     @property
-    def turning(self) -> bool:
-        """Whether it takes coroutines."""
+    def running(self) -> bool:
+        """Whether it accepts coroutines."""
         return self._thread.is_alive()
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Start a coroutine in the caller's context; cancelling what this returns ends it, if need be by force."""
+        """Start a coroutine in the caller's context. Cancelling the future ends it, by force if necessary."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self.asyncio)
         self._unfinished.add(future)
         future.add_done_callback(self._ended)
-        if not self.turning:
+        if not self.running:
             self._fail_all()
         return future
 
@@ -158,12 +175,12 @@ class Loop:
                 future.set_exception(GearsError("the event loop was ended by force: run it again"))
 
     def _end_if_stuck(self) -> None:
-        """Interrupt the task that keeps the loop from turning, if it still does after STUCK_AFTER seconds."""
-        turned = threading.Event()
-        self.asyncio.call_soon_threadsafe(turned.set)
+        """Interrupt the running task if the loop does nothing else for STUCK_AFTER seconds."""
+        alive = threading.Event()
+        self.asyncio.call_soon_threadsafe(alive.set)
 
         def watch() -> None:
-            while not turned.wait(STUCK_AFTER) and self.turning:
+            while not alive.wait(STUCK_AFTER) and self.running:
                 if self._thread.ident is not None:
                     raise_in_thread(self._thread.ident, GearsForceStopped)
 
@@ -173,21 +190,19 @@ class Loop:
         try:
             while True:
                 try:
-                    self._turn()
-                except GearsForceStopped:  # two struck at once, the second between two turns
+                    self._run_forever()
+                except GearsForceStopped:  # a second one struck in the handler of the first
                     continue
         finally:
-            # one has struck where asyncio cannot go on from: who waits is told, and the next coroutine gets a new loop
             self._fail_all()
 
-    def _turn(self) -> None:
+    def _run_forever(self) -> None:
         asyncio.set_event_loop(self.asyncio)
         while True:
             try:
                 self.asyncio.run_forever()
             except (GearsForceStopped, SystemExit, KeyboardInterrupt):
-                # asyncio hands these on although the coroutine that raised them has ended, with them as its error
-                continue
+                continue  # the coroutine that raised it has ended with it; asyncio only passes it on
 
 
 _loop: list[Loop] = []
@@ -195,9 +210,9 @@ _loop_lock = threading.Lock()
 
 
 def loop() -> Loop:
-    """The event loop, begun at the first use, and again should it have ended."""
+    """The event loop; a new one at the first use, and after the last one has ended."""
     with _loop_lock:
-        if not _loop or not _loop[0].turning:
+        if not _loop or not _loop[0].running:
             _loop[:] = [Loop()]
         return _loop[0]
 
@@ -228,7 +243,7 @@ def run_coroutine(
             await asyncio.sleep(delay)
         try:
             result = await coroutine
-        except BaseException as error:  # also SystemExit and a cancellation: whoever waits is told of any end
+        except BaseException as error:  # SystemExit and a cancellation, too: the future must get an end, whatever it is
             if future is None:
                 logger.exception("a coroutine of a gear failed")
             else:
@@ -241,20 +256,20 @@ def run_coroutine(
 
 
 class Slots:
-    """How many executions may run at once; one that waits for a future leaves its place to another."""
+    """How many executions may run at once. One that waits for a future gives its slot to another."""
 
     def __init__(self, count: int) -> None:
-        self._places = threading.Semaphore(count)
+        self._free = threading.Semaphore(count)
         self._holders: set[int] = set()
 
     @contextlib.contextmanager
-    def taken(self, execution: LiveExecution) -> Iterator[None]:
-        """Hold a place.
+    def held(self, execution: LiveExecution) -> Iterator[None]:
+        """Hold a slot inside the block; waits until one is free.
 
         Raises:
-            ExecutionAbortedError: the execution was aborted before there was one.
+            ExecutionAbortedError: the execution was aborted while it waited.
         """
-        while not self._places.acquire(timeout=ABORT_INTERVAL):
+        while not self._free.acquire(timeout=ABORT_INTERVAL):
             if execution.aborting:
                 raise ExecutionAbortedError
         self._holders.add(id(execution))
@@ -262,19 +277,19 @@ class Slots:
             yield
         finally:
             self._holders.discard(id(execution))
-            self._places.release()
+            self._free.release()
 
     @contextlib.contextmanager
-    def parked(self, execution: LiveExecution | None) -> Iterator[None]:
-        """Give the place back, if there is one, while the block waits."""
-        held = id(execution) in self._holders
-        if held:
-            self._places.release()
+    def released(self, execution: LiveExecution | None) -> Iterator[None]:
+        """Give the execution's slot to others inside the block, if it holds one."""
+        holds = id(execution) in self._holders
+        if holds:
+            self._free.release()
         try:
             yield
         finally:
-            if held:
-                self._places.acquire()
+            if holds:
+                self._free.acquire()
 
 
 def _in_loop(function: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""What a script describes: the steps of a gear, a run of it, and a registration of it."""
+"""What a script describes: the steps of a gear, a run of it, and a registration of it. Plain data."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a chain: its kind, a key of chain.steps.STEPS; its callback if it has one; its other arguments."""
+    """One step of a chain. Format 0 of stored code has instances of this class: keep its fields."""
 
     kind: str
+    """A key of chain.steps.STEPS."""
     callback: Any = None
     argument: Any = None
+    """What limit() was given."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What `run()` asked for."""
+    """What `run()` was given."""
 
     reader: str
     argument: Any
@@ -31,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Draft:
-    """A registration as the script made it, callbacks included."""
+    """A registration with its callbacks. Format 0 of stored code has instances of this class: keep its fields."""
 
     id: str
     reader: str

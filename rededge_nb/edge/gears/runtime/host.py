@@ -1,6 +1,6 @@
-"""What gear code and its context use of the process that they run in.
+"""The parts of the worker and of the engine that gear code uses.
 
-These are protocols, so that nothing in this package imports the worker or the engine, which import it.
+They are protocols, because the worker and the engine import this package, so it cannot import them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Host(Protocol):
 
     @property
     def models(self) -> LoadedModels:
-        """The models and scripts of this process."""
+        """The models and scripts that this process has loaded."""
 
     def client(self, db: int = 0) -> redis.Redis:
         """A client of a database, for any thread."""
@@ -51,13 +51,13 @@ class Executor(Protocol):
 
     @property
     def connections(self) -> redis.ConnectionPool:
-        """The pool that gear code takes its connections from."""
+        """The pool from which gear code takes its connections."""
 
     def next_registration_id(self) -> str:
         """The id of a new registration."""
 
     def run_nested(self, run: Run) -> None:
-        """Start what code inside an execution asked for; the run's future gets the outcome."""
+        """Start a run that code inside an execution asked for. The run's future gets the results."""
 
     def user_option(self, name: str) -> str | None:
         """An option that a user set with RG.CONFIGSET."""
@@ -65,5 +65,5 @@ class Executor(Protocol):
     def start_timer(self, seconds: float, function: Callable[[], Any], key: str | None) -> None:
         """Call a function every `seconds`."""
 
-    def parked(self, execution: LiveExecution | None) -> AbstractContextManager[None]:
+    def slot_released(self, execution: LiveExecution | None) -> AbstractContextManager[None]:
         """Let another execution use this one's slot inside the block."""

@@ -1,7 +1,22 @@
-"""Executions that are going on in this process: who they are, and how one is interrupted.
+"""Executions that run in this process, and how one is interrupted.
 
-Python can raise an exception inside a thread only between two of its bytecodes. So an endless loop ends at once, while
-a call into C (a sleep, a model's run, a blocking Redis command) ends first, and the exception comes right after it.
+RG.ABORTEXECUTION must end code of users that was not written to be ended: an endless loop, a sleep, a wait for a key
+that nobody sets. The only way in Python to reach into another thread is `PyThreadState_SetAsyncExc`, which raises an
+exception there between two bytecodes. So an endless loop ends at once, while a call into C (a sleep, a run of a model,
+a blocking Redis command) ends first. A process for each gear could be killed instead, but every frame and every model
+would have to be copied to it.
+
+Such an exception strikes anywhere, which causes four problems:
+
+- User code may catch it, and a `finally` may be left by it. So it is raised again every INTERRUPT_INTERVAL until the
+  execution has ended.
+- It must not strike after the user's code has ended, when the thread runs our code again. `perform()` therefore says
+  under a lock that the thread has left, and nothing is raised after that. An exception that was raised just before, and
+  has not struck yet, is made to strike in `_let_a_raised_exception_strike()`. It cannot be taken back: CPython can
+  replace it by NULL, but its flag for a waiting exception would stay set for ever, and slow down all threads.
+- It must not interrupt a command: half of a reply would stay in the connection, and the next command would take it for
+  its own. `shielded()` keeps exceptions away meanwhile, and raises one itself afterwards if the execution was aborted.
+- An execution that waits for a future runs no bytecode of its own. There the future is cancelled instead.
 """
 
 from __future__ import annotations
@@ -19,14 +34,13 @@ from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsFor
 logger = logging.getLogger(__name__)
 
 INTERRUPT_INTERVAL = 0.05
-"""Seconds between two exceptions raised in code that does not end."""
+"""Seconds between two exceptions that are raised in code that does not end."""
 
 Result = TypeVar("Result")
 
 
 def raise_in_thread(thread_id: int, error: type[BaseException]) -> None:
     """Raise an exception in another thread at its next bytecode."""
-    # never with None, which should take one back: CPython's flag for it would stay up for ever, and slow all threads
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
 
 
@@ -39,21 +53,23 @@ class LiveExecution:
         self.steps = steps
         self.status = "created"
         self.ended = threading.Event()
-        self.settled = threading.Event()
-        """Set when it has ended, or waits for a future: its thread has nothing to do then."""
+        self.idle = threading.Event()
+        """Set when it has ended, or waits: then its thread needs no processor, and the next call may be taken."""
         self._aborting = False
         self._thread: int | None = None
+        """The thread that runs user code of this execution now."""
         self._shielded = False
         self._future: Future[Any] | None = None
+        """The future that it waits for."""
         self._lock = threading.Lock()
 
     @property
     def aborting(self) -> bool:
-        """Whether it is to end."""
+        """Whether somebody has asked to end it."""
         return self._aborting
 
     def perform(self, work: Callable[[], Result]) -> Result:
-        """Call `work` in this thread, open to interruption.
+        """Call `work` in this thread so that abort() can interrupt it.
 
         Raises:
             ExecutionAbortedError: the execution was aborted before it began, or while it waited for a future.
@@ -67,15 +83,16 @@ class LiveExecution:
             return work()
         finally:
             while True:
-                # an exception that is on its way may strike here: leave all the same
                 try:
-                    self._leave()
+                    with self._lock:
+                        self._thread = None
+                    _let_a_raised_exception_strike()
                     break
-                except GearsForceStopped:
+                except GearsForceStopped:  # it has struck; once more, because it may have struck before the first line
                     continue
 
     def shielded(self, function: Callable[..., Result], *args: Any) -> Result:
-        """Call `function` uninterrupted: what it does with a connection must not be left half done."""
+        """Call a function that must not be interrupted, because it uses a connection."""
         try:
             with self._lock:
                 self._shielded = True
@@ -85,8 +102,14 @@ class LiveExecution:
             if self._aborting and self._thread == threading.get_ident():
                 raise GearsForceStopped("the execution was aborted")
 
-    def wait_for(self, future: Future[Result], parked: Callable[[], contextlib.AbstractContextManager[None]]) -> Result:
-        """The future's result; meanwhile the execution counts as settled, and `parked()` is entered.
+    def wait_for(
+        self, future: Future[Result], while_waiting: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> Result:
+        """The future's result.
+
+        Args:
+            future: What to wait for. An abort cancels it.
+            while_waiting: Makes a context that is entered meanwhile.
 
         Raises:
             ExecutionAbortedError: the execution was aborted meanwhile.
@@ -95,9 +118,9 @@ class LiveExecution:
             if self._aborting:
                 raise ExecutionAbortedError
             self._future, thread, self._thread = future, self._thread, None
-        self.settled.set()
+        self.idle.set()
         try:
-            with parked():
+            with while_waiting():
                 return future.result()
         except CancelledError:
             raise ExecutionAbortedError from None
@@ -106,13 +129,13 @@ class LiveExecution:
                 self._future, self._thread = None, thread
 
     def end(self, status: str) -> None:
-        """Note how it ended."""
+        """Note that it has ended, and how."""
         self.status = status
         self.ended.set()
-        self.settled.set()
+        self.idle.set()
 
     def abort(self) -> None:
-        """Begin to interrupt it; `ended` tells when that has succeeded."""
+        """Begin to interrupt it. `ended` is set once that has succeeded."""
         with self._lock:
             if self._aborting:
                 return
@@ -129,11 +152,15 @@ class LiveExecution:
             if self.ended.wait(INTERRUPT_INTERVAL):
                 return
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._thread = None
-        for _ in range(2):
-            pass  # an exception that is on its way strikes at a jump like this one's at the latest
+
+def _let_a_raised_exception_strike() -> None:
+    """Reach a point at which CPython raises an exception that another thread has set for this one.
+
+    A backward jump is such a point: JUMP_BACKWARD runs CHECK_EVAL_BREAKER() (Python/bytecodes.c, in 3.11
+    Python/ceval.c), which raises it in `_Py_HandlePending()` (Python/ceval_gil.c, in 3.11 `handle_eval_breaker()`).
+    """
+    for _ in range(2):
+        pass
 
 
 class LiveExecutions:
@@ -144,7 +171,7 @@ class LiveExecutions:
 
     @contextlib.contextmanager
     def hold(self, execution: LiveExecution) -> Iterator[LiveExecution]:
-        """Show the execution until the outermost block ends, and take it for done then if nothing else was noted."""
+        """List an execution until the outermost block ends; it counts as done then, unless end() was called."""
         if execution.id in self._live:
             yield execution
             return
@@ -157,7 +184,7 @@ class LiveExecutions:
                 execution.end("done")
 
     def find(self, execution_id: str) -> LiveExecution | None:
-        """The execution of that id, if it goes on here."""
+        """The execution of that id, if it runs in this process."""
         return self._live.get(execution_id)
 
     def all(self) -> list[LiveExecution]:

@@ -7,16 +7,16 @@ import redis
 from rededge_nb.edge.switchboard.calls import CommandError, Simple
 
 NOT_A_REPLY = "PY RECORD"
-"""What clients get for a record that has no form in RESP, as from RedisGears."""
+"""What clients get for a record that RESP cannot express; RedisGears' own text."""
 
 INT64 = range(-(2**63), 2**63)
-"""The integers that RESP has."""
+"""The integers that RESP can express."""
 MAX_DEPTH = 28
-"""Lists inside lists of one record: the edge module passes on 32 in all, and a reply has some around the records."""
+"""How deep lists of one record may be nested: the edge module accepts 32 levels, and a reply has some of its own."""
 
 
 def from_redis(reply: object) -> object:
-    """A reply as gear code sees it: text is str, or bytearray where it is not UTF-8; errors in arrays are str."""
+    """A reply as gear code gets it: text is str, or bytearray if it is not UTF-8; errors in arrays are str."""
     match reply:
         case bytes():
             return text_or_bytes(reply)
@@ -29,7 +29,7 @@ def from_redis(reply: object) -> object:
 
 
 def text_or_bytes(value: bytes) -> str | bytearray:
-    """A Redis string as gear code sees it."""
+    """A Redis string as gear code gets it."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -44,20 +44,20 @@ def to_argument(value: object) -> bytes:
 
 
 def to_reply(record: object) -> object:
-    """A gear's result in the form that a client gets, RedisGears' `+` and `-` rule included.
+    """A gear's result as a reply to a client, with RedisGears' rule for text that begins with `+` or `-`.
 
-    Every record has one: what RESP has no form for becomes NOT_A_REPLY, characters that UTF-8 has none for become `?`.
+    Every record becomes some reply: NOT_A_REPLY if RESP cannot express it, and `?` for characters that UTF-8 cannot.
     """
     return _to_reply(record, ())
 
 
 def encodable(text: str) -> str:
-    """The text without what cannot be UTF-8: lone halves of surrogate pairs."""
+    """The text with `?` for what cannot be UTF-8: halves of surrogate pairs."""
     return text.encode(errors="replace").decode()
 
 
 def _to_reply(record: object, around: tuple[int, ...]) -> object:
-    """The reply for an element of lists whose ids are `around`."""
+    """The reply for a record inside lists, whose ids are `around`: a list that contains itself must end somewhere."""
     match record:
         case str() if len(record) > 1 and record[0] == "+":
             return Simple(encodable(record[1:]))

@@ -1,4 +1,7 @@
-"""The names that a gear script finds in its globals."""
+"""The functions of the gear API: the names in the globals of a script.
+
+Stored gears refer to them by the names in NAMES, so a name must stay once it is there (state/stored_code.py).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import redis
 from rededge_nb.edge.client import shard
 from rededge_nb.edge.gears.runtime import connection_state
 from rededge_nb.edge.gears.runtime.atomic import atomic as atomic
-from rededge_nb.edge.gears.runtime.atomic import open_block
+from rededge_nb.edge.gears.runtime.atomic import current_block
 from rededge_nb.edge.gears.runtime.context import current
 from rededge_nb.edge.gears.runtime.errors import GearsError, GearsFlatError
 from rededge_nb.edge.gears.runtime.futures import (
@@ -45,7 +48,7 @@ BLOCKING["RG.GETRESULTSBLOCKING"] = BLOCKING["RG.PYEXECUTE"]
 def execute(*words: object) -> Any:
     """Run a Redis command and return its reply: str, bytearray where it is not UTF-8, int, None or list.
 
-    Inside `with atomic():` the command is held back until the block ends, or until its reply is used.
+    Inside `with atomic():` the command is sent when the block ends, or when its reply is used.
 
     Raises:
         GearsError: Redis answered with an error.
@@ -59,7 +62,7 @@ def execute(*words: object) -> Any:
         raise GearsError(BLOCKING[command.upper()])
     sent = (command, *(to_argument(value) for value in words[1:]))
     context = current()
-    block = open_block()
+    block = current_block()
     connection_state.check(sent, atomic=block is not None)
     if block is not None:
         return block.queue(sent)
@@ -84,28 +87,28 @@ def flat_error(message: str) -> None:
 
 
 def config_get(key: str) -> str | None:
-    """An option of the user's own, set by RG.CONFIGSET."""
+    """An option that a user added with RG.CONFIGSET."""
     return current().executor.user_option(key)
 
 
 def gears_config_get(key: str, default: Any = None) -> Any:
-    """An option of the user's own, or the default."""
+    """An option that a user added with RG.CONFIGSET, or the default."""
     value = config_get(key)
     return default if value is None else value
 
 
 def hashtag() -> str:
-    """A tag that keeps a key on this shard; without a cluster one of slot 0, the first of the only shard."""
+    """A hash tag of keys on this shard; without a Redis Cluster, one of slot 0."""
     return shard.tag(current().executor.raw_client) or shard.tag_of_slot(0)
 
 
 def override_reply(value: object) -> None:  # noqa: ARG001
-    """Refused: a client's command is answered by Redis itself before a gear hears of it."""
+    """Refused: Redis answers a client's command before any gear is called."""
     raise GearsError("Can not get command ctx")
 
 
 def get_command() -> list[str]:
-    """Refused, as override_reply."""
+    """Refused, like override_reply."""
     raise GearsError("Can not get command ctx")
 
 
@@ -122,7 +125,7 @@ def is_async_allow() -> bool:
 
 def is_in_atomic_block() -> bool:
     """Whether the running code is inside `with atomic():`."""
-    return open_block() is not None
+    return current_block() is not None
 
 
 def register_timer(seconds: float, function: Callable[[], Any], key: str | None = None) -> None:
@@ -161,7 +164,7 @@ NAMES: dict[str, Any] = {
     "setFutureException": set_future_exception,
     "setFutureResults": set_future_results,
 }
-"""What every script finds."""
+"""The globals of every script, besides the module `redisgears`."""
 
 
 def script_globals() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GearsBuilder: how a script says what to do with which records."""
+"""GearsBuilder: a script describes with it what to do with which records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODES = ("async", "async_local", "sync")
 
 
 class RunFuture(Future[Any]):
-    """What run() gives; coroutines of gears can await it: `[[results], [errors]]`."""
+    """The result of run(), `[[results], [errors]]`; coroutines of gears can await it."""
 
     def __await__(self) -> Any:
         """Wait on the gears' event loop."""
@@ -30,7 +30,7 @@ class RunFuture(Future[Any]):
 
 
 class GearsBuilder:
-    """A chain of steps over the records of a reader; `run` or `register` sets it going.
+    """A chain of steps over the records of a reader; `run` or `register` starts it.
 
     Steps change the builder and return it, so that chaining and separate statements both work.
     """
@@ -48,15 +48,15 @@ class GearsBuilder:
         self._steps: list[Step] = []
 
     def map(self, *function: Callable[[Any], Any]) -> Self:
-        """Replace each record by what the function makes of it."""
+        """Replace each record by what the function returns for it."""
         return self._add("map", function)
 
     def filter(self, *function: Callable[[Any], Any]) -> Self:
-        """Keep the records for which the function gives something true."""
+        """Keep the records for which the function returns something true."""
         return self._add("filter", function)
 
     def flatmap(self, *function: Callable[[Any], Any]) -> Self:
-        """Replace each record by the elements of the list that the function gives, last element first."""
+        """Replace each record by the elements of the list that the function returns, last element first."""
         return self._add("flatmap", function)
 
     def foreach(self, *function: Callable[[Any], Any]) -> Self:
@@ -68,7 +68,7 @@ class GearsBuilder:
         return self._add("accumulate", function)
 
     def limit(self, *numbers: int) -> Self:
-        """Keep `length` records, the first `start` (default 0) left out."""
+        """Skip `start` records (default 0), and keep the next `length`."""
         if not 1 <= len(numbers) <= 2:
             raise GearsError("wrong number of args to limit function")
         if not all(isinstance(number, int) for number in numbers):
@@ -77,30 +77,30 @@ class GearsBuilder:
         return self
 
     def collect(self) -> Self:
-        """Bring all records to the shard that began; there is one."""
+        """Bring all records to the shard that started; there is only one."""
         self._steps.append(Step("collect"))
         return self
 
     def repartition(self, *extractor: Callable[[Any], Any]) -> Self:
-        """Move each record to the shard of the key that the function gives; there is one shard."""
+        """Move each record to the shard of the key that the function returns; there is only one."""
         (function,) = _functions("repartition", extractor, ("",))
         self._steps += [Step("extractkey", function), Step("repartition"), Step("map", _record)]
         return self
 
     def localgroupby(self, *functions: Callable[..., Any]) -> Self:
-        """Fold the records of each key: extractor(record) gives it, reducer(key, accumulated, record) folds."""
+        """Fold the records of each key: extractor(record) returns it, reducer(key, accumulated, record) folds."""
         extractor, reducer = _functions("localgroupby", functions, ("extractor ", "reducer "))
         self._steps += [Step("extractkey", extractor), Step("accumulatebykey", reducer)]
         return self
 
     def groupby(self, *functions: Callable[..., Any]) -> Self:
-        """As localgroupby, over the records of all shards."""
+        """Like localgroupby, over the records of all shards."""
         extractor, reducer = _functions("groupby", functions, ("extractor ", "reducer "))
         self._steps += [Step("extractkey", extractor), Step("repartition"), Step("accumulatebykey", reducer)]
         return self
 
     def batchgroupby(self, *functions: Callable[..., Any]) -> Self:
-        """Replace the records of each key by what reducer(key, records) makes of them."""
+        """Replace the records of each key by what reducer(key, records) returns for them."""
         extractor, reducer = _functions("batchgroupby", functions, ("extractor ", "reducer "))
         self._steps += [Step("extractkey", extractor), Step("repartition"), Step("group"), Step("reduce", reducer)]
         return self
@@ -118,7 +118,7 @@ class GearsBuilder:
         return self.groupby(_key_of_group, partial(_fold_groups, zero, combOp))
 
     def count(self) -> Self:
-        """Replace all records by their number; no records give no number."""
+        """Replace all records by their number; without records there is no number."""
         return self.accumulate(_count).collect().accumulate(_sum)
 
     def countby(self, extractor: Callable[[Any], Any] | None = None) -> Self:
@@ -126,16 +126,16 @@ class GearsBuilder:
         return self.aggregateby(_itself if extractor is None else extractor, 0, _count_of_key, _sum_of_key)
 
     def sort(self, reverse: bool = True) -> Self:
-        """Sort all records; ascending by default, because flatmap turns the order round, as in RedisGears."""
+        """Sort all records; ascending by default, because flatmap reverses the order, as in RedisGears."""
         self.aggregate([], _append, operator.add)
         return self.map(partial(sorted, reverse=reverse)).flatmap(_itself)
 
     def distinct(self) -> Self:
-        """Keep one of equal records."""
+        """Keep one of several equal records."""
         return self.aggregate(set(), _add_to_set, operator.or_).flatmap(list)
 
     def avg(self, extractor: Callable[[Any], float] = float) -> Self:
-        """Replace all records by the average of the numbers that the function gives."""
+        """Replace all records by the average of the numbers that the function returns."""
         return self.map(extractor).aggregate((0.0, 0), _add_number, _add_totals).map(_average)
 
     def run(
@@ -146,10 +146,10 @@ class GearsBuilder:
         mode: str = "async",
         **keywords: Any,
     ) -> RunFuture:
-        """Run once over what the reader finds.
+        """Run once over the records that the reader finds.
 
-        In a script: when the script has ended, and RG.PYEXECUTE replies with the results. In an execution: at once, in
-        a thread of its own, and what is returned can be awaited.
+        In a script, it runs when the script has ended, and RG.PYEXECUTE replies with the results. In an execution, it
+        runs at once, in a thread of its own, and the result can be awaited.
         """
         script = self._script(mode)
         reader = READERS[self._reader]
@@ -176,7 +176,7 @@ class GearsBuilder:
         onUnregistered: Callable[[], Any] | None = None,  # noqa: N803
         **keywords: Any,
     ) -> str:
-        """Run on each event from now on; returns the registration's id."""
+        """Run for each event from now on; returns the registration's id."""
         script = self._script(mode)
         if script is None:
             raise GearsError("register can be called only while a script is executed by RG.PYEXECUTE")

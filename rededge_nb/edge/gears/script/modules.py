@@ -44,12 +44,12 @@ REDIS_AI = (
 
 
 def get_gears_session() -> Script | None:
-    """What the running script is part of; None outside a script."""
+    """The script that is being executed, which stands for its session; None inside an execution."""
     return current().script
 
 
 def set_gears_session(session: object) -> None:
-    """Does nothing: each thread of gear code knows its session."""
+    """Does nothing: the context of each thread has its session."""
 
 
 def register_gears_thread() -> None:
@@ -98,7 +98,7 @@ STORED_NAMES: dict[str, object] = {
 
 
 def install() -> None:
-    """Make the two modules importable in this process, and tell stored code what it may refer to."""
+    """Make the two modules importable in this process, and name the objects that stored code may refer to."""
     module = ModuleType("redisAI", "RedisAI inside a gear: models and scripts run in the worker's own process.")
     for function in REDIS_AI:
         setattr(module, function.__name__, function)

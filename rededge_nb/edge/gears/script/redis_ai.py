@@ -1,7 +1,8 @@
 """`redisAI` inside gears: tensors, and runs of models and scripts in this process.
 
-Names and their odd habits are RedisGears': the names of inputs and outputs are ignored, a runner works once, and
-functions that take a tensor take a list of one, too, which RedisGears 0.9 had where later versions have a list.
+Names and peculiarities are RedisGears': the names of inputs and outputs are ignored; a runner works once; and a
+function that takes a tensor also takes a list of one, because RedisGears 0.9 returned a tensor where later versions
+return a list.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _GET_ERRORS = {
 
 
 class Awaited(Generic[T]):
-    """What the …Async functions return: something to await, once, on any event loop."""
+    """The result of the …Async functions: it can be awaited once, on any event loop."""
 
     def __init__(self, future: Future[T]) -> None:
         self._future = future
@@ -147,7 +148,7 @@ def modelRunnerRun(runner: ModelRunner) -> list[Tensor]:  # noqa: N802
 
 
 def modelRunnerRunAsync(runner: ModelRunner) -> Awaited[list[Tensor]]:  # noqa: N802
-    """Run the model in the queue of its device, together with other runs where the model was stored to be so run."""
+    """Run the model in the queue of its device, in one batch with other runs if the model was stored with BATCHSIZE."""
     model = _take_model(runner)
     job = model.job([tensor.array for tensor in runner.inputs])
     done = as_gears_error(runner.queues.submit, job)

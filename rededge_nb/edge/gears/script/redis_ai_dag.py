@@ -1,4 +1,4 @@
-"""`redisAI` inside gears: DAGs, put together call by call."""
+"""`redisAI` inside gears: DAGs, built call by call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rededge_nb.edge.switchboard.calls import CommandError
 
 
 class DagRunner:
-    """One run of operations on tensors with names of their own."""
+    """One run of operations on named tensors."""
 
     def __init__(self) -> None:
         self._host = current().executor.host
@@ -29,7 +29,7 @@ class DagRunner:
         self._ran = False
 
     def Input(self, name: str, tensor: Tensor) -> Self:  # noqa: N802
-        """Bring a tensor in."""
+        """Load a tensor from outside of the DAG."""
         self._loaded[name.encode()] = one(tensor)
         return self
 
@@ -70,7 +70,7 @@ class DagRunner:
         return self
 
     def Run(self) -> Awaited[list[Tensor]]:  # noqa: N802
-        """Do all operations; awaiting gives one tensor for each TensorGet."""
+        """Run all operations; the awaited result has one tensor for each TensorGet."""
         if self._ran:
             raise GearsError("PyDAGRunner is invalid")
         self._ran = True
@@ -96,5 +96,5 @@ def _encoded(names: Iterable[str]) -> list[bytes]:
 
 
 def _as_tensor(operation: Operation) -> Operation:
-    """A TensorGet of the text form returns the tensor too, whatever format it names."""
+    """A TensorGet from OpsFromString returns the tensor, too, whatever format it names."""
     return TensorGet(operation.name, lambda tensor: tensor) if isinstance(operation, TensorGet) else operation

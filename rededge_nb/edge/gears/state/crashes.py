@@ -59,7 +59,7 @@ class CrashGuard:
                     return Verdict.WAIT
                 crashes += 1
         if crashes >= MAX_CRASHES:
-            self.survived(place)  # without the note, whoever unpauses the registration has all attempts again
+            self.survived(place)  # once the registration is unpaused, all attempts are allowed again
             return Verdict.CRASHED
         self._write(place, thing, self._host.id, crashes)
         return Verdict.GO

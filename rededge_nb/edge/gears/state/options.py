@@ -33,7 +33,7 @@ AT_RUN_TIME = {
 
 
 class Options:
-    """The options as this worker last read them. Safe to use from any thread."""
+    """The options, as this worker read them last. Safe to use from any thread."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -41,36 +41,36 @@ class Options:
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Read what was set since the last time; what is gone, by FLUSHALL, is written anew."""
+        """Read the options again. What FLUSHALL has deleted is written again."""
         key = key_names.gears_options(self._client)
         with self._lock:
             flat = self._client.execute_command("HGETALL", key)
             texts = [value.decode(errors="replace") for value in flat]
             found = pairs(texts)
             for name in self._set.keys() - found.keys():
-                # not HSET: what was set since through another worker is newer than what this one remembers
+                # not HSET: another worker may have set a newer value since
                 self._client.execute_command("HSETNX", key, name, self._set[name])
             self._set = self._set | found
 
     def number(self, name: str) -> int:
-        """A built-in option that is a number."""
+        """The value of a built-in option that is a number."""
         return int(self._set.get(name, DEFAULTS[name]))
 
     def get(self, name: str) -> int | str | None:
-        """Any option, or None: names of built-in ones are case-sensitive."""
+        """The value of any option, or None. Names of built-in options are case-sensitive."""
         if isinstance(DEFAULTS.get(name), int):
             return self.number(name)
         return self._set.get(name, DEFAULTS.get(name))
 
     def users_own(self, name: str) -> str | None:
-        """An option of the user's own, as gears see it."""
+        """An option that a user added, as gears see it."""
         return None if name in DEFAULTS else self._set.get(name)
 
     def set(self, name: str, value: str) -> None:
         """Set an option for all workers; this one uses it from now on.
 
         Raises:
-            ValueError: a built-in option is a number, and the value is none.
+            ValueError: the option is built in, and the value is not a number from 0.
         """
         if name in DEFAULTS and int(value) < 0:
             raise ValueError(f"{name} cannot be {value}: it is a number from 0")

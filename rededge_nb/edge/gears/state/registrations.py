@@ -1,8 +1,12 @@
-"""Registrations: what a gear waits for, and how that is kept in Redis.
+"""Registrations, and the sessions that they belong to, as Redis stores them.
 
-A session is what one RG.PYEXECUTE created: one globals dict and its registrations. Its description is JSON; its code,
-callbacks with the globals they use, is pickled by cloudpickle, as RedisGears does. Whoever may write these keys can
-run code in the workers, like whoever may call RG.PYEXECUTE: grant `rededge:*` to neither less nor more people.
+A session is what one RG.PYEXECUTE created: one globals dict, and its registrations. It is stored in two keys and in a
+copy that survives FLUSHALL (vault.py): its description as JSON, and its code, which is the callbacks with the globals
+that they use (stored_code.py). Who may write these keys can run code in the workers, like somebody who may call
+RG.PYEXECUTE: grant access to `rededge:*` to the same people.
+
+All sessions have one version number. Every change is a transaction that watches it, so that a trigger's name is never
+given twice, and an upgrade replaces a session in one step. Workers read the number to find out what has changed.
 """
 
 from __future__ import annotations
@@ -21,12 +25,12 @@ from rededge_nb.edge.gears.runtime.gear import Draft, Step
 from rededge_nb.edge.gears.state import stored_code, vault
 
 SHARD_ID = "0" * 40
-"""The shard id outside a cluster; in one, too, every shard's gears are for themselves."""
+"""The shard's id in replies. In a Redis Cluster it is the same: the gears of each shard know nothing of the others."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What is known of a registration without its code."""
+    """A registration without its code."""
 
     id: str
     session_id: str
@@ -36,17 +40,17 @@ class Registration:
     arguments: dict[str, Any]
     paused: bool = False
     aborted: bool = False
-    """Whether it failed under onFailedPolicy abort: nothing more runs until it is unpaused."""
+    """Whether it failed with onFailedPolicy abort. Nothing runs until it is unpaused."""
 
     @property
     def stopped(self) -> bool:
-        """Whether no worker is to run it."""
+        """Whether no worker may run it."""
         return self.paused or self.aborted
 
 
 @dataclass(frozen=True)
 class Session:
-    """One RG.PYEXECUTE with registrations."""
+    """What one RG.PYEXECUTE registered."""
 
     id: str
     description: str | None
@@ -58,7 +62,7 @@ class Session:
     """How the code is stored: stored_code.FORMAT of the version that registered it."""
 
     def json(self) -> bytes:
-        """The session as it is kept."""
+        """The session as it is stored."""
         return json.dumps(asdict(self)).encode()
 
 
@@ -66,12 +70,12 @@ Sessions = dict[str, Session]
 
 
 def next_registration_id(client: redis.Redis) -> str:
-    """A new registration's id."""
+    """The id of a new registration."""
     return f"{SHARD_ID}-{client.execute_command('INCR', key_names.next_registration(client)) - 1}"
 
 
 def current_version(client: redis.Redis) -> bytes:
-    """The version of the sessions, after they were written anew if FLUSHALL took them."""
+    """The version of the sessions. If FLUSHALL has deleted them, they are written again first."""
     version: bytes | None = client.execute_command("GET", key_names.sessions_version(client))
     return version if version is not None else _restore(client)
 
@@ -114,7 +118,7 @@ def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
 def new_session(
     session_id: str, description: str | None, requirements: Iterable[str], drafts: Iterable[Draft]
 ) -> Session:
-    """The session that a script made."""
+    """The session with the registrations that a script has made."""
     return Session(
         id=session_id,
         description=description,
@@ -131,7 +135,14 @@ def new_session(
 def save_session(
     client: redis.Redis, session: Session, drafts: Iterable[Draft], replaced: Callable[[Sessions], Session | None]
 ) -> None:
-    """Store a session and its code in one step, in place of the one that `replaced` picks, or refuses to pick."""
+    """Store a session and its code in one step.
+
+    Args:
+        client: A connection to the server.
+        session: The session.
+        drafts: Its registrations, with their code.
+        replaced: Gets all sessions and returns the one to remove, or raises an error that this function passes on.
+    """
     stored = stored_code.dumps({draft.id: _code_of(draft) for draft in drafts})
 
     def edit(sessions: Sessions) -> Sessions:
@@ -161,7 +172,7 @@ def remove_registration(client: redis.Redis, registration_id: str) -> bool:
 
 
 def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: bool) -> None:
-    """Pause registrations, or let them go on, aborted ones too, all in one step."""
+    """Pause or unpause registrations, in one step. Unpausing continues aborted ones, too."""
     _edit_each(
         client,
         registration_ids,
@@ -170,14 +181,14 @@ def set_paused(client: redis.Redis, registration_ids: Iterable[str], *, paused: 
 
 
 def set_aborted(client: redis.Redis, registration_id: str) -> None:
-    """Note that a registration failed under onFailedPolicy abort."""
+    """Store that a registration failed with onFailedPolicy abort."""
     _edit_each(client, [registration_id], lambda one: replace(one, aborted=True))
 
 
 def _edit_each(
     client: redis.Redis, registration_ids: Iterable[str], changed: Callable[[Registration], Registration]
 ) -> None:
-    """Change registrations, all in one step."""
+    """Change registrations in one step."""
     ids = set(registration_ids)
 
     def edit(sessions: Sessions) -> Sessions:
@@ -196,7 +207,13 @@ def _edit_each(
 
 
 def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dict[str, bytes]) -> None:
-    """Replace the sessions by what `edit` makes of them, in one step, whatever others do meanwhile."""
+    """Replace the sessions by what `edit` returns for them, in one step, and again if others have changed them.
+
+    Args:
+        client: A connection to the server.
+        edit: Makes the new sessions. It may be called several times.
+        code: Code of sessions that are new, by session's id. All others keep theirs.
+    """
     while True:
         before = load_sessions(client)
         with client.pipeline(transaction=True) as pipeline:
@@ -226,18 +243,18 @@ def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dic
 
 
 def _restore(client: redis.Redis) -> bytes:
-    """Write the sessions' keys from the vault; whoever else does it at the same time does it alone."""
-    kept = [(_session_from_json(description), code) for description, code in vault.load_all(client)]
-    numbers = [int(one.id.rpartition("-")[2]) for session, _ in kept for one in session.registrations]
+    """Write the sessions' keys from the vault, unless another worker does; returns their version."""
+    stored = [(_session_from_json(description), code) for description, code in vault.load_all(client)]
+    numbers = [int(one.id.rpartition("-")[2]) for session, _ in stored for one in session.registrations]
     with client.pipeline(transaction=True) as pipeline:
         pipeline.watch(key_names.sessions_version(client))
         version: bytes | None = client.execute_command("GET", key_names.sessions_version(client))
         if version is not None:
             return version
-        # milliseconds, so that it never comes back to a number that was there before
+        # the time in milliseconds, so that no version number is used twice
         version = str(int(time.time() * 1000)).encode()
         pipeline.multi()
-        for session, code in kept:
+        for session, code in stored:
             _queue_session(pipeline, session, code)
         if numbers:
             pipeline.execute_command("SET", key_names.next_registration(client), max(numbers) + 1)

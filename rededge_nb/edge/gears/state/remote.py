@@ -1,4 +1,4 @@
-"""The executions of all workers, as each worker publishes its own; and aborting one that runs in another worker."""
+"""Executions of other workers: each worker publishes what it runs, and can be asked to abort an execution."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def publish_executions(client: redis.Redis, worker_id: str, summary: Summary) ->
 
 
 def executions_elsewhere(client: redis.Redis, host: Host) -> Summary:
-    """The executions that run in other workers, with the worker's id as `worker`."""
+    """The executions that run in other workers, by id, with the worker's id as `worker`."""
     key = key_names.live_executions(client)
     found: Summary = {}
     flat = client.execute_command("HGETALL", key)
@@ -45,7 +45,7 @@ def executions_elsewhere(client: redis.Redis, host: Host) -> Summary:
 
 
 def ask_to_abort(client: redis.Redis, execution_id: str) -> None:
-    """Ask all workers to abort an execution; the one that runs it does."""
+    """Ask all workers to abort an execution. The one that runs it does so."""
     client.execute_command("PUBLISH", key_names.abort_channel(client), execution_id)
 
 
@@ -59,12 +59,12 @@ def listen_for_aborts(url: str, abort: Callable[[str], None], stopping: threadin
             try:
                 connection.send_command("SUBSCRIBE", channel)
                 while not stopping.is_set():
-                    kind, _, what = connection.read_response()
+                    kind, _, content = connection.read_response()
                     if kind == b"message":
-                        abort(what.decode())
+                        abort(content.decode())
             finally:
                 connection.disconnect()
                 client.connection_pool.release(connection)
         except redis.RedisError as error:
-            logger.debug("requests to abort are not heard: %s", error)
+            logger.debug("cannot listen for requests to abort: %s", error)
             stopping.wait(RETRY_DELAY)

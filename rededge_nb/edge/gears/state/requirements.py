@@ -1,7 +1,8 @@
-"""Packages that gears need: each requirement is installed by pip into a folder of its own in the state folder.
+"""Packages that gears need: pip installs each requirement into a folder of its own in the state folder.
 
-What the worker's own environment has already is used from there. Nothing is installed into that environment, and where
-the two disagree the requirement is refused: one process cannot have two versions of a package.
+A package that the worker's environment has is used from there, and nothing is installed into that environment. If the
+environment has another version than the requirement asks for, the requirement is refused: one process cannot have two
+versions of a package.
 """
 
 from __future__ import annotations
@@ -31,24 +32,24 @@ from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.processes import end_with_parent
 
 INSTALL_TIMEOUT = 900.0
-"""Seconds that pip may take for one requirement, whatever it says meanwhile."""
+"""Seconds that pip may take for one requirement."""
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", "10", "--retries", "1")
 DONE = "installed.json"
-"""File that is there when a requirement's folder is complete."""
+"""File that exists once a requirement's folder is complete."""
 REQ_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A requirement that is there, as RG.PYDUMPREQS shows it."""
+    """An installed requirement, as RG.PYDUMPREQS shows it."""
 
     name: str
     path: Path
     wheels: tuple[str, ...]
-    """File names; none where the worker's environment has the package."""
+    """File names; none if the package is from the worker's environment."""
 
     def describe(self, sessions: int) -> list[object]:
-        """The eighteen words of RG.PYDUMPREQS; `sessions` is how many need it."""
+        """The eighteen elements of RG.PYDUMPREQS; `sessions` is how many sessions need it."""
         return [
             "GearReqVersion", REQ_VERSION, "Name", self.name, "IsDownloaded", "yes", "IsInstalled", "yes",
             "CompiledOs", f"{platform.system().lower()}-{platform.machine()}", "Wheels", list(self.wheels),
@@ -65,14 +66,18 @@ class Requirements:
         self._lock = threading.Lock()
 
     def activate(self, names: Iterable[str]) -> bool:
-        """Let gears import what is installed; False if some is not."""
+        """Let gears import these packages; False if one is not installed."""
         return all(self._activate(name) for name in names)
 
     def install(self, names: Iterable[str], *, force: bool = False) -> None:
-        """Install what is not there yet; `force`: install anew what is in the state folder.
+        """Install what is missing.
+
+        Args:
+            names: Requirements as pip takes them.
+            force: Install those in the state folder again.
 
         Raises:
-            GearsError: one cannot be had; the text says which and why.
+            GearsError: one cannot be installed; the text says which and why.
         """
         for name in names:
             with self._lock:
@@ -80,19 +85,19 @@ class Requirements:
                     self._install(name)
 
     def find(self, name: str) -> Installed | None:
-        """A requirement that was asked for here."""
+        """A requirement that was installed or found on this machine."""
         if name not in self._known and (self._path(name) / DONE).exists():
             self._activate(name)
         return self._known.get(name)
 
     def all(self) -> list[Installed]:
-        """All that were asked for here, by name."""
+        """All of them, by name."""
         for file in self._folder.glob(f"*/{DONE}"):
             self._activate(json.loads(file.read_text())["name"])
         return [self._known[name] for name in sorted(self._known)]
 
     def export(self, installed: Installed) -> bytes:
-        """A requirement with its wheels, for add() on another machine."""
+        """A requirement with its wheels as an archive, for add() on another machine."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as content:
             content.writestr("name", installed.name)
@@ -101,10 +106,10 @@ class Requirements:
         return archive.getvalue()
 
     def add(self, archive: bytes) -> None:
-        """Install what export() gave.
+        """Install the archive that export() made.
 
         Raises:
-            GearsError: it is not that, or cannot be installed here.
+            GearsError: it is no such archive, or cannot be installed here.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(archive)) as content:
@@ -127,7 +132,7 @@ class Requirements:
             return False
         site = str(path / "site")
         if site not in sys.path:
-            sys.path.append(site)  # last: what the worker itself imports stays as it is
+            sys.path.append(site)  # last, so that the worker itself imports the same packages as before
             importlib.invalidate_caches()
         if not _have(name):
             return False
@@ -144,7 +149,7 @@ class Requirements:
             and not requirement.specifier.contains(present, prereleases=True)
         ):
             raise _unsatisfied(
-                f"{name} is asked for, and {requirement.name} {present} is there already where the workers run: one "
+                f"{name} is asked for, and the environment of the workers has {requirement.name} {present}: one "
                 "process cannot have both. Change the requirement, or that environment"
             )
         path = self._path(name)
@@ -160,13 +165,13 @@ class Requirements:
             _run_pip(["install", "--quiet", *offline, name], name)
             (new / DONE).write_text(json.dumps({"name": name}))
             shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another worker of this machine was faster
+            with contextlib.suppress(OSError):  # another worker of this machine has installed it meanwhile
                 new.rename(path)
         finally:
             shutil.rmtree(new, ignore_errors=True)
         self._known.pop(name, None)
         if not self._activate(name):
-            raise _unsatisfied(f"{name} was installed into {path}, and is not found there")
+            raise _unsatisfied(f"{name} was installed into {path}, but is not found there")
 
     def _path(self, name: str) -> Path:
         python = "".join(platform.python_version_tuple()[:2])
@@ -177,7 +182,7 @@ def _parsed(name: str) -> Requirement:
     try:
         return Requirement(name)
     except InvalidRequirement as error:
-        raise _unsatisfied(f"{name!r} is no requirement as pip takes them: {error}") from None
+        raise _unsatisfied(f"{name!r} is not a requirement that pip understands: {error}") from None
 
 
 def _version_of(requirement: Requirement) -> str | None:
@@ -188,14 +193,14 @@ def _version_of(requirement: Requirement) -> str | None:
 
 
 def _have(name: str) -> bool:
-    """Whether the package can be imported here in a version that will do."""
+    """Whether the package can be imported here in a version that satisfies the requirement."""
     requirement = _parsed(name)
     present = _version_of(requirement)
     return present is not None and requirement.specifier.contains(present, prereleases=True)
 
 
 def _run_pip(arguments: list[str], name: str) -> None:
-    """Run pip, which cannot hang: its connections have a time limit, and so has all of it."""
+    """Run pip. It cannot hang: each connection has a time limit, and so has the whole run."""
     try:
         done = subprocess.run(
             [*PIP, *arguments],
@@ -206,11 +211,11 @@ def _run_pip(arguments: list[str], name: str) -> None:
             errors="replace",
             check=False,
             timeout=INSTALL_TIMEOUT,
-            env=os.environ | {"PIP_USER": "0"},  # a user's pip.conf may say otherwise, and --target would refuse
+            env=os.environ | {"PIP_USER": "0"},  # pip refuses --target if the user's pip.conf has `user = true`
             preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
-        raise _unsatisfied(f"{name}: pip has not ended within {INSTALL_TIMEOUT:.0f} s") from None
+        raise _unsatisfied(f"{name}: pip did not end within {INSTALL_TIMEOUT:.0f} s") from None
     if done.returncode != 0:
         raise _unsatisfied(f"{name}: {_reason(done.stdout.splitlines())}")
 

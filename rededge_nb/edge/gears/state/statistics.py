@@ -1,4 +1,4 @@
-"""How the registrations fare: counters, durations, lags, the last error."""
+"""Statistics of registrations: counters, durations, lags, the last error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rededge_nb.edge.client import CommandArgs, key_names, pairs
 from rededge_nb.edge.gears.chain.run import Outcome
 
 ABSURD_LAG_MS = 365 * 24 * 3_600_000
-"""An entry that is older, or younger, has an id that somebody made up, such as 1-0."""
+"""If an entry is older, or this much in the future, its id is no time: somebody chose it, such as 1-0."""
 
 CANNOT_RUN = "cannot run on worker"
 """How lastError begins where a registration could not be started; `rededge status` looks for it."""
@@ -29,12 +29,20 @@ def count_outcome(
     status: str = "OK",
     oldest_id: bytes | None = None,
 ) -> list[CommandArgs]:
-    """The commands that count one execution; `oldest_id` is the entry that a settled batch began with."""
+    """The commands that count one execution.
+
+    Args:
+        client: A connection to the server.
+        registration_id: Whose execution it was.
+        outcome: How it ended.
+        status: What RG.DUMPREGISTRATIONS shows as status from now on.
+        oldest_id: The first entry of a batch that is acknowledged now; the lag is counted from it.
+    """
     key = _key(client, registration_id)
-    how = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
-    amounts = [("triggered", 1), (how, 1), ("total_ms", outcome.milliseconds)]
+    result = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
+    amounts = [("triggered", 1), (result, 1), ("total_ms", outcome.milliseconds)]
     values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
-    if how != "aborted":
+    if result != "aborted":
         values += ["last_error", outcome.errors[0] if outcome.errors else ""]
     if oldest_id is not None and (lag := _lag_ms(oldest_id)) is not None:
         values += ["last_lag_ms", lag]
@@ -55,17 +63,17 @@ def forget_cannot_run(client: redis.Redis, registration_id: str) -> None:
 
 
 def report(client: redis.Redis, registration_id: str, reason: str) -> None:
-    """Show in lastError what keeps a registration from running."""
+    """Show in lastError why a registration cannot run."""
     client.execute_command("HSET", _key(client, registration_id), "last_error", reason)
 
 
 def queue_read(pipeline: Any, registration_id: str) -> None:
-    """Add to `pipeline` what reads a registration's statistics."""
+    """Add the command that reads a registration's statistics to a pipeline."""
     pipeline.execute_command("HGETALL", _key(pipeline, registration_id))
 
 
 def clear(client: redis.Redis, registration_ids: list[str]) -> None:
-    """Count from nothing again; the status stays."""
+    """Set all counters to zero; the status stays."""
     pipeline = client.pipeline(transaction=True)
     for registration_id in registration_ids:
         pipeline.execute_command(
@@ -76,7 +84,7 @@ def clear(client: redis.Redis, registration_ids: list[str]) -> None:
 
 
 def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[object], list[object]]:
-    """The numbers as RG.DUMPREGISTRATIONS shows them, and what comes after the arguments: the status, of streams."""
+    """The numbers as RG.DUMPREGISTRATIONS shows them, and the status, which only streams have, after the arguments."""
     statistics = pairs(flat)
 
     def number(name: bytes) -> int:
@@ -100,7 +108,7 @@ def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[ob
 
 
 def _lag_ms(entry_id: bytes) -> int | None:
-    """How old an entry is by its id; None where the id cannot be a time. A clock that is ahead of ours is no lag."""
+    """The age of an entry by its id; None if the id is no time; 0 if it is from a clock that is ahead of ours."""
     age = int(time.time() * 1000) - int(entry_id.split(b"-")[0])
     return max(0, age) if abs(age) < ABSURD_LAG_MS else None
 

@@ -81,7 +81,7 @@ def test_a_requirement_goes_into_the_state_folder(client: redis.Redis, instance:
         (f"{NAME}==9", "No matching distribution found"),
         ("no-such-package-at-all", "No matching distribution found"),
         ("numpy<1", "one process cannot have both"),
-        ("not a requirement", "is no requirement as pip takes them"),
+        ("not a requirement", "is not a requirement that pip understands"),
     ],
 )
 def test_what_cannot_be_had_is_said(client: redis.Redis, requirement: str, reason: str) -> None:
