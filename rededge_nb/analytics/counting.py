@@ -1,0 +1,229 @@
+"""Counts people at the lines and in the zones of a scene, frame by frame.
+
+    counter = SceneCounter(scene)                          # once for each version of the scene
+    counts, state = counter.count(state, people, ts, (768, 576), finished=ended)
+    counts.crossings, counts.entries, counts.exits, counts.zones, counts.finished
+
+`count` changes nothing: the state goes in and a new one comes out. The state belongs to the camera and is written in
+the same transaction as the tracker's, so that a frame that is processed twice counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from .counting_state import PARTS, CountingState, TrackState, carry_over, scene_keys
+from .counts import Crossing, FrameCounts, TrackSummary, ZoneEntry, ZoneExit, ZoneNow
+from .crossings import PlacedLine, crossed_at_the_end, follow_lines, leaves_beyond, place_line
+from .occupancy import PlacedZone, follow_zones, place_zone
+from .positions import EDGE, Position
+from .scene import Scene
+from .sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance
+
+FORGET_S: Final = 60.0
+"""A track that was not seen for so long has ended, even if nobody said so: the state must not grow for ever."""
+
+
+class TrackedPerson(Protocol):
+    """What counting needs to know about a person in a frame; tracks of the tracker have it."""
+
+    @property
+    def id(self) -> int:
+        """Id of the track, the same in all frames."""
+
+    @property
+    def box(self) -> Sequence[float]:
+        """`(x1, y1, x2, y2)` in pixels of the frame."""
+
+    @property
+    def coasting(self) -> bool:
+        """Whether the person was not seen in this frame, and the box is a prediction."""
+
+
+class Person(NamedTuple):
+    """The plainest `TrackedPerson`."""
+
+    id: int
+    box: tuple[float, float, float, float]
+    coasting: bool = False
+
+
+class SceneCounter:
+    """Counts at the lines and zones of one scene.
+
+    Args:
+        scene: The scene; another version of it needs another counter, and can take over the state.
+        tolerance: When a change of side is believed.
+    """
+
+    def __init__(self, scene: Scene, tolerance: Tolerance = Tolerance()) -> None:  # noqa: B008  # it is frozen
+        self.scene = scene
+        self.tolerance = tolerance
+        self._keys = scene_keys(scene)
+        self._frame_wh: tuple[float, float] = (0, 0)
+        self._lines: tuple[PlacedLine, ...] = ()
+        self._zones: tuple[PlacedZone, ...] = ()
+
+    def count(
+        self,
+        state: CountingState,
+        people: Sequence[TrackedPerson],
+        ts: int,
+        frame_wh: tuple[float, float],
+        finished: Iterable[int] = (),
+    ) -> tuple[FrameCounts, CountingState]:
+        """Counts one frame.
+
+        Args:
+            state: After the frame before; `CountingState()` for the first frame of a camera. It may come from another
+                version of the scene.
+            people: The tracks of the frame, those that are missed for a moment among them.
+            ts: Time of the frame, ms.
+            frame_wh: Width and height of the frame, in the pixels of the boxes.
+            finished: Ids of tracks that have ended: they do not come again.
+
+        Returns:
+            What the frame says, and the state after it.
+
+        Raises:
+            ValueError: An id occurs twice, a box is not a box, or the frame has no size.
+        """
+        self._place(frame_wh)
+        if (state.lines, state.zones) != self._keys:
+            state = carry_over(state, *self._keys, self._zones)
+        tracks, found = dict(state.tracks), _Found()
+        present = {person.id for person in people}
+        if len(present) < len(people):
+            raise ValueError(f"a track occurs twice in one frame: {sorted(person.id for person in people)}")
+        for person in people:
+            track = tracks.get(person.id)
+            if not person.coasting:
+                tracks[person.id] = self._follow(track, person, ts, found)
+            elif track is not None and track.new_line_sides:
+                tracks[person.id] = self._coast(track, person, ts)
+        forgotten = [track.id for track in tracks.values() if abs(ts - track.seen) > 1000 * FORGET_S]
+        for id_ in (*finished, *forgotten):
+            if (ended := tracks.pop(id_, None)) is not None:
+                self._finish(ended, found)
+        counts = FrameCounts(
+            ts,
+            tuple(found.crossings),
+            tuple(found.entries),
+            tuple(found.exits),
+            self._zones_now(tracks, present),
+            tuple(found.finished),
+        )
+        return counts, CountingState(*self._keys, tracks)
+
+    def _place(self, frame_wh: tuple[float, float]) -> None:
+        """Brings lines and zones to the size of the frame, which changes rarely."""
+        if frame_wh == self._frame_wh:
+            return
+        width, height = frame_wh
+        if not (width > 0 and height > 0):
+            raise ValueError(f"a frame of {width} x {height} pixels has no size")
+        self._frame_wh = frame_wh
+        self._lines = tuple(place_line(line, frame_wh) for line in self.scene.lines)
+        self._zones = tuple(place_zone(zone, frame_wh) for zone in self.scene.zones)
+
+    def _follow(self, track: TrackState | None, person: TrackedPerson, ts: int, found: _Found) -> TrackState:
+        """The track after a frame in which the person was seen."""
+        x, y, now = self._position(person, ts)
+        before = None if track is None else track.position(self._frame_wh)
+        if track is None:
+            track = TrackState(person.id, ts, x, y, UNKNOWN * len(self._lines), UNKNOWN * len(self._zones))
+        line_sides, new_line_sides, crossings = follow_lines(
+            self._lines, track.line_sides, track.new_line_sides, before, now, self.tolerance
+        )
+        zone_sides, new_zone_sides, changes = follow_zones(
+            self._zones, track.zone_sides, track.new_zone_sides, now, self.tolerance
+        )
+        since, crossed, stayed = track.inside_since, track.crossed, track.stayed
+        for new in crossings:
+            crossed = self._cross(person.id, crossed, new, found)
+        for new in changes:
+            since, stayed = self._enter_or_leave(person.id, since, stayed, new, found)
+        return TrackState(
+            person.id, ts, x, y, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed
+        )
+
+    def _position(self, person: TrackedPerson, ts: int) -> tuple[int, int, Position]:
+        """The position of a person: x and y as the state keeps them, and in pixels (from the same, rounded numbers)."""
+        x1, y1, x2, y2 = person.box
+        if not (x1 <= x2 and y1 <= y2):
+            raise ValueError(f"the box of track {person.id} is not a box: {tuple(person.box)}")
+        width, height = self._frame_wh
+        x, y = (x1 + x2) / 2 / width, y2 / height
+        x_part = 0 if x < 0 else PARTS if x > 1 else round(x * PARTS)
+        y_part = 0 if y < 0 else PARTS if y > 1 else round(y * PARTS)
+        out_x = (x2 >= (1 - EDGE) * width) - (x1 <= EDGE * width)
+        out_y = int(y >= 1 - EDGE)
+        box_height = y2 - y1 if y2 - y1 > 1 else 1.0
+        return x_part, y_part, Position(x_part * width / PARTS, y_part * height / PARTS, box_height, out_x, out_y, ts)
+
+    def _coast(self, track: TrackState, person: TrackedPerson, ts: int) -> TrackState:
+        """The track after a frame in which the person was missed: only whether he is leaving the frame can change."""
+        _, _, now = self._position(person, ts)
+        new_sides = [leaves_beyond(self._lines[new.border], new, now.out_x, now.out_y) for new in track.new_line_sides]
+        return track._replace(new_line_sides=tuple(new_sides))
+
+    def _cross(self, id_: int, crossed: tuple[int, ...], new: NewSide, found: _Found) -> tuple[int, ...]:
+        """Notes a crossing; returns all crossings of the track."""
+        is_forward = new.side == POSITIVE
+        name = self._lines[new.border].name
+        found.crossings.append(Crossing(id_, name, "forward" if is_forward else "backward", new.since))
+        times = list(crossed) or [0] * 2 * len(self._lines)
+        times[2 * new.border + (not is_forward)] += 1
+        return tuple(times)
+
+    def _enter_or_leave(
+        self, id_: int, since: tuple[tuple[int, int], ...], stayed: tuple[int, ...], new: NewSide, found: _Found
+    ) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+        """Notes an entry or an exit; returns the zones that the track is in, and the times of its earlier stays."""
+        name = self._zones[new.border].name
+        if new.side == POSITIVE:
+            found.entries.append(ZoneEntry(id_, name, new.since))
+            return tuple(sorted((*since, (new.border, new.since)))), stayed
+        time = new.since - dict(since)[new.border]
+        found.exits.append(ZoneExit(id_, name, new.since, time / 1000))
+        times = list(stayed) or [0] * len(self._zones)
+        times[new.border] += time
+        return tuple(stay for stay in since if stay[0] != new.border), tuple(times)
+
+    def _finish(self, track: TrackState, found: _Found) -> None:
+        """Notes the last crossings and exits of a track that has ended, and its summary."""
+        crossed, since, stayed = track.crossed, track.inside_since, track.stayed
+        for new in track.new_line_sides:
+            if crossed_at_the_end(new):
+                crossed = self._cross(track.id, crossed, new, found)
+        outside = {new.border: new for new in track.new_zone_sides}
+        for zone, _ in track.inside_since:
+            new = outside.get(zone, NewSide(zone, NEGATIVE, 1, track.seen, 0))
+            since, stayed = self._enter_or_leave(track.id, since, stayed, new, found)
+        ways = zip(self._lines, crossed[::2], crossed[1::2], strict=False)  # no numbers where there was no crossing
+        lines = {line.name: (forward, backward) for line, forward, backward in ways if forward or backward}
+        zones = {zone.name: time / 1000 for zone, time in zip(self._zones, stayed, strict=False) if time}
+        found.finished.append(TrackSummary(track.id, lines, zones))
+
+    def _zones_now(self, tracks: Mapping[int, TrackState], present: set[int]) -> dict[str, ZoneNow]:
+        people = [0] * len(self._zones)
+        longest: list[tuple[float, int | None]] = [(0.0, None)] * len(self._zones)
+        for track in tracks.values():
+            for zone, since in track.inside_since:
+                people[zone] += track.id in present
+                seconds = (track.seen - since) / 1000
+                if longest[zone][1] is None or seconds > longest[zone][0]:
+                    longest[zone] = (seconds, track.id)
+        return {zone.name: ZoneNow(people[i], *longest[i]) for i, zone in enumerate(self._zones)}
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a frame decides, as it is found."""
+
+    crossings: list[Crossing] = field(default_factory=list)
+    entries: list[ZoneEntry] = field(default_factory=list)
+    exits: list[ZoneExit] = field(default_factory=list)
+    finished: list[TrackSummary] = field(default_factory=list)
