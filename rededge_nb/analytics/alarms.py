@@ -122,7 +122,9 @@ def read_alarm_state(data: Mapping[str, Any] | None) -> AlarmState:
     number = check_integer(data.get("format"), "format", 1, 2**53)
     if number > FORMAT:
         raise SceneError("format", f"the state of the alarms has format {number}, this version knows 1 to {FORMAT}")
-    rules = {name: RuleState(*row[:-1], tuple(row[-1])) for name, row in data["rules"].items()}
+    rules = {}
+    for name, (rule, since, off, alarm, raised, kind, severity, crossings) in data["rules"].items():
+        rules[name] = RuleState(rule, since, off, alarm, raised, kind, severity, tuple(crossings))
     return AlarmState(data["ts"], rules)
 
 
@@ -270,7 +272,7 @@ def _zone_now(counts: FrameCounts, zone: str) -> ZoneNow:
 
 
 def _recent_crossings(rule: CrossingsRule, times: tuple[int, ...], counts: FrameCounts) -> tuple[int, ...]:
-    """Times of the crossings that count: right line and direction, last `within` seconds, at most `at_least` of them."""
+    """Times of the crossings that count: of that line and direction, in the time `within`, the last `at_least`."""
     new = [
         crossing.ts
         for crossing in counts.crossings

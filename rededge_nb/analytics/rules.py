@@ -250,7 +250,7 @@ def check_rule_names(rules: Sequence[Rule]) -> None:
     names = [rule.name for rule in rules]
     for i, name in enumerate(names):
         if name in names[:i]:
-            raise SceneError(f"[{i}].name", f'"{name}" is the name of [{names.index(name)}], too')
+            raise SceneError(f"[{i}].name", f'"{name}" is the name of rules[{names.index(name)}], too')
 
 
 @lru_cache(maxsize=1024)

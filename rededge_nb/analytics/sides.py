@@ -82,7 +82,7 @@ def seen_there(
         passed: As in `NewSide`, if this is the first frame on that side.
         leaving: As in `NewSide`.
     """
-    thousandths = min(round(1000 * depth), 1000)
+    thousandths = round(1000 * min(depth, 1.0))  # depth may be infinite: a zone that is the whole frame
     if new is None or new.side != side:
         return NewSide(border, side, 1, ts, thousandths, passed, leaving)
     return NewSide(border, side, new.frames + 1, new.since, new.depth + thousandths, new.passed, leaving)
