@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from .counting_state import PARTS, CountingState, TrackState, carry_over, scene_keys
+from .counting_state import PARTS, CountingState, TrackState, as_text, carry_over, numbers, scene_keys
 from .counts import Crossing, FrameCounts, TrackSummary, ZoneEntry, ZoneExit, ZoneNow
-from .crossings import PlacedLine, crossed_at_the_end, follow_lines, leaves_beyond, place_line
-from .occupancy import PlacedZone, follow_zones, place_zone
+from .crossings import PlacedLine, crossed_at_the_end, follow_lines, leaves_beyond, place_line, sides_of_lines
+from .occupancy import PlacedZone, follow_zones, inside_frame, place_zone, sides_of_zones
 from .positions import EDGE, Position
 from .scene import Scene
 from .sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance
@@ -102,11 +102,13 @@ class SceneCounter:
             if not person.coasting:
                 tracks[person.id] = self._follow(track, person, ts, found)
             elif track is not None and track.new_line_sides:
-                tracks[person.id] = self._coast(track, person, ts)
-        forgotten = [track.id for track in tracks.values() if abs(ts - track.seen) > 1000 * FORGET_S]
-        for id_ in (*finished, *forgotten):
-            if (ended := tracks.pop(id_, None)) is not None:
-                self._finish(ended, found)
+                tracks[person.id] = self._coast(track, person)
+        ended = list(finished)
+        if len(tracks) > len(people):
+            ended += [track.id for track in tracks.values() if abs(ts - track.seen) > 1000 * FORGET_S]
+        for id_ in ended:
+            if (track := tracks.pop(id_, None)) is not None:
+                self._finish(track, found)
         counts = FrameCounts(
             ts,
             tuple(found.crossings),
@@ -130,57 +132,67 @@ class SceneCounter:
 
     def _follow(self, track: TrackState | None, person: TrackedPerson, ts: int, found: _Found) -> TrackState:
         """The track after a frame in which the person was seen."""
-        x, y, now = self._position(person, ts)
-        before = None if track is None else track.position(self._frame_wh)
-        if track is None:
-            track = TrackState(person.id, ts, x, y, UNKNOWN * len(self._lines), UNKNOWN * len(self._zones))
-        line_sides, new_line_sides, crossings = follow_lines(
-            self._lines, track.line_sides, track.new_line_sides, before, now, self.tolerance
-        )
-        zone_sides, new_zone_sides, changes = follow_zones(
-            self._zones, track.zone_sides, track.new_zone_sides, now, self.tolerance
-        )
-        since, crossed, stayed = track.inside_since, track.crossed, track.stayed
-        for new in crossings:
-            crossed = self._cross(person.id, crossed, new, found)
-        for new in changes:
-            since, stayed = self._enter_or_leave(person.id, since, stayed, new, found)
-        return TrackState(
-            person.id, ts, x, y, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed
-        )
-
-    def _position(self, person: TrackedPerson, ts: int) -> tuple[int, int, Position]:
-        """The position of a person: x and y as the state keeps them, and in pixels (from the same, rounded numbers)."""
-        x1, y1, x2, y2 = person.box
+        id_, (x1, y1, x2, y2), (width, height) = person.id, person.box, self._frame_wh
         if not (x1 <= x2 and y1 <= y2):
-            raise ValueError(f"the box of track {person.id} is not a box: {tuple(person.box)}")
-        width, height = self._frame_wh
+            raise ValueError(f"the box of track {id_} is not a box: {(x1, y1, x2, y2)}")
         x, y = (x1 + x2) / 2 / width, y2 / height
         x_part = 0 if x < 0 else PARTS if x > 1 else round(x * PARTS)
         y_part = 0 if y < 0 else PARTS if y > 1 else round(y * PARTS)
-        out_x = (x2 >= (1 - EDGE) * width) - (x1 <= EDGE * width)
-        out_y = int(y >= 1 - EDGE)
-        box_height = y2 - y1 if y2 - y1 > 1 else 1.0
-        return x_part, y_part, Position(x_part * width / PARTS, y_part * height / PARTS, box_height, out_x, out_y, ts)
+        x, y = x_part * width / PARTS, y_part * height / PARTS  # the position as the state will keep it
+        if track is None:
+            before = None
+            track = TrackState(id_, ts, x_part, y_part, UNKNOWN * len(self._lines), UNKNOWN * len(self._zones))
+        else:
+            before = track.position(self._frame_wh)
+        _, _, _, _, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed = track
 
-    def _coast(self, track: TrackState, person: TrackedPerson, ts: int) -> TrackState:
+        # in most frames a person is where he was believed to be, and there is nothing to do
+        there = sides_of_lines(self._lines, x, y)
+        if there != line_sides or new_line_sides:
+            now = Position(x, y, max(y2 - y1, 1.0), *self._touched_edges(x1, x2, y2), ts)
+            line_sides, new_line_sides, crossings = follow_lines(
+                self._lines, there, line_sides, new_line_sides, before, now, self.tolerance
+            )
+            for new in crossings:
+                crossed = self._cross(id_, crossed, new, found)
+
+        x, y = inside_frame(x, y, self._frame_wh)
+        there = sides_of_zones(self._zones, x, y)
+        if there != zone_sides or new_zone_sides:
+            now = Position(x, y, max(y2 - y1, 1.0), 0, 0, ts)
+            zone_sides, new_zone_sides, changes = follow_zones(
+                self._zones, there, zone_sides, new_zone_sides, now, self.tolerance
+            )
+            for new in changes:
+                since, stayed = self._enter_or_leave(id_, since, stayed, new, found)
+        return TrackState(
+            id_, ts, x_part, y_part, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed
+        )
+
+    def _touched_edges(self, x1: float, x2: float, y2: float) -> tuple[int, int]:
+        """`out_x` and `out_y` of `Position`."""
+        width, height = self._frame_wh
+        return (x2 >= (1 - EDGE) * width) - (x1 <= EDGE * width), int(y2 >= (1 - EDGE) * height)
+
+    def _coast(self, track: TrackState, person: TrackedPerson) -> TrackState:
         """The track after a frame in which the person was missed: only whether he is leaving the frame can change."""
-        _, _, now = self._position(person, ts)
-        new_sides = [leaves_beyond(self._lines[new.border], new, now.out_x, now.out_y) for new in track.new_line_sides]
+        x1, _, x2, y2 = person.box
+        edges = self._touched_edges(x1, x2, y2)
+        new_sides = [leaves_beyond(self._lines[new.border], new, *edges) for new in track.new_line_sides]
         return track._replace(new_line_sides=tuple(new_sides))
 
-    def _cross(self, id_: int, crossed: tuple[int, ...], new: NewSide, found: _Found) -> tuple[int, ...]:
+    def _cross(self, id_: int, crossed: str, new: NewSide, found: _Found) -> str:
         """Notes a crossing; returns all crossings of the track."""
         is_forward = new.side == POSITIVE
         name = self._lines[new.border].name
         found.crossings.append(Crossing(id_, name, "forward" if is_forward else "backward", new.since))
-        times = list(crossed) or [0] * 2 * len(self._lines)
+        times = numbers(crossed, 2 * len(self._lines))
         times[2 * new.border + (not is_forward)] += 1
-        return tuple(times)
+        return as_text(times)
 
     def _enter_or_leave(
-        self, id_: int, since: tuple[tuple[int, int], ...], stayed: tuple[int, ...], new: NewSide, found: _Found
-    ) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+        self, id_: int, since: tuple[tuple[int, int], ...], stayed: str, new: NewSide, found: _Found
+    ) -> tuple[tuple[tuple[int, int], ...], str]:
         """Notes an entry or an exit; returns the zones that the track is in, and the times of its earlier stays."""
         name = self._zones[new.border].name
         if new.side == POSITIVE:
@@ -188,9 +200,9 @@ class SceneCounter:
             return tuple(sorted((*since, (new.border, new.since)))), stayed
         time = new.since - dict(since)[new.border]
         found.exits.append(ZoneExit(id_, name, new.since, time / 1000))
-        times = list(stayed) or [0] * len(self._zones)
+        times = numbers(stayed, len(self._zones))
         times[new.border] += time
-        return tuple(stay for stay in since if stay[0] != new.border), tuple(times)
+        return tuple(stay for stay in since if stay[0] != new.border), as_text(times)
 
     def _finish(self, track: TrackState, found: _Found) -> None:
         """Notes the last crossings and exits of a track that has ended, and its summary."""
@@ -202,9 +214,10 @@ class SceneCounter:
         for zone, _ in track.inside_since:
             new = outside.get(zone, NewSide(zone, NEGATIVE, 1, track.seen, 0))
             since, stayed = self._enter_or_leave(track.id, since, stayed, new, found)
-        ways = zip(self._lines, crossed[::2], crossed[1::2], strict=False)  # no numbers where there was no crossing
+        times, stays = numbers(crossed, 2 * len(self._lines)), numbers(stayed, len(self._zones))
+        ways = zip(self._lines, times[::2], times[1::2], strict=True)
         lines = {line.name: (forward, backward) for line, forward, backward in ways if forward or backward}
-        zones = {zone.name: time / 1000 for zone, time in zip(self._zones, stayed, strict=False) if time}
+        zones = {zone.name: time / 1000 for zone, time in zip(self._zones, stays, strict=True) if time}
         found.finished.append(TrackSummary(track.id, lines, zones))
 
     def _zones_now(self, tracks: Mapping[int, TrackState], present: set[int]) -> dict[str, ZoneNow]:

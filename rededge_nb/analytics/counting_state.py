@@ -36,8 +36,9 @@ class TrackState(NamedTuple):
         new_zone_sides: Sides of zones that are not yet believed.
         inside_since: For each zone that the person is in: its index, and since when, ms.
         crossed: How often the track crossed each line: forward and backward of the first line, of the second, and so
-            on; empty if it crossed none.
-        stayed: Milliseconds in each zone, of the stays that are over; empty if there are none.
+            on, as `"1 0 0 0"`; empty if it crossed none. It is a text because it is written with every frame and hardly
+            ever changes.
+        stayed: Milliseconds in each zone, of the stays that are over, as `"0 5200"`; empty if there are none.
     """
 
     id: int
@@ -49,8 +50,8 @@ class TrackState(NamedTuple):
     new_line_sides: tuple[NewSide, ...] = ()
     new_zone_sides: tuple[NewSide, ...] = ()
     inside_since: tuple[tuple[int, int], ...] = ()
-    crossed: tuple[int, ...] = ()
-    stayed: tuple[int, ...] = ()
+    crossed: str = ""
+    stayed: str = ""
 
     def position(self, frame_wh: tuple[float, float]) -> Point:
         """Where the person was last seen, in pixels of a frame of that width and height."""
@@ -99,10 +100,20 @@ def read_state(data: Mapping[str, Any] | None) -> CountingState:
             tuple([NewSide(*new) for new in new_lines]) if new_lines else (),
             tuple([NewSide(*new) for new in new_zones]) if new_zones else (),
             tuple([(zone, start) for zone, start in since]) if since else (),
-            tuple(crossed),
-            tuple(stayed),
+            crossed,
+            stayed,
         )
     return CountingState(data["lines"], data["zones"], tracks)
+
+
+def numbers(text: str, count: int) -> list[int]:
+    """The numbers of `TrackState.crossed` or `TrackState.stayed`."""
+    return [int(number) for number in text.split()] or [0] * count
+
+
+def as_text(of: Sequence[int]) -> str:
+    """The text for `TrackState.crossed` or `TrackState.stayed`."""
+    return " ".join(map(str, of)) if any(of) else ""
 
 
 def scene_keys(scene: Scene) -> tuple[str, str]:
@@ -145,16 +156,16 @@ def carry_over(state: CountingState, lines: str, zones: str, placed: Sequence[Pl
             zone_sides += (POSITIVE if inside else NEGATIVE).lower()
             if inside:
                 inside_since[i] = since_of.get(old_zone_of_name.get(zone.name, -1), track.seen)
-        crossed = track.crossed or (0,) * 2 * len(track.line_sides)
-        stayed = track.stayed or (0,) * len(track.zone_sides)
+        crossed = numbers(track.crossed, 2 * len(track.line_sides))
+        stayed = numbers(track.stayed, len(track.zone_sides))
         return track._replace(
             line_sides="".join(UNKNOWN if old is None else track.line_sides[old] for old in line_from),
             zone_sides=zone_sides,
             new_line_sides=_renumbered(track.new_line_sides, line_to),
             new_zone_sides=_renumbered(track.new_zone_sides, zone_to),
             inside_since=tuple(sorted(inside_since.items())),
-            crossed=tuple(0 if old is None else crossed[2 * old + way] for old in line_from for way in (0, 1)),
-            stayed=tuple(0 if old is None else stayed[old] for old in zone_from),
+            crossed=as_text([0 if old is None else crossed[2 * old + way] for old in line_from for way in (0, 1)]),
+            stayed=as_text([0 if old is None else stayed[old] for old in zone_from]),
         )
 
     return CountingState(lines, zones, {id_: moved(track) for id_, track in state.tracks.items()})

@@ -101,8 +101,16 @@ def _leaves_frame(a: Point, b: Point) -> bool:
     return any(not 0 <= b[i] + EDGE * (b[i] - a[i]) / length <= 1 for i in (0, 1))
 
 
+def sides_of_lines(lines: Sequence[PlacedLine], x: float, y: float) -> str:
+    """The side of each line on which a point is; NEGATIVE for a point on the line."""
+    return "".join(
+        [POSITIVE if line.normal_x * x + line.normal_y * y + line.offset > 0 else NEGATIVE for line in lines]
+    )
+
+
 def follow_lines(
     lines: Sequence[PlacedLine],
+    there: str,
     sides: str,
     new_sides: tuple[NewSide, ...],
     before: Point | None,
@@ -113,28 +121,23 @@ def follow_lines(
 
     Args:
         lines: The lines of the scene.
-        sides: For each line the side that the person is on: POSITIVE is right.
+        there: The sides on which the person is in this frame, from `sides_of_lines`.
+        sides: For each line the side that is believed: POSITIVE is right.
         new_sides: Sides that are not yet believed.
         before: The last position at which the person was seen, in pixels of this frame; None if this is the first one.
         now: The position in this frame.
         tolerance: When a new side is believed.
 
     Returns:
-        The sides; the sides that are not yet believed; the crossings that this frame decides.
+        The sides that are believed; those that are not yet believed; the crossings that this frame decides.
     """
-    x, y = now.x, now.y
-    there = "".join(
-        [POSITIVE if line.normal_x * x + line.normal_y * y + line.offset > 0 else NEGATIVE for line in lines]
-    )
-    if there == sides and not new_sides:  # so it is in nearly all frames
-        return sides, new_sides, []
     new_of = {new.border: new for new in new_sides}
     crossings: list[NewSide] = []
     followed = list(sides)
     for i, line in enumerate(lines):
         if there[i] == sides[i] and i not in new_of:
             continue
-        distance = abs(line.distance(x, y))
+        distance = abs(line.distance(now.x, now.y))
         if distance == 0:  # on the line: neither here nor there
             continue
         new = new_of.pop(i, None)
@@ -148,7 +151,7 @@ def follow_lines(
         passed = (
             (new is None or new.side != there[i])
             and (sides[i] != UNKNOWN and before is not None)
-            and line.passed(before, (x, y))
+            and line.passed(before, (now.x, now.y))
         )
         new = seen_there(new, i, there[i], depth, now.ts, passed, outwards > 0.5)
         if not is_believed(sides[i], new, depth_in_truth, now.ts, tolerance):

@@ -89,11 +89,20 @@ def inside_frame(x: float, y: float, frame_wh: tuple[float, float]) -> Point:
     """A position of a person as zones see it: not nearer to an edge of the frame than `EDGE`."""
     width, height = frame_wh
     low_x, low_y = EDGE * width, EDGE * height
-    return min(max(x, low_x), width - low_x), min(max(y, low_y), height - low_y)
+    return (
+        low_x if x < low_x else width - low_x if x > width - low_x else x,
+        low_y if y < low_y else height - low_y if y > height - low_y else y,
+    )
+
+
+def sides_of_zones(zones: Sequence[PlacedZone], x: float, y: float) -> str:
+    """For each zone whether a point, from `inside_frame`, is inside (POSITIVE) or outside."""
+    return "".join([POSITIVE if zone.contains(x, y) else NEGATIVE for zone in zones])
 
 
 def follow_zones(
     zones: Sequence[PlacedZone],
+    there: str,
     sides: str,
     new_sides: tuple[NewSide, ...],
     now: Position,
@@ -103,18 +112,16 @@ def follow_zones(
 
     Args:
         zones: The zones of the scene.
-        sides: For each zone where the person is: POSITIVE is inside.
+        there: The sides on which the person is in this frame, from `sides_of_zones`.
+        sides: For each zone the side that is believed: POSITIVE is inside.
         new_sides: Sides that are not yet believed.
-        now: The position in this frame.
+        now: The position in this frame, with x and y from `inside_frame`.
         tolerance: When a new side is believed.
 
     Returns:
-        The sides; the sides that are not yet believed; the entries (POSITIVE) and exits that this frame decides.
+        The sides that are believed; those that are not yet believed; the entries (POSITIVE) and exits that this frame
+        decides.
     """
-    x, y = inside_frame(now.x, now.y, zones[0].frame_wh) if zones else (0.0, 0.0)
-    there = "".join([POSITIVE if zone.contains(x, y) else NEGATIVE for zone in zones])
-    if there == sides and not new_sides:  # so it is in nearly all frames
-        return sides, new_sides, []
     new_of = {new.border: new for new in new_sides}
     decided: list[NewSide] = []
     followed = list(sides)
@@ -122,7 +129,7 @@ def follow_zones(
         new = new_of.pop(i, None)
         if there[i] == sides[i]:
             continue
-        depth = zone.distance(x, y) / now.height
+        depth = zone.distance(now.x, now.y) / now.height
         if there[i] == sides[i].upper():
             followed[i] = letter(there[i], depth, tolerance)
             continue

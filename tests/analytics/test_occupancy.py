@@ -155,8 +155,7 @@ def test_cases_are_exact(case: Case, fps: int, drop_third: bool) -> None:
     check(case, run(case.scene, frames(case.walkers, fps, drop_third=drop_third)), tolerance_s(fps, drop_third))
 
 
-@pytest.mark.parametrize("slow_s", [0.0, 0.3], ids=["fast", "slow"])
-@pytest.mark.parametrize("jitter", [0.01, 0.02, 0.03])
+@pytest.mark.parametrize(("jitter", "slow_s"), [(0.01, 0.0), (0.02, 0.3), (0.03, 0.0), (0.03, 0.3)])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_cases_are_exact_with_jitter(case: Case, jitter: float, slow_s: float) -> None:
     for seed, (fps, drop_third) in enumerate(RATES):
