@@ -1,7 +1,7 @@
 """Raises and clears the alarms of a scene's rules (`rules.py`).
 
     changes, state = evaluate(scene.rules, state, counts)                        # for every frame
-    changes, silence = watch_silence(scene.rules, silence, now, silent_s)        # by a timer, also without frames
+    changes, silence = watch_silence(scene.rules, silence, now_ms, silent_s)        # by a timer, also without frames
 
 Both change nothing: the state goes in and a new one comes out. A frame is evaluated at its own time, so the same video
 raises the same alarms at any speed. Silence is the one thing that no frame can show; it has a state of its own, so that
@@ -24,9 +24,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from .counts import FrameCounts, ZoneNow
-from .fields import SceneError, check_integer
-from .rules import DEFAULT_SILENCE, CrossingsRule, DwellRule, OccupancyRule, Rule, SilenceRule, fingerprint
+from rededge_nb.analytics.counts import FrameCounts, ZoneNow
+from rededge_nb.analytics.fields import SceneError, check_integer
+from rededge_nb.analytics.rules import (
+    DEFAULT_SILENCE,
+    CrossingsRule,
+    DwellRule,
+    OccupancyRule,
+    Rule,
+    SilenceRule,
+    fingerprint,
+)
 
 FORMAT: Final = 1
 DIP_S: Final = 1.0
@@ -43,8 +51,8 @@ class AlarmChange:
         rule: Name of the rule.
         kind: "occupancy", "dwell", "crossings" or "silence".
         severity: Of the rule.
-        ts: Time of the frame, or of the timer, ms.
-        since: For a raised alarm: since when the condition holds. For a cleared one: when it was raised. ms.
+        ts_ms: Time of the frame, or of the timer.
+        since_ms: For a raised alarm: since when the condition holds. For a cleared one: when it was raised.
         value: People, seconds or crossings at that time, according to the kind; None for a rule that was removed.
         reason: Why it was cleared: "over", "schedule" (it ended), "changed" (the rule was), "removed" (the rule was
             removed or switched off); "" for a raised alarm.
@@ -57,8 +65,8 @@ class AlarmChange:
     rule: str
     kind: str
     severity: str
-    ts: int
-    since: int
+    ts_ms: int
+    since_ms: int
     value: float | None = None
     reason: str = ""
     track: int | None = None
@@ -95,16 +103,16 @@ class AlarmState:
     """What is remembered of all rules.
 
     Attributes:
-        ts: Time of the last evaluation, ms.
+        ts_ms: Time of the last evaluation.
         rules: By name; rules of which nothing is to be remembered are left out.
     """
 
-    ts: int = 0
+    ts_ms: int = 0
     rules: Mapping[str, RuleState] = field(default_factory=dict)
 
     def to_data(self) -> dict[str, Any]:
         """The state as `json.dumps` takes it."""
-        return {"format": FORMAT, "ts": self.ts, "rules": dict(self.rules)}
+        return {"format": FORMAT, "ts_ms": self.ts_ms, "rules": dict(self.rules)}
 
     def active(self) -> list[str]:
         """Ids of the alarms that were raised and not yet cleared."""
@@ -125,7 +133,7 @@ def read_alarm_state(data: Mapping[str, Any] | None) -> AlarmState:
     rules = {}
     for name, (rule, since, off, alarm, raised, kind, severity, crossings) in data["rules"].items():
         rules[name] = RuleState(rule, since, off, alarm, raised, kind, severity, tuple(crossings))
-    return AlarmState(data["ts"], rules)
+    return AlarmState(data["ts_ms"], rules)
 
 
 def evaluate(rules: Sequence[Rule], state: AlarmState, counts: FrameCounts) -> tuple[list[AlarmChange], AlarmState]:
@@ -140,18 +148,18 @@ def evaluate(rules: Sequence[Rule], state: AlarmState, counts: FrameCounts) -> t
         The alarms that were raised and cleared, and the state after the frame.
     """
     active = [rule for rule in rules if not isinstance(rule, SilenceRule)]
-    return _evaluate_all(active, state, counts.ts, counts)
+    return _evaluate_all(active, state, counts.ts_ms, counts)
 
 
 def watch_silence(
-    rules: Sequence[Rule], state: AlarmState, now: int, silent_s: float | None
+    rules: Sequence[Rule], state: AlarmState, now_ms: int, silent_s: float | None
 ) -> tuple[list[AlarmChange], AlarmState]:
     """Evaluates the rules about silence; `DEFAULT_SILENCE` if the scene has none.
 
     Args:
         rules: The rules of the scene.
         state: After the last call; a state of its own, not that of `evaluate`.
-        now: The time, ms.
+        now_ms: The time.
         silent_s: Seconds since the last frame; None if the camera is not expected to send any (a file that has ended,
             a camera that was removed), which clears the alarm. Within the grace time of a reconnect, do not call.
 
@@ -159,76 +167,76 @@ def watch_silence(
         The alarms that were raised and cleared, and the state.
     """
     active = [rule for rule in rules if isinstance(rule, SilenceRule)] or [DEFAULT_SILENCE]
-    return _evaluate_all(active, state, now, silent_s)
+    return _evaluate_all(active, state, now_ms, silent_s)
 
 
 def _evaluate_all(
-    rules: Sequence[Rule], state: AlarmState, ts: int, source: FrameCounts | float | None
+    rules: Sequence[Rule], state: AlarmState, ts_ms: int, source: FrameCounts | float | None
 ) -> tuple[list[AlarmChange], AlarmState]:
     changes: list[AlarmChange] = []
     kept: dict[str, RuleState] = {}
     enabled = {rule.name: rule for rule in rules if rule.enabled}
     for name, old in state.rules.items():
         if old.alarm and name not in enabled:
-            changes.append(_cleared(name, old, ts, None, "removed"))
-    paused = not 0 <= ts - state.ts <= 1000 * GAP_S
+            changes.append(_cleared(name, old, ts_ms, None, "removed"))
+    paused = not 0 <= ts_ms - state.ts_ms <= 1000 * GAP_S
     for name, rule in enabled.items():
         old = state.rules.get(name, RuleState(fingerprint(rule)))
         if old.fingerprint != fingerprint(rule):
             if old.alarm:
-                changes.append(_cleared(name, old, ts, None, "changed"))
+                changes.append(_cleared(name, old, ts_ms, None, "changed"))
             old = RuleState(fingerprint(rule))
         if paused and isinstance(source, FrameCounts):
             old = old._replace(since=None, off=None)
-        new, change = _evaluate_one(rule, old, ts, source)
+        new, change = _evaluate_one(rule, old, ts_ms, source)
         if change is not None:
             changes.append(change)
-        if not new.alarm and new.raised is not None and ts - new.raised >= 1000 * rule.cooldown:
+        if not new.alarm and new.raised is not None and ts_ms - new.raised >= 1000 * rule.cooldown:
             new = new._replace(raised=None)
         if new != RuleState(new.fingerprint):
             kept[name] = new
-    return changes, AlarmState(ts, kept)
+    return changes, AlarmState(ts_ms, kept)
 
 
 def _evaluate_one(
-    rule: Rule, old: RuleState, ts: int, source: FrameCounts | float | None
+    rule: Rule, old: RuleState, ts_ms: int, source: FrameCounts | float | None
 ) -> tuple[RuleState, AlarmChange | None]:
     """One rule in one frame: what is remembered, and the change if there is one."""
-    if rule.schedule is not None and not rule.schedule.active(ts):
+    if rule.schedule is not None and not rule.schedule.active(ts_ms):
         idle = RuleState(old.fingerprint, raised=old.raised)
-        return idle, _cleared(rule.name, old, ts, None, "schedule") if old.alarm else None
-    seen = _look(rule, old, ts, source)
+        return idle, _cleared(rule.name, old, ts_ms, None, "schedule") if old.alarm else None
+    seen = _look(rule, old, ts_ms, source)
     old = old._replace(crossings=seen.crossings) if seen.crossings != old.crossings else old
     if old.alarm:
         if not seen.off:
             return old._replace(off=None) if old.off is not None else old, None
-        off = ts if old.off is None else old.off
-        if ts - off < 1000 * rule.clear_after:
+        off = ts_ms if old.off is None else old.off
+        if ts_ms - off < 1000 * rule.clear_after:
             return old._replace(off=off), None
         cleared = RuleState(old.fingerprint, raised=old.raised, crossings=old.crossings)
-        return cleared, _cleared(rule.name, old, ts, seen.value, "over")
+        return cleared, _cleared(rule.name, old, ts_ms, seen.value, "over")
     if not seen.on:
         if old.since is None:
             return old, None
-        off = ts if old.off is None else old.off
-        over = ts - off >= 1000 * DIP_S
+        off = ts_ms if old.off is None else old.off
+        over = ts_ms - off >= 1000 * DIP_S
         return old._replace(since=None if over else old.since, off=None if over else off), None
     since = seen.since if old.since is None else old.since
     lasting = rule.lasting if isinstance(rule, OccupancyRule) else 0.0
-    cooling = old.raised is not None and ts - old.raised < 1000 * rule.cooldown
-    if ts - since < 1000 * lasting or cooling:
+    cooling = old.raised is not None and ts_ms - old.raised < 1000 * rule.cooldown
+    if ts_ms - since < 1000 * lasting or cooling:
         return old._replace(since=since, off=None), None
-    id_ = f"{rule.name}-{ts}"
-    raised = old._replace(since=since, off=None, alarm=id_, raised=ts, kind=rule.kind, severity=rule.severity)
+    id_ = f"{rule.name}-{ts_ms}"
+    raised = old._replace(since=since, off=None, alarm=id_, raised=ts_ms, kind=rule.kind, severity=rule.severity)
     change = AlarmChange(
-        "raised", id_, rule.name, rule.kind, rule.severity, ts, since, seen.value, track=seen.track, clip=rule.clip
+        "raised", id_, rule.name, rule.kind, rule.severity, ts_ms, since, seen.value, track=seen.track, clip=rule.clip
     )
     return raised, change
 
 
-def _cleared(rule: str, old: RuleState, ts: int, value: float | None, reason: str) -> AlarmChange:
-    raised = ts if old.raised is None else old.raised
-    return AlarmChange("cleared", old.alarm, rule, old.kind, old.severity, ts, raised, value, reason)
+def _cleared(rule: str, old: RuleState, ts_ms: int, value: float | None, reason: str) -> AlarmChange:
+    raised = ts_ms if old.raised is None else old.raised
+    return AlarmChange("cleared", old.alarm, rule, old.kind, old.severity, ts_ms, raised, value, reason)
 
 
 class _Seen(NamedTuple):
@@ -242,27 +250,27 @@ class _Seen(NamedTuple):
     crossings: tuple[int, ...] = ()
 
 
-def _look(rule: Rule, old: RuleState, ts: int, source: FrameCounts | float | None) -> _Seen:
+def _look(rule: Rule, old: RuleState, ts_ms: int, source: FrameCounts | float | None) -> _Seen:
     if isinstance(source, FrameCounts):
         match rule:
             case OccupancyRule():
                 people = _zone_now(source, rule.zone).people
                 if rule.at_least is not None:
-                    return _Seen(people, people >= rule.at_least, people < rule.at_least - rule.hysteresis, ts)
+                    return _Seen(people, people >= rule.at_least, people < rule.at_least - rule.hysteresis, ts_ms)
                 at_most = rule.at_most or 0
-                return _Seen(people, people <= at_most, people > at_most + rule.hysteresis, ts)
+                return _Seen(people, people <= at_most, people > at_most + rule.hysteresis, ts_ms)
             case DwellRule():
                 _, longest, track = _zone_now(source, rule.zone)
                 over = longest < rule.longer_than - rule.hysteresis
-                return _Seen(longest, longest >= rule.longer_than, over, ts, track)
+                return _Seen(longest, longest >= rule.longer_than, over, ts_ms, track)
             case CrossingsRule():
                 times = _recent_crossings(rule, old.crossings, source)
                 number = len(times)
                 over = number < rule.at_least - rule.hysteresis
-                return _Seen(number, number >= rule.at_least, over, times[0] if times else ts, None, times)
+                return _Seen(number, number >= rule.at_least, over, times[0] if times else ts_ms, None, times)
     silent_s = source if isinstance(source, float | int) else 0.0
     limit = rule.after if isinstance(rule, SilenceRule) else float("inf")
-    return _Seen(silent_s, silent_s >= limit, silent_s < limit, round(ts - 1000 * silent_s))
+    return _Seen(silent_s, silent_s >= limit, silent_s < limit, round(ts_ms - 1000 * silent_s))
 
 
 def _zone_now(counts: FrameCounts, zone: str) -> ZoneNow:
@@ -274,11 +282,11 @@ def _zone_now(counts: FrameCounts, zone: str) -> ZoneNow:
 def _recent_crossings(rule: CrossingsRule, times: tuple[int, ...], counts: FrameCounts) -> tuple[int, ...]:
     """Times of the crossings that count: of that line and direction, in the time `within`, the last `at_least`."""
     new = [
-        crossing.ts
+        crossing.ts_ms
         for crossing in counts.crossings
         if crossing.line == rule.line and rule.direction in (None, crossing.direction)
     ]
-    start = counts.ts - 1000 * rule.within
+    start = counts.ts_ms - 1000 * rule.within
     if not new and (not times or times[0] > start):
         return times
     return tuple(time for time in sorted((*times, *new)) if time > start)[-rule.at_least :]

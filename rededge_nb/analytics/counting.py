@@ -1,7 +1,7 @@
 """Counts people at the lines and in the zones of a scene, frame by frame.
 
     counter = SceneCounter(scene)                          # once for each version of the scene
-    counts, state = counter.count(state, people, ts, (768, 576), finished=ended)
+    counts, state = counter.count(state, people, ts_ms, (768, 576), finished=ended)
     counts.crossings, counts.entries, counts.exits, counts.zones, counts.finished
 
 `count` changes nothing: the state goes in and a new one comes out. The state belongs to the camera and is written in
@@ -12,22 +12,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from .counting_state import PARTS, CountingState, TrackState, as_text, carry_over, numbers, scene_keys
-from .counts import Crossing, FrameCounts, TrackSummary, ZoneEntry, ZoneExit, ZoneNow
-from .crossings import PlacedLine, crossed_at_the_end, follow_lines, leaves_beyond, place_line, sides_of_lines
-from .occupancy import PlacedZone, follow_zones, inside_frame, place_zone, sides_of_zones
-from .positions import EDGE, Position
-from .scene import Scene
-from .sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance
+from rededge_nb.analytics.counting_state import (
+    PARTS,
+    CountingState,
+    TrackState,
+    as_text,
+    carry_over,
+    numbers,
+    scene_keys,
+)
+from rededge_nb.analytics.counts import Crossing, FrameCounts, TrackSummary, ZoneEntry, ZoneExit, ZoneNow
+from rededge_nb.analytics.crossings import (
+    PlacedLine,
+    crossed_at_the_end,
+    follow_lines,
+    leaves_beyond,
+    place_line,
+    sides_of_lines,
+)
+from rededge_nb.analytics.occupancy import PlacedZone, follow_zones, inside_frame, place_zone, sides_of_zones
+from rededge_nb.analytics.positions import EDGE, Position
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.analytics.sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance
 
 FORGET_S: Final = 60.0
 """A track that was not seen for so long has ended, even if nobody said so: the state must not grow for ever."""
 
 
 class TrackedPerson(Protocol):
-    """What counting needs to know about a person in a frame; tracks of the tracker have it."""
+    """What counting needs to know about a person in a frame; the people of `tracking.FrameResult` have it."""
 
     @property
     def id(self) -> int:
@@ -35,19 +50,11 @@ class TrackedPerson(Protocol):
 
     @property
     def box(self) -> Sequence[float]:
-        """`(x1, y1, x2, y2)` in pixels of the frame."""
+        """`(x1, y1, x2, y2)` in pixels of the frame; it may reach over the edges."""
 
     @property
-    def coasting(self) -> bool:
-        """Whether the person was not seen in this frame, and the box is a prediction."""
-
-
-class Person(NamedTuple):
-    """The plainest `TrackedPerson`."""
-
-    id: int
-    box: tuple[float, float, float, float]
-    coasting: bool = False
+    def confidence(self) -> float:
+        """0 for a person who was not detected in this frame, and whose box is a prediction."""
 
 
 class SceneCounter:
@@ -70,7 +77,7 @@ class SceneCounter:
         self,
         state: CountingState,
         people: Sequence[TrackedPerson],
-        ts: int,
+        ts_ms: int,
         frame_wh: tuple[float, float],
         finished: Iterable[int] = (),
     ) -> tuple[FrameCounts, CountingState]:
@@ -79,8 +86,8 @@ class SceneCounter:
         Args:
             state: After the frame before; `CountingState()` for the first frame of a camera. It may come from another
                 version of the scene.
-            people: The tracks of the frame, those that are missed for a moment among them.
-            ts: Time of the frame, ms.
+            people: Everybody who is counted in the frame, those who are missed for a moment among them.
+            ts_ms: Time of the frame.
             frame_wh: Width and height of the frame, in the pixels of the boxes.
             finished: Ids of tracks that have ended: they do not come again.
 
@@ -99,18 +106,18 @@ class SceneCounter:
             raise ValueError(f"a track occurs twice in one frame: {sorted(person.id for person in people)}")
         for person in people:
             track = tracks.get(person.id)
-            if not person.coasting:
-                tracks[person.id] = self._follow(track, person, ts, found)
+            if person.confidence > 0:
+                tracks[person.id] = self._follow(track, person, ts_ms, found)
             elif track is not None and track.new_line_sides:
                 tracks[person.id] = self._coast(track, person)
         ended = list(finished)
         if len(tracks) > len(people):
-            ended += [track.id for track in tracks.values() if abs(ts - track.seen) > 1000 * FORGET_S]
+            ended += [track.id for track in tracks.values() if abs(ts_ms - track.seen) > 1000 * FORGET_S]
         for id_ in ended:
             if (track := tracks.pop(id_, None)) is not None:
                 self._finish(track, found)
         counts = FrameCounts(
-            ts,
+            ts_ms,
             tuple(found.crossings),
             tuple(found.entries),
             tuple(found.exits),
@@ -130,7 +137,7 @@ class SceneCounter:
         self._lines = tuple(place_line(line, frame_wh) for line in self.scene.lines)
         self._zones = tuple(place_zone(zone, frame_wh) for zone in self.scene.zones)
 
-    def _follow(self, track: TrackState | None, person: TrackedPerson, ts: int, found: _Found) -> TrackState:
+    def _follow(self, track: TrackState | None, person: TrackedPerson, ts_ms: int, found: _Found) -> TrackState:
         """The track after a frame in which the person was seen."""
         id_, (x1, y1, x2, y2), (width, height) = person.id, person.box, self._frame_wh
         if not (x1 <= x2 and y1 <= y2):
@@ -141,7 +148,7 @@ class SceneCounter:
         x, y = x_part * width / PARTS, y_part * height / PARTS  # the position as the state will keep it
         if track is None:
             before = None
-            track = TrackState(id_, ts, x_part, y_part, UNKNOWN * len(self._lines), UNKNOWN * len(self._zones))
+            track = TrackState(id_, ts_ms, x_part, y_part, UNKNOWN * len(self._lines), UNKNOWN * len(self._zones))
         else:
             before = track.position(self._frame_wh)
         _, _, _, _, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed = track
@@ -149,7 +156,7 @@ class SceneCounter:
         # in most frames a person is where he was believed to be, and there is nothing to do
         there = sides_of_lines(self._lines, x, y)
         if there != line_sides or new_line_sides:
-            now = Position(x, y, max(y2 - y1, 1.0), *self._touched_edges(x1, x2, y2), ts)
+            now = Position(x, y, max(y2 - y1, 1.0), *self._touched_edges(x1, x2, y2), ts_ms)
             line_sides, new_line_sides, crossings = follow_lines(
                 self._lines, there, line_sides, new_line_sides, before, now, self.tolerance
             )
@@ -159,14 +166,14 @@ class SceneCounter:
         x, y = inside_frame(x, y, self._frame_wh)
         there = sides_of_zones(self._zones, x, y)
         if there != zone_sides or new_zone_sides:
-            now = Position(x, y, max(y2 - y1, 1.0), 0, 0, ts)
+            now = Position(x, y, max(y2 - y1, 1.0), 0, 0, ts_ms)
             zone_sides, new_zone_sides, changes = follow_zones(
                 self._zones, there, zone_sides, new_zone_sides, now, self.tolerance
             )
             for new in changes:
                 since, stayed = self._enter_or_leave(id_, since, stayed, new, found)
         return TrackState(
-            id_, ts, x_part, y_part, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed
+            id_, ts_ms, x_part, y_part, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed
         )
 
     def _touched_edges(self, x1: float, x2: float, y2: float) -> tuple[int, int]:

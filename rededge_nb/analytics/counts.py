@@ -15,13 +15,13 @@ class Crossing(NamedTuple):
         track: Id of the track.
         line: Name of the line.
         direction: "forward" (from the left side to the right side) or "backward"; `Line` has the users' names of them.
-        ts: When: time of the first frame beyond the line, ms. That is at least 0.3 s before the frame that decides it.
+        ts_ms: When: time of the first frame beyond the line. That is at least 0.3 s before the frame that decides it.
     """
 
     track: int
     line: str
     direction: Direction
-    ts: int
+    ts_ms: int
 
 
 class ZoneEntry(NamedTuple):
@@ -30,12 +30,12 @@ class ZoneEntry(NamedTuple):
     Attributes:
         track: Id of the track.
         zone: Name of the zone.
-        ts: When: time of the first frame inside, ms.
+        ts_ms: When: time of the first frame inside.
     """
 
     track: int
     zone: str
-    ts: int
+    ts_ms: int
 
 
 class ZoneExit(NamedTuple):
@@ -44,13 +44,13 @@ class ZoneExit(NamedTuple):
     Attributes:
         track: Id of the track.
         zone: Name of the zone.
-        ts: When: time of the first frame outside, ms; where the track ended inside, time of its last frame.
+        ts_ms: When: time of the first frame outside; where the track ended inside, time of its last frame.
         seconds: How long the person was in the zone.
     """
 
     track: int
     zone: str
-    ts: int
+    ts_ms: int
     seconds: float
 
 
@@ -59,13 +59,13 @@ class ZoneNow(NamedTuple):
 
     Attributes:
         people: Tracks of this frame that are in the zone.
-        longest: Seconds since the one who is in the zone for the longest time entered it; 0 if it is empty. People whom
-            the tracker misses for a moment are among them until their track ends.
+        longest_s: Seconds that the one who entered first has been in the zone; 0 if it is empty. People whom the
+            tracker has lost are among them until their track ends.
         longest_track: Id of that track, or None.
     """
 
     people: int
-    longest: float
+    longest_s: float
     longest_track: int | None
 
 
@@ -88,7 +88,7 @@ class FrameCounts:
     """Everything that one frame says about lines and zones.
 
     Attributes:
-        ts: Time of the frame, ms.
+        ts_ms: Time of the frame.
         crossings: Crossings that this frame decides.
         entries: Entries into zones that this frame decides.
         exits: Exits from zones that this frame decides.
@@ -96,7 +96,7 @@ class FrameCounts:
         finished: The tracks that ended, as far as they were ever seen.
     """
 
-    ts: int
+    ts_ms: int
     crossings: tuple[Crossing, ...]
     entries: tuple[ZoneEntry, ...]
     exits: tuple[ZoneExit, ...]

@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
-from .geometry import Point
-from .positions import EDGE, Position
-from .scene import Line
-from .sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance, is_believed, letter, seen_there
+from rededge_nb.analytics.geometry import Point
+from rededge_nb.analytics.positions import EDGE, Position
+from rededge_nb.analytics.scene import Line
+from rededge_nb.analytics.sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance, is_believed, letter, seen_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,8 @@ def follow_lines(
         new = new_of.pop(i, None)
         outwards = line.outwards(there[i], now.out_x, now.out_y)
         depth = distance / now.height
-        depth_in_truth = depth + max(outwards, 0.0) * tolerance.away  # the person goes on beyond the edge of the frame
         if there[i] == sides[i].upper():
-            if depth_in_truth >= tolerance.away:
+            if depth >= tolerance.away:
                 followed[i] = there[i]
             continue
         passed = (
@@ -153,11 +152,11 @@ def follow_lines(
             and (sides[i] != UNKNOWN and before is not None)
             and line.passed(before, (now.x, now.y))
         )
-        new = seen_there(new, i, there[i], depth, now.ts, passed, outwards > 0.5)
-        if not is_believed(sides[i], new, depth_in_truth, now.ts, tolerance):
+        new = seen_there(new, i, there[i], depth, now.ts_ms, passed, outwards > 0.5)
+        if not is_believed(sides[i], new, depth, now.ts_ms, tolerance):
             new_of[i] = new
             continue
-        followed[i] = letter(new.side, depth_in_truth, tolerance)
+        followed[i] = letter(new.side, depth, tolerance)
         if new.passed:
             crossings.append(new)
     return "".join(followed), tuple(new_of.values()), crossings

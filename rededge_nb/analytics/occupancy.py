@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from .geometry import Point
-from .positions import EDGE, Position
-from .scene import Zone
-from .sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance, is_believed, letter, seen_there
+from rededge_nb.analytics.geometry import Point
+from rededge_nb.analytics.positions import EDGE, Position
+from rededge_nb.analytics.scene import Zone
+from rededge_nb.analytics.sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance, is_believed, letter, seen_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,8 @@ def follow_zones(
         if there[i] == sides[i].upper():
             followed[i] = letter(there[i], depth, tolerance)
             continue
-        new = seen_there(new, i, there[i], depth, now.ts)
-        if not is_believed(sides[i], new, depth, now.ts, tolerance):
+        new = seen_there(new, i, there[i], depth, now.ts_ms)
+        if not is_believed(sides[i], new, depth, now.ts_ms, tolerance):
             new_of[i] = new
             continue
         followed[i] = letter(new.side, depth, tolerance)

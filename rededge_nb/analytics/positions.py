@@ -21,7 +21,7 @@ class Position(NamedTuple):
         out_x: -1 if the box touches the left edge of the frame, 1 if it touches the right edge, 0 otherwise. A part of
             the person may be beyond that edge, so the true position is further out than the visible one.
         out_y: 1 if the box touches the lower edge of the frame, 0 otherwise.
-        ts: Time of the frame, ms.
+        ts_ms: Time of the frame.
     """
 
     x: float
@@ -29,4 +29,4 @@ class Position(NamedTuple):
     height: float
     out_x: int
     out_y: int
-    ts: int
+    ts_ms: int

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import ClassVar, Final, Literal
 from zlib import crc32
 
-from .fields import (
+from rededge_nb.analytics.fields import (
     Fields,
     SceneError,
     at,
@@ -30,7 +30,7 @@ from .fields import (
     check_number,
     plain_number,
 )
-from .schedules import Schedule, parse_schedule
+from rededge_nb.analytics.schedules import Schedule, parse_schedule
 
 Severity = Literal["info", "warning", "alarm"]
 SEVERITIES: Final = ("info", "warning", "alarm")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
-from .fields import (
+from rededge_nb.analytics.fields import (
     Fields,
     SceneError,
     at,
@@ -36,8 +36,8 @@ from .fields import (
     plain_number,
     shown,
 )
-from .geometry import Point, polygon_problem, segment_problem
-from .rules import CrossingsRule, DwellRule, OccupancyRule, Rule, check_rule_names, parse_rules
+from rededge_nb.analytics.geometry import Point, polygon_problem, segment_problem
+from rededge_nb.analytics.rules import CrossingsRule, DwellRule, OccupancyRule, Rule, check_rule_names, parse_rules
 
 __all__ = ["Line", "Mask", "Scene", "SceneError", "Zone", "parse_scene"]
 

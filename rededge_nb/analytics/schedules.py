@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from .fields import Fields, SceneError, at, check_choice, check_items, check_text, shown
+from rededge_nb.analytics.fields import Fields, SceneError, at, check_choice, check_items, check_text, shown
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_WINDOWS: Final = 16
@@ -80,9 +80,9 @@ class Schedule:
         if not self.windows:
             raise SceneError("windows", "the list is empty: leave the schedule out if the rule is always active")
 
-    def active(self, ts: int) -> bool:
-        """Whether the schedule is active at `ts`, in milliseconds since 1970 (UTC)."""
-        local = datetime.fromtimestamp(ts / 1000, _zone(self.time_zone))
+    def active(self, ts_ms: int) -> bool:
+        """Whether the schedule is active at `ts_ms`, in milliseconds since 1970 (UTC)."""
+        local = datetime.fromtimestamp(ts_ms / 1000, _zone(self.time_zone))
         weekday, minute = local.weekday(), local.hour * 60 + local.minute
         return any(window.contains(weekday, minute) for window in self.windows)
 

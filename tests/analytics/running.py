@@ -65,7 +65,7 @@ def run(scene: Scene, frames: Iterable[Frame], *, reload: bool = False) -> Count
     """Counts all frames; with `reload` the state is written and read between every two of them."""
     counter, state, counted = SceneCounter(scene), CountingState(), Counted()
     for frame in frames:
-        counts, state = counter.count(state, frame.people, frame.ts, FRAME, frame.finished)
+        counts, state = counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         counted.add(counts)
         if reload:
             state = read_state(json.loads(json.dumps(state.to_data())))

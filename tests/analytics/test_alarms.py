@@ -26,9 +26,9 @@ DOOR = CrossingsRule(name="door", line="door", at_least=1, within=10, clear_afte
 def at(
     seconds: float, people: int = 0, longest: float = 0, crossings: Sequence[str] = (), track: int = 1
 ) -> FrameCounts:
-    ts = round(1000 * seconds)
-    crossed = tuple(Crossing(i, "door", direction, ts) for i, direction in enumerate(crossings))  # type: ignore[arg-type]
-    return FrameCounts(ts, crossed, (), (), {"desk": ZoneNow(people, longest, track if longest else None)}, ())
+    ts_ms = round(1000 * seconds)
+    crossed = tuple(Crossing(i, "door", direction, ts_ms) for i, direction in enumerate(crossings))  # type: ignore[arg-type]
+    return FrameCounts(ts_ms, crossed, (), (), {"desk": ZoneNow(people, longest, track if longest else None)}, ())
 
 
 def changes(rules: Sequence[Rule], counted: Iterable[FrameCounts], *, reload: bool = True) -> list[AlarmChange]:
@@ -48,7 +48,7 @@ def changes(rules: Sequence[Rule], counted: Iterable[FrameCounts], *, reload: bo
 
 
 def brief(found: Iterable[AlarmChange]) -> list[tuple[str, str, float]]:
-    return [(change.rule, change.change, change.ts / 1000) for change in found]
+    return [(change.rule, change.change, change.ts_ms / 1000) for change in found]
 
 
 def crowd(*parts: tuple[float, int], fps: int = 10) -> list[FrameCounts]:
@@ -71,7 +71,7 @@ def test_occupancy_must_last() -> None:
     rule = replace(QUEUE, lasting=4)
     assert brief(changes([rule], crowd((5, 2), (3.9, 3), (5, 2)))) == []
     raised, _ = changes([rule], crowd((5, 2), (6, 3), (5, 2)))
-    assert (raised.ts, raised.since) == (9000, 5000)
+    assert (raised.ts_ms, raised.since_ms) == (9000, 5000)
 
 
 def test_a_short_dip_does_not_restart_the_time() -> None:
@@ -121,7 +121,7 @@ def test_cooldown_bounds_the_number_of_alarms() -> None:
 def test_a_condition_that_outlasts_the_cooldown_is_raised_then() -> None:
     found = changes([replace(QUEUE, cooldown=20)], crowd((1, 3), (1, 0), (30, 3), (1, 0)))
     assert brief(found)[2:] == [("queue", "raised", 20.0), ("queue", "cleared", 32.0)]
-    assert found[2].since == 2000
+    assert found[2].since_ms == 2000
 
 
 def test_too_few_people() -> None:
@@ -142,15 +142,15 @@ def test_dwell() -> None:
     counted += [at(7 + i / 10, 1, 4 - i / 10) for i in range(20)]
     raised, cleared = changes([rule], counted)
     assert raised == AlarmChange("raised", "waits-5000", "waits", "dwell", "info", 5000, 5000, 5.0, "", 7, True)
-    assert (cleared.id, cleared.ts, cleared.value, cleared.reason) == ("waits-5000", 8100, 2.9, "over")
+    assert (cleared.id, cleared.ts_ms, cleared.value, cleared.reason) == ("waits-5000", 8100, 2.9, "over")
 
 
 def test_crossings_within_a_time() -> None:
     rule = replace(DOOR, at_least=3)
     counted = [at(i, crossings=["forward"] if i in (1, 8, 12, 14, 15) else []) for i in range(40)]
     raised, cleared = changes([rule], counted)
-    assert (raised.ts, raised.since, raised.value) == (14_000, 8000, 3)
-    assert (cleared.ts, cleared.value) == (22_000, 2)
+    assert (raised.ts_ms, raised.since_ms, raised.value) == (14_000, 8000, 3)
+    assert (cleared.ts_ms, cleared.value) == (22_000, 2)
 
 
 def test_several_crossings_in_one_frame_and_directions() -> None:
@@ -187,7 +187,7 @@ def test_a_schedule() -> None:
     rule = replace(DOOR, schedule=night)
     start = berlin(2026, 3, 2, 21, 59)
     before = [at(start + i, crossings=["forward"] if i in (50, 61, 90) else []) for i in range(150)]
-    assert [(c.change, c.ts / 1000 - start) for c in changes([rule], before)] == [
+    assert [(c.change, c.ts_ms / 1000 - start) for c in changes([rule], before)] == [
         ("raised", 61),
         ("cleared", 71),
         ("raised", 90),
@@ -195,14 +195,17 @@ def test_a_schedule() -> None:
     ]
     end = berlin(2026, 3, 3, 5, 59)
     found = changes([rule], [at(end + i, crossings=["forward"] if i in (55, 62) else []) for i in range(100)])
-    assert [(c.change, c.ts / 1000 - end, c.reason) for c in found] == [("raised", 55, ""), ("cleared", 60, "schedule")]
+    assert [(c.change, c.ts_ms / 1000 - end, c.reason) for c in found] == [
+        ("raised", 55, ""),
+        ("cleared", 60, "schedule"),
+    ]
 
 
 def test_a_condition_outside_the_schedule_does_not_count_for_the_time_it_must_last() -> None:
     start = berlin(2026, 3, 2, 21, 59)
     rule = replace(QUEUE, lasting=30, schedule=Schedule("Europe/Berlin", (Window("22:00", "06:00"),)))
     (raised,) = changes([rule], [at(start + i, 5) for i in range(120)])
-    assert (raised.ts / 1000 - start, raised.since / 1000 - start) == (90, 60)
+    assert (raised.ts_ms / 1000 - start, raised.since_ms / 1000 - start) == (90, 60)
 
 
 def test_a_pause_of_the_frames_starts_the_times_again() -> None:
@@ -288,7 +291,7 @@ def test_silence_is_watched_without_a_rule() -> None:
     calls = [(100 + i, max(0, i - 10)) for i in range(40)] + [(140.0, 0.4), (141.0, 0.1)]
     raised, cleared = silence([QUEUE], calls)
     assert raised == AlarmChange("raised", "silence-120000", "silence", "silence", "alarm", 120_000, 110_000, 10)
-    assert (cleared.id, cleared.ts, cleared.value, cleared.reason) == ("silence-120000", 140_000, 0.4, "over")
+    assert (cleared.id, cleared.ts_ms, cleared.value, cleared.reason) == ("silence-120000", 140_000, 0.4, "over")
 
 
 def test_a_rule_replaces_the_default_or_switches_it_off() -> None:
@@ -305,7 +308,7 @@ def test_a_camera_that_need_not_send_is_not_silent() -> None:
 def test_a_camera_that_is_silent_after_a_restart_of_the_worker_is_reported_once() -> None:
     found = silence([], [(100.0, 50.0), (160.0, 110.0), (900.0, 850.0)])
     assert brief(found) == [("silence", "raised", 100.0)]
-    assert found[0].since == 50_000
+    assert found[0].since_ms == 50_000
 
 
 def test_silence_does_not_disturb_the_rules_of_frames() -> None:

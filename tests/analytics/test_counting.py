@@ -8,13 +8,13 @@ import random
 
 import pytest
 
-from rededge_nb.analytics.counting import FORGET_S, Person, SceneCounter
+from rededge_nb.analytics.counting import FORGET_S, SceneCounter
 from rededge_nb.analytics.counting_state import CountingState, read_state
 from rededge_nb.analytics.counts import FrameCounts
 from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.scene import Scene
 from tests.analytics.running import Counted, line, run, zone
-from tests.analytics.walkers import FRAME, HEIGHT, WIDTH, Frame, Path, Walker, frames, stop, straight, way
+from tests.analytics.walkers import FRAME, HEIGHT, WIDTH, Frame, Path, Person, Walker, frames, stop, straight, way
 
 DOOR = line((384, 460), (384, 120))
 DESK = zone((284, 200), (484, 200), (484, 400), (284, 400))
@@ -64,7 +64,7 @@ def test_forward_less_backward_is_the_change_of_side(seed: int) -> None:
     last: dict[int, tuple[float, float, float]] = {}
     for frame in walking:
         for person in frame.people:
-            if not person.coasting:
+            if person.confidence > 0:
                 x1, y1, x2, y2 = person.box
                 last[person.id] = ((x1 + x2) / 2, y2, y2 - y1)
                 first.setdefault(person.id, last[person.id])
@@ -91,7 +91,7 @@ def test_entries_less_exits_are_the_people_inside(seed: int) -> None:
     scene = random_scene(random.Random(seed))
     counter, state, inside = SceneCounter(scene), CountingState(), dict.fromkeys((z.name for z in scene.zones), 0)
     for frame in random_frames(seed):
-        counts, state = counter.count(state, frame.people, frame.ts, FRAME, frame.finished)
+        counts, state = counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         for entry in counts.entries:
             inside[entry.zone] += 1
         for leaving in counts.exits:
@@ -120,9 +120,9 @@ def test_a_frame_that_is_processed_twice_gives_the_same_and_changes_nothing() ->
     counter, state = SceneCounter(scene), CountingState()
     for frame in random_frames(5):
         before = copy.deepcopy(state)
-        first = counter.count(state, frame.people, frame.ts, FRAME, frame.finished)
+        first = counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         assert state == before
-        assert counter.count(state, frame.people, frame.ts, FRAME, frame.finished) == first
+        assert counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished) == first
         state = first[1]
 
 
@@ -130,7 +130,7 @@ def test_the_state_stays_equal_through_json() -> None:
     scene = random_scene(random.Random(6))
     counter, state = SceneCounter(scene), CountingState()
     for frame in random_frames(6):
-        _, state = counter.count(state, frame.people, frame.ts, FRAME, frame.finished)
+        _, state = counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         assert read_state(json.loads(json.dumps(state.to_data()))) == state
 
 
@@ -139,15 +139,15 @@ def test_counts_do_not_depend_on_the_resolution() -> None:
     counter, state, changing = SceneCounter(scene), CountingState(), Counted()
     for i, frame in enumerate(walking):
         scale = 2.5 if i % 2 else 1.0
-        people = [Person(p.id, tuple(v * scale for v in p.box), p.coasting) for p in frame.people]  # type: ignore[arg-type]
-        counts, state = counter.count(state, people, frame.ts, (WIDTH * scale, HEIGHT * scale), frame.finished)
+        people = [Person(p.id, tuple(v * scale for v in p.box), p.confidence) for p in frame.people]  # type: ignore[arg-type]
+        counts, state = counter.count(state, people, frame.ts_ms, (WIDTH * scale, HEIGHT * scale), frame.finished)
         changing.add(counts)
     assert changing.frames == run(scene, walking).frames
 
 
 def test_the_order_of_the_people_does_not_matter() -> None:
     scene, walking = random_scene(random.Random(8)), random_frames(8)
-    turned = [Frame(frame.ts, frame.people[::-1], frame.finished) for frame in walking]
+    turned = [Frame(frame.ts_ms, frame.people[::-1], frame.finished) for frame in walking]
     straight_on, reverse = run(scene, walking), run(scene, turned)
     for a, b in zip(straight_on.frames, reverse.frames, strict=True):
         assert set(a.crossings) == set(b.crossings)
@@ -160,8 +160,8 @@ def count_with_change(walkers: list[Walker], scenes: dict[float, Scene], fps: in
     """Counts with the scene that is in force at each time, in seconds."""
     state, counted = CountingState(), Counted()
     for frame in frames(walkers, fps, start_ms=0):
-        scene = [scene for since, scene in scenes.items() if 1000 * since <= frame.ts][-1]
-        counts, state = SceneCounter(scene).count(state, frame.people, frame.ts, FRAME, frame.finished)
+        scene = [scene for since, scene in scenes.items() if 1000 * since <= frame.ts_ms][-1]
+        counts, state = SceneCounter(scene).count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         counted.add(counts)
     return counted
 
@@ -190,7 +190,7 @@ def test_a_moved_line_counts_who_crosses_it_afterwards() -> None:
     counted = count_with_change([Walker(straight(100, 700))], {0: DOOR, 1: moved})
     assert counted.lines == {("door", "forward"): 1}
     (crossing,) = [crossing for counts in counted.frames for crossing in counts.crossings]
-    assert crossing.ts == pytest.approx(1000 * 400 / 95, abs=110)
+    assert crossing.ts_ms == pytest.approx(1000 * 400 / 95, abs=110)
 
 
 def test_a_reversed_line_does_not_count_who_stands_beside_it() -> None:
@@ -228,9 +228,9 @@ def test_a_moved_zone_keeps_those_who_are_still_inside_and_counts_nobody() -> No
     assert counted.entries["desk"] == 2
     assert [leaving.track for counts in counted.frames for leaving in counts.exits] == [1, 3]
     assert counted.dwells["desk"] == [pytest.approx(20, abs=0.4), pytest.approx(10, abs=0.4)]
-    at = {counts.ts: counts.zones["desk"] for counts in counted.frames}
+    at = {counts.ts_ms: counts.zones["desk"] for counts in counted.frames}
     assert at[9000].people == at[11000].people == 2
-    assert at[11000].longest == pytest.approx(11, abs=0.4)
+    assert at[11000].longest_s == pytest.approx(11, abs=0.4)
 
 
 def test_a_new_zone_around_a_person_counts_no_entry() -> None:
@@ -254,8 +254,8 @@ def test_an_empty_scene_counts_nothing() -> None:
 def test_a_track_that_nobody_ends_is_forgotten() -> None:
     counter, state = SceneCounter(DESK), CountingState()
     inside = Person(7, (360, 180, 408, 300))
-    for ts in range(0, 2000, 100):
-        counts, state = counter.count(state, [inside], ts, FRAME)
+    for ts_ms in range(0, 2000, 100):
+        counts, state = counter.count(state, [inside], ts_ms, FRAME)
     assert counts.zones["desk"] == (1, 1.9, 7)
     counts, state = counter.count(state, [], 30_000, FRAME)
     assert counts.zones["desk"] == (0, 1.9, 7)
@@ -272,7 +272,7 @@ def test_ending_an_unknown_track_does_nothing() -> None:
 
 
 def test_a_track_that_was_only_predicted_is_not_remembered() -> None:
-    _, state = SceneCounter(DOOR).count(CountingState(), [Person(1, (0, 0, 10, 20), True)], 0, FRAME)
+    _, state = SceneCounter(DOOR).count(CountingState(), [Person(1, (0, 0, 10, 20), 0.0)], 0, FRAME)
     assert state.tracks == {}
 
 
@@ -307,7 +307,7 @@ def test_the_state_is_small() -> None:
     scene = random_scene(rng)
     counter, state, largest = SceneCounter(scene), CountingState(), 0.0
     for frame in random_frames(9, 20):
-        _, state = counter.count(state, frame.people, frame.ts, FRAME, frame.finished)
+        _, state = counter.count(state, frame.people, frame.ts_ms, FRAME, frame.finished)
         if len(state.tracks) >= 10:
             size = len(json.dumps(state.to_data(), separators=(",", ":")))
             largest = max(largest, (size - 400) / len(state.tracks))

@@ -11,7 +11,7 @@ import pytest
 
 from rededge_nb.analytics.scene import Scene
 from tests.analytics.running import line, run
-from tests.analytics.walkers import HEIGHT, RATES, WIDTH, Path, Walker, frames, stop, straight, way
+from tests.analytics.walkers import HEIGHT, RATES, WIDTH, Frame, Path, Walker, frames, stop, straight, way
 
 DOOR = line((384, 460), (384, 120))
 ACROSS = line((0, 300), (WIDTH, 300))  # from the left to the right edge: forward is downwards
@@ -163,6 +163,7 @@ CASES = [
     Case("through a slanted line", SLANTED, [Walker(straight(150, 650, 300))], 1, 0),
     Case("along a slanted line", SLANTED, [Walker(way((290, 455), (590, 155)))], 0, 0),
     Case("leaves the frame just beyond the line", NEAR_RIGHT_EDGE, [Walker(straight(500, 900))], 1, 0),
+    Case("leaves beside the end of the line", line((748, 300), (748, 50)), [Walker(straight(500, 900, 400))], 0, 0),
     Case("enters the frame and crosses at once", line((660, 500), (660, 50)), [Walker(straight(900, 300))], 0, 1),
     Case("leaves at the bottom just beyond the line", NEAR_BOTTOM, [Walker(way((400, 300), (400, 720)))], 1, 0),
     Case(
@@ -279,16 +280,28 @@ def test_a_crossing_has_the_time_of_the_first_frame_beyond_the_line() -> None:
     (decided,) = [counts for counts in counted.frames if counts.crossings]
     (crossing,) = decided.crossings
     assert (crossing.track, crossing.line, crossing.direction) == (1, "door", "forward")
-    assert crossing.ts == pytest.approx(5000 + 1000 * (384 - 150) / 95, abs=40)
-    assert 300 <= decided.ts - crossing.ts <= 340
+    assert crossing.ts_ms == pytest.approx(5000 + 1000 * (384 - 150) / 95, abs=40)
+    assert 300 <= decided.ts_ms - crossing.ts_ms <= 340
 
 
 def test_who_leaves_the_frame_beyond_the_line_is_counted_when_the_track_ends() -> None:
     counted = run(NEAR_RIGHT_EDGE, frames([Walker(straight(500, 900))], 25, start_ms=0))
     (decided,) = [counts for counts in counted.frames if counts.crossings]
     assert [summary.track for summary in decided.finished] == [1]
-    assert decided.ts - decided.crossings[0].ts > 3000
+    assert decided.ts_ms - decided.crossings[0].ts_ms > 3000
     assert decided.finished[0].crossed == {"door": (1, 0)}
+
+
+def test_who_leaves_the_frame_is_counted_by_the_last_box_or_by_the_predicted_one() -> None:
+    leaving = list(frames([Walker(straight(500, 900))], 25))
+    seen_only = [Frame(f.ts_ms, [p for p in f.people if p.confidence > 0], f.finished) for f in leaving]
+    assert run(NEAR_RIGHT_EDGE, seen_only).crossed() == (1, 0)
+    # last seen 8 pixels beyond the line, 28 pixels from the edge; the prediction reaches the edge
+    early = line((708, 500), (708, 50))
+    slim = [Walker(straight(500, 716, speed=60), height=60)]
+    assert run(early, frames(slim, 25)).crossed() == (0, 0)
+    fast = [Walker(straight(300, 730, speed=300), height=60)]
+    assert run(early, frames(fast, 10)).crossed() == (1, 0)
 
 
 def test_a_track_that_ends_inside_the_frame_just_after_the_line_is_not_counted() -> None:

@@ -198,9 +198,9 @@ def test_entry_and_exit_have_the_times_of_the_first_frames_inside_and_outside() 
     (entry,) = [entry for counts in counted.frames for entry in counts.entries]
     (leaving,) = [leaving for counts in counted.frames for leaving in counts.exits]
     assert (entry.track, entry.zone) == (leaving.track, leaving.zone) == (1, "desk")
-    assert entry.ts == pytest.approx(1000 * 184 / 95, abs=41)
-    assert leaving.ts == pytest.approx(1000 * 384 / 95, abs=41)
-    assert leaving.seconds == (leaving.ts - entry.ts) / 1000
+    assert entry.ts_ms == pytest.approx(1000 * 184 / 95, abs=41)
+    assert leaving.ts_ms == pytest.approx(1000 * 384 / 95, abs=41)
+    assert leaving.seconds == (leaving.ts_ms - entry.ts_ms) / 1000
 
 
 def test_longest_is_the_one_who_is_there_for_the_longest_time() -> None:
@@ -209,7 +209,7 @@ def test_longest_is_the_one_who_is_there_for_the_longest_time() -> None:
         Walker([(5, 400, 350), (20, 400, 350)]),
     )
     counted = run(DESK, frames([first, second], 10, start_ms=0))
-    at = {counts.ts: counts.zones["desk"] for counts in counted.frames}
+    at = {counts.ts_ms: counts.zones["desk"] for counts in counted.frames}
     assert at[1000] == (0, 0.0, None)
     assert at[4000][2] == 1
     assert at[4000][1] == pytest.approx(4 - 184 / 95, abs=0.15)
@@ -222,10 +222,10 @@ def test_longest_is_the_one_who_is_there_for_the_longest_time() -> None:
 def test_a_hidden_person_is_not_counted_but_keeps_the_dwell_time() -> None:
     walker = Walker(stop(way((100, 300), (384, 300), (700, 300)), 1, 10), hidden=[(6, 8)])
     counted = run(DESK, frames([walker], 10, start_ms=0))
-    at = {counts.ts: counts.zones["desk"] for counts in counted.frames}
+    at = {counts.ts_ms: counts.zones["desk"] for counts in counted.frames}
     assert at[6200].people == 1  # the tracker predicts the box
     assert at[7000].people == 0
-    assert at[7000].longest == pytest.approx(5.9 - 184 / 95, abs=0.15)
+    assert at[7000].longest_s == pytest.approx(5.9 - 184 / 95, abs=0.15)
     assert at[8000].people == 1
     assert counted.entries["desk"] == 1
 

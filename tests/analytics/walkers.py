@@ -1,7 +1,7 @@
 """People who walk along a script: boxes over time as pure data, as a tracker would report them.
 
     walk = Walker([(0, 100, 400), (4, 600, 400)])                  # (seconds, x, y) of the feet, in pixels
-    for frame in frames([walk], fps=25): frame.ts, frame.people, frame.finished
+    for frame in frames([walk], fps=25): frame.ts_ms, frame.people, frame.finished
 
 What a tracker does to a person is done here, too: a track appears after three frames in which the person was seen, a
 person who is missed is predicted for 0.3 s, and a track ends 3 s after the person was last seen. Boxes are cut off at
@@ -14,8 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import exp, sqrt
-
-from rededge_nb.analytics.counting import Person
+from typing import NamedTuple
 
 WIDTH, HEIGHT = FRAME = (768, 576)
 HITS = 3
@@ -97,9 +96,15 @@ class Walker:
         return cut if visible >= 1 / 3 else None
 
 
+class Person(NamedTuple):
+    id: int
+    box: Box
+    confidence: float = 0.9
+
+
 @dataclass(frozen=True)
 class Frame:
-    ts: int
+    ts_ms: int
     people: list[Person]
     finished: list[int]
 
@@ -170,5 +175,5 @@ def frames(
             if box is not None:
                 people.append(Person(track.id, box))
             elif t - track.seen <= COAST_S:
-                people.append(Person(track.id, track.predicted(t), True))
+                people.append(Person(track.id, track.predicted(t), 0.0))
         yield Frame(start_ms + round(1000 * t), people, finished)
