@@ -10,7 +10,7 @@ import pytest
 
 from rededge_nb.analytics.counting import FORGET_S, SceneCounter
 from rededge_nb.analytics.counting_state import CountingState, read_state
-from rededge_nb.analytics.counts import FrameCounts
+from rededge_nb.analytics.counts import Crossing, FrameCounts
 from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.scene import Scene
 from tests.analytics.running import Counted, line, run, zone
@@ -166,16 +166,23 @@ def count_with_change(walkers: list[Walker], scenes: dict[float, Scene], fps: in
     return counted
 
 
+def crossings(counted: Counted) -> list[Crossing]:
+    return [crossing for counts in counted.frames for crossing in counts.crossings]
+
+
 def test_unchanged_lines_and_zones_count_on_when_others_change() -> None:
     walkers = [Walker(stop(way((100, 300), (370, 300), (700, 300)), 1, 5))]
     scene = zone((284, 200), (484, 200), (484, 400), (284, 400), scene=DOOR)
     changed = line((600, 100), (600, 500), "other", scene).with_zone("more", [(0, 0), (0.3, 0), (0.3, 0.3)])
     fewer = Scene(lines=changed.lines[:1], zones=changed.zones[:1])
     plain = run(scene, frames(walkers, 10, start_ms=0))
-    for until in (3.0, 7.8, 8.0, 8.1, 8.2):  # while the person stands, and within the 0.3 s of the crossing
+    # while the person stands, and within the 0.3 s of the entry, of the crossing and of the exit
+    for until in (2.0, 2.1, 2.2, 3.0, 7.8, 8.0, 8.1, 8.2, 9.1, 9.2, 9.3):
         counted = count_with_change(walkers, {0: scene, until: changed, until + 0.05: fewer})
-        assert counted.lines["door", "forward"] == plain.lines["door", "forward"] == 1
-        assert counted.dwells["desk"] == plain.dwells["desk"]
+        assert crossings(counted) == crossings(plain)
+        assert len(crossings(plain)) == 1
+        assert [counts.entries for counts in counted.frames] == [counts.entries for counts in plain.frames]
+        assert [counts.exits for counts in counted.frames] == [counts.exits for counts in plain.frames]
 
 
 @pytest.mark.parametrize("shift", [-250, -120, -40, -10, 10, 40, 120, 250])
@@ -189,7 +196,7 @@ def test_a_moved_line_counts_who_crosses_it_afterwards() -> None:
     moved = line((500, 460), (500, 120))
     counted = count_with_change([Walker(straight(100, 700))], {0: DOOR, 1: moved})
     assert counted.lines == {("door", "forward"): 1}
-    (crossing,) = [crossing for counts in counted.frames for crossing in counts.crossings]
+    (crossing,) = crossings(counted)
     assert crossing.ts_ms == pytest.approx(1000 * 400 / 95, abs=110)
 
 

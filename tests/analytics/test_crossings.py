@@ -67,6 +67,7 @@ CASES = [
     Case(
         "starts on the line, goes right and back through", DOOR, [Walker(way((384, 300), (600, 300), (150, 300)))], 0, 1
     ),
+    Case("starts near the line, waits, crosses", DOOR, [Walker(stop(way((394, 300), (150, 300)), 0, 3))], 0, 1),
     Case("passes above the upper end", DOOR, [Walker(straight(150, 650, 105))], 0, 0),
     Case("passes below the lower end", DOOR, [Walker(straight(150, 650, 475))], 0, 0),
     Case("passes just inside the lower end", DOOR, [Walker(straight(150, 650, 445))], 1, 0),
@@ -302,6 +303,12 @@ def test_who_leaves_the_frame_is_counted_by_the_last_box_or_by_the_predicted_one
     assert run(early, frames(slim, 25)).crossed() == (0, 0)
     fast = [Walker(straight(300, 730, speed=300), height=60)]
     assert run(early, frames(fast, 10)).crossed() == (1, 0)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_who_follows_the_line_past_its_end_has_not_crossed_it(side: int) -> None:
+    path = way((384 + 150 * side, 300), (384, 300), (384, 530), (384 - 150 * side, 530))
+    assert run(DOOR, frames([Walker(path)], 25)).crossed() == (0, 0)
 
 
 def test_a_track_that_ends_inside_the_frame_just_after_the_line_is_not_counted() -> None:

@@ -5,11 +5,15 @@ The zone `desk` is the rectangle from (284, 200) to (484, 400).
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+from math import atan2, hypot, pi
 
 import pytest
 
-from rededge_nb.analytics.scene import Scene
+from rededge_nb.analytics.geometry import polygon_problem, turn
+from rededge_nb.analytics.occupancy import PlacedZone, place_zone
+from rededge_nb.analytics.scene import Scene, Zone
 from tests.analytics.running import Counted, run, zone
 from tests.analytics.walkers import HEIGHT, RATES, WIDTH, Walker, frames, stop, straight, way
 
@@ -232,8 +236,15 @@ def test_a_hidden_person_is_not_counted_but_keeps_the_dwell_time() -> None:
 
 def test_a_zone_of_the_whole_frame_has_the_people_of_the_frame() -> None:
     walkers = [Walker(straight(-60, 830, 250 + 60 * i, start=i)) for i in range(4)]
+    walkers += [Walker(straight(-60, 830, 400 + 100 * i, start=5 + i), height=300) for i in range(3)]
     walking = list(frames(walkers, 10))
     assert run(WHOLE_FRAME, walking).people["desk"] == [len(frame.people) for frame in walking]
+
+
+def test_a_track_that_ends_just_outside_left_when_it_was_first_seen_there() -> None:
+    counted = run(DESK, frames([Walker([(0, 380, 300), (5, 480, 300), (5.2, 494, 300)])], 25, start_ms=0))
+    (leaving,) = [leaving for counts in counted.frames for leaving in counts.exits]
+    assert leaving.ts_ms == 5080
 
 
 def test_the_summary_of_a_track_adds_its_stays() -> None:
@@ -241,3 +252,57 @@ def test_the_summary_of_a_track_adds_its_stays() -> None:
     (summary,) = [summary for counts in counted.frames for summary in counts.finished]
     assert summary.stayed == {"desk": pytest.approx(400 / 95, abs=0.2)}
     assert summary.crossed == {}
+
+
+def random_polygon(rng: random.Random, low: int, high: int) -> list[tuple[int, int]]:
+    """A polygon with corners at whole numbers, convex or not."""
+    while True:
+        points = [(rng.randint(low, high), rng.randint(low, high)) for _ in range(rng.randint(3, 7))]
+        if polygon_problem(points) is None:
+            return points
+
+
+def winding_number(points: list[tuple[int, int]], x: float, y: float) -> float:
+    """How often a polygon goes around a point: another method than that of `PlacedZone.contains`."""
+    total = 0.0
+    for (x1, y1), (x2, y2) in zip(points, points[1:] + points[:1], strict=True):
+        angle = atan2(y2 - y, x2 - x) - atan2(y1 - y, x1 - x)
+        total += (angle + pi) % (2 * pi) - pi
+    return abs(total) / (2 * pi)
+
+
+def test_points_inside_polygons_also_at_the_height_of_corners() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        points = random_polygon(rng, 0, 16)
+        placed = placed_zone(points)
+        for x in range(-1, 18):
+            for y in range(-1, 18):
+                if placed_distance(points, x, y) > 0.01:  # on the border it may be either
+                    assert placed.contains(x, y) == (winding_number(points, x, y) > 0.5), (points, x, y)
+
+
+def test_distances_from_the_border() -> None:
+    rng = random.Random(4)
+    for _ in range(200):
+        points = random_polygon(rng, 2, 14)  # away from the edges of the frame
+        placed = placed_zone(points)
+        for _ in range(20):
+            x, y = rng.uniform(0, 16), rng.uniform(0, 16)
+            assert placed.distance(x, y) == pytest.approx(placed_distance(points, x, y))
+
+
+def placed_zone(points: list[tuple[int, int]]) -> PlacedZone:
+    """A zone in a frame of 16 x 16: sixteenths have no rounding errors in five decimals."""
+    return place_zone(Zone("z", tuple((x / 16, y / 16) for x, y in points)), (16, 16))
+
+
+def placed_distance(points: list[tuple[int, int]], x: float, y: float) -> float:
+    """Distance from the nearest edge: of the corner, or of the foot of the perpendicular where that is on the edge."""
+    nearest = min(hypot(x - a, y - b) for a, b in points)
+    for a, b in zip(points, points[1:] + points[:1], strict=True):
+        length = hypot(b[0] - a[0], b[1] - a[1])
+        along = ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / length
+        if 0 <= along <= length:
+            nearest = min(nearest, abs(turn(a, b, (x, y))) / length)
+    return nearest
