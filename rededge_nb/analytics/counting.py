@@ -153,7 +153,7 @@ class SceneCounter:
             before = track.position(self._frame_wh)
         _, _, _, _, line_sides, zone_sides, new_line_sides, new_zone_sides, since, crossed, stayed = track
 
-        # in most frames a person is where he was believed to be, and there is nothing to do
+        # in most frames a person is on the side that is believed, and there is nothing to do
         there = sides_of_lines(self._lines, x, y)
         if there != line_sides or new_line_sides:
             now = Position(x, y, max(y2 - y1, 1.0), *self._touched_edges(x1, x2, y2), ts_ms)
@@ -182,7 +182,7 @@ class SceneCounter:
         return (x2 >= (1 - EDGE) * width) - (x1 <= EDGE * width), int(y2 >= (1 - EDGE) * height)
 
     def _coast(self, track: TrackState, person: TrackedPerson) -> TrackState:
-        """The track after a frame in which the person was missed: only whether he is leaving the frame can change."""
+        """The track after a frame in which the person was missed: only whether they leave the frame can change."""
         x1, _, x2, y2 = person.box
         edges = self._touched_edges(x1, x2, y2)
         new_sides = [leaves_beyond(self._lines[new.border], new, *edges) for new in track.new_line_sides]

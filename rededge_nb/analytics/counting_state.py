@@ -130,8 +130,8 @@ def carry_over(state: CountingState, lines: str, zones: str, placed: Sequence[Pl
     """The state for a changed scene; nothing is counted because of the change.
 
     Lines and zones whose points are unchanged keep everything, under a new name, too. People have no side yet at a line
-    that is new or was moved. Who stands in a zone that is new or was moved is in it without having entered: since the
-    time he was last seen, or since he entered the zone of that name if he was in it before.
+    that is new or was moved. People who stand in a zone that is new or was moved are in it without having entered:
+    since they were last seen, or since they entered the zone of that name if they were in it before.
 
     Args:
         state: The state at the old scene.

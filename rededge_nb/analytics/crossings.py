@@ -5,7 +5,7 @@ side changes (see `sides.py`). So people who stand on the line, or tremble acros
 and the same person is counted again in that direction only after going back.
 
 A line is a segment with two ends. What decides is the step from the last position on the old side to the first position
-on the new side: it must pass between the ends. Who walks around an end changes the side without being counted.
+on the new side: it must pass between the ends. People who walk around an end change the side without being counted.
 
 People first seen on the line have no side yet. They get one, without being counted, as soon as they are clear of the
 line or were seen on one side for a while.

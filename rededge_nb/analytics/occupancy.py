@@ -5,7 +5,7 @@ the first frame inside and of the first frame outside, so that the delay does no
 first seen inside, clear of the border, is in the zone at once.
 
 The edge of the frame is not a border: a zone drawn up to the edge goes on beyond it, positions below or beside the
-frame are in it, and who walks out of the frame from inside the zone leaves it when he was last seen.
+frame are in it, and people who walk out of the frame from inside the zone leave it when they were last seen.
 
 Zones may overlap and may be concave; each is looked at by itself.
 """

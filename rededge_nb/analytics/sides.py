@@ -1,6 +1,6 @@
 """On which side of a border a person is: left or right of a line, inside or outside of a zone.
 
-Boxes jitter by 1 to 3 % of their height from frame to frame, and a person who stands still shifts his weight. So a new
+Boxes jitter by 1 to 3 % of their height from frame to frame, and people who stand still shift their weight. So a new
 side is believed only when the person was seen there for 3 frames and 0.3 s without interruption, and
 
 - is clear of the border: 0.1 heights of the box away from it, or
@@ -10,7 +10,7 @@ The second case is everybody who walks up to a border and across it. The first o
 they must be clear of it before their side changes again.
 
 Why not only "held for 3 frames or 0.3 s"? A simulated person who stands on a line, with a jitter of 1 to 3 % of the
-height, is then counted up to 34 times a minute. With these rules he is counted once at most with a jitter of 1 or 2 %,
+height, is then counted up to 34 times a minute. With these rules it is once at most with a jitter of 1 or 2 %,
 and with one of 3 % that lasts over several frames about once more in two minutes. On the sample video, with three
 lines, the numbers of the two rules differ by two at most, and by none or one in nearly all cases.
 """
