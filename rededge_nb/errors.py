@@ -3,6 +3,7 @@
     RedEdgeError
     ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
     │   ├── ModelCardError                     a model's YAML card is wrong
+    │   ├── SceneError                         a scene is wrong; names the field
     │   └── TrackerStateError                  a tracker's saved state is damaged
     ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
     │   └── UnsupportedPlatformError           no redis-server wheel for this platform
@@ -32,6 +33,23 @@ class ConfigurationError(RedEdgeError, ValueError):
 
 class ModelCardError(ConfigurationError):
     """A model's YAML card is missing, incomplete or contradicts its model file."""
+
+
+class SceneError(ConfigurationError):
+    """A scene, or a part of it, is wrong.
+
+    Attributes:
+        field: Where, for example `zones[1].points[2]`; empty where the scene as a whole is meant.
+        problem: What is wrong there, and what is allowed.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}" if self.field else self.problem
 
 
 class TrackerStateError(ConfigurationError):

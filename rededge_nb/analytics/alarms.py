@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from rededge_nb.analytics.counts import FrameCounts, ZoneNow
-from rededge_nb.analytics.fields import SceneError, check_integer
+from rededge_nb.analytics.fields import check_integer
 from rededge_nb.analytics.rules import (
     DEFAULT_SILENCE,
     CrossingsRule,
@@ -35,6 +35,7 @@ from rededge_nb.analytics.rules import (
     SilenceRule,
     fingerprint,
 )
+from rededge_nb.errors import SceneError
 
 FORMAT: Final = 1
 DIP_S: Final = 1.0

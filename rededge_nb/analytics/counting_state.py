@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from rededge_nb.analytics.fields import SceneError, check_integer
+from rededge_nb.analytics.fields import check_integer
 from rededge_nb.analytics.geometry import Point
 from rededge_nb.analytics.occupancy import PlacedZone, inside_frame
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.analytics.sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide
+from rededge_nb.errors import SceneError
 
 FORMAT: Final = 1
 PARTS: Final = 100_000

@@ -14,27 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from rededge_nb.errors import RedEdgeError
+from rededge_nb.errors import SceneError
 
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _REQUIRED: Final = object()
-
-
-class SceneError(RedEdgeError, ValueError):
-    """A scene, or a part of it, is wrong.
-
-    Attributes:
-        field: Where, for example `zones[1].points[2]`; empty where the scene as a whole is meant.
-        problem: What is wrong there, and what is allowed.
-    """
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(field, problem)
-        self.field = field
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.problem}" if self.field else self.problem
 
 
 @contextmanager

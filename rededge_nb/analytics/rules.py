@@ -20,7 +20,6 @@ from zlib import crc32
 
 from rededge_nb.analytics.fields import (
     Fields,
-    SceneError,
     at,
     check_choice,
     check_flag,
@@ -31,6 +30,7 @@ from rededge_nb.analytics.fields import (
     plain_number,
 )
 from rededge_nb.analytics.schedules import Schedule, parse_schedule
+from rededge_nb.errors import SceneError
 
 Severity = Literal["info", "warning", "alarm"]
 SEVERITIES: Final = ("info", "warning", "alarm")

@@ -23,7 +23,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from rededge_nb.analytics.fields import (
     Fields,
-    SceneError,
     at,
     check_choice,
     check_flag,
@@ -38,6 +37,7 @@ from rededge_nb.analytics.fields import (
 )
 from rededge_nb.analytics.geometry import Point, polygon_problem, segment_problem
 from rededge_nb.analytics.rules import CrossingsRule, DwellRule, OccupancyRule, Rule, check_rule_names, parse_rules
+from rededge_nb.errors import SceneError
 
 __all__ = ["Line", "Mask", "Scene", "SceneError", "Zone", "parse_scene"]
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rededge_nb.analytics.fields import Fields, SceneError, at, check_choice, check_items, check_text, shown
+from rededge_nb.analytics.fields import Fields, at, check_choice, check_items, check_text, shown
+from rededge_nb.errors import SceneError
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_WINDOWS: Final = 16

@@ -13,9 +13,9 @@ import pytest
 
 from rededge_nb.analytics.alarms import AlarmChange, AlarmState, evaluate, read_alarm_state, watch_silence
 from rededge_nb.analytics.counts import Crossing, FrameCounts, ZoneNow
-from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.rules import CrossingsRule, DwellRule, OccupancyRule, Rule, SilenceRule
 from rededge_nb.analytics.schedules import Schedule, Window
+from rededge_nb.errors import SceneError
 from tests.analytics.running import line, run, zone
 from tests.analytics.walkers import RATES, Walker, frames, stop, straight, way
 

@@ -11,8 +11,8 @@ import pytest
 from rededge_nb.analytics.counting import FORGET_S, SceneCounter
 from rededge_nb.analytics.counting_state import CountingState, read_state
 from rededge_nb.analytics.counts import Crossing, FrameCounts
-from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.scene import Scene
+from rededge_nb.errors import SceneError
 from tests.analytics.running import Counted, line, run, zone
 from tests.analytics.walkers import FRAME, HEIGHT, WIDTH, Frame, Path, Person, Walker, frames, stop, straight, way
 

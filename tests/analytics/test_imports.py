@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,13 @@ def everything_behind(module: str) -> set[str]:
 def test_analytics_needs_nothing_of_the_package_but_the_errors(module: str) -> None:
     own = {name for name in imports(module) if name.startswith("rededge_nb")}
     assert {name for name in own if not name.startswith(PREFIX)} <= {"rededge_nb.errors"}
-    assert not imports(module) & {"redis", "time", "datetime", "pathlib", "os", "io"}
+    assert not imports(module) & {"redis", "time", "pathlib", "os", "io"}
+
+
+def test_nothing_reads_a_clock() -> None:
+    """Schedules convert times with datetime; whoever calls them brings the time."""
+    for module in MODULES:
+        assert not re.search(r"\.(now|today|utcnow)\(", (FOLDER / f"{module}.py").read_text()), module
 
 
 def test_the_tracker_needs_no_numpy() -> None:

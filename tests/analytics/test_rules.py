@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.rules import (
     DEFAULT_SILENCE,
     CrossingsRule,
@@ -16,6 +15,7 @@ from rededge_nb.analytics.rules import (
     parse_rule,
 )
 from rededge_nb.analytics.schedules import Schedule, Window
+from rededge_nb.errors import SceneError
 
 NIGHT = Schedule("Europe/Berlin", (Window("22:00", "06:00"),))
 RULES: list[tuple[dict[str, Any], Rule]] = [

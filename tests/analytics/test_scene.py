@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.rules import CrossingsRule, DwellRule, OccupancyRule, SilenceRule
 from rededge_nb.analytics.scene import MAX_BYTES, Line, Mask, Scene, Zone, parse_scene
-from rededge_nb.errors import RedEdgeError
+from rededge_nb.errors import RedEdgeError, SceneError
 
 TRIANGLE = [[0.2, 0.2], [0.6, 0.2], [0.6, 0.7]]
 FULL: dict[str, Any] = {

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rededge_nb.analytics.fields import SceneError
 from rededge_nb.analytics.schedules import DAYS, Schedule, Window, parse_schedule
+from rededge_nb.errors import SceneError
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
