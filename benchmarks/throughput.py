@@ -21,7 +21,7 @@ from benchmarks.counting import counting_server, in_turn, ratio
 from benchmarks.flask_loop import flask_loop
 from benchmarks.rows import Row
 from benchmarks.viewers import watching
-from benchmarks.web import serving
+from benchmarks.web import TOKEN, serving
 from rededge_nb import assets, schema, settings
 from rededge_nb.capture.run import capture
 from rededge_nb.capture.sources import open_source
@@ -97,7 +97,7 @@ def _watched(client: redis.Redis, pictures: Path, frames: int) -> Iterator[tuple
     captured(client, pictures, frames, camera=SEED_CAMERA)
 
     def pipeline() -> float:
-        with serving(instance.url) as (_, port), watching(port, "/video?camera=0"):
+        with serving(instance.url) as (_, port), watching(port, f"/video?camera=0&token={TOKEN}"):
             return captured(client, pictures, frames)
 
     def flask() -> float:

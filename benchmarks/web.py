@@ -43,6 +43,7 @@ MAX_GROWTH_MB = 10.0
 MIN_PAINTED_SHARE = 23 / 25
 
 HEAD = b"--rededge-frame"
+TOKEN = "a-token-of-the-benchmark"
 RECORD_PAINTS = """
 window.paints = [];
 document.addEventListener("rededge-paint", event => window.paints.push(event.detail.latency));
@@ -108,7 +109,7 @@ def painted(bench: Bench, options: argparse.Namespace) -> dict[str, float]:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=list(jupyter.CHROMIUM_FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.add_init_script(RECORD_PAINTS)
-        page.goto(f"http://127.0.0.1:{bench.port}/")
+        page.goto(f"http://127.0.0.1:{bench.port}/?token={TOKEN}")
         # the page's policy lets nobody evaluate text in it, which waiting for a function does
         while page.evaluate("window.paints.length") < 25:
             page.wait_for_timeout(100)
@@ -183,7 +184,7 @@ def serving(url: str) -> Iterator[tuple[psutil.Process, int]]:
 
 
 def _serve(url: str, ports: Any) -> None:
-    run(url, port=0, on_ready=lambda ready: ports.put(int(ready.url.rsplit(":", 1)[1].strip("/"))))
+    run(url, port=0, token=TOKEN, on_ready=lambda ready: ports.put(int(ready.url.rsplit(":", 1)[1].strip("/"))))
 
 
 class Viewers:
@@ -211,7 +212,7 @@ def _view(port: int, count: int, counts: Any, stopped: Any) -> None:
     with selectors.DefaultSelector() as selector:
         for number in range(count):
             one = socket.create_connection(("127.0.0.1", port))
-            one.sendall(b"GET /video?camera=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            one.sendall(f"GET /video?camera=0&token={TOKEN} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             one.setblocking(False)
             selector.register(one, selectors.EVENT_READ, number)
         while True:

@@ -29,22 +29,20 @@ from rededge_nb.errors import ConfigurationError
 
 @click.command(
     epilog=examples(
-        "rededge web                            then http://127.0.0.1:5000/",
+        "rededge web                            then open the link that it prints",
         "rededge web --host 0.0.0.0 --port 8080",
-        'curl -o now.jpg "http://127.0.0.1:5000/snapshot.jpg?camera=0"',
+        'curl -o now.jpg "http://127.0.0.1:5000/snapshot.jpg?camera=0&token=TOKEN"',
     ),
 )
 @directory_option
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; any other one needs a token."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 means any free port.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON.")
 def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
     """Serve the cameras' video with boxes and charts to browsers, until Ctrl-C.
 
-    On the loopback interface no token is needed, unless REDEDGE_WEB_TOKEN is set. On any other interface each request
-    needs a token: that of REDEDGE_WEB_TOKEN, or a generated one, which is printed once and kept in the state folder.
+    Each request needs a token: that of REDEDGE_WEB_TOKEN, or a generated one, which is kept in the state folder. A link
+    with the token is printed, in a terminal each time, elsewhere only when the token is new: others may read a log.
     """
     from rededge_nb.web import Ready
     from rededge_nb.web import run as run_web
@@ -52,10 +50,10 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
     def ready(served: Ready) -> None:
         if as_json:
             echo_json({"url": served.url, "token": served.token}, one_line=True)
-        elif served.token_is_new:
-            click.echo(f"the video is on {served.link} (this is the only time that the token is shown)")
+        elif served.token_is_new or sys.stdout.isatty():
+            click.echo(f"the video is on {served.link}")
         else:
-            click.echo(f"the video is on {served.url}")
+            click.echo(f"the video is on {served.url} (in a terminal, a link with the token is printed)")
 
     stop = threading.Event()
     address, _ = server_address(directory)

@@ -54,6 +54,7 @@ class Feed:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._own: redis.Redis | None = None
 
     @property
     def active(self) -> bool:
@@ -84,6 +85,21 @@ class Feed:
         """Wait within a step; returns True early if the feed is closed."""
         return self._closed.wait(seconds)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was closed and its thread has ended."""
+        return self.closed and (self._thread is None or not self._thread.is_alive())
+
+    def cancel(self) -> None:
+        """Let the thread end soon, and do not wait for it; a command that waits for Redis is interrupted."""
+        with self._lock:
+            self._closed.set()
+            self._active.set()
+            own = self._own
+        if own is not None:
+            own.connection_pool.disconnect()
+        atexit.unregister(self.close)
+
     def close(self) -> None:
         """End the thread and wait for it; may be called again."""
         with self._lock:
@@ -99,12 +115,15 @@ class Feed:
         while not self._closed.is_set():
             try:
                 with blocking_client(self._client) as own:
+                    self._own = own
                     while self._active.wait() and not self._closed.is_set():
                         self._step(own)
                         if failed:
                             failed = False
                             self._report(None)
             except Exception as error:  # noqa: BLE001  the owner shows it
+                if self._closed.is_set():
+                    return
                 _log.debug("%s: a step failed", self._name, exc_info=error)
                 failed = True
                 self._report(error)

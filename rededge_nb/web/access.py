@@ -1,21 +1,19 @@
 """Who may use the web server, and the headers that tell browsers to keep other sites out.
 
-Without a token, only this computer is served. A page of another site cannot read what the server sends, but it could
-reach it by a host name of its own that resolves to 127.0.0.1 (DNS rebinding): requests with such a Host are refused.
-With a token, every request needs it, whatever its host name and whatever proxy it passed.
+Every request needs the token, on the loopback interface, too: other accounts of the computer can reach that. A page of
+another site cannot send it: the cookie that keeps it is for this host name only (so a name of the other site that
+resolves to 127.0.0.1 does not help), and browsers do not send it with requests that another site causes.
 """
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 import secrets
-import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tornado.httputil import HTTPServerRequest, split_host_and_port
+from tornado.httputil import HTTPServerRequest
 
 from rededge_nb import settings
 from rededge_nb.edge.server.state import StateFolder
@@ -32,45 +30,28 @@ SECURITY_HEADERS = {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
+    # only pages of the same site, such as Grafana on another port of the same host, may show these images
+    "Cross-Origin-Resource-Policy": "same-site",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-
-class Refusal(NamedTuple):
-    """Why a request is refused."""
-
-    status: int
-    reason: str
 
 
 class Access:
     """Decides whether a request is answered.
 
     Args:
-        token: The token that a request must have; None if everybody on the loopback interface is served.
+        token: The token that a request must have.
         port: Port of the server. It is a part of the cookie's name: browsers send cookies to all ports of a host.
     """
 
-    def __init__(self, token: str | None, port: int) -> None:
+    def __init__(self, token: str, port: int) -> None:
         self.token = token
         self.cookie_name = f"rededge_web_{port}"
 
-    def refusal(self, request: HTTPServerRequest) -> Refusal | None:
-        """Why a request must be refused; None if it may be answered."""
-        if self.token is None:
-            name = split_host_and_port(request.host.lower())[0].strip("[]")
-            if name == "localhost" or _is_loopback(name):
-                return None
-            return Refusal(
-                403,
-                "this server is only for its own computer: use 127.0.0.1 or localhost, or start it with a token",
-            )
-        if self.has_header(request) or self.has_query(request) or self._has_cookie(request):
-            return None
-        return Refusal(
-            401, "a token is needed: open the address with ?token=..., or send the header Authorization: Bearer ..."
-        )
+    def allows(self, request: HTTPServerRequest) -> bool:
+        """Whether a request has the token: in a header, in its address, or in the cookie."""
+        return self.has_header(request) or self.has_query(request) or self._has_cookie(request)
 
     def has_header(self, request: HTTPServerRequest) -> bool:
         """Whether the Authorization header has the token. A page of another site cannot set this header."""
@@ -94,7 +75,7 @@ class Access:
         return found is not None and self._is_token(found.value.encode(errors="replace"))
 
     def _is_token(self, value: bytes) -> bool:
-        return self.token is not None and hmac.compare_digest(value, self.token.encode())
+        return hmac.compare_digest(value, self.token.encode())
 
 
 class Token(NamedTuple):
@@ -104,8 +85,8 @@ class Token(NamedTuple):
     is_new: bool
 
 
-def token_for(bound: socket.socket, given: str | None, folder: StateFolder) -> Token | None:
-    """The token of a server: the given one, else none on the loopback interface, else the one in the state folder.
+def token_for(given: str | None, folder: StateFolder) -> Token:
+    """The token of a server: the given one, else the one in the state folder, which is created at the first start.
 
     Raises:
         ConfigurationError: the given token is too short, or has a character that a header cannot have.
@@ -113,8 +94,6 @@ def token_for(bound: socket.socket, given: str | None, folder: StateFolder) -> T
     """
     if given is not None:
         return Token(_checked(given), is_new=False)
-    if _is_loopback(str(bound.getsockname()[0])):
-        return None
     folder.create()
     file = folder.path / TOKEN_FILE
     try:
@@ -132,10 +111,3 @@ def _checked(token: str) -> str:
             f"digits, '-', '.', '_' or '~'; without {settings.WEB_TOKEN} one is created"
         )
     return token
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

@@ -113,9 +113,14 @@ class Channel:
         self.viewers.discard(viewer)
         self._forms = frozenset(each.rendered for each in self.viewers)
 
-    def close(self) -> None:
-        """End the thread and wait for it. Must not be called on the IO loop."""
-        self._feed.close()
+    def cancel(self) -> None:
+        """Let the thread end soon, and do not wait for it."""
+        self._feed.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread has ended."""
+        return self._feed.ended
 
     def _step(self, client: redis.Redis) -> None:
         self._follower.read(client, block_ms=_READ_MS)

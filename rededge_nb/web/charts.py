@@ -64,9 +64,14 @@ class ChartChannel:
         """Remove a viewer."""
         self.viewers.discard(viewer)
 
-    def close(self) -> None:
-        """End the thread and wait for it. Must not be called on the IO loop."""
-        self._feed.close()
+    def cancel(self) -> None:
+        """Let the thread end soon, and do not wait for it."""
+        self._feed.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread has ended."""
+        return self._feed.ended
 
     def _step(self, client: redis.Redis) -> None:
         message = self._data.history(client) if self._history_wanted.is_set() else self._data.update(client)

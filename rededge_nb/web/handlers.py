@@ -17,6 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, RedEdgeError, ServerUnavailableError
 from rededge_nb.web.access import SECURITY_HEADERS, Access
+from rededge_nb.web.connections import admit
 from rededge_nb.web.hub import Hub
 
 ANSWER_TIMEOUT = 8.0
@@ -63,11 +64,18 @@ class Handler(RequestHandler):
         """Refuse requests without access before anything else is read."""
         if self.open_to_all:
             return
-        refusal = self.services.access.refusal(self.request)
-        if refusal is not None:
-            if refusal.status == HTTPStatus.UNAUTHORIZED:
-                self.set_header("WWW-Authenticate", "Bearer")
-            self.refuse(refusal.status, refusal.reason)
+        if not self.services.access.allows(self.request):
+            self.set_header("WWW-Authenticate", "Bearer")
+            self.refuse(
+                HTTPStatus.UNAUTHORIZED,
+                "a token is needed: open the link that `rededge web` prints, or send the header "
+                "Authorization: Bearer TOKEN",
+            )
+            return
+        admit(self.request)
+        if self.services.access.has_query(self.request):
+            # whoever has put the token into the address wants to use it on that page
+            self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
 
     def compute_etag(self) -> None:
         """Called by Tornado: nothing may be cached, so no tag is needed."""
@@ -182,7 +190,7 @@ class PageHandler(StaticFile):
             await super().get()
             return
         secure = self.request.headers.get("X-Forwarded-Proto", self.request.protocol) == "https"
-        self.set_cookie(access.cookie_name, access.token or "", httponly=True, samesite="Strict", secure=secure)
+        self.set_cookie(access.cookie_name, access.token, httponly=True, samesite="Strict", secure=secure)
         self.set_status(303)
         self.set_header("Location", f"./?camera={camera}" if "camera" in self.request.query_arguments else "./")
         self.finish()

@@ -1,4 +1,8 @@
-"""Connects viewers and channels: a channel starts with its first viewer and ends with its last."""
+"""Connects viewers and channels: a channel starts with its first viewer and ends with its last.
+
+Each channel has a thread and a connection to Redis, so their number is limited. A channel that is ending counts until
+its thread has ended: otherwise a client that watches one camera after the other could start any number of threads.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ MAX_VIEWERS = 500
 """Viewers at a time, of all kinds. Each has a connection."""
 MAX_CHANNELS = 64
 """Channels at a time: cameras, and charts of a camera and a length. Each has a thread."""
+
+_POLL_INTERVAL = 0.02
 
 
 class TooManyError(Exception):
@@ -35,7 +41,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
         self._charts: dict[tuple[str, float], ChartChannel] = {}
-        self._ending: set[asyncio.Future[None]] = set()
+        self._ending: list[Channel | ChartChannel] = []
 
     def watch(self, camera: str, viewer: Viewer) -> None:
         """Start to show a camera to a viewer.
@@ -89,8 +95,8 @@ class Hub:
                 if viewer.stalled():
                     viewer.close()
 
-    async def close(self) -> None:
-        """Disconnect all viewers, and wait until the channels have ended."""
+    async def close(self, *, timeout: float) -> None:
+        """Disconnect all viewers, and wait until the channels have ended, at most for `timeout` seconds."""
         for channel in list(self._channels.values()):
             for viewer in list(channel.viewers):
                 viewer.close()
@@ -98,18 +104,18 @@ class Hub:
         for charts in list(self._charts.values()):
             for each in list(charts.viewers):
                 self.leave_charts(charts, each)
-        if self._ending:
-            await asyncio.wait(self._ending)
+        deadline = self._loop.time() + timeout
+        while not all(channel.ended for channel in self._ending) and self._loop.time() < deadline:
+            await asyncio.sleep(_POLL_INTERVAL)
 
     def _check_room(self, known: bool) -> None:
         viewers = sum(self.viewers().values()) + sum(len(charts.viewers) for charts in self._charts.values())
         if viewers >= MAX_VIEWERS:
             raise TooManyError(f"{viewers} viewers are connected, which is the maximum: try again later")
-        if not known and len(self._channels) + len(self._charts) >= MAX_CHANNELS:
+        self._ending = [channel for channel in self._ending if not channel.ended]
+        if not known and len(self._channels) + len(self._charts) + len(self._ending) >= MAX_CHANNELS:
             raise TooManyError(f"{MAX_CHANNELS} cameras and charts are being watched, which is the maximum")
 
     def _end(self, channel: Channel | ChartChannel) -> None:
-        # not on the loop, because it waits for a thread
-        ending = self._loop.run_in_executor(None, channel.close)
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
+        channel.cancel()
+        self._ending.append(channel)

@@ -27,6 +27,7 @@ from rededge_nb.errors import ConfigurationError, ServerError
 from rededge_nb.web import pages
 from rededge_nb.web.access import Access, token_for
 from rededge_nb.web.api import CamerasHandler, DetectionsHandler, HealthHandler
+from rededge_nb.web.connections import Listener
 from rededge_nb.web.handlers import NotFound, PageHandler, Services, StaticFile
 from rededge_nb.web.hub import Hub
 from rededge_nb.web.metrics import MetricsHandler
@@ -38,7 +39,10 @@ DEFAULT_PORT = 5000
 
 _THREADS = 4
 _CHECK_INTERVAL = 10.0
-_IDLE_TIMEOUT = 60.0
+_REQUEST_TIMEOUT = 10.0
+"""Seconds for the headers of a request, since the previous one, and for its body."""
+_CLOSE_TIMEOUT = 3.0
+"""Seconds to wait for the threads of channels when the server stops; then it ends without them."""
 _PING_INTERVAL = 20.0
 _MAX_INPUT = 65_536
 """Bytes of a request or a WebSocket message: all that are needed are short."""
@@ -52,18 +56,18 @@ class Ready:
 
     Attributes:
         url: Address of its page, without the token.
-        token: The token that requests must have; None if they need none.
-        token_is_new: Whether the token was created just now; then it should be shown to the user once.
+        token: The token that requests must have.
+        token_is_new: Whether the token was created just now.
     """
 
     url: str
-    token: str | None
+    token: str
     token_is_new: bool
 
     @property
     def link(self) -> str:
         """The page's address with the token in it, for a browser to open."""
-        return self.url if self.token is None else f"{self.url}?token={self.token}"
+        return f"{self.url}?token={self.token}"
 
 
 class WebServer:
@@ -71,10 +75,10 @@ class WebServer:
 
     Args:
         url: Address of the Redis server. It need not answer yet.
-        host: Address or name to listen at. If it is not a loopback address, a token is needed.
+        host: Address or name to listen at.
         port: TCP port; 0 takes a free one.
-        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else none on the loopback
-            interface, and elsewhere the one in the state folder, which is created at the first start.
+        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else the one in the state
+            folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
 
     Attributes:
@@ -100,7 +104,7 @@ class WebServer:
         self._socket = self._resources.enter_context(_bind(host, port))
         folder = StateFolder(directory or settings.state_dir())
         try:
-            self._token = token_for(self._socket, token or settings.web_token(), folder)
+            self._token = token_for(token or settings.web_token(), folder)
         except BaseException:
             self._resources.close()
             raise
@@ -118,8 +122,7 @@ class WebServer:
         everywhere = self._address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         name = socket.gethostname() if everywhere else self._address
         shown = f"[{name}]" if ":" in name else name
-        token = self._token
-        return Ready(f"http://{shown}:{self.port}/", token.value if token else None, bool(token and token.is_new))
+        return Ready(f"http://{shown}:{self.port}/", self._token.value, self._token.is_new)
 
     def start(self) -> Ready:
         """Start to serve; returns when the server is ready."""
@@ -130,7 +133,7 @@ class WebServer:
         return self.ready
 
     def close(self) -> None:
-        """Close all connections and end the thread; may be called again."""
+        """Close all connections and end the thread; may be called again. It takes some seconds at most."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
@@ -159,26 +162,27 @@ class WebServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         hub = Hub(self._client)
-        access = Access(self._token.value if self._token else None, self.port)
-        with ThreadPoolExecutor(_THREADS, "rededge web redis") as pool, blocking_client(self._client) as client:
-            application = _application(Services(access, hub, client, pool))
+        access = Access(self._token.value, self.port)
+        pool = ThreadPoolExecutor(_THREADS, "rededge web redis")
+        with blocking_client(self._client) as client:
             server = HTTPServer(
-                application,
-                idle_connection_timeout=_IDLE_TIMEOUT,
-                body_timeout=_IDLE_TIMEOUT,
+                _application(Services(access, hub, client, pool)),
+                idle_connection_timeout=_REQUEST_TIMEOUT,
+                body_timeout=_REQUEST_TIMEOUT,
                 max_body_size=_MAX_INPUT,
                 max_header_size=_MAX_INPUT,
-                max_buffer_size=2 * _MAX_INPUT,
             )
-            server.add_socket(self._socket)
+            listener = Listener(self._socket, server, buffer_size=2 * _MAX_INPUT)
             self._listening.set()
             while not self._stop.is_set():
                 hub.drop_stalled()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _CHECK_INTERVAL)
-            server.stop()
-            await hub.close()
-            await server.close_all_connections()
+            listener.stop()
+            await hub.close(timeout=_CLOSE_TIMEOUT)
+            listener.close()
+            # not waited for: a thread of the pool may wait for a Redis that hangs; closing the client interrupts it
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run(
@@ -197,10 +201,10 @@ def run(
 
     Args:
         url: Address of the Redis server.
-        host: Address or name to listen at. If it is not a loopback address, a token is needed.
+        host: Address or name to listen at.
         port: TCP port; 0 takes a free one.
-        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else none on the loopback
-            interface, and elsewhere the one in the state folder, which is created at the first start.
+        token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else the one in the state
+            folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
         on_ready: Is called once when the server is ready.
         stop: Setting it ends the server. None: it runs for ever.

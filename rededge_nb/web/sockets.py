@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import deque
 from typing import NamedTuple
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -32,6 +34,8 @@ DEFAULT_MINUTES = 5.0
 """Length of the charts until the page asks for another."""
 MAX_UNSENT = 4
 """If so many messages wait to be sent, charts wait."""
+MAX_CHANGES, CHANGES_PERIOD = 20, 10.0
+"""A page may start to watch another camera or other charts so many times in so many seconds: each starts a thread."""
 
 
 class LiveHandler(Handler, WebSocketHandler):
@@ -54,6 +58,7 @@ class LiveHandler(Handler, WebSocketHandler):
         self._generation = self._position = 0
         self._chart_notice: str | None = None
         self._unsent = 0
+        self._changes: deque[float] = deque(maxlen=MAX_CHANGES)
 
     async def get(self) -> None:
         """Upgrade the connection to a WebSocket."""
@@ -145,6 +150,7 @@ class LiveHandler(Handler, WebSocketHandler):
             hub.leave(self._watching, self)
             self._watching = self._newest = self._last_frame = None
         if wanted is not None and self._watching is None:
+            self._check_changes()
             hub.watch(wanted, self)
             self._watching = wanted
         charted = (self._camera, self._minutes) if self._charts_seen else None
@@ -153,8 +159,15 @@ class LiveHandler(Handler, WebSocketHandler):
             hub.leave_charts(charts, self)
             self._charts, self._generation = None, 0
         if charted is not None and self._charts is None and self._camera is not None:
+            self._check_changes()
             self._charts = hub.watch_charts(self._camera, self._minutes, self)
         self.on_charts()
+
+    def _check_changes(self) -> None:
+        now = time.monotonic()
+        if len(self._changes) == MAX_CHANGES and now - self._changes[0] < CHANGES_PERIOD:
+            raise TooManyError(f"more than {MAX_CHANGES} changes of camera or charts in {CHANGES_PERIOD:g} s")
+        self._changes.append(now)
 
     def _send_frame(self) -> None:
         view = self._newest

@@ -43,8 +43,9 @@ def test_web(edge: Instance, client: redis.Redis) -> None:
     with started("web", "--port", 0, "--json", stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         served = json.loads(process.stdout.readline())
-        assert served["token"] is None
         assert status(f"{served['url']}healthz") == 200
+        assert status(f"{served['url']}api/cameras") == 401
+        assert status(f"{served['url']}api/cameras?token={served['token']}") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 

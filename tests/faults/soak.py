@@ -32,7 +32,7 @@ from rededge_nb import schema
 from rededge_nb.capture.run import capture
 from rededge_nb.control.provision import provision
 from rededge_nb.edge.server.state import Instance
-from tests.faults.stack import Stack
+from tests.faults.stack import WEB_TOKEN, Stack
 from tests.waiting import wait_for
 
 CAMERAS = ("0", "1", "2", "3")
@@ -123,7 +123,7 @@ class Soak:
         return bool(samples)
 
     def _view(self) -> None:
-        request = f"GET /video?camera={CAMERAS[0]} HTTP/1.1\r\nHost: 127.0.0.1:{self._stack.web_port}\r\n\r\n"
+        request = f"GET /video?camera={CAMERAS[0]}&token={WEB_TOKEN} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self._stack.web_port), timeout=10) as viewer,

@@ -78,6 +78,9 @@ class Service:
             self._over.wait(RESTART_DELAY)
 
 
+WEB_TOKEN = "a-token-of-the-tests"
+
+
 class Stack:
     """Server, capture and web on a state folder of their own; a context manager that leaves nothing behind.
 
@@ -92,7 +95,7 @@ class Stack:
         self.record = folder / "record"
         self.web_port = free_port()
         environment = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
-        environment |= {settings.STATE_DIR: str(self.state.path), "PYTHONPATH": str(TOP)}
+        environment |= {settings.STATE_DIR: str(self.state.path), settings.WEB_TOKEN: WEB_TOKEN, "PYTHONPATH": str(TOP)}
         recording = [sys.executable, "-m", "tests.faults.recording", str(self.record)]
         commands = {
             "supervisor": [*CLI, "up"],

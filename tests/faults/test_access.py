@@ -30,7 +30,7 @@ from rededge_nb.web import WebServer
 from rededge_nb.workbench import Workbench
 from tests.paths import TOP
 from tests.waiting import wait_for
-from tests.web.site import ask, watching
+from tests.web.site import TOKEN, ask, watching
 
 DOCUMENT = TOP / "docs" / "security.md"
 
@@ -135,7 +135,7 @@ def test_a_viewer_can_look_at_cameras_and_the_video_page(
         command, env=environment | {"REDIS_URL": edge.url_of("viewer")}, capture_output=True, text=True, check=False
     )
     assert asked.returncode == 0, asked.stderr
-    with WebServer(edge.url_of("viewer"), port=0) as web:
+    with WebServer(edge.url_of("viewer"), port=0, token=TOKEN) as web:
         wait_for(lambda: ask(web.port, "/healthz").status == 200, what="all to be well")
         pages = ("/snapshot.jpg?camera=0", "/api/cameras", "/api/detections?camera=0", "/metrics", "/")
         assert [ask(web.port, page).status for page in pages] == [200] * len(pages)

@@ -10,7 +10,7 @@ import redis
 from rededge_nb.live import follow
 from rededge_nb.web import WebServer
 from tests.bare import BareServer
-from tests.web.site import Camera
+from tests.web.site import TOKEN, Camera
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def redis_url(shared_bare_server: BareServer) -> str:
 
 @pytest.fixture
 def port(redis_url: str, bare_client: redis.Redis) -> Iterator[int]:
-    """Port of a web server on the loopback interface, without token."""
-    with WebServer(redis_url, port=0) as server:
+    """Port of a web server."""
+    with WebServer(redis_url, port=0, token=TOKEN) as server:
         yield server.port
 
 

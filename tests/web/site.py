@@ -18,6 +18,7 @@ import redis
 from rededge_nb import schema
 
 WIDTH, HEIGHT = 640, 480
+TOKEN = "a-token-of-the-tests"
 
 
 class Answer(NamedTuple):
@@ -30,7 +31,11 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1", **headers: str) -> Answer:
+def ask(
+    port: int, path: str, method: str = "GET", *, host: str = "127.0.0.1", token: str | None = TOKEN, **headers: str
+) -> Answer:
+    if token is not None:
+        headers = {"Authorization": f"Bearer {token}", **headers}
     with closing(http.client.HTTPConnection(host, port, timeout=60)) as connection:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         with connection.getresponse() as reply:
@@ -42,9 +47,10 @@ class Mjpeg:
 
     HEAD = b"--rededge-frame\r\nContent-Type: image/jpeg\r\n\r\n"
 
-    def __init__(self, port: int, camera: str = "0", query: str = "", headers: str = "") -> None:
+    def __init__(self, port: int, camera: str = "0", query: str = "", token: str = TOKEN) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        request = f"GET /video?camera={camera}{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n"
+        request = f"GET /video?camera={camera}{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        request += f"Authorization: Bearer {token}\r\n\r\n"
         self.socket.sendall(request.encode())
         self._data = b""
         self.head = self._until(self.HEAD).decode()

@@ -18,14 +18,14 @@ from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.bare import bare_server
 from tests.waiting import wait_for
-from tests.web.site import Camera, ask
+from tests.web.site import TOKEN, Camera, ask
 
 pytest_plugins = ("tests.bare_fixtures",)
 
 
 @contextmanager
 def serving(url: str) -> Iterator[int]:
-    with WebServer(url, port=0) as server:
+    with WebServer(url, port=0, token=TOKEN) as server:
         yield server.port
 
 

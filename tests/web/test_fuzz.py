@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from tests.web.site import ask
+from tests.web.site import TOKEN, ask
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -34,7 +34,7 @@ def test_malformed_requests_are_refused_in_one_line(port: int, seed: int, caplog
             answer = one.recv(65536)
         # a request that is none at all is answered by closing the connection
         status = int(answer.split(b" ", 2)[1]) if answer else 400
-        assert status in (101, 200, 303, 400, 403, 404, 405, 411, 413, 426, 431, 501, 503), request
+        assert status in (101, 200, 303, 400, 401, 403, 404, 405, 411, 413, 426, 431, 501, 503), request
         assert b"Traceback" not in answer
         assert b'File "' not in answer
     assert not caplog.records, [record.getMessage() for record in caplog.records]
@@ -54,5 +54,7 @@ def nonsense(rng: random.Random) -> bytes:
     lines = [f"{rng.choice(METHODS) if rng.random() < 0.3 else 'GET'} {path} HTTP/1.1"]
     if rng.random() < 0.9:
         lines.append("Host: 127.0.0.1")
+    if rng.random() < 0.9:
+        lines.append(f"Authorization: Bearer {TOKEN}")
     lines += [f"{rng.choice(NAMES)}: {rng.choice(VALUES)}" for _ in range(rng.randint(0, 4))]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

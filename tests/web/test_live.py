@@ -15,7 +15,7 @@ from websocket import ABNF, WebSocket, WebSocketBadStatusException, create_conne
 
 from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
-from tests.web.site import Camera
+from tests.web.site import TOKEN, Camera
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -74,7 +74,10 @@ def open_page(port: int) -> Iterator[OpenPage]:
 
 
 @contextlib.contextmanager
-def page_of(port: int, camera: str = "0", **headers: str) -> Iterator[Page]:
+def page_of(port: int, camera: str = "0", *, token: str | None = TOKEN, **headers: str) -> Iterator[Page]:
+    """A page with the token in its cookie, as in a browser."""
+    if token is not None:
+        headers = {"Cookie": f"rededge_web_{port}={token}", **headers}
     origin = headers.pop("Origin", None)
     url = f"ws://127.0.0.1:{port}/live"
     connection = create_connection(url, timeout=TIMEOUT, header=headers, origin=origin, suppress_origin=origin is None)
@@ -269,20 +272,19 @@ def test_pages_of_other_sites_are_refused(port: int, open_page: OpenPage, origin
 
 
 def test_the_token_is_asked_for(redis_url: str, bare_client: redis.Redis) -> None:
-    token = "a-token-of-the-tests"
     elsewhere = "https://hub.example.org"
 
-    def refused(port: int, **headers: str) -> int:
-        with pytest.raises(WebSocketBadStatusException) as refusal, page_of(port, **headers):
+    def refused(port: int, *, token: str | None, **headers: str) -> int:
+        with pytest.raises(WebSocketBadStatusException) as refusal, page_of(port, token=token, **headers):
             pass
         return int(refusal.value.status_code)
 
-    with WebServer(redis_url, port=0, token=token) as server:
-        cookie = f"rededge_web_{server.port}={token}"
-        assert refused(server.port) == 401
-        assert refused(server.port, Cookie=cookie, Origin=elsewhere) == 403
-        with page_of(server.port, Cookie=cookie, Origin=f"http://127.0.0.1:{server.port}") as page:
+    with WebServer(redis_url, port=0, token=TOKEN) as server:
+        assert refused(server.port, token=None) == 401
+        assert refused(server.port, token="another-token-of-the-tests") == 401
+        assert refused(server.port, token=TOKEN, Origin=elsewhere) == 403
+        with page_of(server.port, Origin=f"http://127.0.0.1:{server.port}") as page:
             page.next("charts", "state")
-        # a proxy puts the header in, and its own name stands in Origin
-        with page_of(server.port, Authorization=f"Bearer {token}", Origin=elsewhere) as page:
+        # a proxy adds the header, and Origin has the name of the proxy
+        with page_of(server.port, token=None, Authorization=f"Bearer {TOKEN}", Origin=elsewhere) as page:
             page.next("charts", "state")

@@ -13,7 +13,7 @@ from rededge_nb import schema
 from rededge_nb.web import WebServer, channels, rendering, video
 from tests.bare import bare_server
 from tests.waiting import wait_for
-from tests.web.site import HEIGHT, WIDTH, Camera, Mjpeg, ask, decode, has_box, watching
+from tests.web.site import HEIGHT, TOKEN, WIDTH, Camera, Mjpeg, ask, decode, has_box, watching
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -79,7 +79,7 @@ def test_a_frame_that_is_not_an_image_is_reported_and_skipped(port: int, camera:
 
 
 def test_redis_may_go_away_and_return() -> None:
-    with bare_server() as first, WebServer(f"unix://{first.socket}", port=0) as server:
+    with bare_server() as first, WebServer(f"unix://{first.socket}", port=0, token=TOKEN) as server:
         camera = Camera(first.client())
         camera.detected(90)
         with watching(server.port) as stream:
@@ -160,7 +160,7 @@ def test_a_stalled_viewer_is_closed(
     monkeypatch.setattr(video, "STALLED_AFTER", 0.0)
     monkeypatch.setattr("rededge_nb.web.server._CHECK_INTERVAL", 0.01)
     camera.detected()
-    with WebServer(redis_url, port=0) as server, watching(server.port) as stream:
+    with WebServer(redis_url, port=0, token=TOKEN) as server, watching(server.port) as stream:
         stream.jpeg()
 
         def gone() -> bool:
@@ -204,7 +204,7 @@ def test_jupyter_s_proxy_gets_no_mjpeg(port: int) -> None:
 
 def test_the_server_ends_while_it_is_watched(redis_url: str, camera: Camera) -> None:
     camera.detected()
-    with WebServer(redis_url, port=0) as server:
+    with WebServer(redis_url, port=0, token=TOKEN) as server:
         stream = Mjpeg(server.port)
         stream.jpeg()
     assert stream.socket.recv(1 << 20) == b""

@@ -14,7 +14,7 @@ from websocket import ABNF, WebSocket, WebSocketException, create_connection
 from rededge_nb.web import WebServer
 from tests.faults.fuzz.world import PATIENCE, Tally, World
 from tests.waiting import wait_for
-from tests.web.site import ask
+from tests.web.site import TOKEN, ask
 from tests.web.test_fuzz import nonsense
 
 STATUS = (101, 200, 303, 400, 403, 404, 405, 411, 413, 426, 431, 501, 503)
@@ -61,7 +61,7 @@ def served(world: World, tally: Tally) -> Iterator[int]:
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     try:
-        with WebServer(world.instance.url, port=0) as server:
+        with WebServer(world.instance.url, port=0, token=TOKEN) as server:
             wait_for(lambda: ask(server.port, "/healthz").status == 200, timeout=PATIENCE, what="all to be well")
             yield server.port
             if ask(server.port, "/healthz").status != 200:
@@ -92,7 +92,7 @@ def websocket_kind(world: World, count: int, tally: Tally) -> None:
     with served(world, tally) as port:
         page: WebSocket | None = None
         for _ in range(count):
-            page = page or create_connection(f"ws://127.0.0.1:{port}/live", timeout=PATIENCE)
+            page = page or create_connection(f"ws://127.0.0.1:{port}/live?token={TOKEN}", timeout=PATIENCE)
             if not understood(page, world.rng, tally):
                 page.shutdown()
                 page = None
