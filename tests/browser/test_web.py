@@ -80,7 +80,7 @@ def wait_for_paint(page: Page, ref: str) -> dict[str, Any]:
 
 
 def test_frames_are_painted_with_their_own_boxes(page: Page, server: WebServer, camera: Camera) -> None:
-    page.goto(server.ready.url)
+    page.goto(server.ready.link)
     page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
     for number in range(1, 9):
         level, boxes = 25 * number, [10 * number, 20, 10 * number + 60, 150]
@@ -105,7 +105,7 @@ def test_another_camera_can_be_selected(
     ref = camera.detected()
     bare_client.sadd("cameras", "empty")
     other_ref = other.detected()
-    page.goto(server.ready.url)
+    page.goto(server.ready.link)
     wait_for_paint(page, ref)
     page.wait_for_selector("#camera option:text-is('garden')", state="attached")
     page.select_option("#camera", "garden")
@@ -124,7 +124,7 @@ def test_another_camera_can_be_selected(
 def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) -> None:
     create_series(bare_client, "0")
     client: Any = bare_client
-    page.goto(server.ready.url)
+    page.goto(server.ready.link)
     charts = "JSON.parse(document.querySelector('.rededge-charts')?.dataset.latest ?? '{}').people"
     for people in (3, 8):
         client.execute_command("TS.ADD", "camera:0:people", time.time_ns() // 1_000_000, people)
@@ -135,7 +135,7 @@ def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) ->
 
 
 def test_each_page_has_its_own_pause_and_switches(page: Page, server: WebServer, camera: Camera) -> None:
-    page.goto(server.ready.url)
+    page.goto(server.ready.link)
     wait_for_paint(page, camera.detected())
     page.click(".rededge-player-toggle-paused")
     page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
@@ -150,7 +150,7 @@ def test_each_page_has_its_own_pause_and_switches(page: Page, server: WebServer,
 def test_the_page_continues_after_a_restart_of_the_server(browser: Browser, url: str, camera: Camera) -> None:
     with looking(browser, expected="WebSocket connection to") as page:
         with WebServer(url, port=0) as server:
-            page.goto(server.ready.url)
+            page.goto(server.ready.link)
             wait_for_paint(page, camera.detected())
             assert page.text_content("#state") == "connected"
         page.wait_for_selector("#state:text('connection lost')")
@@ -173,7 +173,7 @@ def test_the_token_is_removed_from_the_address(page: Page, url: str, camera: Cam
 
 
 def test_mjpeg_moves_in_an_image_of_another_site(page: Page, server: WebServer, camera: Camera, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text(f"<img src='{server.ready.url}video?camera=0'>")
+    (tmp_path / "index.html").write_text(f"<img src='{server.ready.url}video?camera=0&token={server.ready.token}'>")
     camera.detected()
     with plain_site(tmp_path) as site:
         # such an image never ends, so neither does the loading of its page

@@ -111,7 +111,7 @@ CAMERA = "- id: a\n  source: 0\n"
         (CAMERA + "  qualty: 5\n", r"line 3: a camera has no field `qualty`: take away_timeout, flip, fps, "),
         (CAMERA + "  fps: 5\n  fps: 6\n", "line 4: `fps` is there twice"),
         (CAMERA + CAMERA, "line 3: camera 'a' is in line 1 already"),
-        ("- id: a:b\n  source: 0\n", "line 1: camera id 'a:b' is not usable"),
+        ("- id: a:b\n  source: 0\n", "line 1: camera id 'a:b' cannot be used"),
         (CAMERA + "  quality: 0\n", "line 3: quality is 0: take a whole number above 0, up to 100"),
         (CAMERA + "  quality: high\n", "line 3: `quality` must be a whole number"),
         (CAMERA + "  quality: true\n", "line 3: `quality` must be a whole number"),
