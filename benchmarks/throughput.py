@@ -30,7 +30,7 @@ from rededge_nb.edge import server
 
 FRAMES = 40
 STARTS = 4
-"""How often server and bare loop begin anew: where their memory comes to lie is worth a percent either way."""
+"""How often server and bare loop are started: their place in memory changes the result by a percent."""
 ROUNDS = 5
 WATCHED_ROUNDS = 5
 MIN_SHARE = 0.86
@@ -119,7 +119,7 @@ def register_seed(client: redis.Redis) -> None:
 
 @contextmanager
 def seed_server(url: str) -> Iterator[int]:
-    """The seed's video server, which draws every picture anew for each viewer; gives its port."""
+    """Run the video server of the original showcase, which draws every image again for each viewer; yields its port."""
     camera = schema.frames_key(SEED_CAMERA)
     command = [sys.executable, "-m", "tests.seed.server", camera, schema.detections_key(SEED_CAMERA), "-u", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:

@@ -166,7 +166,7 @@ def _keep(client: redis.Redis, counter: _Counter) -> None:
 
 
 def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, keep_other: bool) -> list[str]:
-    """Register the gear for these cameras and those known before; `keep_other` leaves one of another hand as it is."""
+    """Register the gear for these cameras and the known ones; `keep_other` keeps a gear that was registered by hand."""
     key = key_here(client, schema.CAMERAS_KEY)
     moved = [camera for camera in known_cameras(client) if not is_here(client, schema.frames_key(camera))]
     if moved:

@@ -178,7 +178,7 @@ def test_kill_9_of_a_worker_loses_no_frame(cluster: list[Shard], clients: list[r
     cluster[number].kill_worker()
     cluster[number].start_worker()
     wait_for(lambda: set(sent) <= {each.ref for each in read_detections(client, "{0}")}, what="all", timeout=30)
-    assert len(read_detections(client, "{0}")) <= 2 + 6 + 2, "a frame in hand at a kill may come twice, no other"
+    assert len(read_detections(client, "{0}")) <= 2 + 6 + 2, "only a frame in progress at a kill may be counted twice"
 
 
 def test_flushall_of_one_shard_does_not_affect_the_others(clients: list[redis.Redis]) -> None:

@@ -52,7 +52,7 @@ def test_the_error_for_a_wrong_entry_id_names_it(client: redis.Redis, entry_id: 
     with pytest.raises(NoDataError, match="camera:0 has no frame"):
         read_frame(client, "0", entry_id)
     if entry_id not in ("1", ""):
-        with pytest.raises(ConfigurationError, match="give ids such as"):
+        with pytest.raises(ConfigurationError, match="write ids such as"):
             read_detections(client, "0", start=entry_id)
 
 

@@ -192,7 +192,7 @@ def test_the_error_of_a_capture_without_room_says_what_to_do(full_soon: redis.Re
 
 
 def refused(client: redis.Redis) -> int:
-    """How many commands were turned away for want of room since the server started."""
+    """Number of commands that were refused because the memory was full, since the server started."""
     return client.info("errorstats").get("errorstat_OOM", {"count": 0})["count"]
 
 

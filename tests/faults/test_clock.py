@@ -68,8 +68,8 @@ def test_frames_older_than_the_retention_are_counted_without_samples(
     assert list(read_series(client, "0", "people").timestamps_ms) == [ahead]
     clock = next(finding for finding in examine(edge.dir) if finding.name == "clock")
     assert clock.state == "warn"
-    assert clock.found == "camera 0 has samples of a time that comes in 72.0 hours; cameras so: 1"
-    assert "`rededge init --camera 0` make them anew" in clock.advice
+    assert clock.found == "samples of camera 0 are 72.0 hours in the future; cameras with such samples: 1"
+    assert "create new ones with `rededge init --camera 0`" in clock.advice
 
 
 def test_a_capture_continues_above_ids_of_the_future(client: redis.Redis) -> None:

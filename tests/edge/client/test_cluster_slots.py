@@ -79,12 +79,12 @@ def test_workers_restart_when_their_slot_has_moved(cluster: list[Shard], video: 
         before.get(key_names.sessions_version(before))
     first.start_worker()
     first.wait_for_worker()
-    anew = client_from_url(first.url)
-    assert shard.tag(anew) == shard.tag_of_slot(1)
-    assert schema.frames_key(camera) in {each.stream for each in list_registrations(anew)}, "from the functions"
+    renewed = client_from_url(first.url)
+    assert shard.tag(renewed) == shard.tag_of_slot(1)
+    assert schema.frames_key(camera) in {each.stream for each in list_registrations(renewed)}, "from the functions"
     provision(last.client, cameras=[camera])
     capture_and_settle(last.client, video, camera)
-    assert len(read_detections(anew, camera)) == 4
+    assert len(read_detections(renewed, camera)) == 4
     assert not last.worker_ended(), "it keeps its own slot"
     before.close()
-    anew.close()
+    renewed.close()

@@ -51,7 +51,7 @@ def test_every_entry_is_processed_at_least_once(folder: Path) -> None:
     client.close()
     assert set(seen) == set(range(ENTRIES))
     assert len(seen) - ENTRIES <= KILLS * BATCH
-    # where it goes back it goes back to what was in hand, and on from there
+    # where it goes back, it goes back to the batch in progress, and continues from there
     first_seen = list(dict.fromkeys(seen))
     assert first_seen == sorted(first_seen)
     steps_back = [before - after for before, after in itertools.pairwise(seen) if after <= before]

@@ -44,7 +44,7 @@ def test_one_entry_is_read_ahead_while_another_is_in_hand(client: redis.Redis) -
     execute(client, HELD)
     add(client, 1, 2, 3, 4)
     wait_for(lambda: seen(client) == [1], what="the first entry")
-    assert pending(client) == 2, "one in hand, one read ahead"
+    assert pending(client) == 2, "one in progress, one read ahead"
     client.rpush("go", 1)
     wait_for(lambda: seen(client) == [1, 2], what="the second entry")
     assert pending(client) == 2, "the first is settled"
