@@ -13,6 +13,7 @@ import psutil
 import pytest
 import redis
 
+from rededge_nb import schema
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.binaries import find_binaries
@@ -90,6 +91,8 @@ def test_everything_continues_when_redis_is_back_after_a_long_time(
     execute(client, "GB('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', r['id'])).register('s')")
     entries = [client.xadd("s", {"n": 1})]
     wait_for(lambda: client.lrange("seen", 0, -1) == entries, what="an entry", timeout=30)
+    # until it is acknowledged, it would be processed again
+    wait_for(lambda: client.xpending("s", schema.GEAR_GROUP)["pending"] == 0, what="the acknowledgement", timeout=30)
     with WebServer(instance.url, port=0, directory=folder) as web:
         with suspended(instance.pid):
             os.kill(instance.redis_pid, signal.SIGKILL)
