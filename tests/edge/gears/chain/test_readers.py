@@ -1,4 +1,4 @@
-"""Every reader's run, against redisgears.md section 5."""
+"""run() of every reader, compared with redisgears.md section 5."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_keys_reader_without_values_gives_key_and_event(client: redis.Redis) -> 
     assert execute(client, "GB().map(sorted).run(readValue=False, convertToStr=False)") == [[[b"event", b"key"]], []]
 
 
-def test_the_default_argument_counts_where_run_has_none(client: redis.Redis) -> None:
+def test_run_without_an_argument_uses_the_default_argument(client: redis.Redis) -> None:
     client.mset({"a1": 1, "b1": 1})
     script = "GearsBuilder('KeysOnlyReader', defaultArg='a*').run()"
     assert execute(client, script) == [[b"a1"], []]
@@ -89,7 +89,7 @@ def test_stream_reader_reads_one_stream_oldest_first_in_both_record_forms(client
     assert execute(client, f"{script}.run('s*')") == [[], []]
 
 
-def test_a_jpeg_goes_in_as_bytearray_and_comes_out_as_it_was(client: redis.Redis) -> None:
+def test_a_jpeg_is_a_bytearray_and_is_returned_unchanged(client: redis.Redis) -> None:
     client.xadd("s", {"image": JPEG})
     script = "GB('StreamReader').map(lambda r: execute('SET', 'out', r['value']['image'])).run('s')"
     assert execute(client, script) == [[b"OK"], []]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
+from rededge_nb.edge.client import key_names
 from tests.gear_scripts import execute, fields, only_registration
 from tests.waiting import wait_for
 
@@ -18,7 +19,7 @@ def wait(r):
 """
 
 
-def test_an_unblocking_execution_can_be_looked_at_and_dropped(client: redis.Redis) -> None:
+def test_an_unblocking_execution_can_be_read_and_dropped(client: redis.Redis) -> None:
     for number in (1, 2):
         client.xadd("s", {"x": number}, id=f"{number}-0")
     script = "GB('StreamReader').map(lambda r: r['id']).filter(lambda t: True).run('s')"
@@ -105,7 +106,7 @@ def test_executions_of_registrations_are_found_by_their_id_and_dropped(client: r
         execute(client, f"GB('StreamReader').map(lambda r: r['value']['n']).register('{stream}')")
         for n in range(15):  # more than are searched at a time
             client.xadd(stream, {"n": f"{stream}-{n}"})
-    wait_for(lambda: len(executions(client)) == 32, what="the executions, and one at the first sight of each stream")
+    wait_for(lambda: len(executions(client)) == 32, what="the executions, and the first one of each stream")
     results = {name: client.execute_command("RG.GETRESULTS", name) for name in executions(client)}
     expected = [[f"{stream}-{n}".encode()] for stream in ("one", "two") for n in range(15)]
     assert sorted(found for found, _ in results.values()) == sorted([*expected, [], []])
@@ -165,3 +166,42 @@ def test_one_execution_is_read_without_the_others(client: redis.Redis, command: 
 def test_an_unknown_execution(client: redis.Redis, command: str, error: str) -> None:
     with pytest.raises(redis.ResponseError, match=rf"^{error}$"):
         client.execute_command(command, "nothing")
+
+
+def test_steps_have_durations_when_executions_are_profiled(client: redis.Redis) -> None:
+    client.execute_command("RG.CONFIGSET", "ProfileExecutions", 1)
+    script = "import time\nGB('ShardsIDReader').map(lambda r: time.sleep(0.05)).run()"
+    execution = execute(client, script, "UNBLOCKING")
+    client.execute_command("RG.GETRESULTSBLOCKING", execution)
+    ((_, _, _, plan),) = client.execute_command("RG.GETEXECUTION", execution)
+    durations = [fields(step)["duration"] for step in plan[15]]
+    assert durations[-1] >= 50
+    assert sum(durations[:-1]) < durations[-1]
+
+
+def test_the_oldest_executions_are_removed(client: redis.Redis) -> None:
+    client.execute_command("RG.CONFIGSET", "MaxExecutions", 3, "MaxExecutionsPerRegistration", 2)
+    ids = []
+    for _ in range(5):
+        ids.append(execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING"))
+        # one that ends when it was pushed out already comes back, in place of another
+        client.execute_command("RG.GETRESULTSBLOCKING", ids[-1])
+    assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == ids[-3:]
+    execute(client, "GB('StreamReader').register('s')")
+    for _ in range(5):
+        client.xadd("s", {"x": 1})
+    wait_for(lambda: only_registration(client)["data"]["numSuccess"] == 6, what="the runs")
+    assert len(client.execute_command("RG.DUMPEXECUTIONS")) == 3 + 2
+
+
+def test_an_execution_that_was_removed_before_it_ended_leaves_nothing_behind(client: redis.Redis) -> None:
+    client.execute_command("RG.CONFIGSET", "MaxExecutions", 1)
+    wait = "import time\ndef wait(r):\n    execute('SET', 'begun', 1)\n    execute('BLPOP', 'go', 0)\n"
+    slow = execute(client, wait + "GB('ShardsIDReader').foreach(wait).run()", "UNBLOCKING")
+    wait_for(lambda: client.exists("begun"), what="the run")
+    fast = execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING")
+    assert client.execute_command("RG.GETRESULTSBLOCKING", fast) == [[b"1"], []]
+    client.rpush("go", 1)
+    assert client.execute_command("RG.GETRESULTSBLOCKING", slow) == [[b"1"], []]
+    assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == [slow]
+    assert client.keys(key_names.execution(client, "*")) == [key_names.execution(client, slow.decode()).encode()]

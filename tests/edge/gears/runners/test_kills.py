@@ -1,4 +1,4 @@
-"""Ten thousand entries and three kills of the worker: nothing is lost, little comes twice, the order is kept."""
+"""Ten thousand entries and three kills of the worker: no entry is lost, few run twice, and the order is kept."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from tests.gear_scripts import execute, only_registration
 from tests.waiting import wait_for
 
 
-def test_the_record_is_the_words_and_the_reply_the_results(client: redis.Redis) -> None:
+def test_the_record_is_the_command_and_the_reply_is_the_results(client: redis.Redis) -> None:
     assert execute(client, "GB('CommandReader').map(lambda r: r).register(trigger='echo', convertToStr=False)") == b"OK"
     assert client.execute_command("RG.TRIGGER", "echo", "a", "b\0c", 3) == [[b"echo", b"a", b"b", b"3"]]
     assert client.execute_command("RG.TRIGGERONKEY", "echo", "key", "a") == [[b"echo", b"key", b"a"]]
@@ -22,7 +22,7 @@ def test_the_key_of_a_trigger_is_in_the_record(client: redis.Redis) -> None:
     assert client.get("x") == b"1"
 
 
-def test_results_are_text_unless_told_otherwise(client: redis.Redis) -> None:
+def test_results_are_text_unless_convert_to_str_is_off(client: redis.Redis) -> None:
     execute(client, "GB('CommandReader').flatmap(lambda r: [1, 2.5, '-3']).register(trigger='t')")
     (error, *rest) = client.execute_command("RG.TRIGGER", "t")
     assert str(error) == "3"
@@ -72,7 +72,7 @@ def test_refusals(client: redis.Redis, script: str, error: str) -> None:
         execute(client, script)
 
 
-def test_a_trigger_has_one_owner_and_an_upgrade_may_take_it_over(client: redis.Redis) -> None:
+def test_a_trigger_belongs_to_one_session_and_an_upgrade_can_take_it_over(client: redis.Redis) -> None:
     script = "GB('CommandReader').map(lambda r: {}).register(trigger='t', convertToStr=False)"
     execute(client, script.format(1), "ID", "mine")
     with pytest.raises(redis.ResponseError, match="trigger already registered"):
@@ -84,7 +84,7 @@ def test_a_trigger_has_one_owner_and_an_upgrade_may_take_it_over(client: redis.R
     assert client.execute_command("RG.TRIGGER", "t") == [4]
 
 
-def test_a_trigger_is_not_for_transactions_nor_for_gears(client: redis.Redis) -> None:
+def test_a_trigger_is_refused_in_transactions_and_in_gears(client: redis.Redis) -> None:
     execute(client, "GB('CommandReader').map(lambda r: execute('RG.TRIGGER', 'other')).register(trigger='t')")
     with pytest.raises(redis.ResponseError, match="can not run a non-sync execution inside a MULTI/LUA"):
         client.execute_command("RG.TRIGGER", "t")
@@ -109,7 +109,7 @@ GB('CommandReader').foreach(work).count().register(trigger='t', mode='async_loca
     for name in ("a", "b", "c"):
         waiting.append(client.client())
         waiting[-1].connection.send_command("RG.TRIGGER", "t", name)
-        wait_for(lambda: client.llen("seen") >= 1, what="the first to begin")
+        wait_for(lambda: client.llen("seen") >= 1, what="the first call")
     assert client.lrange("seen", 0, -1) == [b"begin a"]
     client.set("go", 1)
     for one in waiting:

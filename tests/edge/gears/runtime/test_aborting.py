@@ -36,7 +36,7 @@ def still_answers(client: redis.Redis) -> None:
         "while True:\n    execute('PING')",
     ],
 )
-def test_an_endless_script_can_be_aborted_while_others_are_answered(client: redis.Redis, body: str) -> None:
+def test_an_endless_script_can_be_aborted_while_other_calls_are_answered(client: redis.Redis, body: str) -> None:
     waiting = client.client()
     waiting.connection.send_command("RG.PYEXECUTE", "execute('SET', 'begun', 1)\n" + body)
     wait_for(lambda: client.exists("begun"), what="the script")
@@ -69,10 +69,10 @@ def test_a_running_execution_ends_with_an_error(client: redis.Redis) -> None:
     assert client.execute_command("RG.ABORTEXECUTION", execution) == b"OK", "also when it has ended"
 
 
-def test_one_that_has_not_begun_is_aborted(client: redis.Redis) -> None:
+def test_an_execution_that_has_not_begun_is_aborted(client: redis.Redis) -> None:
     script = LOOP + "GB('ShardsIDReader').foreach(loop).run()"
     running = [execute(client, script, "UNBLOCKING") for _ in range(3)]
-    wait_for(lambda: client.get("begun") == b"3", what="as many as may run at once")
+    wait_for(lambda: client.get("begun") == b"3", what="as many executions as may run at once")
     created = execute(client, script, "UNBLOCKING")
     assert executions(client)[created] == b"created"
     assert client.execute_command("RG.ABORTEXECUTION", created) == b"OK"
@@ -83,7 +83,7 @@ def test_one_that_has_not_begun_is_aborted(client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("step", ["kept.append(gearsFuture()) or kept[0]", "forever()"])
-def test_one_that_waits_for_a_future_is_aborted(client: redis.Redis, step: str) -> None:
+def test_an_execution_that_waits_for_a_future_is_aborted(client: redis.Redis, step: str) -> None:
     script = f"""
 kept = []
 async def forever():

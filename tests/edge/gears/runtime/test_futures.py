@@ -1,18 +1,13 @@
-"""gearsFuture, coroutines and timers."""
+"""gearsFuture and coroutines."""
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import redis
 
-from rededge_nb.edge.client import key_names
-from rededge_nb.edge.server.state import Instance
-from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
 
@@ -55,24 +50,24 @@ def go_on(client: redis.Redis, value: str) -> None:
         ("groupby(lambda r: 'k', park).map(lambda g: [g['key'], g['value']])", "9", [[b"k", 9]]),
     ],
 )
-def test_a_future_parks_its_record(client: redis.Redis, step: str, value: str, reply: object) -> None:
+def test_a_record_waits_for_its_future(client: redis.Redis, step: str, value: str, reply: object) -> None:
     execute(client, PARK.replace("{step}", step))
-    parked = client.client()
-    parked.connection.send_command("RG.TRIGGER", "park")
+    waiting = client.client()
+    waiting.connection.send_command("RG.TRIGGER", "park")
     go_on(client, value)
-    assert parked.connection.read_response() == reply
-    parked.close()
+    assert waiting.connection.read_response() == reply
+    waiting.close()
 
 
-def test_many_parked_records_leave_place_for_others(client: redis.Redis) -> None:
+def test_records_that_wait_leave_their_slots_to_others(client: redis.Redis) -> None:
     execute(client, PARK.replace("{step}", "map(park)"))
-    parked = [client.client() for _ in range(8)]
-    for one in parked:
+    waiting = [client.client() for _ in range(8)]
+    for one in waiting:
         one.connection.send_command("RG.TRIGGER", "park")
     for number in range(8):
         go_on(client, str(number))
-    assert sorted(one.connection.read_response() for one in parked) == [[number] for number in range(8)]
-    for one in parked:
+    assert sorted(one.connection.read_response() for one in waiting) == [[number] for number in range(8)]
+    for one in waiting:
         one.close()
 
 
@@ -183,64 +178,9 @@ for _ in range(300):
 """
 
 
-def test_there_is_an_event_loop_whatever_strikes_it() -> None:
+def test_there_is_an_event_loop_after_every_interruption() -> None:
     done = subprocess.run([sys.executable, "-c", STRUCK], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "1\n", done.stderr[-2000:]
-
-
-def test_a_timer_without_a_key_runs_until_it_raises(client: redis.Redis) -> None:
-    script = """
-def tick():
-    if execute('INCR', 'ticks') == 3:
-        raise ValueError('enough')
-registerTE(0.01, tick)
-"""
-    execute(client, script)
-    wait_for(lambda: client.get("ticks") == b"3", what="the last tick")
-
-
-def test_a_timer_with_a_key_runs_until_the_key_goes(client: redis.Redis) -> None:
-    execute(client, "registerTE(0.01, lambda: execute('INCR', 'ticks'), 'my timer')")
-    wait_for(lambda: int(client.get("ticks") or 0) > 2, what="ticks")
-    assert client.exists("my timer")
-    client.delete("my timer")
-    wait_for(lambda: not client.exists("rededge:gears:owner:timer my timer"), what="its end")
-    ticks = client.get("ticks")
-    assert client.get("ticks") == ticks
-
-
-SPOILT = [
-    ("SET", "spoilt", "text"),
-    ("SET", "spoilt", pickle.dumps((0.01, "no function"))),
-    ("RPUSH", "spoilt", "a list"),
-]
-
-
-@pytest.mark.parametrize("command", SPOILT)
-def test_a_timer_whose_key_holds_something_else_ends_alone(
-    client: redis.Redis, edge: Instance, command: tuple[object, ...]
-) -> None:
-    (worker,) = workers_of(edge.pid)
-    # as a timer that its worker has lost, and whose key somebody has overwritten meanwhile
-    client.execute_command(*command)
-    client.sadd(key_names.timers(client), "spoilt")
-    wait_for(lambda: not client.scard(key_names.timers(client)), what="its end")
-    execute(client, "registerTE(0.01, lambda: execute('INCR', 'ticks'), 'other')")
-    wait_for(lambda: int(client.get("ticks") or 0) > 2, what="ticks of another")
-    assert client.exists("spoilt"), "what is there is not ours to delete"
-    assert not client.exists(key_names.lease(client, "timer spoilt"))
-    assert workers_of(edge.pid) == [worker]
-
-
-def test_a_timer_waits_for_a_module_that_is_not_there_yet(client: redis.Redis, tmp_path: Path) -> None:
-    # pickle's text for tick_module.tick, by reference: loading it imports the module
-    client.set("timer", b"(F0.01\nctick_module\ntick\nt.")
-    client.sadd(key_names.timers(client), "timer")
-    execute(client, f"import sys\nsys.path.append({str(tmp_path)!r})")
-    (tmp_path / "tick_module.py").write_text(
-        "import redisgears\ndef tick():\n    redisgears.executeCommand('INCR', 'n')\n"
-    )
-    wait_for(lambda: int(client.get("n") or 0) > 2, what="ticks once the module is there")
 
 
 def test_threads_of_a_gear_can_run_commands(client: redis.Redis) -> None:

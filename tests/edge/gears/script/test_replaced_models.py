@@ -23,10 +23,10 @@ def answer(record):
         for name in ('a', 'b'):
             ai.modelRunnerAddInput(runner, name, ai.getTensorFromKey('t'))
         ai.modelRunnerAddOutput(runner, 'c')
-        told = ai.tensorToFlatList(ai.modelRunnerRun(runner)[0])
+        result = ai.tensorToFlatList(ai.modelRunnerRun(runner)[0])
     except Exception as error:
-        told = str(error)
-    execute('RPUSH', 'out', json.dumps(told))
+        result = str(error)
+    execute('RPUSH', 'out', json.dumps(result))
 
 GB('StreamReader').foreach(answer).register('s')
 """
@@ -44,31 +44,31 @@ def answering(client: redis.Redis) -> redis.Redis:
     put(client, "Add")
     client.execute_command("AI.TENSORSET", "t", "FLOAT", 1, 2, "VALUES", 1, 2)
     execute(client, GEAR)
-    assert [told(client) for _ in range(3)] == [ADDED] * 3
+    assert [result(client) for _ in range(3)] == [ADDED] * 3
     return client
 
 
-def told(client: redis.Redis, *first: list[str]) -> object:
-    """What the gear says to an entry, after it has sent these commands."""
+def result(client: redis.Redis, *first: list[str]) -> object:
+    """The result of the gear for an entry that makes it send these commands first."""
     client.xadd("s", {"first": json.dumps(first)})
     answer = wait_for(lambda: client.lpop("out"), what="the gear's answer")
     return json.loads(answer)  # type: ignore[arg-type]
 
 
-def test_a_model_that_was_replaced_or_deleted_is_so_for_the_next_entry(answering: redis.Redis) -> None:
+def test_the_next_entry_uses_a_model_that_was_replaced_or_deleted(answering: redis.Redis) -> None:
     put(answering, "Mul")
-    assert told(answering) == MULTIPLIED
+    assert result(answering) == MULTIPLIED
     answering.delete("m")
-    assert told(answering) == GONE
+    assert result(answering) == GONE
     answering.set("m", "text")
-    assert told(answering) == GONE
+    assert result(answering) == GONE
     answering.delete("m")
     put(answering, "Add")
-    assert told(answering) == ADDED
+    assert result(answering) == ADDED
 
 
-def test_what_the_gear_itself_has_changed_counts(answering: redis.Redis) -> None:
+def test_a_model_that_the_gear_itself_replaces_is_used(answering: redis.Redis) -> None:
     put(answering, "Mul", "other")
-    assert told(answering, ["XLEN", "s"], ["COPY", "other", "m", "REPLACE"], ["XLEN", "s"]) == MULTIPLIED
-    assert told(answering, ["DEL", "m"]) == GONE
-    assert told(answering, ["RENAME", "other", "m"]) == MULTIPLIED
+    assert result(answering, ["XLEN", "s"], ["COPY", "other", "m", "REPLACE"], ["XLEN", "s"]) == MULTIPLIED
+    assert result(answering, ["DEL", "m"]) == GONE
+    assert result(answering, ["RENAME", "other", "m"]) == MULTIPLIED

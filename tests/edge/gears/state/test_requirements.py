@@ -1,4 +1,4 @@
-"""REQUIREMENTS, RG.PYDUMPREQS, RG.PYEXPORTREQ and RG.PYIMPORTREQ, with a wheel made here: nothing is downloaded."""
+"""REQUIREMENTS, RG.PYDUMPREQS, RG.PYEXPORTREQ and RG.PYIMPORTREQ, with a wheel of our own: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_requirement_goes_into_the_state_folder(client: redis.Redis, instance:
         ("not a requirement", "is not a requirement that pip understands"),
     ],
 )
-def test_what_cannot_be_had_is_said(client: redis.Redis, requirement: str, reason: str) -> None:
+def test_a_requirement_that_cannot_be_installed_is_reported(client: redis.Redis, requirement: str, reason: str) -> None:
     words = [requirement] if "not a" not in requirement else ["===="]
     with pytest.raises(redis.ResponseError, match=r"^Could not satisfy requirements") as caught:
         execute(client, "GB('ShardsIDReader').run()", "REQUIREMENTS", *words)
@@ -93,7 +93,7 @@ def test_what_cannot_be_had_is_said(client: redis.Redis, requirement: str, reaso
     assert execute(client, "GB('ShardsIDReader').run()", "REQUIREMENTS", "numpy click") == [[b"1"], []]
 
 
-def test_a_requirement_travels_to_another_server(client: redis.Redis, folder: Path) -> None:
+def test_a_requirement_is_exported_and_imported_on_another_server(client: redis.Redis, folder: Path) -> None:
     execute(client, SCRIPT, "REQUIREMENTS", REQUIREMENT)
     described, chunks = client.execute_command("RG.PYEXPORTREQ", REQUIREMENT)
     assert fields(described)["Name"] == REQUIREMENT.encode()
@@ -111,7 +111,9 @@ def test_a_requirement_travels_to_another_server(client: redis.Redis, folder: Pa
         other.close()
 
 
-def test_a_worker_elsewhere_installs_what_it_needs(client: redis.Redis, instance: Instance, folder: Path) -> None:
+def test_a_worker_on_another_machine_installs_what_it_needs(
+    client: redis.Redis, instance: Instance, folder: Path
+) -> None:
     script = (
         f"import os, {NAME}\nGB('CommandReader').map(lambda r: {NAME}.WORD + str(os.getpid())).register(trigger='t')"
     )

@@ -41,7 +41,7 @@ registerTimeEvent runCoroutine scriptRunnerAddInput scriptRunnerAddInputList scr
 scriptRunnerRunAsync setFutureException setFutureResults setGearsSession setTensorInKey tensorGetDataAsBlob
 tensorGetDims tensorToFlatList
 """
-"""What gears somewhere are stored with. Names may be added here, and none may ever be removed."""
+"""Names in stored gears. More may be added here, and none may ever be removed: somebody has a gear that uses it."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def old() -> Old:
 
 
 def restore(client: redis.Redis, session: dict[str, Any], code: bytes) -> None:
-    """Let a server find a session where FLUSHALL leaves it."""
+    """Store a session in the copy that survives FLUSHALL, and let the server restore it."""
     pipeline = client.pipeline(transaction=True)
     vault.queue_store(pipeline, session["id"], json.dumps(session).encode(), code)
     pipeline.flushall()
@@ -246,8 +246,8 @@ def ticks(client: redis.Redis) -> bool:
 
 def waits_for_python(client: redis.Redis, edge: Instance, key: str, python: str) -> None:
     """The worker has looked at the timer, and neither runs nor forgets it."""
-    told = f"the timer {key} does not run in this worker: it was stored under Python {python}"
-    wait_for(lambda: told in (edge.dir / "logs" / "worker.log").read_text(), what="a line in the log")
+    message = f"the timer {key} does not run in this worker: it was stored under Python {python}"
+    wait_for(lambda: message in (edge.dir / "logs" / "worker.log").read_text(), what="a line in the log")
     assert client.smembers(key_names.timers(client)) == {key.encode()}
     assert client.exists(key, "ticks") == 1
 

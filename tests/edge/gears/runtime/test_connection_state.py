@@ -1,4 +1,4 @@
-"""What a gear does to its connection ends with its execution."""
+"""Changes that a gear makes to its connection end with its execution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_has_no_sense_on_a_shared_connection_is_refused(client: redis.Redis, words: str) -> None:
+def test_commands_that_make_no_sense_on_a_shared_connection_are_refused(client: redis.Redis, words: str) -> None:
     with pytest.raises(redis.ResponseError, match="is not possible here, a gear shares its connection"):
         execute(client, f"execute({words})")
     # the connection is the next script's
@@ -23,7 +23,7 @@ def test_what_has_no_sense_on_a_shared_connection_is_refused(client: redis.Redis
     assert client.get("k") == b"written"
 
 
-def test_another_database_is_for_one_script(client: redis.Redis) -> None:
+def test_select_lasts_for_one_script(client: redis.Redis) -> None:
     execute(client, "execute('SELECT', 1)\nexecute('SET', 'k', 1)\nexecute('FLUSHDB')\nexecute('SELECT', 1)")
     execute(client, "execute('SET', 'k', 2)")
     assert client.get("k") == b"2"
@@ -31,7 +31,7 @@ def test_another_database_is_for_one_script(client: redis.Redis) -> None:
         execute(client, "with atomic():\n    execute('SELECT', 1)")
 
 
-def test_another_database_is_for_one_execution_of_a_registration(client: redis.Redis) -> None:
+def test_select_lasts_for_one_execution_of_a_registration(client: redis.Redis) -> None:
     script = "GB('StreamReader').foreach(lambda r: [execute('INCR', 'n'), execute('SELECT', 1)]).register('s')"
     execute(client, script)
     for count in (1, 2):
@@ -40,7 +40,7 @@ def test_another_database_is_for_one_execution_of_a_registration(client: redis.R
     assert client.get("n") == b"2"
 
 
-def test_another_database_in_a_thread_is_for_one_command(client: redis.Redis) -> None:
+def test_select_in_a_thread_lasts_for_one_command(client: redis.Redis) -> None:
     script = """
 import threading
 def work():
@@ -54,6 +54,6 @@ thread.join()
     assert client.get("k") == b"1"
 
 
-def test_what_is_told_of_a_client_is_forgotten(client: redis.Redis) -> None:
+def test_a_client_name_lasts_for_one_execution(client: redis.Redis) -> None:
     execute(client, "execute('CLIENT', 'SETNAME', 'a-gears-own')")
     assert "a-gears-own" not in {one["name"] for one in client.client_list()}

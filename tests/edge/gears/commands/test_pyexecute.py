@@ -1,14 +1,11 @@
-"""RG.* as clients see it, against redisgears.md sections 2, 3 and 5 to 9."""
+"""RG.PYEXECUTE as clients see it, compared with redisgears.md sections 2, 3 and 5 to 9."""
 
 from __future__ import annotations
 
 import pytest
 import redis
 
-from tests.gear_scripts import execute, fields, only_registration, registrations
-from tests.waiting import wait_for
-
-SHARD = b"0" * 40
+from tests.gear_scripts import execute, registrations
 
 
 def fill(client: redis.Redis, count: int, key: str = "s") -> None:
@@ -62,28 +59,7 @@ GB('StreamReader').map(look).run('s', convertToStr=False)
     assert execute(client, script) == [[[1, b"s", b"bytearray", "héllo".encode(), [b"id", b"key", b"value"]]], []]
 
 
-@pytest.mark.parametrize(
-    ("value", "reply"),
-    [
-        ("'text'", b"text"),
-        ("b'bytes'", b"bytes"),
-        ("True", 1),
-        ("3", 3),
-        ("1.5", b"1.500000"),
-        ("None", b"PY RECORD"),
-        ("{'a': 1}", b"PY RECORD"),
-        ("[1, ['x', None]]", [1, [b"x", b"PY RECORD"]]),
-        ("'+fine'", b"fine"),
-        ("'+'", b"+"),
-    ],
-)
-def test_results_become_replies(client: redis.Redis, value: str, reply: object) -> None:
-    fill(client, 1)
-    script = f"GB('StreamReader').map(lambda r: {value}).run('s', convertToStr=False)"
-    assert execute(client, script) == [[reply], []]
-
-
-def test_the_first_error_ends_a_run_and_what_came_before_stays(client: redis.Redis) -> None:
+def test_the_first_error_ends_a_run_and_earlier_results_stay(client: redis.Redis) -> None:
     fill(client, 3)
     script = "GB('StreamReader').map(lambda r: 10 // (1 - int(r['value']['number']))).run('s')"
     results, errors = execute(client, script)
@@ -94,7 +70,7 @@ def test_the_first_error_ends_a_run_and_what_came_before_stays(client: redis.Red
     assert b"rededge_nb" not in errors[0]
 
 
-def test_a_script_that_raises_answers_with_its_traceback_and_leaves_nothing(client: redis.Redis) -> None:
+def test_a_script_that_raises_replies_with_its_traceback_and_leaves_nothing(client: redis.Redis) -> None:
     script = "GB('StreamReader').register('s')\nraise ValueError('no')"
     with pytest.raises(redis.ResponseError, match=r"^\['Traceback .*line 2, in <module>.*ValueError: no") as caught:
         execute(client, script)
@@ -148,111 +124,7 @@ def test_refusals(client: redis.Redis, script: str, options: tuple[str, ...], er
     assert registrations(client) == []
 
 
-def test_execute_converts_arguments_and_replies(client: redis.Redis) -> None:
-    client.xadd("s", {"x": 1})
-    script = """
-def look(r):
-    execute('SET', 'number', 12)
-    execute('SET', 'bytes', b'\\xff\\x00')
-    execute('RPUSH', 'list', 'a', 'b')
-    return [execute('GET', 'number'), type(execute('GET', 'bytes')).__name__, execute('LRANGE', 'list', 0, -1),
-            execute('GET', 'nothing') is None, execute('INCR', 'number'), sorted(execute('HGETALL', 'nothing'))]
-GB('StreamReader').map(look).run('s', convertToStr=False)
-"""
-    assert execute(client, script) == [[[b"12", b"bytearray", [b"a", b"b"], 1, 13, []]], []]
-
-
-def test_atomic_sends_one_unit_whose_replies_are_known_afterwards(client: redis.Redis) -> None:
-    client.xadd("s", {"x": 1})
-    script = """
-def write(r):
-    with atomic():
-        first = execute('INCR', 'n')
-        second = execute('RPUSH', 'l', 'a', 'b')
-        try:
-            str(first)
-        except Exception as error:
-            early = str(error)
-    return [int(first), int(second), early]
-GB('StreamReader').map(write).run('s', convertToStr=False)
-"""
-    ((reply,), errors) = execute(client, script)
-    assert errors == []
-    assert reply[:2] == [1, 2]
-    assert b"only after its atomic block has ended" in reply[2]
-
-
-def test_atomic_raises_what_redis_refuses_and_cannot_be_nested(client: redis.Redis) -> None:
-    client.xadd("s", {"x": 1})
-    client.set("text", "x")
-    nested = "with atomic():\n    with atomic():\n        pass"
-    with pytest.raises(redis.ResponseError, match="Already inside an atomic block"):
-        execute(client, nested)
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        execute(client, "with atomic():\n    execute('RPUSH', 'text', 'x')")
-
-
-def test_registration_wins_the_reply_and_its_description_is_complete(client: redis.Redis) -> None:
-    script = """
-import asyncio
-GB('StreamReader', desc='twice').map(lambda r: r).register('s:*', batch=3, duration=20, trimStream=False)
-GB('StreamReader').run('nothing')
-"""
-    assert execute(client, script, "ID", "mine", "DESCRIPTION", "a session") == b"OK"
-    registration = only_registration(client)
-    assert registration["id"].startswith(SHARD + b"-")
-    assert registration["reader"] == b"StreamReader"
-    assert registration["desc"] == b"twice"
-    assert registration["ExecutionThreadPool"] == b"DefaultPool"
-    assert b"'sessionName':'mine', 'sessionDescription':'a session'" in registration["PD"]
-    assert registration["args"] == {
-        "batchSize": 3,
-        "durationMS": 20,
-        "stream": b"s:*",
-        "trimStream": 0,
-        "onFailedPolicy": b"continue",
-        "retryInterval": 1,
-    }
-    # clients index by position
-    data = registration["RegistrationData"]
-    assert data[:2] == [b"mode", b"async"]
-    assert [data[index] for index in (2, 4, 6, 8, 20, 24)] == [
-        b"numTriggered", b"numSuccess", b"numFailures", b"numAborted", b"lastError", b"status",
-    ]  # fmt: skip
-    assert data[21] is None
-    assert data[25] == b"OK"
-
-
-def test_upgrade_replaces_a_session_in_one_step(client: redis.Redis) -> None:
-    execute(client, "GB('StreamReader').register('a')\nGB('StreamReader').register('b')", "ID", "mine")
-    with pytest.raises(redis.ResponseError, match="Session mine already exists"):
-        execute(client, "GB('StreamReader').register('c')", "ID", "mine")
-    execute(client, "GB('StreamReader').register('c')", "ID", "mine", "UPGRADE")
-    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"c"]
-    with pytest.raises(redis.ResponseError, match="ValueError"):
-        execute(client, "GB('StreamReader').register('d')\nraise ValueError()", "ID", "mine", "UPGRADE")
-    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"c"]
-    execute(client, "GB('StreamReader').register('e')", "ID", "yours", "REPLACE_WITH", "mine")
-    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"e"]
-
-
-def test_unregister(client: redis.Redis) -> None:
-    execute(client, "GB('StreamReader').register('a')\nGB('StreamReader').register('b')")
-    first, second = (registration["id"] for registration in registrations(client))
-    assert client.execute_command("RG.UNREGISTER", first) == b"OK"
-    assert [registration["id"] for registration in registrations(client)] == [second]
-    with pytest.raises(redis.ResponseError, match="execution is not registered"):
-        client.execute_command("RG.UNREGISTER", first)
-    assert client.execute_command("rg.unregister", second, "abortpending") == b"OK"
-    assert registrations(client) == []
-
-    def left() -> list[bytes]:
-        return [key for key in client.keys("rededge:gears:*") if b"session:" in key or b"registration:" in key]
-
-    wait_for(lambda: left() == [], what="the end of what was known of them")
-
-
-def test_a_long_run_holds_up_nobody(client: redis.Redis) -> None:
+def test_a_long_run_delays_no_other_call(client: redis.Redis) -> None:
     client.xadd("s", {"x": 1})
     script = """
 import time
@@ -271,12 +143,6 @@ GB('StreamReader').foreach(wait).count().run('s')
     client.set("go", 1)
     assert waiting.connection.read_response() == [[b"1"], []]
     waiting.close()
-
-
-def test_pystats(client: redis.Redis) -> None:
-    stats = fields(client.execute_command("RG.PYSTATS"))
-    assert list(stats) == ["TotalAllocated", "PeakAllocated", "CurrAllocated"]
-    assert 10_000_000 < stats["CurrAllocated"] <= stats["PeakAllocated"]
 
 
 def test_a_transaction_is_refused(client: redis.Redis) -> None:

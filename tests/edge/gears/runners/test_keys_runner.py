@@ -42,17 +42,17 @@ def test_event_types_choose_events(client: redis.Redis) -> None:
     assert seen(client) == [b"hset k2", b"keymiss k3"]
 
 
-def test_key_types_are_looked_at_when_the_event_comes(client: redis.Redis) -> None:
+def test_key_types_are_checked_when_the_event_comes(client: redis.Redis) -> None:
     execute(client, f"GB().{NOTE}.register('k*', keyTypes=['hash', 'empty'])")
     client.set("k1", 1)
     client.hset("k2", "f", "v")
     wait_for(lambda: len(seen(client)) == 1, what="the event of a hash")
     client.delete("k2")
-    wait_for(lambda: len(seen(client)) == 2, what="the event of a key that is gone")
+    wait_for(lambda: len(seen(client)) == 2, what="the event of a deleted key")
     assert seen(client) == [b"hset k2", b"del k2"]
 
 
-def test_the_record_has_the_value_unless_it_is_not_wanted(client: redis.Redis) -> None:
+def test_the_record_has_the_value_unless_read_value_is_off(client: redis.Redis) -> None:
     show = "foreach(lambda r: execute('SET', 'shown:' + r['key'], repr(sorted(r.items()))))"
     execute(client, f"GB().{show}.register('with')\nGB().{show}.register('without', readValue=False)")
     client.hset("with", "f", "v")
@@ -102,7 +102,7 @@ def test_refusals(client: redis.Redis, arguments: str, error: str) -> None:
         execute(client, f"GB().register('k*', {arguments})")
 
 
-def test_on_unregistered_runs_when_it_goes(client: redis.Redis) -> None:
+def test_on_unregistered_runs_when_the_registration_is_removed(client: redis.Redis) -> None:
     execute(client, "GB().register('k*', onUnregistered=lambda: execute('SET', 'gone', 1))")
     client.execute_command("RG.UNREGISTER", only_registration(client)["id"])
     wait_for(lambda: client.get("gone") == b"1", what="onUnregistered")

@@ -1,4 +1,4 @@
-"""What outlasts FLUSHALL, restarts and crashes. Each test has a server of its own, which it may hurt."""
+"""Registrations survive FLUSHALL, restarts and crashes. Each test has a server of its own, which it may damage."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ GB('StreamReader').foreach(work).register('s')
     wait_for(lambda: client.lrange("seen", 0, -1) == [b"1", b"2", b"2", b"2", b"3"], what="the rest")
 
 
-def test_failures_are_no_crashes(own: Server) -> None:
+def test_a_failure_does_not_count_as_a_crash(own: Server) -> None:
     client = own.client
     script = """
 def work(r):
@@ -118,7 +118,7 @@ GB('StreamReader').foreach(work).register('s', onFailedPolicy='retry', onFailedR
     assert only_registration(client)["data"]["status"] == b"OK"
 
 
-def test_an_abort_is_for_all_workers_and_outlasts_them(own: Server) -> None:
+def test_an_abort_applies_to_all_workers_and_survives_them(own: Server) -> None:
     client = own.client
     script = """
 def work(r):

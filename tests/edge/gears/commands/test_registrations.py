@@ -1,13 +1,74 @@
-"""RG.PYDUMPSESSIONS, RG.PYPROFILE, RG.CONFIG*, and the commands about a cluster that there is not."""
+"""The RG.* commands about registrations and sessions."""
 
 from __future__ import annotations
 
 import pytest
 import redis
 
-from rededge_nb.edge.client import key_names
-from tests.gear_scripts import execute, fields, only_registration
+from tests.gear_scripts import execute, fields, only_registration, registrations
 from tests.waiting import wait_for
+
+SHARD = b"0" * 40
+
+
+def test_a_script_that_registers_and_runs_replies_ok_and_is_described_completely(client: redis.Redis) -> None:
+    script = """
+import asyncio
+GB('StreamReader', desc='twice').map(lambda r: r).register('s:*', batch=3, duration=20, trimStream=False)
+GB('StreamReader').run('nothing')
+"""
+    assert execute(client, script, "ID", "mine", "DESCRIPTION", "a session") == b"OK"
+    registration = only_registration(client)
+    assert registration["id"].startswith(SHARD + b"-")
+    assert registration["reader"] == b"StreamReader"
+    assert registration["desc"] == b"twice"
+    assert registration["ExecutionThreadPool"] == b"DefaultPool"
+    assert b"'sessionName':'mine', 'sessionDescription':'a session'" in registration["PD"]
+    assert registration["args"] == {
+        "batchSize": 3,
+        "durationMS": 20,
+        "stream": b"s:*",
+        "trimStream": 0,
+        "onFailedPolicy": b"continue",
+        "retryInterval": 1,
+    }
+    # clients index by position
+    data = registration["RegistrationData"]
+    assert data[:2] == [b"mode", b"async"]
+    assert [data[index] for index in (2, 4, 6, 8, 20, 24)] == [
+        b"numTriggered", b"numSuccess", b"numFailures", b"numAborted", b"lastError", b"status",
+    ]  # fmt: skip
+    assert data[21] is None
+    assert data[25] == b"OK"
+
+
+def test_upgrade_replaces_a_session_in_one_step(client: redis.Redis) -> None:
+    execute(client, "GB('StreamReader').register('a')\nGB('StreamReader').register('b')", "ID", "mine")
+    with pytest.raises(redis.ResponseError, match="Session mine already exists"):
+        execute(client, "GB('StreamReader').register('c')", "ID", "mine")
+    execute(client, "GB('StreamReader').register('c')", "ID", "mine", "UPGRADE")
+    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"c"]
+    with pytest.raises(redis.ResponseError, match="ValueError"):
+        execute(client, "GB('StreamReader').register('d')\nraise ValueError()", "ID", "mine", "UPGRADE")
+    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"c"]
+    execute(client, "GB('StreamReader').register('e')", "ID", "yours", "REPLACE_WITH", "mine")
+    assert [registration["args"]["stream"] for registration in registrations(client)] == [b"e"]
+
+
+def test_unregister(client: redis.Redis) -> None:
+    execute(client, "GB('StreamReader').register('a')\nGB('StreamReader').register('b')")
+    first, second = (registration["id"] for registration in registrations(client))
+    assert client.execute_command("RG.UNREGISTER", first) == b"OK"
+    assert [registration["id"] for registration in registrations(client)] == [second]
+    with pytest.raises(redis.ResponseError, match="execution is not registered"):
+        client.execute_command("RG.UNREGISTER", first)
+    assert client.execute_command("rg.unregister", second, "abortpending") == b"OK"
+    assert registrations(client) == []
+
+    def left() -> list[bytes]:
+        return [key for key in client.keys("rededge:gears:*") if b"session:" in key or b"registration:" in key]
+
+    wait_for(lambda: left() == [], what="the removal of their keys")
 
 
 def sessions(client: redis.Redis, *words: str) -> list[dict[str, object]]:
@@ -60,7 +121,7 @@ def test_a_session_is_replaced_in_one_step(client: redis.Redis) -> None:
     assert len(sessions(client)) == 3
 
 
-def test_what_is_measured_of_a_session(client: redis.Redis) -> None:
+def test_the_profile_of_a_session(client: redis.Redis) -> None:
     script = "def work(r):\n    return sum(range(1000))\nGB('CommandReader').map(work).register(trigger='t')"
     execute(client, script, "ID", "mine")
     assert client.execute_command("RG.PYPROFILE", "STATS", "mine") == b""
@@ -78,64 +139,7 @@ def test_what_is_measured_of_a_session(client: redis.Redis) -> None:
             client.execute_command("RG.PYPROFILE", *words)
 
 
-def test_steps_have_durations_when_executions_are_measured(client: redis.Redis) -> None:
-    client.execute_command("RG.CONFIGSET", "ProfileExecutions", 1)
-    script = "import time\nGB('ShardsIDReader').map(lambda r: time.sleep(0.05)).run()"
-    execution = execute(client, script, "UNBLOCKING")
-    client.execute_command("RG.GETRESULTSBLOCKING", execution)
-    ((_, _, _, plan),) = client.execute_command("RG.GETEXECUTION", execution)
-    durations = [fields(step)["duration"] for step in plan[15]]
-    assert durations[-1] >= 50
-    assert sum(durations[:-1]) < durations[-1]
-
-
-def test_options(client: redis.Redis) -> None:
-    get, put = "RG.CONFIGGET", "RG.CONFIGSET"
-    assert client.execute_command(get, "MaxExecutions", "ExecutionThreads", "DependenciesUrl") == [1000, 3, b""]
-    known, unknown = client.execute_command(get, "MaxExecutions", "maxexecutions")
-    assert known == 1000
-    assert str(unknown) == "(error) Unsupported config parameter: maxexecutions"
-    reply = client.execute_command(
-        put, "MaxExecutions", 7, "mine", "x", "ExecutionThreads", 5, "SendMsgRetries", "x", "y"
-    )
-    assert reply[:2] == [b"OK", b"OK - value was saved in extra config dictionary"]
-    assert [str(one) for one in reply[2:]] == [
-        "(error) ExecutionThreads is not configurable at runtime",
-        "(error) Failed setting config value SendMsgRetries",
-        "(error) Value was not given to y",
-    ]
-    assert client.execute_command(get, "MaxExecutions", "mine") == [7, b"x"]
-
-
-def test_the_oldest_executions_go(client: redis.Redis) -> None:
-    client.execute_command("RG.CONFIGSET", "MaxExecutions", 3, "MaxExecutionsPerRegistration", 2)
-    ids = []
-    for _ in range(5):
-        ids.append(execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING"))
-        # one that ends when it was pushed out already comes back, in place of another
-        client.execute_command("RG.GETRESULTSBLOCKING", ids[-1])
-    assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == ids[-3:]
-    execute(client, "GB('StreamReader').register('s')")
-    for _ in range(5):
-        client.xadd("s", {"x": 1})
-    wait_for(lambda: only_registration(client)["data"]["numSuccess"] == 6, what="the runs")
-    assert len(client.execute_command("RG.DUMPEXECUTIONS")) == 3 + 2
-
-
-def test_one_that_was_pushed_out_before_it_ended_leaves_nothing_behind(client: redis.Redis) -> None:
-    client.execute_command("RG.CONFIGSET", "MaxExecutions", 1)
-    wait = "import time\ndef wait(r):\n    execute('SET', 'begun', 1)\n    execute('BLPOP', 'go', 0)\n"
-    slow = execute(client, wait + "GB('ShardsIDReader').foreach(wait).run()", "UNBLOCKING")
-    wait_for(lambda: client.exists("begun"), what="the run")
-    fast = execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING")
-    assert client.execute_command("RG.GETRESULTSBLOCKING", fast) == [[b"1"], []]
-    client.rpush("go", 1)
-    assert client.execute_command("RG.GETRESULTSBLOCKING", slow) == [[b"1"], []]
-    assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == [slow]
-    assert client.keys(key_names.execution(client, "*")) == [key_names.execution(client, slow.decode()).encode()]
-
-
-def test_counting_from_nothing_again(client: redis.Redis) -> None:
+def test_clearing_statistics_sets_counters_to_zero(client: redis.Redis) -> None:
     execute(client, "GB('StreamReader').map(lambda r: 1 / 0).register('s')")
     client.xadd("s", {"x": 1})
     wait_for(lambda: only_registration(client)["data"]["lastError"], what="the failure")
@@ -143,14 +147,6 @@ def test_counting_from_nothing_again(client: redis.Redis) -> None:
     data = only_registration(client)["data"]
     assert [data[name] for name in list(data)[1:12]] == [0, 0, 0, 0, 0, 0, b"0", 0, b"0", None, data["args"]]
     assert data["status"] == b"OK"
-
-
-def test_there_is_no_cluster(client: redis.Redis) -> None:
-    assert client.execute_command("RG.INFOCLUSTER") == b"no cluster mode"
-    assert client.execute_command("RG.REFRESHCLUSTER") == b"OK"
-    ((_, name, _, version),) = client.execute_command("RG.DUMPPLUGINS")
-    assert name == b"rg_python"
-    assert isinstance(version, int)
 
 
 def test_pausing_nothing(client: redis.Redis) -> None:

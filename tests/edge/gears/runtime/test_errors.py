@@ -1,4 +1,4 @@
-"""Whatever gear code raises is its own failure: counted, told, and no reason for its runner to end."""
+"""Whatever gear code raises is a failure of the gear: it is counted and reported, and the runner goes on."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def replies(result: list[object]) -> list[object]:
     return [str(one) if isinstance(one, Exception) else one for one in result[:-1]]
 
 
-def is_told_and_the_next_entry_runs(client: redis.Redis, error: bytes) -> None:
-    """The gear of stream `s` fails at each entry, and each is an execution that has ended."""
+def is_reported_and_the_next_entry_runs(client: redis.Redis, error: bytes) -> None:
+    """The gear of stream `s` fails for each entry, and each failure is one execution that has ended."""
     for count in (1, 2):
         client.xadd("s", {"n": count})
         wait_for(lambda n=count: data(client)["numFailures"] == n, what="the failure")  # type: ignore[misc]
         assert error in data(client)["lastError"]
     wait_for(lambda: client.xpending("s", "__gears_consumer_group__")["pending"] == 0, what="the acknowledgement")
-    assert data(client)["numTriggered"] == 3, "the first sight of the stream, and each entry once"
+    assert data(client)["numTriggered"] == 3, "the first execution of the stream, and each entry once"
 
 
 def test_another_server_that_is_away_fails_a_stream_gear(client: redis.Redis) -> None:
     execute(client, ELSEWHERE + "GB('StreamReader').foreach(work).register('s')")
-    is_told_and_the_next_entry_runs(client, b"another server is away")
+    is_reported_and_the_next_entry_runs(client, b"another server is away")
 
 
 def test_another_server_that_is_away_fails_a_keys_gear_a_trigger_and_a_run(client: redis.Redis) -> None:
@@ -65,7 +65,7 @@ def test_another_server_that_is_away_fails_a_keys_gear_a_trigger_and_a_run(clien
         execute(client, ELSEWHERE + "work(1)")
 
 
-def test_a_lost_connection_to_the_own_server_is_no_failure(client: redis.Redis) -> None:
+def test_a_lost_connection_to_the_workers_server_is_no_failure(client: redis.Redis) -> None:
     execute(client, "GB('StreamReader').foreach(lambda r: execute('BLPOP', 'go', 0)).register('s')")
     client.xadd("s", {"n": 1})
 
@@ -76,11 +76,11 @@ def test_a_lost_connection_to_the_own_server_is_no_failure(client: redis.Redis) 
     client.client_kill_filter(_id=first)
     wait_for(lambda: waiting() not in ([], [first]), what="the same entry again")
     client.rpush("go", 1)
-    wait_for(lambda: data(client)["numSuccess"] == 2, what="success: the first sight, and the entry")
+    wait_for(lambda: data(client)["numSuccess"] == 2, what="success of the first execution, and of the entry")
     assert data(client)["numFailures"] == 0
 
 
-def test_results_that_no_reply_can_have_are_told_as_such(client: redis.Redis) -> None:
+def test_results_that_resp_cannot_express_become_placeholders(client: redis.Redis) -> None:
     ((result,), errors) = execute(client, NO_REPLY + "GB('ShardsIDReader').map(work).run(convertToStr=False)")
     assert (replies(result), errors) == (AS_REPLY, [])
     execution = execute(client, NO_REPLY + "GB('ShardsIDReader').map(work).run(convertToStr=False)", "UNBLOCKING")
@@ -92,7 +92,7 @@ def test_results_that_no_reply_can_have_are_told_as_such(client: redis.Redis) ->
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         ("redisgears.GearsFlatError('\\ud83d')", b"?"),
         ("ValueError('\\ud83d')", b"ud83d"),
@@ -100,8 +100,8 @@ def test_results_that_no_reply_can_have_are_told_as_such(client: redis.Redis) ->
     ],
 )
 @pytest.mark.parametrize("tracebacks", [0, 1])
-def test_errors_that_cannot_be_sent_are_told_as_far_as_they_can(
-    client: redis.Redis, error: str, told: bytes, tracebacks: int
+def test_errors_whose_text_cannot_be_sent_are_reported_as_far_as_possible(
+    client: redis.Redis, error: str, expected: bytes, tracebacks: int
 ) -> None:
     client.execute_command("RG.CONFIGSET", "PythonAttemptTraceback", tracebacks)
     script = f"""
@@ -113,10 +113,10 @@ def work(r):
 GB('StreamReader').foreach(work).register('s')
 """
     execute(client, script)
-    is_told_and_the_next_entry_runs(client, b"?" if not tracebacks and b"ud83d" in told else told)
+    is_reported_and_the_next_entry_runs(client, b"?" if not tracebacks and b"ud83d" in expected else expected)
 
 
-def test_a_run_that_cannot_begin_ends_all_the_same(client: redis.Redis) -> None:
+def test_a_run_that_cannot_begin_ends_with_an_error(client: redis.Redis) -> None:
     script = """
 class Keys(str):
     def __str__(self):
@@ -130,20 +130,20 @@ GB('KeysReader').run(Keys('k'))
 
 
 @pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt"])
-def test_a_coroutine_that_wants_the_process_to_end_ends_alone(client: redis.Redis, error: str) -> None:
+def test_a_coroutine_that_exits_the_process_only_ends_itself(client: redis.Redis, error: str) -> None:
     script = f"""
 async def leave(r):
     raise {error}('now')
 GB('ShardsIDReader').map(leave).run()
 """
-    results, (told,) = execute(client, script)
+    results, (text,) = execute(client, script)
     assert results == []
-    assert error.encode() in told
-    after = "async def f(r):\n    return 'the loop turns'\nGB('ShardsIDReader').map(f).run()"
-    assert execute(client, after) == [[b"the loop turns"], []]
+    assert error.encode() in text
+    after = "async def f(r):\n    return 'the loop runs'\nGB('ShardsIDReader').map(f).run()"
+    assert execute(client, after) == [[b"the loop runs"], []]
 
 
-def test_whoever_waits_for_such_a_coroutine_is_told(client: redis.Redis) -> None:
+def test_code_that_awaits_such_a_coroutine_gets_its_error(client: redis.Redis) -> None:
     script = """
 async def leave():
     raise SystemExit('now')
@@ -167,10 +167,10 @@ OUTSIDE_EXCEPTION = [
 
 
 @pytest.mark.parametrize("error", OUTSIDE_EXCEPTION)
-def test_errors_that_are_no_exceptions_fail_a_gear_alone(client: redis.Redis, error: str) -> None:
+def test_errors_that_are_no_exceptions_fail_only_the_gear(client: redis.Redis, error: str) -> None:
     work = f"def work(*arguments):\n    raise {error}\n"
     execute(client, work + "GB('StreamReader').foreach(work).register('s')", "ID", "mine")
-    is_told_and_the_next_entry_runs(client, b"now")
+    is_reported_and_the_next_entry_runs(client, b"now")
     execute(client, work + "GB().foreach(work).register('k')", "ID", "mine", "UPGRADE")
     for count in (1, 2):
         client.set("k", 1)
@@ -183,7 +183,7 @@ def test_errors_that_are_no_exceptions_fail_a_gear_alone(client: redis.Redis, er
         execute(client, work + "work()")
 
 
-def test_an_entry_that_is_deleted_while_it_is_pending_is_settled_without_a_run(client: redis.Redis) -> None:
+def test_an_entry_that_is_deleted_while_it_is_pending_is_acknowledged_without_a_run(client: redis.Redis) -> None:
     script = "GB('StreamReader').foreach(lambda r: execute(r['value']['do'], 'seen', r['value']['n']))"
     execute(client, script + ".register('s', onFailedPolicy='retry', onFailedRetryInterval=1)")
     failing = client.xadd("s", {"do": "NO.SUCH", "n": 1})

@@ -1,4 +1,4 @@
-"""How a StreamReader registration delivers, against redisgears.md section 10."""
+"""How a StreamReader registration delivers entries, compared with redisgears.md section 10."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_entries_before_and_after_registration_are_delivered_in_order(client: re
     wait_for(lambda: seen(client) == before + after, what="all entries, in order")
 
 
-def test_a_stream_that_is_not_there_yet_is_not_made(client: redis.Redis) -> None:
+def test_a_stream_that_does_not_exist_is_not_created(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
     assert not client.exists("s")
@@ -46,7 +46,7 @@ def test_a_stream_that_is_not_there_yet_is_not_made(client: redis.Redis) -> None
     wait_for(lambda: seen(client) == entries, what="the entry")
 
 
-def test_acknowledged_entries_are_trimmed_unless_asked_not_to(client: redis.Redis) -> None:
+def test_acknowledged_entries_are_trimmed_unless_trim_stream_is_off(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     add(client, 1, 2)
     wait_for(lambda: len(seen(client)) == 2 and client.xlen("s") == 0, what="the trim")
@@ -57,27 +57,27 @@ def test_acknowledged_entries_are_trimmed_unless_asked_not_to(client: redis.Redi
     assert client.xlen("t") == 2
 
 
-def test_a_prefix_covers_streams_that_come_later(client: redis.Redis) -> None:
+def test_a_prefix_includes_streams_that_are_created_later(client: redis.Redis) -> None:
     add(client, 1, stream="p:a")
     execute(client, "GB('StreamReader').foreach(lambda r: execute('SADD', 'keys', r['key'])).register('p:*')")
-    wait_for(lambda: client.smembers("keys") == {b"p:a"}, what="the stream there is")
+    wait_for(lambda: client.smembers("keys") == {b"p:a"}, what="the existing stream")
     add(client, 1, stream="p:b")
     add(client, 1, stream="other")
-    wait_for(lambda: client.smembers("keys") == {b"p:a", b"p:b"}, what="the stream that came later")
+    wait_for(lambda: client.smembers("keys") == {b"p:a", b"p:b"}, what="the stream that was created later")
 
 
-def test_all_streams_are_not_those_of_the_workers(client: redis.Redis) -> None:
+def test_the_workers_own_streams_are_not_read(client: redis.Redis) -> None:
     add(client, 1, stream="a")
     execute(client, "GB('StreamReader').foreach(lambda r: execute('SADD', 'keys', r['key'])).register()")
     wait_for(lambda: client.xlen(bookkeeping(client)) >= 2, what="the executions over a")
-    # the look that finds z finds what was written down of these, and z is read after that
+    # the scan that finds z would find the streams of these executions, too, and z is read after that
     add(client, 1, stream="z")
-    wait_for(lambda: client.sismember("keys", "z"), what="the stream that came later")
+    wait_for(lambda: client.sismember("keys", "z"), what="the stream that was created later")
     assert client.smembers("keys") == {b"a", b"z"}
     assert client.xinfo_groups(bookkeeping(client)) == []
 
 
-def test_a_stream_whose_name_is_no_text_is_left_out(client: redis.Redis) -> None:
+def test_a_stream_whose_name_is_not_utf8_is_left_out(client: redis.Redis) -> None:
     client.xadd(b"p:\xff", {"n": 1})
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('p:*')")
     wait_for(lambda: b"its name is not UTF-8" in (statistics(client)["lastError"] or b""), what="the reason")
@@ -101,21 +101,21 @@ GB('StreamReader').accumulate(note).foreach(lambda n: execute('RPUSH', 'sizes:' 
 """
 
 
-def test_what_was_there_runs_as_a_short_batch_and_what_comes_waits_for_a_whole_one(client: redis.Redis) -> None:
+def test_old_entries_run_as_a_short_batch_and_new_ones_wait_for_a_full_batch(client: redis.Redis) -> None:
     add(client, *range(1, 8))
     execute(client, SIZES.format("'s', batch=4"))
-    wait_for(lambda: sizes_of(client) == [4, 3], what="what was there")
+    wait_for(lambda: sizes_of(client) == [4, 3], what="the old entries")
     add(client, 8, 9)
     add(client, *range(10, 16))
-    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4], what="two whole batches")
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4], what="two full batches")
     add(client, 16)
     registration = only_registration(client)["id"]
     client.execute_command("RG.PAUSEREGISTRATIONS", registration)
     client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
-    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4, 1], what="what was left over at the pause")
+    wait_for(lambda: sizes_of(client) == [4, 3, 4, 4, 1], what="the entries from before the pause")
 
 
-def test_a_batch_of_a_new_stream_waits_until_it_is_whole(client: redis.Redis) -> None:
+def test_a_batch_of_a_new_stream_waits_until_it_is_full(client: redis.Redis) -> None:
     execute(client, SIZES.format("'s', batch=4"))
     wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
     for number in range(1, 9):
@@ -124,12 +124,12 @@ def test_a_batch_of_a_new_stream_waits_until_it_is_whole(client: redis.Redis) ->
     assert sizes_of(client) == [4, 4]
 
 
-def test_a_whole_batch_of_one_stream_takes_nothing_of_another(client: redis.Redis) -> None:
+def test_a_full_batch_of_one_stream_does_not_start_another_stream(client: redis.Redis) -> None:
     for stream in ("p:a", "p:b"):
         add(client, 1, 2, 3, stream=stream)
     execute(client, SIZES.format("'p:*', batch=3"))
     for stream in ("p:a", "p:b"):
-        wait_for(lambda s=stream: sizes_of(client, s) == [3], what="what was there")  # type: ignore[misc]
+        wait_for(lambda s=stream: sizes_of(client, s) == [3], what="the old entries")  # type: ignore[misc]
     for _ in range(2):
         client.xadd("p:b", {"n": 1})
     for count in (2, 3, 4):
@@ -146,10 +146,10 @@ def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:
     first = [client.xadd("s", {"n": 1})]
     wait_for(lambda: seen(client) == first, what="the first entry")
     second = [client.xadd("s", {"n": 2}), client.xadd("s", {"n": 3})]
-    wait_for(lambda: seen(client) == first + second, what="a batch that never became whole")
+    wait_for(lambda: seen(client) == first + second, what="a batch that never became full")
 
 
-def test_duration_does_not_ask_the_ids_for_the_time(client: redis.Redis) -> None:
+def test_duration_is_not_measured_by_entry_ids(client: redis.Redis) -> None:
     future = 2**42 - 1  # in the year 2109
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s', batch=3, duration=50)")
     wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
@@ -162,13 +162,13 @@ def test_duration_does_not_ask_the_ids_for_the_time(client: redis.Redis) -> None
     entries += add(client, 1, stream="t")
     wait_for(lambda: client.xinfo_stream("t")["groups"], what="the group")
     entries += add(client, 2, 3, stream="t")
-    wait_for(lambda: seen(client) == entries, what="a whole batch")
+    wait_for(lambda: seen(client) == entries, what="a full batch")
     executions = [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")]
     counts = [len(client.execute_command("RG.GETRESULTS", execution)[0]) for execution in executions]
     assert sorted(counts) == [0, 0, 1, 3], "two first sights, the entry and the batch"
 
 
-def test_a_lag_that_no_clock_can_tell_is_not_counted(client: redis.Redis) -> None:
+def test_an_entry_id_that_is_no_time_is_not_counted_as_lag(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     add(client, 1)
     soon = int(time.time() * 1000) + 60_000  # by a clock that is a minute ahead
@@ -182,7 +182,7 @@ def test_statistics_count_every_run(client: redis.Redis) -> None:
     script = "GB('StreamReader').map(lambda r: 1 // int(r['value']['n'])).register('s')"
     execute(client, script)
     client.xadd("s", {"n": 1})
-    wait_for(lambda: statistics(client)["numSuccess"] == 2, what="the first sight of the stream, and the entry")
+    wait_for(lambda: statistics(client)["numSuccess"] == 2, what="the first execution of the stream, and the entry")
     client.xadd("s", {"n": 0})
     wait_for(lambda: statistics(client)["numFailures"] == 1, what="the failure")
     after = statistics(client)
@@ -194,7 +194,7 @@ def test_statistics_count_every_run(client: redis.Redis) -> None:
     assert statistics(client)["lastError"] is None
 
 
-def test_executions_of_a_registration_are_remembered(client: redis.Redis) -> None:
+def test_executions_of_a_registration_are_stored(client: redis.Redis) -> None:
     execute(client, "GB('StreamReader').map(lambda r: r['id']).register('s')")
     add(client, 7)
     wait_for(lambda: statistics(client)["numSuccess"] == 2, what="the run")
@@ -206,7 +206,7 @@ def test_executions_of_a_registration_are_remembered(client: redis.Redis) -> Non
     assert len(client.execute_command("RG.DUMPEXECUTIONS")) == 1
 
 
-def test_results_too_large_to_be_kept_are_counted(client: redis.Redis) -> None:
+def test_results_that_are_too_large_are_not_stored_but_counted(client: redis.Redis) -> None:
     execute(client, "GB('StreamReader').map(lambda r: 'x' * 300_000).register('s')")
     add(client, 1)
     wait_for(lambda: statistics(client)["numSuccess"] == 2, what="the run")
@@ -216,7 +216,7 @@ def test_results_too_large_to_be_kept_are_counted(client: redis.Redis) -> None:
     assert b"too large to be kept" in errors[0]
 
 
-def test_continue_goes_on_after_a_failure(client: redis.Redis) -> None:
+def test_policy_continue_continues_after_a_failure(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).map(lambda r: 1 / 0).register('s')")
     entries = add(client, 1, 2, 3)
     wait_for(lambda: seen(client) == entries, what="every entry, once")
@@ -224,7 +224,7 @@ def test_continue_goes_on_after_a_failure(client: redis.Redis) -> None:
     assert statistics(client)["status"] == b"OK"
 
 
-def test_abort_stops_with_the_batch_pending(client: redis.Redis) -> None:
+def test_policy_abort_stops_and_leaves_the_batch_pending(client: redis.Redis) -> None:
     script = f"GB('StreamReader').foreach({COLLECT}).map(lambda r: 1 / 0).register('s', onFailedPolicy='abort')"
     execute(client, script)
     first, _ = add(client, 1, 2)
@@ -234,7 +234,7 @@ def test_abort_stops_with_the_batch_pending(client: redis.Redis) -> None:
     assert client.xlen("s") == 2
 
 
-def test_retry_delivers_the_batch_again_until_it_succeeds(client: redis.Redis) -> None:
+def test_policy_retry_delivers_the_batch_again_until_it_succeeds(client: redis.Redis) -> None:
     script = f"""
 def fail_unless_allowed(r):
     if not execute('EXISTS', 'allowed'):
@@ -252,7 +252,7 @@ GB('StreamReader').foreach({COLLECT}).foreach(fail_unless_allowed).register(
     assert statistics(client)["status"] == b"OK"
 
 
-def test_globals_are_shared_and_outlast_an_event(client: redis.Redis) -> None:
+def test_globals_are_kept_from_one_event_to_the_next(client: redis.Redis) -> None:
     script = """
 seen = []
 def note(r):
@@ -288,7 +288,7 @@ def test_on_registered_does_not_run_again_after_a_pause(client: redis.Redis) -> 
     assert client.get("registered") == b"1"
 
 
-def test_unregistering_ends_delivery(client: redis.Redis) -> None:
+def test_an_unregistered_gear_gets_no_entries(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     entries = add(client, 1)
     wait_for(lambda: seen(client) == entries, what="the entry")
@@ -298,7 +298,7 @@ def test_unregistering_ends_delivery(client: redis.Redis) -> None:
     assert seen(client) == entries
 
 
-def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> None:
+def test_an_unpaused_registration_continues_where_it_stopped(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     registration = only_registration(client)["id"]
     before = add(client, 1)
@@ -313,12 +313,12 @@ def test_a_paused_registration_goes_on_where_it_stopped(client: redis.Redis) -> 
     assert not client.exists(key_names.lease(client, "s")), "nobody reads the stream"
     for _ in range(2):
         assert client.execute_command("RG.UNPAUSEREGISTRATIONS", registration) == b"OK"
-    wait_for(lambda: seen(client) == before + meanwhile, what="what came while it was paused")
+    wait_for(lambda: seen(client) == before + meanwhile, what="the entries added during the pause")
     assert statistics(client)["status"] == b"OK"
 
 
 @pytest.mark.parametrize("commands", [["PAUSE", "UNPAUSE"], ["UNPAUSE"]])
-def test_an_aborted_registration_goes_on_when_it_is_unpaused(client: redis.Redis, commands: list[str]) -> None:
+def test_an_aborted_registration_continues_when_it_is_unpaused(client: redis.Redis, commands: list[str]) -> None:
     script = f"""
 def fail_unless_allowed(r):
     if not execute('EXISTS', 'allowed'):
@@ -336,7 +336,7 @@ GB('StreamReader').foreach(fail_unless_allowed).foreach({COLLECT}).register('s',
     wait_for(lambda: seen(client) == entries, what="the batch that was left pending, and the rest")
 
 
-def test_a_deleted_stream_is_taken_up_again(client: redis.Redis) -> None:
+def test_a_stream_that_is_deleted_and_created_again_is_read(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     first = add(client, 1)
     wait_for(lambda: seen(client) == first, what="the entry")
@@ -345,7 +345,7 @@ def test_a_deleted_stream_is_taken_up_again(client: redis.Redis) -> None:
     wait_for(lambda: seen(client) == first + second, what="the entry of the new stream")
 
 
-def test_a_key_of_another_type_is_reported_not_fatal(client: redis.Redis) -> None:
+def test_a_key_of_another_type_is_reported_and_the_runner_goes_on(client: redis.Redis) -> None:
     client.set("s", "text")
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
     wait_for(lambda: b"WRONGTYPE" in (statistics(client)["lastError"] or b""), what="the reason")
@@ -355,7 +355,7 @@ def test_a_key_of_another_type_is_reported_not_fatal(client: redis.Redis) -> Non
 
 
 @pytest.mark.parametrize("count", [500])
-def test_many_entries_in_batches_arrive_once_each_in_order(client: redis.Redis, count: int) -> None:
+def test_many_entries_in_batches_are_delivered_once_and_in_order(client: redis.Redis, count: int) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s', batch=50, duration=20)")
     pipeline = client.pipeline(transaction=False)
     for number in range(count):

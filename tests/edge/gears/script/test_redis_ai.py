@@ -20,13 +20,13 @@ import redisAI as ai
 def answer():
 {body}
 
-def told():
+def result():
     try:
         return answer()
     except Exception as error:
         return "error: " + str(error)
 
-GB("StreamReader").map(lambda record: json.dumps(told())).run("one")
+GB("StreamReader").map(lambda record: json.dumps(result())).run("one")
 """
 AWAITED = "async def awaited(something):\n    return await something\n"
 
@@ -45,7 +45,7 @@ def client(edge: Instance) -> Iterator[redis.Redis]:
 
 
 def run(client: redis.Redis, body: str) -> object:
-    """What `body` returns inside a gear, or its error."""
+    """The value that `body` returns inside a gear, or its error."""
     lines = [f"    {line}" for line in (AWAITED + body).splitlines()]
     results, errors = client.execute_command("RG.PYEXECUTE", GEAR.format(body="\n".join(lines)))
     assert errors == []
@@ -75,7 +75,7 @@ counts.append(ai.modelRunnerAddOutput(runner, 'c'))
 
 
 @pytest.mark.parametrize("how", ["ai.modelRunnerRun(runner)", "asyncio.run(awaited(ai.modelRunnerRunAsync(runner)))"])
-def test_models_run_once_each(client: redis.Redis, how: str) -> None:
+def test_a_model_runner_works_once(client: redis.Redis, how: str) -> None:
     body = RUNNER + f"outputs = {how}\n"
     assert run(client, body + "return [counts, [ai.tensorToFlatList(each) for each in outputs]]") == [
         [1, 1, 1],
@@ -164,6 +164,6 @@ made = [ai.scriptRunnerAddInput(runner, t), ai.scriptRunnerAddInputList(runner, 
 made += [ai.scriptRunnerAddOutput(runner), ai.scriptRunnerAddOutput(runner)]
 """
     for how in ("ai.scriptRunnerRun(runner)", "asyncio.run(awaited(ai.scriptRunnerRunAsync(runner)))"):
-        told = f"return [made, [ai.tensorToFlatList(each) for each in {how}]]"
-        assert run(client, body + told) == [[None, None, 1, 1], [[2.0, 4.0], [1.0, 2.0]]]
+        result = f"return [made, [ai.tensorToFlatList(each) for each in {how}]]"
+        assert run(client, body + result) == [[None, None, 1, 1], [[2.0, 4.0], [1.0, 2.0]]]
         assert run(client, f"{body}{how}\n{how}") == "error: PyTorchScriptRunner is invalid"

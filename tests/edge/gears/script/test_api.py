@@ -1,8 +1,6 @@
-"""Every name that a gear script finds, against redisgears.md section 8."""
+"""Every name that a gear script has, compared with redisgears.md section 8."""
 
 from __future__ import annotations
-
-import threading
 
 import pytest
 import redis
@@ -11,7 +9,7 @@ from tests.gear_scripts import execute
 
 
 def value_of(client: redis.Redis, expression: str, before: str = "") -> object:
-    """What an expression gives inside an execution."""
+    """The value of an expression inside an execution."""
     script = f"{before}\nGB('ShardsIDReader').map(lambda r: {expression}).run(convertToStr=False)"
     (results, errors) = execute(client, script)
     assert errors == []
@@ -31,7 +29,7 @@ PyFlatExecution PyFuture PyAtomic PyExecutionSession GearsError GearsFlatError G
 """
 
 
-def test_all_names_are_there(client: redis.Redis) -> None:
+def test_all_names_exist(client: redis.Redis) -> None:
     execute(client, "\n".join(NAMES.split()) + "\nassert __name__ == 'not_main' and rg is redisgears")
     execute(client, "import redisgears\n" + "\n".join(f"redisgears.{name}" for name in REDISGEARS_NAMES.split()))
 
@@ -92,7 +90,7 @@ GB('ShardsIDReader').map(work).run()
     assert execute(client, script) == [[b"caught"], []]
 
 
-def test_options_of_the_users_own_reach_gears(client: redis.Redis) -> None:
+def test_gears_can_read_options_that_a_user_added(client: redis.Redis) -> None:
     assert client.execute_command("RG.CONFIGSET", "mine", "value") == [
         b"OK - value was saved in extra config dictionary"
     ]
@@ -111,87 +109,7 @@ def test_without_tracebacks_errors_are_short(client: redis.Redis) -> None:
         execute(client, "raise ValueError('no')")
 
 
-def test_atomic_knows_its_reads_and_keeps_others_out(client: redis.Redis) -> None:
-    script = """
-def add(r):
-    for _ in range(50):
-        while True:
-            try:
-                with atomic():
-                    value = int(execute('GET', 'n') or 0)
-                    execute('SET', 'n', value + 1)
-                break
-            except redisgears.GearsError as error:
-                assert 'nothing of this atomic block was done' in str(error), error
-                execute('INCR', 'conflicts')
-    return isInAtomicBlock()
-GB('ShardsIDReader').map(add).run(convertToStr=False)
-"""
-    threads = [threading.Thread(target=execute, args=(client, script)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert client.get("n") == b"150"
-
-
-def test_inside_atomic_the_block_is_seen(client: redis.Redis) -> None:
-    script = """
-def look(r):
-    with atomic():
-        inside = isInAtomicBlock()
-        n = execute('INCR', 'n')
-    return [inside, int(n)]
-GB('ShardsIDReader').map(look).run(convertToStr=False)
-"""
-    assert execute(client, script) == [[[1, 1]], []]
-
-
-def test_a_coroutine_does_not_await_inside_atomic(client: redis.Redis) -> None:
-    script = """
-async def work(r):
-    try:
-        with atomic():
-            execute('SET', 'inside', 1)
-            await asyncio.sleep(0)
-    except redisgears.GearsError as error:
-        caught = str(error)
-    await asyncio.sleep(0)
-    with atomic():
-        execute('SET', 'after', 1)
-    return [caught, isInAtomicBlock()]
-GB('ShardsIDReader').map(work).run(convertToStr=False)
-"""
-    assert execute(client, script) == [[[b"await is not allow inside atomic block", 0]], []]
-    assert (client.exists("inside"), client.get("after")) == (0, b"1")
-
-
-@pytest.mark.parametrize("begin", ["runCoroutine(other(), done)", "threading.Thread(target=other_thread).start()"])
-def test_an_atomic_block_is_one_tasks_or_threads_own(client: redis.Redis, begin: str) -> None:
-    script = f"""
-import threading
-async def other():
-    return other_thread()
-def other_thread():
-    results.append([isInAtomicBlock(), execute('INCR', 'n') == 1])
-    seen.set()
-async def wait_for_it():
-    await done
-    return [isInAtomicBlock(), execute('INCR', 'n') == 3]
-results, seen, done = [], threading.Event(), createFuture()
-def work(r):
-    with atomic():
-        execute('INCR', 'n')
-        {begin}
-        seen.wait()
-    setFutureResults(done, 1)
-    return wait_for_it()
-GB('ShardsIDReader').map(work).foreach(results.append).map(lambda r: results).run(convertToStr=False)
-"""
-    assert execute(client, script) == [[[[0, 1], [0, 1]]], []]
-
-
-def test_globals_are_a_sessions_own(client: redis.Redis) -> None:
+def test_each_session_has_its_own_globals(client: redis.Redis) -> None:
     script = "n = [0]\ndef f(r):\n    n[0] += 1\n    return n[0]\nGB('CommandReader').map(f).register(trigger='a')"
     execute(client, script)
     execute(client, "n = [5]\nGB('CommandReader').map(lambda r: n[0]).register(trigger='b')")

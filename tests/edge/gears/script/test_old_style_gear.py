@@ -113,7 +113,7 @@ SCRIPTED = """scriptRunner = redisAI.createScriptRunner('yolo:script', 'boxes_fr
 
 
 def initialise(client: redis.Redis, script: str) -> None:
-    """What the style's init.py does."""
+    """The same steps as the init.py of that style."""
     pipe = client.pipeline(transaction=False)
     pipe.execute_command("AI.MODELSTORE", "yolo:model", "ONNX", "CPU", "BLOB", onnx_files.binary("Add"))
     pipe.execute_command("TS.CREATE", "camera:0:people")
@@ -126,7 +126,7 @@ def initialise(client: redis.Redis, script: str) -> None:
 
 
 @pytest.mark.parametrize("scripted", [False, pytest.param(True, marks=pytest.mark.backends)])
-def test_it_runs_unchanged(client: redis.Redis, scripted: bool) -> None:
+def test_an_old_gear_runs_unchanged(client: redis.Redis, scripted: bool) -> None:
     if scripted:
         if importlib.util.find_spec("torch") is None:
             pytest.skip("pip install 'rededge_nb[torch]'")

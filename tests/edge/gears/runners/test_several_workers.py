@@ -1,4 +1,4 @@
-"""Several workers on one server: who runs what, and who takes over."""
+"""Several workers on one server: which one runs what, and which one takes over."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def owners(client: redis.Redis) -> list[bytes]:
     return [(client.get(key_names.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
 
 
-def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance) -> None:
+def test_streams_are_spread_over_workers_and_taken_over(both: redis.Redis, instance: Instance) -> None:
     script = (
         "import os\nGB('StreamReader').foreach(lambda r: execute('HSET', 'by', r['key'], os.getpid())).register('p:*')"
     )
@@ -62,15 +62,13 @@ def test_streams_are_spread_and_taken_over(both: redis.Redis, instance: Instance
     died = time.monotonic()
     for stream in STREAMS:
         both.xadd(stream, {"x": 2})
-    wait_for(
-        lambda: all(both.hget("by", stream) != str(dying).encode() for stream in theirs), what="others in its place"
-    )
-    # two seconds, as promised, and some patience with a busy machine
+    wait_for(lambda: all(both.hget("by", stream) != str(dying).encode() for stream in theirs), what="other owners")
+    # two seconds, as documented, and some more for a busy machine
     assert time.monotonic() - died < 5
     wait_for(lambda: len(set(owners(both)) - {b""}) == 2, what="the new worker's share", timeout=30)
 
 
-def test_a_registration_of_one_worker_is_run_by_the_other_too(both: redis.Redis) -> None:
+def test_a_trigger_runs_in_every_worker(both: redis.Redis) -> None:
     execute(both, "import os\nGB('CommandReader').map(lambda r: os.getpid()).register(trigger='pid')")
     pids: set[bytes] = set()
 
@@ -83,7 +81,7 @@ def test_a_registration_of_one_worker_is_run_by_the_other_too(both: redis.Redis)
         execute(both, "GB('CommandReader').register(trigger='pid')")
 
 
-def test_an_execution_is_seen_and_aborted_through_any_worker(both: redis.Redis) -> None:
+def test_an_execution_is_listed_and_aborted_by_any_worker(both: redis.Redis) -> None:
     script = "def loop(r):\n    execute('INCR', 'begun')\n    while True:\n        pass\n"
     ids = [execute(both, script + "GB('ShardsIDReader').foreach(loop).run()", "UNBLOCKING") for _ in range(4)]
     wait_for(lambda: both.get("begun") == b"4", what="all four")
@@ -114,17 +112,17 @@ def test_flushall_and_changes_through_different_workers(both: redis.Redis) -> No
     assert registrations(both) == []
 
 
-def test_an_option_reaches_every_worker_and_outlasts_flushall(both: redis.Redis) -> None:
+def test_an_option_reaches_every_worker_and_survives_flushall(both: redis.Redis) -> None:
     script = "import os\nGB('CommandReader').map(lambda r: [os.getpid(), configGet('mine')]).register(trigger='t'"
     execute(both, script + ", convertToStr=False)")
     for value in (b"first", b"second"):
         both.execute_command("RG.CONFIGSET", "mine", value)
-        told: dict[int, bytes] = {}
+        found: dict[int, bytes] = {}
 
-        def seen(told: dict[int, bytes] = told, value: bytes = value) -> bool:
+        def seen(found: dict[int, bytes] = found, value: bytes = value) -> bool:
             ((pid, option),) = both.execute_command("RG.TRIGGER", "t")
-            told[pid] = option
-            return list(told.values()) == [value, value]
+            found[pid] = option
+            return list(found.values()) == [value, value]
 
         wait_for(seen, what="the option in each worker")
         both.flushall()
@@ -148,7 +146,7 @@ def test_a_worker_of_another_folder_joins(folder: Path) -> None:
     client.close()
 
 
-def test_a_session_that_many_upgrade_at_once(both: redis.Redis, instance: Instance) -> None:
+def test_many_clients_upgrade_one_session_at_the_same_time(both: redis.Redis, instance: Instance) -> None:
     script = "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('many')"
 
     def upgrade(_: int) -> list[object]:

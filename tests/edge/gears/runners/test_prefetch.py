@@ -1,4 +1,4 @@
-"""The next entry is read while a gear runs over the one before, and is lost, or run out of turn, for no reason."""
+"""The next entry is requested while a gear runs over the current one. It is never lost and never runs out of order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GB('StreamReader').foreach(work).register('s', onFailedPolicy='retry', onFailedR
 
 
 def add(client: redis.Redis, *numbers: int) -> None:
-    """Add entries at once: a gear that has begun with the first finds all others."""
+    """Add entries in one transaction: when the gear begins with the first, the others are there."""
     pipeline = client.pipeline(transaction=True)
     for number in numbers:
         pipeline.xadd("s", {"n": number})
@@ -40,14 +40,14 @@ def pending(client: redis.Redis) -> int:
     return int(client.xpending("s", GROUP)["pending"])
 
 
-def test_one_entry_is_read_ahead_while_another_is_in_hand(client: redis.Redis) -> None:
+def test_one_entry_is_prefetched_while_another_is_processed(client: redis.Redis) -> None:
     execute(client, HELD)
     add(client, 1, 2, 3, 4)
     wait_for(lambda: seen(client) == [1], what="the first entry")
-    assert pending(client) == 2, "one in progress, one read ahead"
+    assert pending(client) == 2, "one is processed, one is prefetched"
     client.rpush("go", 1)
     wait_for(lambda: seen(client) == [1, 2], what="the second entry")
-    assert pending(client) == 2, "the first is settled"
+    assert pending(client) == 2, "the first is acknowledged"
     client.rpush("go", 1, 1, 1)
     wait_for(lambda: pending(client) == 0, what="the rest")
     assert seen(client) == [1, 2, 3, 4]
@@ -59,17 +59,17 @@ def test_a_worker_that_is_killed_loses_neither_entry(own: Server) -> None:
     add(client, 1, 2, 3)
     wait_for(lambda: seen(client) == [1], what="the first entry")
     own.kill_worker()
-    wait_for(lambda: seen(client) == [1, 1], what="the first entry once more", timeout=30)
+    wait_for(lambda: seen(client) == [1, 1], what="the first entry again", timeout=30)
     client.rpush("go", 1)
     wait_for(lambda: seen(client) == [1, 1, 2], what="the second entry")
     own.kill_worker()
-    wait_for(lambda: seen(client) == [1, 1, 2, 2], what="the second entry, which one worker had, once more", timeout=30)
+    wait_for(lambda: seen(client) == [1, 1, 2, 2], what="the second entry again", timeout=30)
     client.rpush("go", 1, 1)
     wait_for(lambda: pending(client) == 0 and seen(client)[-1] == 3, what="the rest")
     assert seen(client) == [1, 1, 2, 2, 3]
 
 
-def test_a_retry_comes_before_what_was_read_ahead(client: redis.Redis) -> None:
+def test_a_retry_comes_before_prefetched_entries(client: redis.Redis) -> None:
     execute(client, FAILING)
     add(client, 1, 2, 3)
     wait_for(lambda: len(seen(client)) > 3, what="retries")
@@ -79,7 +79,7 @@ def test_a_retry_comes_before_what_was_read_ahead(client: redis.Redis) -> None:
     assert [number for number in seen(client) if number != 1] == [2, 3]
 
 
-def test_what_a_pause_leaves_pending_has_killed_nobody(own: Server) -> None:
+def test_entries_that_a_pause_leaves_pending_do_not_count_as_crashes(own: Server) -> None:
     client = own.client
     execute(client, HELD)
     registration = only_registration(client)["id"]
@@ -91,7 +91,7 @@ def test_what_a_pause_leaves_pending_has_killed_nobody(own: Server) -> None:
     client.execute_command("RG.UNPAUSEREGISTRATIONS", registration)
     wait_for(lambda: seen(client) == [1, 2], what="the second entry")
     own.kill_worker()
-    wait_for(lambda: seen(client) == [1, 2, 2], what="the second entry once more", timeout=30)
+    wait_for(lambda: seen(client) == [1, 2, 2], what="the second entry again", timeout=30)
     client.rpush("go", 1)
     wait_for(lambda: pending(client) == 0, what="its end")
     assert only_registration(client)["data"]["status"] == b"OK"
