@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -155,13 +156,13 @@ def _dumps(seconds: float, function: Callable[[], Any]) -> str:
 
 
 def _loads(stored: bytes) -> Timer:
-    """A timer from its key. Format 0 is a pickle of both parts, without any number.
+    """A timer from its key. Format 0 is a pickle of both parts, without a number.
 
     Raises:
         GearsError: another version of Python stored it, or a newer version of this package.
         Exception: whatever is raised while the function is loaded, such as ImportError.
     """
-    if not stored.startswith(b"{"):
+    if stored.startswith(pickle.PROTO):
         stored_code.check_loadable(0, PYTHON_OF_FORMAT_0)
         seconds, function = stored_code.loads(stored)
         return seconds, function

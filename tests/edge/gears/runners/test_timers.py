@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 import redis
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.gears.state import stored_code
 from rededge_nb.edge.server.state import Instance
 from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute
@@ -36,9 +40,17 @@ def test_a_timer_with_a_key_runs_until_the_key_is_deleted(client: redis.Redis) -
     assert client.get("ticks") == ticks
 
 
+def stored_timer(pickled: bytes) -> str:
+    """A timer that loads this pickle as its function."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    function = base64.b64encode(pickled).decode()
+    return json.dumps({"format": stored_code.FORMAT, "python": python, "seconds": 0.01, "function": function})
+
+
 SPOILT = [
     ("SET", "spoilt", "text"),
-    ("SET", "spoilt", pickle.dumps((0.01, "no function"))),
+    ("SET", "spoilt", "{}"),
+    ("SET", "spoilt", stored_timer(pickle.dumps("no function"))),
     ("RPUSH", "spoilt", "a list"),
 ]
 
@@ -60,8 +72,8 @@ def test_a_timer_whose_key_holds_something_else_ends_and_others_go_on(
 
 
 def test_a_timer_waits_until_a_module_is_installed(client: redis.Redis, tmp_path: Path) -> None:
-    # pickle's text for tick_module.tick, by reference: loading it imports the module
-    client.set("timer", b"(F0.01\nctick_module\ntick\nt.")
+    # the pickle of a reference to tick_module.tick: loading it imports the module
+    client.set("timer", stored_timer(b"ctick_module\ntick\n."))
     client.sadd(key_names.timers(client), "timer")
     execute(client, f"import sys\nsys.path.append({str(tmp_path)!r})")
     (tmp_path / "tick_module.py").write_text(

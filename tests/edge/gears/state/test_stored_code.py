@@ -172,6 +172,18 @@ def test_a_script_cannot_store_what_may_move(client: redis.Redis, statement: str
     assert trigger(client, "t") == [1]
 
 
+def test_a_script_may_store_what_it_imports_of_analytics(client: redis.Redis) -> None:
+    script = """
+from rededge_nb.analytics import tracking
+from rededge_nb.analytics.tracking import Tracker
+def work(r):
+    return Tracker is tracking.Tracker
+GB('CommandReader').map(work).register(trigger='t')
+"""
+    execute(client, script)
+    assert trigger(client, "t") == [b"True"]
+
+
 # ---- What cannot run ----
 
 
