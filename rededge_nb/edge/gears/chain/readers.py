@@ -32,7 +32,7 @@ return {kind}
 """In one step: a key's type as TYPE names it, `none` if there is no such key; and its value, if ARGV[1] is 1."""
 PLAIN_TYPES = ("string", "hash", "list", "set", "zset")
 
-Command = Callable[..., Any]
+SendCommand = Callable[..., Any]
 """Sends one command and returns the reply as Redis sent it."""
 
 
@@ -54,11 +54,11 @@ def stream_record(key: str, entry_id: bytes, fields: dict[bytes, bytes] | list[b
     return StreamRecord(id=entry_id.decode(), key=key, value=value)
 
 
-def read_stream(command: Command, key: str, *, from_id: str = "0-0") -> Iterator[StreamRecord]:
+def read_stream(send: SendCommand, key: str, *, from_id: str = "0-0") -> Iterator[StreamRecord]:
     """The entries of one stream after `from_id`, oldest first."""
     start = from_id
     while True:
-        entries = command("XRANGE", key, f"({start}", "+", "COUNT", PAGE)
+        entries = send("XRANGE", key, f"({start}", "+", "COUNT", PAGE)
         for entry_id, fields in entries:
             yield stream_record(key, entry_id, fields)
             start = entry_id.decode()
@@ -66,18 +66,18 @@ def read_stream(command: Command, key: str, *, from_id: str = "0-0") -> Iterator
             return
 
 
-def key_type(command: Command, key: bytes) -> str:
+def key_type(send: SendCommand, key: bytes) -> str:
     """A key's type as `keyTypes` names it."""
-    kind: str = command("EVAL", READ_KEY, 1, key, 0)[0].decode()
+    kind: str = send("EVAL", READ_KEY, 1, key, 0)[0].decode()
     return "empty" if kind == "none" else kind if kind in (*PLAIN_TYPES, "stream") else "module"
 
 
-def key_record(command: Command, key: bytes, *, event: str | None, read_value: bool) -> dict[str, Any]:
+def key_record(send: SendCommand, key: bytes, *, event: str | None, read_value: bool) -> dict[str, Any]:
     """The record that the first step gets for a key."""
     record: dict[str, Any] = {"key": text_or_bytes(key)}
     if not read_value:
         return record | {"event": event}
-    kind, *values = command("EVAL", READ_KEY, 1, key, 1)
+    kind, *values = send("EVAL", READ_KEY, 1, key, 1)
     value: Any = from_redis(values[0]) if values else None
     if kind == b"hash":
         value = pairs(value)
@@ -86,12 +86,12 @@ def key_record(command: Command, key: bytes, *, event: str | None, read_value: b
     return record | {"value": value, "type": shown, "event": event}
 
 
-def scan_keys(command: Command, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
+def scan_keys(send: SendCommand, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
     """The keys that match a pattern, each once."""
     seen: set[bytes] = set()
     cursor = b"0"
     while True:
-        cursor, page = command("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+        cursor, page = send("SCAN", cursor, "MATCH", pattern, "COUNT", count)
         for key in page:
             if key not in seen and (not key.startswith(INTERNAL_PREFIX.encode()) or INTERNAL_PREFIX in pattern):
                 seen.add(key)
@@ -104,7 +104,7 @@ def scan_keys(command: Command, pattern: str, count: int = SCAN_COUNT) -> Iterat
 class Reader:
     """What a builder may do with a reader."""
 
-    run: Callable[[Command, Any, dict[str, Any]], Iterator[Any]] | None = None
+    run: Callable[[SendCommand, Any, dict[str, Any]], Iterator[Any]] | None = None
     """Makes the records of run(). Arguments: a function that sends commands, the first argument, the keywords."""
     register: Callable[[RegisterRequest], dict[str, Any]] | None = None
     """Checks the arguments of register(), and returns them with all defaults."""
@@ -112,31 +112,31 @@ class Reader:
     """Checks the first argument of run()."""
 
 
-def _run_keys(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+def _run_keys(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
     read_value, pattern = keywords.get("readValue", True), str(argument)
-    keys_found = [pattern.encode()] if keywords.get("noScan") else scan_keys(command, pattern)
+    keys_found = [pattern.encode()] if keywords.get("noScan") else scan_keys(send, pattern)
     for key in keys_found:
-        yield key_record(command, key, event=None, read_value=read_value)
+        yield key_record(send, key, event=None, read_value=read_value)
 
 
-def _run_keys_only(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+def _run_keys_only(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
     pattern, exact = str(argument), bool(keywords.get("noScan"))
     generator = keywords.get("patternGenerator")
     if generator is not None:
         pattern, exact = generator()
     if exact:
-        if command("EXISTS", pattern):
+        if send("EXISTS", pattern):
             yield pattern
         return
-    for key in scan_keys(command, pattern, int(keywords.get("count", SCAN_COUNT))):
+    for key in scan_keys(send, pattern, int(keywords.get("count", SCAN_COUNT))):
         yield text_or_bytes(key)
 
 
-def _run_stream(command: Command, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
-    return read_stream(command, str(argument), from_id=str(keywords.get("fromId", "0-0")))
+def _run_stream(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    return read_stream(send, str(argument), from_id=str(keywords.get("fromId", "0-0")))
 
 
-def _run_python(_: Command, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
+def _run_python(_: SendCommand, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
     if inspect.isgeneratorfunction(argument):
         yield from argument()
         return
@@ -144,7 +144,7 @@ def _run_python(_: Command, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
         yield argument()
 
 
-def _run_shards(_: Command, __: Any, ___: dict[str, Any]) -> Iterator[Any]:
+def _run_shards(_: SendCommand, __: Any, ___: dict[str, Any]) -> Iterator[Any]:
     yield "1"
 
 

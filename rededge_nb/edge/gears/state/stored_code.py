@@ -1,19 +1,18 @@
 """Stored code: functions of gears as bytes that later versions of this package can still load.
 
-cloudpickle stores a user's function by value: its bytecode, and the globals that it uses. A function or class that can
-be imported it stores as a reference: the name of its module. Up to commit a592920 that was so for the names that
-RedisGears gives a script, too (`execute`, `GB`, `atomic` ...), and when our modules moved, no stored gear could be
-loaded any more. Therefore:
+cloudpickle stores a user's function by value: its bytecode, and the globals that it uses. If a function or class can be
+imported, it stores only the name of its module. Up to commit a592920 it did that for the names that RedisGears gives a
+script, too (`execute`, `GB`, `atomic` ...). When our modules moved, no stored gear could be loaded any more. Therefore:
 
-- Our own objects are stored by the names under which scripts know them, which RedisGears fixed for us (`STORED_NAMES`,
-  filled by `script/modules.py`). Where their code lies does not matter.
-- Anything else of this package is refused while the script is registered, when its author can still change it.
-  `rededge_nb.analytics` is the exception: gears may import it, so its modules stay where they are.
-- `FORMAT` is the number of this way to store. Format 0 is that of commit a592920 and before; it is still read: the
-  modules that it names are ignored, since the names alone are unique (`FORMER_NAMES` has those that have changed).
+- Our own objects are stored by the names that scripts have for them, which RedisGears has chosen (`STORED_NAMES`,
+  filled by `script/modules.py`). It does not matter in which module their code is.
+- If a script uses anything else of this package, it is refused when it is registered: then its author can still change
+  it. `rededge_nb.analytics` is the exception. Gears may import it, so its modules must not move.
+- `FORMAT` is the number of this format. Format 0, that of commit a592920 and before, is still read. The modules that it
+  names are ignored, because the names alone are unique (`FORMER_NAMES` has those that have changed).
 
-Bytecode belongs to one minor version of Python, and another one may crash on it. So whoever stores these bytes also
-stores `python_version()`, and compares it before loading.
+Bytecode belongs to one minor version of Python, and another version may crash on it. So `python_version()` is stored
+together with these bytes, and `check_loadable()` must be called before they are loaded.
 """
 
 from __future__ import annotations
