@@ -87,6 +87,8 @@ def unpack(archive: Path, root: Path) -> None:
     subprocess.run(["tar", "--numeric-owner", "-C", str(root), "-xf", str(archive)], check=True)
     root.chmod(0o755)
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
+    # an installer writes this file, debootstrap does not
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
 
 
 def clone(root: Path) -> None:

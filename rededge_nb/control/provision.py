@@ -1,4 +1,8 @@
-"""Provisioning: putting into a server all that counting people needs (`rededge init`)."""
+"""Provisioning (`rededge init`): give a server everything that it needs to count people.
+
+The user's choices survive: a model or gear of the user's own stays in use until another one is chosen. Everything that
+comes with the package follows the package, so a new version upgrades the bundled model and gear.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,11 @@ from rededge_nb.reading.series import create_series
 
 @dataclass(frozen=True)
 class _Counter:
-    """A script that counts people."""
+    """The script of a gear that counts people."""
 
     script: str
     own: bool
-    """Whether a user gave it; else it is the bundled one, and follows that."""
+    """Whether it is the user's; otherwise it is the bundled one, and is upgraded with it."""
 
     @property
     def description(self) -> str:
@@ -37,24 +41,24 @@ def provision(
     model: str | None = None,
     gear: str | None = None,
 ) -> list[str]:
-    """Load the model, make the cameras' series and rules, write the gear's settings, register the gear.
+    """Store the model, create series and rules of the cameras, write the settings of the gear, register the gear.
 
-    What is there already is left alone, what differs is brought up to date; cameras known before stay. In a Redis
-    Cluster each shard gets what its own cameras need, whichever shard the client is connected to.
+    Existing things that differ are updated, and the others stay. Known cameras are kept. In a Redis Cluster each shard
+    gets what its own cameras need, whichever shard the client is connected to.
 
     Args:
-        client: a connection to the server.
-        cameras: camera ids to add.
-        model: name of a bundled model, or the path of a card. Without one a model of the user's that the gear runs
-            stays, and else the bundled one is brought up to date.
-        gear: name of a bundled gear, or the path of a script, which is kept in Redis for cameras that come later.
-            Without one a gear of the user's stays, and else the bundled one is brought up to date.
+        client: Connected to the server.
+        cameras: Ids of cameras to add.
+        model: Name of a bundled model, or path of a card. Default: keep the user's own model if the gear uses one,
+            otherwise update the bundled one.
+        gear: Name of a bundled gear, or path of a script, which is stored in Redis for cameras that are added later.
+            Default: keep the user's own gear if there is one, otherwise update the bundled one.
 
     Returns:
-        What was changed, a sentence each; empty when all was there.
+        One sentence for each change.
 
     Raises:
-        ConfigurationError: a camera id or the model card is wrong, or a camera's keys would lie on several shards.
+        ConfigurationError: a camera id or the model card is wrong, or a camera's keys would be on several shards.
         ModelError: the server refuses the model.
         GearError: the gear's script cannot be read or registered, or was registered by hand and lacks a camera.
         MissingModuleError: the server has no RedisTimeSeries.
@@ -69,7 +73,7 @@ def provision(
         keeps_model = model is None and _runs_own_model(shard, card)
         changes += [] if keeps_model else _store(shard, card)
         for camera in own:
-            changes += _in_short(create_series(shard, camera), camera)
+            changes += _summary(create_series(shard, camera), camera)
         changes += [] if keeps_model else _write_settings(shard, card, own=not assets.is_bundled(card_file))
         if gear is None:
             changes += _register(shard, own, _kept(shard) or counter, keep_other=True)
@@ -80,11 +84,11 @@ def provision(
 
 
 def use_model(client: redis.Redis, model: str) -> list[str]:
-    """Load a model and let the gear use it; returns what was changed, a sentence each. In a cluster, on this shard.
+    """Store a model and let the gear use it, in a cluster on this shard. Returns one sentence for each change.
 
     Args:
-        client: a connection to the server.
-        model: name of a bundled model, or the path of a card.
+        client: Connected to the server.
+        model: Name of a bundled model, or path of a card.
 
     Raises:
         ModelCardError: the card or its file is missing or wrong.
@@ -96,28 +100,28 @@ def use_model(client: redis.Redis, model: str) -> list[str]:
 
 
 def settings_key(client: redis.Redis) -> str:
-    """Key of what the running gear is told."""
+    """Key of the settings of the running gear."""
     return key_here(client, schema.GEAR_SETTINGS_KEY)
 
 
 def read_settings(client: redis.Redis) -> dict[str, str]:
-    """What the running gear is told: model key, input size, thresholds."""
+    """Return the settings of the running gear: key of the model, input size, thresholds."""
     found: dict[Any, Any] = client.hgetall(settings_key(client))
     return {name.decode(): value.decode() for name, value in found.items()}
 
 
 def known_cameras(client: redis.Redis) -> list[str]:
-    """Ids of the cameras that the gear is registered for."""
+    """Return the ids of the cameras that the gear is registered for."""
     members: Any = client.smembers(key_here(client, schema.CAMERAS_KEY))
     return sorted(member.decode() for member in members)
 
 
-def _in_short(changes: list[str], camera: str) -> list[str]:
-    """The changes of a camera's series; one sentence where all of them were made."""
+def _summary(changes: list[str], camera: str) -> list[str]:
+    """Summarize the changes of a camera's series in one sentence if all of them are new."""
     created = sum(change.startswith("created ") for change in changes)
     rules = sum(change.startswith("added rule ") for change in changes)
     if created + rules == len(changes) > 1:
-        return [f"made {created} series and {rules} compaction rules for camera {camera}"]
+        return [f"created {created} series and {rules} compaction rules for camera {camera}"]
     return changes
 
 
@@ -126,38 +130,38 @@ def _store(client: redis.Redis, card: ModelCard) -> list[str]:
 
 
 def _runs_own_model(client: redis.Redis, bundled: ModelCard) -> bool:
-    """Whether the gear was told to run a model of the user's, and that one is stored."""
-    there = read_settings(client)
-    key = there.get("model")
-    if key is None or (key == key_of(client, bundled) and there.get("model_from") != "card"):
+    """Whether the gear uses a model of the user's own, and this model is stored."""
+    settings = read_settings(client)
+    key = settings.get("model")
+    if key is None or (key == key_of(client, bundled) and settings.get("model_from") != "card"):
         return False
     return stored_model(client, key) is not None
 
 
 def _write_settings(client: redis.Redis, card: ModelCard, *, own: bool) -> list[str]:
-    """Tell the gear about the model. Thresholds that a user has set stay while the model is the same."""
-    there = read_settings(client)
-    # a card of the user's may have the bundled one's name and key
+    """Let the gear use the model. Thresholds that a user has set are kept while the model stays the same."""
+    present = read_settings(client)
+    # the name and key in a user's card may be those of the bundled one
     wanted = {"model": key_of(client, card), "model_tag": card.tag, "model_from": "card" if own else "bundled"}
     wanted |= {"width": str(card.input_wh[0]), "height": str(card.input_wh[1]), "class_id": str(card.class_id)}
     thresholds = {"confidence": str(card.confidence), "iou": str(card.iou)}
-    same_model = there.get("model_tag") == card.tag
-    wanted |= {name: value for name, value in thresholds.items() if not same_model or name not in there}
-    changed = {name: value for name, value in wanted.items() if there.get(name) != value}
+    same_model = present.get("model_tag") == card.tag
+    wanted |= {name: value for name, value in thresholds.items() if not same_model or name not in present}
+    changed = {name: value for name, value in wanted.items() if present.get(name) != value}
     if changed:
         client.hset(settings_key(client), items=[word for pair in changed.items() for word in pair])
-    told = ", ".join(f"{name}={value}" for name, value in changed.items())
-    return [f"told the gear {told}"] if changed else []
+    values = ", ".join(f"{name}={value}" for name, value in changed.items())
+    return [f"set for the gear: {values}"] if changed else []
 
 
 def _kept(client: redis.Redis) -> _Counter | None:
-    """The user's own gear, if one was given."""
+    """Return the user's own gear, or None."""
     script: Any = client.get(key_here(client, schema.OWN_GEAR_KEY))
     return None if script is None else _Counter(script.decode(), own=True)
 
 
 def _keep(client: redis.Redis, counter: _Counter) -> None:
-    """Keep the script of a user's own gear: a camera that comes later needs it, and its file may be elsewhere then."""
+    """Store the script of a user's own gear: cameras that are added later need it, maybe without its file."""
     key = key_here(client, schema.OWN_GEAR_KEY)
     if counter.own:
         client.set(key, counter.script)
@@ -173,7 +177,7 @@ def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, kee
         client.srem(key, *moved)
     added = client.sadd(key, *cameras) if cameras else 0
     known = {schema.frames_key(camera) for camera in known_cameras(client)}
-    # whatever its file is called: two gears on one stream would take the frames from each other
+    # the same session for every file name: two gears on one stream would take frames away from each other
     session = assets.PEOPLE_COUNTER
     registered = [found for found in list_registrations(client) if found.session == session]
     streams = {found.stream for found in registered}
@@ -182,9 +186,9 @@ def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, kee
         if known <= streams:
             return []
         raise GearError(
-            f"the gear {session!r} was registered by hand, for {', '.join(sorted(streams))}: to have it read "
-            f"{', '.join(sorted(known - streams))} too, register its script again, or give that to "
-            f"`rededge init --gear`, which keeps it for cameras to come (`--gear {session}` takes the bundled one)"
+            f"the gear {session!r} was registered by hand, for {', '.join(sorted(streams))}: to let it read "
+            f"{', '.join(sorted(known - streams))} too, register its script again, or use "
+            f"`rededge init --gear SCRIPT`, also for future cameras (`--gear {session}` uses the bundled gear)"
         )
     if registered and not others and streams == known and not added:
         return []

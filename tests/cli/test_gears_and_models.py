@@ -99,7 +99,7 @@ def test_a_model_from_storing_to_removal(edge: Instance, client: redis.Redis) ->
     assert rededge("models", "load", "nanodet-g-416").stdout == "model:nanodet-g-416 is stored already\n"
     (listed,) = json.loads(rededge("models", "list", "--json").stdout)
     assert (listed["key"], listed["backend"], listed["used"]) == ("model:nanodet-g-416", "ONNX", False)
-    assert rededge("models", "load", "--use").stdout.startswith("told the gear model=model:nanodet-g-416, ")
+    assert rededge("models", "load", "--use").stdout.startswith("set for the gear: model=model:nanodet-g-416, ")
     assert json.loads(rededge("models", "list", "--json").stdout)[0]["used"]
     assert rededge("models", "list").stdout.splitlines()[2].split()[0] == "model:nanodet-g-416"
     assert rededge("models", "remove", "model:nanodet-g-416").stdout == "removed model:nanodet-g-416\n"

@@ -22,7 +22,7 @@ def test_twice_changes_nothing(client: redis.Redis) -> None:
     changes = provision(client)
     assert changes[:2] == [
         "stored model nanodet-g-416 as model:nanodet-g-416",
-        "made 20 series and 9 compaction rules for camera 0",
+        "created 20 series and 9 compaction rules for camera 0",
     ]
     assert changes[-1] == "registered gear people_counter for camera:0"
     before = list_registrations(client)
@@ -101,7 +101,7 @@ def test_a_gear_registered_by_hand_stays(client: redis.Redis, own_gear: Path) ->
     before = list_registrations(client)
     assert provision(client) == []
     assert list_registrations(client) == before
-    with pytest.raises(GearError, match=r"by hand, for camera:0: to have it read camera:desk too, register its script"):
+    with pytest.raises(GearError, match=r"by hand, for camera:0: to let it read camera:desk too, register its script"):
         provision(client, cameras=["desk"])
     register_gear(client, own_gear.read_text(), session="people_counter")
     assert provision(client, cameras=["desk"]) == []
