@@ -148,7 +148,7 @@ def test_the_error_names_the_shard_that_has_the_key(cluster: list[Shard], client
     with pytest.raises(redis.exceptions.MovedError) as caught:
         clients[0].get(key)
     _, message = explained(caught.value)
-    assert message.endswith(f"the shard at 127.0.0.1:{cluster[2].port} serves: set REDIS_URL to that one")
+    assert message.endswith(f"the shard at 127.0.0.1:{cluster[2].port} serves: set REDIS_URL to that address")
     _, errors = execute(clients[0], f"GB('ShardsIDReader').map(lambda r: execute('GET', '{key}')).run()")
     assert f"127.0.0.1:{cluster[2].port}".encode() in errors[0]
 

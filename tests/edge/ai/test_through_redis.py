@@ -106,7 +106,7 @@ def test_a_reply_that_is_longer_than_redis_takes_is_an_error(client: redis.Redis
     execute(client, "AI.TENSORSET", "large", "UINT8", 600_000)
     execute(client, "AI.TENSORSET", "larger", "UINT8", 1024**2)
     client.config_set("proto-max-bulk-len", "1mb")
-    error = r"the reply has \d{7} bytes, and Redis takes 1048576 at most"
+    error = r"the reply has \d{7} bytes, but Redis accepts 1048576 at most"
     try:
         with pytest.raises(redis.ResponseError, match=error):
             execute(client, "AI.TENSORGET", "larger", "BLOB")

@@ -166,6 +166,6 @@ def follow(client: redis.Redis) -> None:
     """What the player and the video page do."""
     follower = Follower(CAMERA)
     follower.read(client, block_ms=1)
-    taken = follower.take(client)
-    if taken is not None:
-        taken.described()
+    frame = follower.next_frame(client)
+    if frame is not None:
+        frame.as_message()

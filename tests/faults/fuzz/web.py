@@ -17,7 +17,7 @@ from tests.waiting import wait_for
 from tests.web.site import TOKEN, ask
 from tests.web.test_fuzz import nonsense
 
-STATUS = (101, 200, 303, 400, 403, 404, 405, 411, 413, 426, 431, 501, 503)
+STATUS = (101, 200, 303, 400, 401, 403, 404, 405, 411, 413, 426, 431, 501, 503)
 GOOD = (
     *({"to": "page", "kind": "watch", "camera": "fuzz", "minutes": 5}, {"to": "player", "kind": "ready"}),
     *({"to": "player", "kind": "painted", "seq": 1}, {"to": "charts", "kind": "ready"}),
