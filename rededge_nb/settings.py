@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -40,6 +41,13 @@ MODEL_EXECUTION_TIMEOUT = "REDEDGE_MODEL_EXECUTION_TIMEOUT"
 """Milliseconds after which a run of an ONNX model is ended, at least 1000."""
 DEFAULT_MODEL_EXECUTION_TIMEOUT_MS = 5000
 MIN_MODEL_EXECUTION_TIMEOUT_MS = 1000
+
+HANG_TIMEOUT = "REDEDGE_HANG_TIMEOUT"
+"""Seconds after which a worker that hangs is killed and started again; 0 means never."""
+DEFAULT_HANG_TIMEOUT = 15.0
+MIN_HANG_TIMEOUT = 5.0
+REPORTS_DESCRIPTOR = "REDEDGE_REPORTS_DESCRIPTOR"
+"""For workers only: the file descriptor to which they report that they work."""
 
 WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """The token that requests to the web server must contain, on the loopback interface, too. Without this setting,
@@ -122,6 +130,30 @@ def model_execution_timeout() -> float:
             f"at least {MIN_MODEL_EXECUTION_TIMEOUT_MS}"
         )
     return int(value) / 1000
+
+
+def hang_timeout() -> float:
+    """Seconds after which a worker that hangs is killed; 0 means never.
+
+    Raises:
+        ConfigurationError: The value is not a number, or too small.
+    """
+    value = os.environ.get(HANG_TIMEOUT) or str(DEFAULT_HANG_TIMEOUT)
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if seconds != 0.0 and not MIN_HANG_TIMEOUT <= seconds < math.inf:
+        raise ConfigurationError(
+            f"{HANG_TIMEOUT} is {value!r}, but it must be a number of seconds, at least {MIN_HANG_TIMEOUT:g}, or 0"
+        )
+    return seconds
+
+
+def reports_descriptor() -> int | None:
+    """The file descriptor for this worker's reports; None if no process waits for them."""
+    value = os.environ.get(REPORTS_DESCRIPTOR, "")
+    return int(value) if value.isdecimal() else None
 
 
 def file_named_by(variable: str) -> Path | None:

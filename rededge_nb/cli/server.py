@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,18 +136,23 @@ def worker(directory: Path | None, address: str | None) -> None:
     """Run a worker: it answers AI.* and RG.* commands and runs gears, until Ctrl-C or SIGTERM.
 
     The embedded server starts its own workers. Your own server with the edge module (`rededge module`) needs at least
-    one. More workers, also on other machines, share the work.
+    one. More workers, also on other machines, share the work. A worker that dies or hangs is started again.
     """
     from rededge_nb.edge.client import client_from_url
+    from rededge_nb.edge.server.worker_process import run_worker
 
     chosen = address or server_address(directory)[0]
     try:
         client_from_url(chosen).close()
     except ValueError as error:
         raise ConfigurationError(f"the address is not a Redis address: {error}") from error
-    # replace this process: the password stays out of command lines, and signals reach the worker itself
-    command = [sys.executable, "-P", "-m", "rededge_nb.edge.worker"]
-    os.execve(sys.executable, command, os.environ | {settings.REDIS_URL: chosen})  # noqa: S606
+    if address:
+        # start this command again with the address in the environment: other users can see command lines
+        command = [sys.executable, "-P", "-m", "rededge_nb.cli", "worker"]
+        os.execve(sys.executable, command, os.environ | {settings.REDIS_URL: chosen})  # noqa: S606
+    stop = threading.Event()
+    on_signals(stop.set)
+    run_worker(chosen, stop)
 
 
 @click.command(

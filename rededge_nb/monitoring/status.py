@@ -29,6 +29,8 @@ POLL_INTERVAL = 0.02
 OK = "ok"
 CANNOT_RUN = "CANNOT RUN"
 """In place of the status of a registration that a worker could not start."""
+MIN_DEATHS = 3
+"""How often a process must have died in a row to be reported as a problem."""
 FULL = 0.99
 """Share of `maxmemory` above which Redis counts as full."""
 
@@ -59,7 +61,13 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     return (
         _embedded(instance)
         | {
-            "state": "; ".join(problems(info, workers=workers, answered=known is not None, gears=gears)) or OK,
+            "state": "; ".join(
+                [
+                    *(dying_children(instance) if instance is not None else ()),
+                    *problems(info, workers=workers, answered=known is not None, gears=gears),
+                ]
+            )
+            or OK,
             "redis_version": info["redis_version"],
             "redis_pid": info["process_id"],
             "uptime_seconds": info["uptime_in_seconds"],
@@ -119,6 +127,19 @@ def problems(
     broken = sorted({gear["session"] for gear in gears or () if gear["status"] == CANNOT_RUN})
     if broken:
         found.append(f"cannot run: {', '.join(broken)} (`rededge gears errors` shows the reason and what to do)")
+    return found
+
+
+def dying_children(instance: Instance) -> list[str]:
+    """Return one sentence for each process of an embedded server that keeps dying."""
+    found = []
+    for trouble in instance.troubles:
+        if trouble.deaths < MIN_DEATHS:
+            continue
+        wait = trouble.next_start - time.time()
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trouble.since))
+        start = f"it is started again in {wait:.0f} s" if wait > 0 else "it was started again"
+        found.append(f"{trouble.child} has died {trouble.deaths} times since {since}: {trouble.reason}; {start}")
     return found
 
 
@@ -188,7 +209,8 @@ def _unavailable(url: str, instance: Instance | None, error: redis.RedisError) -
     if instance is None:
         return message
     died = f" ({instance.last_death})" if instance.last_death else ""
+    dying = "".join(f"; {sentence}" for sentence in dying_children(instance))
     return (
-        f"{message}; its supervisor (process {instance.pid}) runs, and starts it again if it has ended{died}: "
+        f"{message}; its supervisor (process {instance.pid}) runs, and starts it again if it has ended{died}{dying}: "
         f"see {instance.dir / 'logs'}"
     )

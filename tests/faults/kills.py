@@ -193,7 +193,7 @@ class Killer:
 
     def _give_ups(self) -> int:
         text = (self._stack.folder / "supervisor.log").read_text(errors="replace")
-        return text.count("so the instance ends")
+        return text.count("cannot be started any more")
 
 
 def _tried(read: Callable[[], Value]) -> Value | None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import redis
 
-from rededge_nb import schema
+from rededge_nb import schema, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.binaries import find_binaries
@@ -45,7 +45,8 @@ def facts(instance: Instance) -> dict[str, Any]:
     return server_status(instance.url, instance)
 
 
-def test_status_and_health_without_a_worker(folder: Path) -> None:
+def test_status_and_health_without_a_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.HANG_TIMEOUT, "0")  # nobody kills the worker that this test suspends
     instance = server.start(folder)
     wait_for(lambda: facts(instance)["state"] == OK, what="the worker", timeout=30)
     with WebServer(instance.url, port=0, directory=folder) as web:
@@ -80,7 +81,7 @@ def test_commands_do_not_wait_long_for_a_worker_that_has_just_died(
     wait_for(lambda: facts(instance)["state"] == OK, what="the next worker", timeout=30)
     told = rededge("status", "--dir", folder).stdout
     assert "restarts        1\n" in told
-    assert "(exit code -9) died\n" in told
+    assert ", exit code -9, SIGKILL) died\n" in told
 
 
 def test_everything_continues_when_redis_is_back_after_a_long_time(
@@ -109,7 +110,7 @@ def test_everything_continues_when_redis_is_back_after_a_long_time(
         entries.append(client.xadd("s", {"n": 2}))
         wait_for(lambda: client.lrange("seen", 0, -1) == entries, what="the gear to go on", timeout=30)
         wait_for(lambda: ask(web.port, "/healthz").status == 200, what="good health", timeout=30)
-    assert again.last_death == "redis-server (exit code -9) died"
+    assert again.last_death == "redis-server (exit code -9, SIGKILL) died"
     client.close()
 
 
@@ -151,21 +152,28 @@ def test_redis_is_restarted_until_it_keeps_running(folder: Path, monkeypatch: py
 
 
 def test_the_reason_why_an_instance_ended_is_shown_by_status(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_RESTARTS", 2)
+    monkeypatch.setattr("rededge_nb.edge.server.supervisor.START_WINDOW", 0.0)
+    own = _wrapped_redis(folder, "test -e $0.broken && { echo broken as it is; exit 1; }")
+    state = folder / "state"
     with monkeypatch.context() as broken:
-        broken.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
-        broken.delenv("REDIS_URL", raising=False)
-        with pytest.raises(ServerError, match="so the instance ends"):
-            server.run(folder).run(lambda _: None)
-    told = rededge("status", "--dir", folder)
+        broken.setenv("REDEDGE_REDIS_SERVER", str(own))
+        supervisor = server.run(state)
+
+        def break_redis(instance: Instance) -> None:
+            Path(f"{own}.broken").touch()
+            os.kill(instance.redis_pid, signal.SIGKILL)
+
+        with pytest.raises(ServerError, match=r"redis-server cannot be started any more: .*broken as it is"):
+            supervisor.run(break_redis)
+    told = rededge("status", "--dir", state)
     assert told.returncode == 3
-    assert f"no RedisEdge runs in {folder}; the last one ended with an error at 20" in told.stderr
-    assert "died: 3 deaths within 60 s, so the instance ends" in told.stderr
-    told = rededge("gears", "list", "--dir", folder)
+    assert f"no RedisEdge runs in {state}; the last one ended with an error at 20" in told.stderr
+    assert "redis-server cannot be started any more: " in told.stderr
+    told = rededge("gears", "list", "--dir", state)
     assert "the last one ended with an error at 20" in told.stderr
-    server.start(folder)
-    server.stop(folder)
-    assert "ended with an error" not in rededge("status", "--dir", folder).stderr
+    server.start(state)
+    server.stop(state)
+    assert "ended with an error" not in rededge("status", "--dir", state).stderr
 
 
 def test_a_redis_that_outlived_its_supervisor_is_ended_before_the_next_begins(folder: Path) -> None:

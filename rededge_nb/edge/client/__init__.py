@@ -12,6 +12,7 @@ from rededge_nb.edge.client.commands import (
     transact,
 )
 from rededge_nb.edge.client.connecting import (
+    COMMAND_TIMEOUT,
     RETRY_DELAY,
     blocking_client,
     client_from_url,
@@ -21,6 +22,7 @@ from rededge_nb.edge.client.connecting import (
 )
 
 __all__ = [
+    "COMMAND_TIMEOUT",
     "RETRY_DELAY",
     "CommandArgs",
     "blocking_client",

@@ -14,6 +14,8 @@ from rededge_nb.errors import ServerUnavailableError
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
+COMMAND_TIMEOUT = 10.0
+"""Seconds in which a worker must have the reply to a command that does not wait for other clients."""
 READ_TIMEOUT = 15.0
 """Seconds to wait for the reply to a command that takes at most a second."""
 MAX_CONNECTIONS = 2_000

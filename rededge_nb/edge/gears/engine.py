@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import COMMAND_TIMEOUT, client_from_url
 from rededge_nb.edge.gears.chain.profiles import Profiles
 from rededge_nb.edge.gears.chain.readers import READERS
 from rededge_nb.edge.gears.chain.run import ChainOptions, Outcome, describe_steps, run_chain
@@ -61,7 +61,7 @@ class Engine:
         settings.limit_image_size()
         modules.install()
         self.host = host
-        self.raw_client = client_from_url(host.url, name="rededge-worker-gears")
+        self.raw_client = client_from_url(host.url, name="rededge-worker-gears", timeout=COMMAND_TIMEOUT)
         self.raw_client.response_callbacks.clear()
         self.connections = client_from_url(host.url, name="rededge-worker-gears").connection_pool
         """The pool from which gear code takes its connections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from rededge_nb.edge.server.binaries import Binaries
-from rededge_nb.edge.server.redis_server import log_tail
+from rededge_nb.edge.server.logs import log_tail
 from rededge_nb.edge.server.state import StateFolder
 
 _SIGN = "redis-check-aof --fix"

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 
 from rededge_nb import errors, settings
+from rededge_nb.edge.server.logs import open_log
 from rededge_nb.edge.server.redis_server import STOP_TIMEOUT
 from rededge_nb.edge.server.state import Instance, StateFolder
-from rededge_nb.edge.server.supervisor import WORKER_STOP_TIMEOUT, FolderHeldError, Supervisor
+from rededge_nb.edge.server.supervisor import FolderHeldError, Supervisor
+from rededge_nb.edge.server.worker_process import WORKER_STOP_TIMEOUT
 from rededge_nb.errors import ServerError
 
 START_TIMEOUT = 90.0
@@ -74,7 +76,7 @@ def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) ->
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
     read_end, write_end = os.pipe()
-    with (folder.logs / "supervisor.log").open("ab") as log, os.fdopen(read_end) as answer:
+    with open_log(folder, "supervisor.log") as log, os.fdopen(read_end) as answer:
         process = subprocess.Popen(
             [*command, "--ready-fd", str(write_end)],
             stdin=subprocess.DEVNULL,

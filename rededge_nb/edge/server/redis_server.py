@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,14 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.processes import end_with_parent
 from rededge_nb.edge.server import memory, users
 from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
+from rededge_nb.edge.server.logs import log_tail, open_log
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ServerError
 
 READY_TIMEOUT = 60.0
 """Seconds until redis-server must have loaded its data and answer; a large append-only file takes some time."""
+ANSWER_TIMEOUT = 5.0
+"""Seconds to wait for the answer to one PING."""
 STOP_TIMEOUT = 20.0
 """Seconds until redis-server must have written its data and ended."""
 REWRITE_MIN_SIZE = "64mb"
@@ -86,7 +90,7 @@ def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[byt
     environment = dict(os.environ)
     if binaries.needs_openssl11:
         environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder.path))
-    with (folder.logs / "redis.log").open("ab") as log:
+    with open_log(folder, "redis.log") as log:
         return subprocess.Popen(
             [str(binaries.redis_server), str(folder.config_file)],
             stdin=subprocess.DEVNULL,
@@ -97,21 +101,25 @@ def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[byt
         )
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], folder: StateFolder, url: str) -> None:
-    """Return when the server has loaded its data and answers PING.
+def wait_until_ready(
+    process: subprocess.Popen[bytes], folder: StateFolder, url: str, stop: threading.Event | None = None
+) -> None:
+    """Return when the server has loaded its data and answers PING, or when `stop` is set.
 
     Raises:
         ServerError: It ended, or did not answer within READY_TIMEOUT seconds.
     """
     deadline = time.monotonic() + READY_TIMEOUT
-    client = client_from_url(url)
+    client = client_from_url(url, timeout=ANSWER_TIMEOUT)
     try:
         while True:
             try:
                 client.ping()
                 return
-            except (redis.ConnectionError, redis.BusyLoadingError) as error:
+            except (redis.ConnectionError, redis.TimeoutError) as error:
                 reason = str(error)
+            if stop is not None and stop.is_set():
+                return
             try:
                 process.wait(timeout=0.02)
             except subprocess.TimeoutExpired:
@@ -127,13 +135,6 @@ def wait_until_ready(process: subprocess.Popen[bytes], folder: StateFolder, url:
                 )
     finally:
         client.close()
-
-
-def log_tail(folder: StateFolder, lines: int = 5) -> str:
-    """The last lines of redis.log, and the path of the file."""
-    file = folder.logs / "redis.log"
-    tail = file.read_text(errors="replace").splitlines()[-lines:] if file.exists() else []
-    return " | ".join(line.strip() for line in tail) + f" (see {file})"
 
 
 def quoted(word: object) -> str:

@@ -23,6 +23,22 @@ SOCKET_PATH_LIMIT = 100
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """A child process that keeps dying."""
+
+    child: str
+    """Its name, such as `worker 1`."""
+    since: float
+    """When it died first, in seconds since the epoch."""
+    deaths: int
+    """How often it has died since then."""
+    reason: str
+    """How it died last."""
+    next_start: float
+    """When it is started again, in seconds since the epoch; in the past if it is running."""
+
+
+@dataclass(frozen=True)
 class Instance:
     """A running embedded server."""
 
@@ -40,6 +56,8 @@ class Instance:
     """How often a child process died and was started again."""
     last_death: str = ""
     """Which child process died last, and how."""
+    troubles: tuple[Trouble, ...] = ()
+    """The child processes that keep dying."""
 
     @property
     def url(self) -> str:
@@ -126,7 +144,8 @@ class StateFolder:
         """The instance whose description was stored last, whether it is running or not."""
         try:
             fields = json.loads(self.instance_file.read_text())
-            fields.update(dir=Path(fields["dir"]), socket=Path(fields["socket"]))
+            troubles = tuple(Trouble(**one) for one in fields.get("troubles", ()))
+            fields.update(dir=Path(fields["dir"]), socket=Path(fields["socket"]), troubles=troubles)
             return Instance(**fields)
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -1,4 +1,15 @@
-"""The supervisor: the process that starts one redis-server and its workers, and restarts them when they die."""
+"""The supervisor: the process that starts one redis-server and its workers, and restarts them when they die or hang.
+
+Nothing that happens to a worker ends Redis: workers are started again without end (children.py). The supervisor ends
+only if it is asked to, if redis-server cannot be started, or if it is no longer responsible for the folder.
+
+A redis-server that dies is started again. If that does not succeed, the supervisor tries for START_WINDOW, because the
+reason may be temporary: a full disk, or no memory. It ends at once if the data is damaged, since then somebody must
+decide.
+
+A redis-server that does not answer for REDIS_HANG_FACTOR times the hang timeout is killed. The timeout is longer than
+that of workers: a single command can take long, and killing Redis costs up to a second of data.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +19,11 @@ import dataclasses
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +32,12 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
-from rededge_nb.edge.processes import end_process, end_with_parent
-from rededge_nb.edge.server import memory
+from rededge_nb.edge.processes import end_process
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
+from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
 from rededge_nb.edge.server.damage import damage
+from rededge_nb.edge.server.logs import bound_logs, open_log
+from rededge_nb.edge.server.pings import Pings
 from rededge_nb.edge.server.redis_server import (
     STOP_TIMEOUT,
     free_port,
@@ -35,28 +46,31 @@ from rededge_nb.edge.server.redis_server import (
     wait_until_ready,
     write_configuration,
 )
-from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.server.state import Instance, StateFolder, Trouble
+from rededge_nb.edge.server.worker_process import WORKER_STOP_TIMEOUT, start_worker
 from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import RedEdgeError, ServerError
 
 logger = logging.getLogger(__name__)
 
-WORKER_STOP_TIMEOUT = 10.0
-"""Seconds in which a worker must finish the batches that its gears are processing."""
 CHECK_INTERVAL = 0.1
 """Seconds between checks of the child processes."""
+REDIS_HANG_FACTOR = 4
+"""A redis-server may be silent for this many times the hang timeout of workers."""
+START_WINDOW = 300.0
+"""Seconds during which the supervisor tries to start a redis-server that does not start any more."""
 UNUSED_GRACE = 5.0
 """Seconds without a user after which an instance that was started with `while_used` ends."""
-MAX_RESTARTS, RESTART_WINDOW = 8, 60.0
-"""If child processes die more often than this within so many seconds, the instance ends."""
-MAX_LOG_BYTES = 8_000_000
-"""Size at which a log file is copied and truncated."""
 HOLD_TIMEOUT = 2.0
 """Seconds to wait for the folder's lock: a process that only checks it holds it for a moment."""
 
 
 class FolderHeldError(ServerError):
     """Another supervisor holds the state folder."""
+
+
+class DamagedDataError(ServerError):
+    """redis-server cannot load its data, and somebody must decide what to do."""
 
 
 class Supervisor:
@@ -68,8 +82,10 @@ class Supervisor:
         self._worker_count = workers
         self._while_used = while_used
         self._stop = threading.Event()
-        self._deaths: deque[float] = deque()
         self._instance: Instance | None = None
+        self._redis_trouble: Trouble | None = None
+        self._redis_started_at = 0.0
+        self._workers: list[Child] = []
 
     def stop(self) -> None:
         """Ask run() to return."""
@@ -82,7 +98,7 @@ class Supervisor:
             ready: Called once, when the server answers.
 
         Raises:
-            ServerError: A process could not be started, or died too often.
+            ServerError: redis-server could not be started, or not any more.
         """
         deadline = time.monotonic() + HOLD_TIMEOUT
         while True:
@@ -113,25 +129,24 @@ class Supervisor:
             self._folder, binaries, port=port, socket_path=socket_path, module_arguments=module_arguments()
         )
         server = start_redis(self._folder, binaries)
-        workers: list[subprocess.Popen[bytes]] = []
+        pings: Pings | None = None
         try:
             self._instance = self._new_instance(server, port, socket_path)
             # read once: a change of the password file applies from the next start
             url, worker_url = self._instance.url, self._instance.url_of("worker")
             self._wait_until_ready(server, binaries, url)
+            self._redis_started_at = time.monotonic()
             _forget_workers(url)
             self._folder.record(self._instance)
             self._folder.forget_failure()
-            workers = [self._start_worker(worker_url) for _ in range(self._worker_count)]
+            pings = Pings(url)
+            self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
+            self._check_workers()
             ready(self._instance)
             unused_since = time.monotonic()
             while not self._stop.wait(CHECK_INTERVAL):
-                if server.poll() is not None:
-                    server = self._start_redis_again(server, binaries, url)
-                for index, worker in enumerate(workers):
-                    if worker.poll() is not None:
-                        self._count_death(f"worker {worker.pid} (exit code {worker.returncode}) died")
-                        workers[index] = self._start_worker(worker_url)
+                server = self._check_redis(server, binaries, url, pings)
+                self._check_workers()
                 if not self._while_used or self._folder.used():
                     unused_since = time.monotonic()
                 elif time.monotonic() - unused_since > UNUSED_GRACE:
@@ -146,42 +161,90 @@ class Supervisor:
         finally:
             with contextlib.suppress(OSError):  # the child processes must be ended in any case
                 self._folder.instance_file.unlink(missing_ok=True)
-            for worker in workers:
+            if pings is not None:
+                pings.close()
+            for worker in self._workers:
                 worker.terminate()
-            for worker in workers:
-                end_process(worker, WORKER_STOP_TIMEOUT)
+            for worker in self._workers:
+                worker.end(WORKER_STOP_TIMEOUT)
             end_process(server, STOP_TIMEOUT)
             if socket_path.parent != self._folder.path:
                 with contextlib.suppress(OSError):
                     socket_path.parent.rmdir()
 
-    def _start_redis_again(
-        self, died: subprocess.Popen[bytes], binaries: Binaries, url: str
+    def _new_worker(self, number: int, url: str, pings: Pings) -> Child:
+        def start(reports: int) -> subprocess.Popen[bytes]:
+            with open_log(self._folder, "worker.log") as log:
+                return start_worker(url, reports, log=log, state_dir=self._folder.path)
+
+        return Child(f"worker {number}", start, hang_timeout=settings.hang_timeout(), server_answers=pings.answers)
+
+    def _check_workers(self) -> None:
+        for worker in self._workers:
+            news = worker.check()
+            if news is not None:
+                self._note(news, died=worker.trouble is not None)
+
+    def _check_redis(
+        self, server: subprocess.Popen[bytes], binaries: Binaries, url: str, pings: Pings
     ) -> subprocess.Popen[bytes]:
-        """Start redis-server until it answers; returns the dead process if stop() is called meanwhile."""
-        what = f"redis-server (exit code {died.returncode}) died"
+        """Start redis-server again if it has died or hangs; returns the process that runs now."""
+        timeout = REDIS_HANG_FACTOR * settings.hang_timeout()
+        if server.poll() is not None:
+            reason = f"exit code {describe_exit(server.returncode)}"
+        elif timeout and pings.silent_for() > timeout:
+            reason = f"killed: it did not answer for {timeout:.0f} s"
+            server.kill()
+            server.wait()
+        else:
+            if self._redis_trouble is not None and time.monotonic() - self._redis_started_at > STABLE_AFTER:
+                self._redis_trouble = None
+                self._note(f"redis-server has been running for {STABLE_AFTER:.0f} s", died=False)
+            return server
+        try:
+            return self._start_redis_again(server, f"redis-server ({reason}) died", binaries, url)
+        finally:
+            self._redis_started_at = time.monotonic()
+            pings.begin_again()
+
+    def _start_redis_again(
+        self, died: subprocess.Popen[bytes], reason: str, binaries: Binaries, url: str
+    ) -> subprocess.Popen[bytes]:
+        """Start redis-server until it answers; returns the dead process if stop() is called meanwhile.
+
+        Raises:
+            ServerError: Its data is damaged, or it could not be started within START_WINDOW.
+        """
+        began = time.monotonic()
         while True:
-            self._count_death(what)
-            if self._stop.is_set():
+            before = self._redis_trouble
+            deaths = before.deaths + 1 if before is not None else 1
+            delay = min(FIRST_DELAY * 2 ** min(deaths - 1, 20), MAX_DELAY)
+            since = before.since if before is not None else time.time()
+            self._redis_trouble = Trouble("redis-server", since, deaths, reason, time.time() + delay)
+            self._note(reason, died=True)
+            if self._stop.wait(delay):
                 return died
             server = start_redis(self._folder, binaries)
             try:
                 self._wait_until_ready(server, binaries, url)
             except ServerError as error:
                 end_process(server, STOP_TIMEOUT)
-                what = str(error)
+                if isinstance(error, DamagedDataError) or time.monotonic() - began > START_WINDOW:
+                    raise ServerError(f"redis-server cannot be started any more: {error}") from error
+                reason = str(error)
             else:
                 self._update_record(redis_pid=server.pid)
                 return server
 
     def _wait_until_ready(self, server: subprocess.Popen[bytes], binaries: Binaries, url: str) -> None:
         try:
-            wait_until_ready(server, self._folder, url)
+            wait_until_ready(server, self._folder, url, self._stop)
         except ServerError as error:
             damaged = damage(self._folder, binaries)
             if damaged is None:
                 raise
-            raise ServerError(damaged) from error
+            raise DamagedDataError(damaged) from error
 
     def _choose_port(self) -> int:
         if self._port and not port_is_free(self._port):
@@ -205,33 +268,17 @@ class Supervisor:
             workers=self._worker_count,
         )
 
-    def _start_worker(self, url: str) -> subprocess.Popen[bytes]:
-        with (self._folder.logs / "worker.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "rededge_nb.edge.worker"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # the password is in the environment, which only the owner can read, and not on the command line
-                env=os.environ | {settings.REDIS_URL: url, settings.STATE_DIR: str(self._folder.path)},
-                preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
-            )
-
-    def _count_death(self, what: str) -> None:
-        """Record the death of a child and wait, longer each time; raise ServerError if it happens too often."""
-        now = time.monotonic()
-        self._deaths.append(now)
-        while self._deaths[0] < now - RESTART_WINDOW:
-            self._deaths.popleft()
-        if len(self._deaths) > MAX_RESTARTS:
-            raise ServerError(
-                f"{what}: {len(self._deaths)} deaths within {RESTART_WINDOW:.0f} s, so the instance ends; "
-                f"the reasons are in {self._folder.logs}"
-            )
-        logger.warning("%s: starting it again", what)
-        if self._instance is not None:
-            self._update_record(restarts=self._instance.restarts + 1, last_death=what)
-        self._stop.wait(0.05 * 2 ** (len(self._deaths) - 1))
+    def _note(self, news: str, *, died: bool) -> None:
+        """Log that a child process has died or has recovered, and store it for `rededge status`."""
+        logger.warning("%s", news)
+        if self._instance is None:
+            return
+        troubles = [self._redis_trouble, *(worker.trouble for worker in self._workers)]
+        self._update_record(
+            restarts=self._instance.restarts + died,
+            last_death=news if died else self._instance.last_death,
+            troubles=tuple(trouble for trouble in troubles if trouble is not None),
+        )
 
     def _update_record(self, **changes: Any) -> None:
         """Store what has changed; if the disk is full, the instance continues nevertheless."""
@@ -241,18 +288,6 @@ class Supervisor:
                 self._folder.record(self._instance)
             except OSError as error:
                 logger.error("the record of the instance cannot be written: %s", error)
-
-
-def bound_logs(folder: StateFolder) -> None:
-    """Copy and truncate each log file that is larger than MAX_LOG_BYTES; one copy is kept."""
-    for log in folder.logs.glob("*.log"):
-        if log.stat().st_size > MAX_LOG_BYTES:
-            # Not renamed: the child processes would continue to write to the renamed file.
-            try:
-                shutil.copyfile(log, log.with_suffix(".log.1"))
-            except OSError as error:
-                logger.warning("%s is truncated without a copy: %s", log, error)
-            os.truncate(log, 0)
 
 
 def _forget_workers(url: str) -> None:

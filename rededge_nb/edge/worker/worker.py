@@ -10,6 +10,7 @@ may have to wait for a gear, and without renewal another worker would take over 
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import signal
@@ -27,14 +28,17 @@ from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.ai.tensors import MAX_BYTES
-from rededge_nb.edge.client import RETRY_DELAY, client_from_url, is_transient, key_names
+from rededge_nb.edge.client import COMMAND_TIMEOUT, RETRY_DELAY, client_from_url, is_transient, key_names
 from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
+from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
+from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
 from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
+from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +60,12 @@ class Worker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.models = LoadedModels(self.client)
+        self.health = Health(
+            settings.reports_descriptor(),
+            settings.hang_timeout(),
+            {queue: limit / 1000 if limit else None for queue, limit in TIMEOUTS_MS.items()},
+        )
+        self.models = LoadedModels(self.client, while_loading=self.health.loading)
         self.engine = Engine(self)
         self.handlers: dict[str, Callable[[Call], object]] = {
             **{command.name: functools.partial(_answer, command, self.models) for command in AI_COMMANDS},
@@ -70,6 +79,9 @@ class Worker:
         self._pending_replies = PendingReplies(self.client)
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
+        # If Redis hangs, a heartbeat must fail before this worker counts as hanging.
+        patience = min(COMMAND_TIMEOUT, settings.hang_timeout() / 3 or COMMAND_TIMEOUT)
+        self._heartbeat_client = client_from_url(url, name="rededge-worker-heartbeat", timeout=patience)
 
     def client(self, db: int = 0) -> redis.Redis:
         """The worker's client of database `db`; safe to use from any thread."""
@@ -94,6 +106,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until stop() is called; then the batches that gears are processing are finished."""
+        threading.Thread(target=self.health.report_until, args=(self._ended,), name="health", daemon=True).start()
         threading.Thread(
             target=self._pending_replies.serve, args=(self._ended,), name="pending replies", daemon=True
         ).start()
@@ -146,9 +159,12 @@ class Worker:
 
     def _send_heartbeat(self) -> None:
         try:
-            self.client().set(key_names.heartbeat(self.client(), self.id), 1, px=HEARTBEAT_TTL_MS)
+            client = self._heartbeat_client
+            busy = {queue: round(seconds, 1) for queue, seconds in self.health.busy_queues().items()}
+            client.set(key_names.heartbeat(client, self.id), json.dumps({"busy": busy}), px=HEARTBEAT_TTL_MS)
             self.engine.leases.renew()
             self.engine.publish_executions()
+            self.health.heartbeat_sent()
         except MovedError as error:
             if not self._stopping.is_set():
                 logger.error(
@@ -157,6 +173,9 @@ class Worker:
                 )
             self.exit_code = 1
             self.stop()
+        except Exception as error:
+            self.health.heartbeat_failed(error, server_unavailable=is_transient(error))
+            raise
 
     def _flush_statistics(self) -> None:
         self.models.statistics.flush(self.client)
@@ -166,23 +185,27 @@ class Worker:
 
     def _serve(self, queue: str) -> None:
         """Take calls from one queue and answer them, until stop() is called."""
+        activity = self.health.watch(queue)
         while not self._stopping.is_set():
             client = client_from_url(self.url, name=f"rededge-worker-{queue}")
             try:
-                self._serve_connection(client.connection_pool.get_connection(), queue)
+                self._serve_connection(client.connection_pool.get_connection(), queue, activity)
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
                 logger.debug("queue %s: %s", queue, error)
             except redis.RedisError:
                 logger.exception("queue %s: connecting again", queue)
             finally:
                 client.close()
+            activity.waiting()
             self._stopping.wait(RETRY_DELAY)
 
-    def _serve_connection(self, connection: redis.Connection, queue: str) -> None:
+    def _serve_connection(self, connection: redis.Connection, queue: str, activity: Activity) -> None:
         connection.send_command("CLIENT", "NO-EVICT", "ON")
         connection.read_response()
         connection.send_command("EDGE.NEXT", 1, queue)
         while True:
+            while not connection.can_read(WAIT_INTERVAL):
+                activity.waiting()
             try:
                 calls = connection.read_response()
             except redis.ResponseError as error:
@@ -202,7 +225,8 @@ class Worker:
                     redis=self.client(db),
                     id=request_id,
                 )
-                outcome = self._outcome(call)
+                with activity.working(call.name):
+                    outcome = self._outcome(call)
                 if isinstance(outcome, Future):
                     outcome.add_done_callback(functools.partial(self._reply_later, call))
                     outcome = None  # or the result would stay in memory until this thread takes another call
@@ -272,7 +296,11 @@ def main() -> int:
         print("rededge worker: set REDIS_URL to the address of the server", file=sys.stderr)
         return 2
     settings.disable_telemetry()  # for gears that import ONNX Runtime themselves
-    worker = Worker(url)
+    try:
+        worker = Worker(url)
+    except ConfigurationError as error:
+        print(f"rededge worker: {error}", file=sys.stderr)
+        return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     logger.info("worker %s starts", worker.id)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from rededge_nb import settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.binaries import find_binaries, openssl11_folder
-from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.edge.server.supervisor import bound_logs
+from rededge_nb.edge.server.logs import bound_logs
+from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError, UnsupportedPlatformError
+from tests.cli.running import rededge
 from tests.gear_scripts import execute, registrations
 from tests.waiting import wait_for
 
@@ -180,16 +183,36 @@ def test_state_survives_kill_9_of_redis_and_the_supervisor_restarts_it(folder: P
     client.close()
 
 
-def test_an_instance_whose_worker_dies_repeatedly_ends_with_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_RESTARTS", 2)
-    monkeypatch.setattr("rededge_nb.edge.server.supervisor.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
+def test_workers_that_die_again_and_again_never_end_redis(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rededge_nb.edge.server.children.MAX_DELAY", 0.2)
+    monkeypatch.setattr("rededge_nb.edge.server.worker_process.settings.REDIS_URL", "NOT_READ_BY_WORKERS")
     monkeypatch.delenv("REDIS_URL", raising=False)
-    supervisor = server.run(folder)
-    with pytest.raises(ServerError, match=r"worker .* died: 3 deaths within 60 s, so the instance ends; .*logs"):
-        supervisor.run(lambda _: None)
-    assert server.find(folder) is None
+    supervisor = server.run(folder, workers=2)
+    seen: list[Instance] = []
+    thread = threading.Thread(target=supervisor.run, args=(seen.append,))
+    thread.start()
+    try:
+        wait_for(lambda: seen, what="the server", timeout=30)
+        client = client_from_url(seen[0].url)
+        client.set("precious", 1)
+        found = wait_for(
+            lambda: (now := server.find(folder)) and min((one.deaths for one in now.troubles), default=0) >= 6 and now,
+            what="six deaths of each worker",
+            timeout=120,
+        )
+        assert {one.child for one in found.troubles} == {"worker 1", "worker 2"}, "deaths are counted for each child"
+        assert all("exit code 2) died" in one.reason for one in found.troubles)
+        assert client.get("precious") == b"1"
+        assert client.info("server")["process_id"] == seen[0].redis_pid
+        told = rededge("status", "--dir", folder)
+        assert told.returncode == 1
+        sentence = r"worker 1 has died \d+ times since 20.*: worker 1 \(process \d+, exit code 2\) died; "
+        assert re.search(sentence, told.stdout)
+        assert "worker 2 has died" in rededge("doctor", "--dir", folder).stdout
+        client.close()
+    finally:
+        supervisor.stop()
+        thread.join()
 
 
 def test_an_instance_started_while_used_ends_with_its_last_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,17 +235,18 @@ def test_two_simultaneous_starts_return_the_same_instance(folder: Path) -> None:
 
 
 def test_logs_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rededge_nb.edge.server.supervisor.MAX_LOG_BYTES", 1000)
+    monkeypatch.setattr("rededge_nb.edge.server.logs.MAX_LOG_BYTES", 1000)
     state = StateFolder(folder)
     state.create()
     log = state.logs / "worker.log"
     with log.open("ab") as child:
-        child.write(b"x" * 1001)
+        child.write(b"x" * 5000 + b"end")
         child.flush()
         bound_logs(state)
         child.write(b"next\n")
     assert log.read_bytes() == b"next\n"
-    assert (state.logs / "worker.log.1").stat().st_size == 1001
+    copy = (state.logs / "worker.log.1").read_bytes()
+    assert (len(copy), copy[-3:]) == (1000, b"end")
 
 
 def test_disk_use_is_bounded_while_frames_pass_through(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,8 @@ class LoadedModels:
         statistics: Where runs are counted.
         threads: Threads for each run; default: `processors.default_threads()`.
         cache_bytes: Capacity of the cache, counted by the sizes of the model files.
+        while_loading: Returns a context manager that is entered while a model or script is loaded. Some backends hold
+            the interpreter lock meanwhile, for many seconds with large models.
     """
 
     def __init__(
@@ -126,11 +129,13 @@ class LoadedModels:
         *,
         threads: int | None = None,
         cache_bytes: int = CACHE_BYTES,
+        while_loading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.client_of = client_of
         self.statistics = statistics or Statistics()
         self._threads = threads or processors.default_threads()
         self._cache = Cache(cache_bytes)
+        self._while_loading = while_loading
         self.queues = Queues()
 
     def find_model(
@@ -191,11 +196,12 @@ class LoadedModels:
             CommandError: The backend is not installed, or refuses the model.
         """
         source = backends.ModelSource(blob, identity.inputs, identity.outputs)
-        model: backends.BackendModel = self._cache.load(
-            identity,
-            len(blob),
-            lambda: backends.load(identity.backend, source, device=identity.device, threads=self._threads),
-        )
+
+        def load() -> backends.BackendModel:
+            with self._while_loading():
+                return backends.load(identity.backend, source, device=identity.device, threads=self._threads)
+
+        model: backends.BackendModel = self._cache.load(identity, len(blob), load)
         return model
 
     def compile(self, record: records.ScriptRecord) -> CompiledScript:
@@ -206,9 +212,12 @@ class LoadedModels:
                 installed.
         """
         identity = script_identity(record)
-        compiled: CompiledScript = self._cache.load(
-            identity, len(record.source), lambda: load_script(record.source, identity.device)
-        )
+
+        def load() -> CompiledScript:
+            with self._while_loading():
+                return load_script(record.source, identity.device)
+
+        compiled: CompiledScript = self._cache.load(identity, len(record.source), load)
         compiled.check_entry_points(record.entry_points)
         return compiled
 

@@ -1,0 +1,113 @@
+"""Workers that hang in every way that was found, and what becomes of the others meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from rededge_nb import settings
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.errors import ConfigurationError
+from tests.edge.worker.test_worker import workers_of
+from tests.gear_scripts import execute
+from tests.waiting import wait_for
+
+TIMEOUT = 60
+HANGS = {
+    "holds the interpreter lock": "import re\nf = lambda r: re.match(r'(a+)+$', 'a' * 60 + 'b')",
+    "closes the worker's connections": "import os\nf = lambda r: os.closerange(3, 256)",
+    "damages the library of all connections": "def f(r):\n import redis\n redis.Redis.execute_command = 7\n",
+    "ends the threads that take calls": """
+import ctypes, threading
+def f(r):
+    for thread in threading.enumerate():
+        if thread.name.startswith(('gears-', 'ai-')):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    execute('RG.PYSTATS')
+""",
+    "stops the process": "import os\nf = lambda r: os.kill(os.getpid(), 19)",
+}
+ONCE = "\ng = lambda r: None if execute('SET', 'hung', 1, 'NX') is None else f(r)\n"
+
+
+@pytest.fixture
+def instance(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    monkeypatch.setenv(settings.HANG_TIMEOUT, "5")
+    return server.start(folder)
+
+
+@pytest.fixture
+def client(instance: Instance) -> Iterator[redis.Redis]:
+    with client_from_url(instance.url) as opened:
+        yield opened
+
+
+def restarts(instance: Instance) -> int:
+    found = server.find(instance.dir)
+    return found.restarts if found is not None else 0
+
+
+@pytest.mark.parametrize("how", HANGS)
+def test_a_worker_that_hangs_is_killed_and_another_one_continues(
+    instance: Instance, client: redis.Redis, how: str
+) -> None:
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('good')")
+    execute(client, f"{HANGS[how]}{ONCE}GB('StreamReader').map(g).register('bad')")
+    (worker,) = workers_of(instance.pid)
+    client.xadd("bad", {"n": 1})
+    wait_for(lambda: client.exists("hung"), what="the gear to run")
+    client.xadd("good", {"n": 1})
+    wait_for(lambda: restarts(instance), what="the worker to be killed", timeout=TIMEOUT)
+    assert not worker.is_running()
+    client.xadd("good", {"n": 2})
+    wait_for(lambda: int(client.get("n") or 0) >= 2, what="both entries", timeout=TIMEOUT)
+    assert execute(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]
+    assert server.find(instance.dir).redis_pid == instance.redis_pid  # type: ignore[union-attr]
+
+
+def test_the_log_shows_which_gear_held_the_interpreter_lock(instance: Instance, client: redis.Redis) -> None:
+    execute(client, f"{HANGS['holds the interpreter lock']}{ONCE}GB('StreamReader').map(g).register('bad')")
+    client.xadd("bad", {"n": 1})
+    wait_for(lambda: restarts(instance), what="the worker to be killed", timeout=TIMEOUT)
+    log = (StateFolder(instance.dir).logs / "worker.log").read_text()
+    assert 'File "<string>", line 2 in <lambda>' in log
+
+
+def test_a_redis_that_hangs_is_killed_and_keeps_its_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, instance: Instance, client: redis.Redis
+) -> None:
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('s')")
+    client.xadd("s", {"n": 1})
+    wait_for(lambda: client.get("n") == b"1", what="the entry")
+    assert client.execute_command("WAITAOF", 1, 0, 20000)[0] == 1
+    os.kill(instance.redis_pid, signal.SIGSTOP)
+    again = wait_for(
+        lambda: (found := server.find(folder)) and found.redis_pid != instance.redis_pid and found,
+        what="another redis-server",
+        timeout=TIMEOUT,
+    )
+    assert "killed: it did not answer for 20 s" in again.last_death
+    assert again.restarts == 1, "workers are not killed because Redis hangs"
+    assert not psutil.pid_exists(instance.redis_pid)
+    with client_from_url(again.url) as after:
+        assert after.get("n") == b"1"
+        after.xadd("s", {"n": 2})
+        wait_for(lambda: after.get("n") == b"2", what="the gear to continue", timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "2", "inf", "nan"])
+def test_the_error_for_a_wrong_hang_timeout_names_it(folder: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(settings.HANG_TIMEOUT, value)
+    with pytest.raises(ConfigurationError, match=f"{settings.HANG_TIMEOUT} is '{value}'"):
+        settings.hang_timeout()
+    with pytest.raises(ConfigurationError, match="at least 5, or 0"):
+        server.start(folder)
+    assert server.find(folder) is None
