@@ -1,4 +1,4 @@
-"""RedisEdge as a Jupyter notebook workbench: streams, time series, gears and models beside the data.
+"""Count people in live video from a Jupyter notebook, with a real Redis and the commands of RedisGears and RedisAI.
 
     from rededge_nb import Workbench
 
