@@ -49,6 +49,9 @@ MIN_HANG_TIMEOUT = 5.0
 REPORTS_DESCRIPTOR = "REDEDGE_REPORTS_DESCRIPTOR"
 """For workers only: the file descriptor to which they report that they work."""
 
+AFTER_DEATH = "REDEDGE_AFTER_DEATH"
+"""For workers only: set if the last worker died, so that this one tries cautiously what may have killed it."""
+
 WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """The token that requests to the web server must contain, on the loopback interface, too. Without this setting,
 requests on the loopback interface need no token."""
@@ -154,6 +157,11 @@ def reports_descriptor() -> int | None:
     """The file descriptor for this worker's reports; None if no process waits for them."""
     value = os.environ.get(REPORTS_DESCRIPTOR, "")
     return int(value) if value.isdecimal() else None
+
+
+def after_death() -> bool:
+    """Whether the worker before this one died."""
+    return bool(os.environ.get(AFTER_DEATH))
 
 
 def file_named_by(variable: str) -> Path | None:

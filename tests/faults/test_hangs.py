@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from rededge_nb import settings
+from rededge_nb.control.gears import list_registrations
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance, StateFolder
@@ -111,3 +112,53 @@ def test_the_error_for_a_wrong_hang_timeout_names_it(folder: Path, monkeypatch: 
     with pytest.raises(ConfigurationError, match="at least 5, or 0"):
         server.start(folder)
     assert server.find(folder) is None
+
+
+def statuses(client: redis.Redis) -> dict[str, str]:
+    """The status of each registration, by its stream; empty while no worker answers."""
+    try:
+        return {one.stream: one.status for one in list_registrations(client)}
+    except redis.ResponseError as error:
+        if str(error).startswith(("WORKERLOST", "NOWORKER", "TIMEOUT")):
+            return {}
+        raise
+
+
+def test_a_hang_counts_as_a_crash_and_only_the_gear_that_hangs_is_paused(
+    instance: Instance, client: redis.Redis
+) -> None:
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('good')")
+    execute(client, f"{HANGS['holds the interpreter lock']}\nGB('StreamReader').map(f).register('bad')")
+    client.xadd("bad", {"n": 1})
+    client.xadd("good", {"n": 1})
+    wait_for(lambda: restarts(instance) == 2, what="two deaths", timeout=TIMEOUT)
+    wait_for(lambda: statuses(client).get("bad") == "PAUSED", what="the pause", timeout=TIMEOUT)
+    for number in range(2, 6):
+        client.xadd("good", {"n": number})
+    wait_for(lambda: client.get("n") == b"5", what="all good entries", timeout=TIMEOUT)
+    assert statuses(client)["good"] == "OK"
+    assert restarts(instance) == 2
+
+
+@pytest.mark.parametrize("sessions", [True, False])
+def test_code_that_crashes_workers_on_several_streams_is_paused_as_one(
+    instance: Instance, client: redis.Redis, sessions: bool
+) -> None:
+    crash = "import ctypes\nGB('StreamReader').foreach(lambda r: ctypes.string_at(0)).register('{}')\n"
+    streams = [f"camera:{number}" for number in range(5)]
+    if sessions:
+        for stream in streams:
+            execute(client, crash.format(stream), "ID", f"of-{stream[-1]}")
+    else:
+        execute(client, "".join(crash.format(stream) for stream in streams))
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('good')")
+    for stream in (*streams, "good"):
+        client.xadd(stream, {"n": 1})
+    wait_for(lambda: [statuses(client).get(each) for each in streams] == ["PAUSED"] * 5, what="pauses", timeout=TIMEOUT)
+    assert restarts(instance) <= 4
+    reasons = {one.last_error for one in list_registrations(client) if one.stream in streams}
+    assert any("all registrations with this code are paused" in reason for reason in reasons)
+    client.xadd("good", {"n": 2})
+    wait_for(lambda: client.get("n") == b"2", what="the other gear", timeout=TIMEOUT)
+    assert statuses(client)["good"] == "OK"
+    assert [client.xlen(each) for each in streams] == [1] * 5, "the frames wait"

@@ -57,6 +57,11 @@ def registration_keys(client: redis.Redis, registration_id: str) -> dict[str, st
     return {name: prefix + name for name in ("statistics", "executions", "attempts", "workers")}
 
 
+def code_crashes(client: redis.Redis, code: str) -> str:
+    """Hash: the streams on which gears with the same code have crashed workers lately."""
+    return _own(client, f"gears:crashes:{code}")
+
+
 def lease(client: redis.Redis, stream: str) -> str:
     """The lease of a stream: the id of the worker that processes it."""
     return _own(client, f"gears:owner:{stream}")

@@ -40,6 +40,7 @@ from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions
 from rededge_nb.edge.gears.script import modules
 from rededge_nb.edge.gears.script.api import script_globals
 from rededge_nb.edge.gears.state import registrations, remote, statistics
+from rededge_nb.edge.gears.state.crashes import RetrySlot
 from rededge_nb.edge.gears.state.executions import (
     ExecutionIds,
     fields_of,
@@ -69,6 +70,7 @@ class Engine:
         self.execution_ids = ExecutionIds(self.raw_client)
         self.options = Options(self.raw_client)
         self.live = LiveExecutions()
+        self.retry_slot = RetrySlot(cautious=settings.after_death())
         self.slots = Slots(int(DEFAULTS["ExecutionThreads"]))
         self.profiles = Profiles()
         self._timers = Timers(self)
@@ -245,6 +247,16 @@ class Engine:
             self.report(registration_id, reason)
         registrations.set_paused(self.raw_client, [registration_id], paused=True)
         self.runners.forget(registration_id)
+
+    def pause_code(self, draft: Draft, reason: str) -> None:
+        """Pause all registrations with the same code as this one, from inside its own runner."""
+        ids = {draft.id, *self.runners.stop_same_code(draft)}
+        logger.error("registrations %s: %s", ", ".join(sorted(ids)), reason)
+        for registration_id in ids:
+            self.report(registration_id, reason)
+        registrations.set_paused(self.raw_client, sorted(ids), paused=True)
+        for registration_id in ids:
+            self.runners.forget(registration_id)
 
     def abort(self, registration_id: str) -> None:
         """Stop a registration in all workers until it is unpaused; from inside its own runner, which ends by itself."""

@@ -44,7 +44,8 @@ class Child:
 
     Args:
         name: What it is called in messages, such as `worker 1`.
-        start: Starts the process. It gets the file descriptor for the reports, which the process must inherit.
+        start: Starts the process. It gets the file descriptor for the reports, which the process must inherit, and
+            whether the process before it died lately.
         hang_timeout: Seconds without a report after which the process is killed; 0 means never.
         server_answers: Whether the server answers this process. A child that reports for `hang_timeout` seconds that it
             cannot reach the server, although the server answers, is killed, too.
@@ -53,7 +54,7 @@ class Child:
     def __init__(
         self,
         name: str,
-        start: Callable[[int], subprocess.Popen[bytes]],
+        start: Callable[[int, bool], subprocess.Popen[bytes]],
         *,
         hang_timeout: float,
         server_answers: Callable[[], bool] = lambda: False,
@@ -107,7 +108,7 @@ class Child:
         os.set_blocking(self._reports, False)
         os.set_blocking(write_end, False)
         try:
-            self.process = self._start(write_end)
+            self.process = self._start(write_end, self.trouble is not None)
         except (OSError, subprocess.SubprocessError) as error:  # for example no memory for a new process
             return self._died(f"{self.name} could not be started: {error}", now)
         finally:

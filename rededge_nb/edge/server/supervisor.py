@@ -173,9 +173,9 @@ class Supervisor:
                     socket_path.parent.rmdir()
 
     def _new_worker(self, number: int, url: str, pings: Pings) -> Child:
-        def start(reports: int) -> subprocess.Popen[bytes]:
+        def start(reports: int, after_death: bool) -> subprocess.Popen[bytes]:
             with open_log(self._folder, "worker.log") as log:
-                return start_worker(url, reports, log=log, state_dir=self._folder.path)
+                return start_worker(url, reports, after_death, log=log, state_dir=self._folder.path)
 
         return Child(f"worker {number}", start, hang_timeout=settings.hang_timeout(), server_answers=pings.answers)
 

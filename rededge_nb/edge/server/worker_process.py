@@ -25,18 +25,20 @@ CHECK_INTERVAL = 0.1
 
 
 def start_worker(
-    url: str, reports: int, *, log: IO[bytes] | None = None, state_dir: Path | None = None
+    url: str, reports: int, after_death: bool, *, log: IO[bytes] | None = None, state_dir: Path | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a worker.
 
     Args:
         url: Address of the server.
         reports: File descriptor to which the worker reports that it works.
+        after_death: Whether the worker before this one died.
         log: Where it writes its log; by default where this process does.
         state_dir: The state folder, if it works for an embedded server.
     """
     # the password is in the environment, which only the owner can read, and not on the command line
     environment = os.environ | {settings.REDIS_URL: url, settings.REPORTS_DESCRIPTOR: str(reports)}
+    environment[settings.AFTER_DEATH] = "1" if after_death else ""
     if state_dir is not None:
         environment[settings.STATE_DIR] = str(state_dir)
     return subprocess.Popen(
@@ -55,7 +57,7 @@ def run_worker(url: str, stop: threading.Event) -> None:
     pings = Pings(url)
     worker = Child(
         "the worker",
-        lambda reports: start_worker(url, reports),
+        lambda reports, after_death: start_worker(url, reports, after_death),
         hang_timeout=settings.hang_timeout(),
         server_answers=pings.answers,
     )

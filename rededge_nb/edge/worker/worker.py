@@ -36,6 +36,7 @@ from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandEr
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
+from rededge_nb.edge.worker.heartbeats import has_ended, own_process
 from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
 from rededge_nb.errors import ConfigurationError
@@ -95,6 +96,9 @@ class Worker:
         if worker_id == self.id:
             return True
         key = key_names.heartbeat(self.client(), worker_id)
+        heartbeat = self.client().get(key)
+        if heartbeat is None or has_ended(heartbeat):
+            return False
         # If the clock was set back, the heartbeat of a dead worker would remain for as long; so its time to live is
         # limited.
         self.client().pexpire(key, HEARTBEAT_TTL_MS, lt=True)
@@ -161,7 +165,8 @@ class Worker:
         try:
             client = self._heartbeat_client
             busy = {queue: round(seconds, 1) for queue, seconds in self.health.busy_queues().items()}
-            client.set(key_names.heartbeat(client, self.id), json.dumps({"busy": busy}), px=HEARTBEAT_TTL_MS)
+            value = json.dumps({"process": own_process(), "busy": busy})
+            client.set(key_names.heartbeat(client, self.id), value, px=HEARTBEAT_TTL_MS)
             self.engine.leases.renew()
             self.engine.publish_executions()
             self.health.heartbeat_sent()

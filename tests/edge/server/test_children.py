@@ -34,7 +34,7 @@ def child(
     started: list[int] = []
     programs = itertools.cycle(sources)
 
-    def start(reports: int) -> subprocess.Popen[bytes]:
+    def start(reports: int, after_death: bool) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-S", "-c", next(programs), str(reports)]
         process = subprocess.Popen(command, pass_fds=(reports,), stderr=subprocess.DEVNULL)
         started.append(process.pid)
@@ -96,7 +96,7 @@ def test_delays_increase_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_that_cannot_be_started_is_tried_again() -> None:
     outcomes: list[subprocess.Popen[bytes] | None] = [None, None, subprocess.Popen([sys.executable, "-c", WELL, "1"])]
 
-    def start(reports: int) -> subprocess.Popen[bytes]:
+    def start(reports: int, after_death: bool) -> subprocess.Popen[bytes]:
         process = outcomes.pop(0)
         if process is None:
             raise OSError(12, "Cannot allocate memory")

@@ -13,17 +13,19 @@ unless it is known that nobody died: a batch that this runner itself left pendin
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import redis
 
 from rededge_nb.edge.client import CommandArgs, in_transaction, shard
+from rededge_nb.edge.gears.chain.code_identity import code_identity
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runners.stream_connection import StreamConnection
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.host import Host
 from rededge_nb.edge.gears.state import statistics
-from rededge_nb.edge.gears.state.crashes import CrashGuard, Verdict
+from rededge_nb.edge.gears.state.crashes import CrashGuard, RetrySlot, Verdict
 from rededge_nb.edge.gears.state.executions import fields_of, remember_registered
 from rededge_nb.schema import GEAR_GROUP as GROUP
 
@@ -33,12 +35,15 @@ Entries = list[tuple[bytes, list[bytes]]]
 class Acknowledgements:
     """Acknowledges the batches of one registration, or leaves them pending."""
 
-    def __init__(self, client: redis.Redis, connection: StreamConnection, host: Host, draft: Draft) -> None:
+    def __init__(
+        self, client: redis.Redis, connection: StreamConnection, host: Host, draft: Draft, retry_slot: RetrySlot
+    ) -> None:
         self._client = client
         self._connection = connection
         self._host = host
         self._draft = draft
-        self._guard = CrashGuard(client, host, draft.id)
+        self._guard = CrashGuard(client, host, draft.id, code_identity(draft.steps))
+        self._retry_slot = retry_slot
         self._guarded: set[str] = set()
         """Streams for which the guard has a note."""
         self._begun: set[bytes] = set()
@@ -54,10 +59,26 @@ class Acknowledgements:
                 pending behind it was prefetched.
         """
         crashes = 1 if is_first and entry_id not in self._begun else 0
-        verdict = self._guard.may_try(stream, entry_id.decode(), crashes=crashes)
-        if verdict is Verdict.GO:
-            self._guarded.add(stream)
-        return verdict
+        return self._guard.verdict(stream, entry_id.decode(), crashes=crashes)
+
+    def begin_retry(self, stream: str, entry_id: bytes, stopping: threading.Event) -> bool:
+        """Wait until this batch can be tried, and note that it is; False if the runner is to stop."""
+        alone = self._retry_slot.enter(self, lambda: self._guard.not_alone(stream))
+        if stopping.is_set():
+            self._retry_slot.leave(self)
+            return False
+        self._guard.begin(stream, entry_id.decode(), alone=alone)
+        self._guarded.add(stream)
+        return True
+
+    @property
+    def deaths(self) -> int:
+        """How many workers in a row had died over the batch that may_run() was asked for last."""
+        return self._guard.deaths
+
+    def end_retry(self) -> None:
+        """Let other gears of this worker try their batches; called when a batch has ended in any way."""
+        self._retry_slot.leave(self)
 
     def begin(self, entries: Entries) -> None:
         """Note that this runner runs a batch."""
@@ -113,6 +134,7 @@ class Acknowledgements:
         if entries:
             self._guard.left_on_purpose(stream, entries[0][0].decode())
             self._guarded.add(stream)
+        self._retry_slot.leave(self)
 
     def drop_prefetched(self, stream: str) -> None:
         """Leave the prefetched entries of a stream pending for its next owner."""

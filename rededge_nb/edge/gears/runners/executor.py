@@ -10,6 +10,7 @@ from rededge_nb.edge.gears.runtime.context import Context
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.host import Executor
 from rededge_nb.edge.gears.runtime.live import LiveExecution
+from rededge_nb.edge.gears.state.crashes import RetrySlot
 from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.options import Options
 
@@ -25,6 +26,10 @@ class GearExecutor(Executor, Protocol):
     def options(self) -> Options:
         """The options of RG.CONFIGSET."""
 
+    @property
+    def retry_slot(self) -> RetrySlot:
+        """Where the gears of this worker wait to try what dead workers left behind."""
+
     def execute(
         self,
         context: Context,
@@ -36,6 +41,9 @@ class GearExecutor(Executor, Protocol):
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner."""
+
+    def pause_code(self, draft: Draft, reason: str) -> None:
+        """Pause all registrations with the same code as this one, from inside its own runner."""
 
     def abort(self, registration_id: str) -> None:
         """Stop a registration in every worker until somebody unpauses it."""

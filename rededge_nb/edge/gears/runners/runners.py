@@ -9,6 +9,7 @@ from typing import Protocol
 
 import redis
 
+from rededge_nb.edge.gears.chain.code_identity import code_identity
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runners.keys_runner import KeysRunner
 from rededge_nb.edge.gears.runners.stream_runner import StreamRunner
@@ -17,7 +18,7 @@ from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import registrations, statistics
-from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, CrashGuard, Verdict
+from rededge_nb.edge.gears.state.crashes import CrashGuard, Verdict
 from rededge_nb.edge.gears.state.registrations import Registration, Session
 from rededge_nb.edge.gears.state.requirements import Requirements
 
@@ -90,6 +91,18 @@ class Runners:
         """How many executions of the registration are running in this worker."""
         found = self._running.get(registration_id)
         return int(found[1].busy) if found else 0
+
+    def stop_same_code(self, draft: Draft) -> list[str]:
+        """Have all registrations that run here with the same code as this one begin nothing new; returns their ids."""
+        code = code_identity(draft.steps)
+        with self._lock:  # synchronize() may still be starting some of them
+            running = {
+                name: runner for name, (other, runner) in self._running.items() if code_identity(other.steps) == code
+            }
+            for name, runner in running.items():
+                if name != draft.id:
+                    runner.stop(0)
+            return list(running)
 
     def trigger(self, name: str) -> Trigger | None:
         """The trigger of that name."""
@@ -172,18 +185,20 @@ class Runners:
         client = self._executor.raw_client
         guard = CrashGuard(client, self._executor.host, draft.id)
         if draft.on_registered is not None and draft.id not in self._greeted:
-            verdict = guard.may_try(ON_REGISTERED, ON_REGISTERED)
+            verdict = guard.verdict(ON_REGISTERED, ON_REGISTERED)
             if verdict is Verdict.CRASHED:
-                reason = f"{MAX_CRASHES} workers in a row died in its onRegistered: the registration is paused"
+                reason = f"{guard.deaths} workers in a row died in its onRegistered: the registration is paused"
                 self._executor.pause(draft.id, reason)
             if verdict is not Verdict.GO:
                 self._incomplete = True
                 return
+            guard.begin(ON_REGISTERED, ON_REGISTERED)
             self._call(draft, ON_REGISTERED, draft.on_registered)
             guard.survived(ON_REGISTERED)
             self._greeted.add(draft.id)
         statistics.forget_cannot_run(client, draft.id)
         self._running[draft.id] = (draft, RUNNERS[draft.reader](self._executor, draft, session_id))
+        self._executor.retry_slot.close_briefly()
 
     def _stop(self, registration_ids: Iterable[str], timeout: float) -> None:
         for registration_id in registration_ids:

@@ -51,7 +51,7 @@ from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import statistics
-from rededge_nb.edge.gears.state.crashes import MAX_CRASHES, Verdict
+from rededge_nb.edge.gears.state.crashes import MAX_STREAMS, Verdict
 from rededge_nb.schema import GEAR_GROUP as GROUP
 
 logger = logging.getLogger(__name__)
@@ -83,10 +83,14 @@ class StreamRunner:
             executor.leases, draft.id, self._arguments["stream"], self._connection, self._report
         )  # fmt: skip
         self._due = DueBatches(self._connection, self._arguments, self._stopping, self._in_one_command)
-        self._acknowledgements = Acknowledgements(self._client, self._connection, executor.host, draft)
+        self._acknowledgements = Acknowledgements(
+            self._client, self._connection, executor.host, draft, executor.retry_slot
+        )
         self._prepared: set[str] = set()
         """Streams that have a group and nothing pending: their new entries can be read."""
         self._searched_pending_at = time.monotonic()
+        self._proved: set[str] = set()
+        """Streams of which a first new batch has been tried under the guard."""
         self._context = Context(executor, session_id=session_id)
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
@@ -151,8 +155,15 @@ class StreamRunner:
             if self._streams.owns(stream):
                 if is_last and single and self._in_one_command(due):
                     self._connection.prefetch(self._read_command(due, ">"))
-                if not self._execute(stream, entries, at_once=not is_last):
+                if not self._proven(stream, entries[0][0]) or not self._execute(stream, entries, at_once=not is_last):
                     return
+
+    def _proven(self, stream: str, entry_id: bytes) -> bool:
+        """Whether a new batch may run; after the death of a worker, the first one of a stream runs under the guard."""
+        if not self._executor.retry_slot.cautious or stream in self._proved:
+            return True
+        self._proved.add(stream)
+        return self._acknowledgements.begin_retry(stream, entry_id, self._stopping)
 
     def _release(self, stream: str) -> None:
         """Give a stream to other workers; it is called between two batches."""
@@ -192,6 +203,7 @@ class StreamRunner:
             pending = self._read([stream], "0")
             entries = pending[0][1] if pending else []
             if entries and not self._may_run(stream, entries[0][0], is_first=is_first):
+                self._acknowledgements.end_retry()
                 return False
             if (entries or is_first) and not self._execute(stream, entries, at_once=True):
                 return False
@@ -208,12 +220,21 @@ class StreamRunner:
             self._stopping.wait(RETRY_DELAY)
         if verdict is Verdict.CRASHED:
             reason = (
-                f"{MAX_CRASHES} workers in a row died while they ran this over entry {entry_id.decode()} of {stream}: "
-                f"the registration is paused, and RG.UNPAUSEREGISTRATIONS {self._draft.id} tries it again"
+                f"{self._acknowledgements.deaths} workers in a row died while they ran this over entry "
+                f"{entry_id.decode()} of {stream}: the registration is paused, and RG.UNPAUSEREGISTRATIONS "
+                f"{self._draft.id} tries it again"
             )
             self._executor.pause(self._draft.id, reason)
             self._stopped_itself = True
-        return verdict is Verdict.GO
+        if verdict is Verdict.CODE_CRASHED:
+            reason = (
+                f"workers died while they ran this code on {MAX_STREAMS} streams, last over entry "
+                f"{entry_id.decode()} of {stream}: all registrations with this code are paused, and "
+                "RG.UNPAUSEREGISTRATIONS tries them again"
+            )
+            self._executor.pause_code(self._draft, reason)
+            self._stopped_itself = True
+        return verdict is Verdict.GO and self._acknowledgements.begin_retry(stream, entry_id, self._stopping)
 
     def _execute(self, stream: str, entries: Entries, *, at_once: bool) -> bool:
         """Run the chain over one batch; False if nothing more may be read for now.
@@ -246,9 +267,10 @@ class StreamRunner:
                     self._stopped_itself = True
                 return False
             self._acknowledgements.acknowledge(stream, entries, execution_id, outcome, keep=keep, at_once=at_once)
+            self._acknowledgements.acknowledged(stream)
         finally:
             self.busy = False
-        self._acknowledgements.acknowledged(stream)
+            self._acknowledgements.end_retry()
         return not self._stopping.is_set()
 
     def _read(self, streams: list[str], after: str, block_ms: int | None = None) -> list[Batch]:
