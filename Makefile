@@ -37,10 +37,11 @@ browser: install chromium  ## the tests of the widgets and the web page, in a re
 	@mkdir -p $(STATE)
 	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
 
+# Playwright needs libatomic, which only some of Debian's packages bring.
 chromium:  ## the browser for the browser tests; without it they are skipped, with a message
 	-@command -v chromium >/dev/null 2>&1 || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium libatomic1; \
 	  fi
 	@command -v chromium >/dev/null 2>&1 || \
 	  echo "chromium is not installed, so the browser tests will be skipped; Debian: apt install chromium"
