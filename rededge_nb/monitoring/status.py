@@ -14,10 +14,12 @@ import redis
 from rededge_nb.connection import refused, without_password
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
+from rededge_nb.control.provision import known_cameras, read_settings
 from rededge_nb.edge.client import client_from_url, key_names, server_errors
 from rededge_nb.edge.server.instance import disk_use
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ServerUnavailableError
+from rededge_nb.monitoring.workloads import blocked
 
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of Redis, or of a worker, before it counts as unavailable."""
@@ -29,6 +31,8 @@ POLL_INTERVAL = 0.02
 OK = "ok"
 CANNOT_RUN = "CANNOT RUN"
 """In place of the status of a registration that a worker could not start."""
+RETRYING = "WAITING_FOR_RETRY_ON_FAILURE"
+"""The status of a registration whose batch failed and is tried again."""
 MIN_DEATHS = 3
 """How often a process must have died in a row to be reported as a problem."""
 FULL = 0.99
@@ -53,11 +57,12 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         # FLUSHALL deletes the heartbeats; the workers write new ones within a second
         workers = _workers_within(client, HEARTBEAT_TIMEOUT)
         known = _from_workers(client) if workers != 0 else None
+        gears = known["gears"] if known else []
+        found = blocked(client, gears) + missing_models(client, known)
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
         client.close()
-    gears = known["gears"] if known else []
     return (
         _embedded(instance)
         | {
@@ -65,6 +70,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
                 [
                     *(dying_children(instance) if instance is not None else ()),
                     *problems(info, workers=workers, answered=known is not None, gears=gears),
+                    *found,
                 ]
             )
             or OK,
@@ -124,10 +130,25 @@ def problems(
     paused = sorted(f"{gear['session']} on {gear['stream']}" for gear in gears or () if gear["status"] == "PAUSED")
     if paused:
         found.append(f"paused: {', '.join(paused)} (`rededge gears errors` shows the reason)")
+    found += [
+        f"{gear['session']} on {gear['stream']} fails and only tries again: {gear['last_error']}"
+        for gear in gears or ()
+        if gear["status"] == RETRYING
+    ]
     broken = sorted({gear["session"] for gear in gears or () if gear["status"] == CANNOT_RUN})
     if broken:
         found.append(f"cannot run: {', '.join(broken)} (`rededge gears errors` shows the reason and what to do)")
     return found
+
+
+def missing_models(client: redis.Redis, known: dict[str, Any] | None) -> list[str]:
+    """Return a sentence if the people counter runs for cameras, but its model is not stored."""
+    if known is None or not known_cameras(client):
+        return []
+    key = read_settings(client).get("model")
+    if key is None or key in {model["key"] for model in known["models"]}:
+        return []
+    return [f"the model {key} is not stored, so no frame can be counted: store it with `rededge init`"]
 
 
 def dying_children(instance: Instance) -> list[str]:
@@ -180,7 +201,13 @@ def _from_workers(client: redis.Redis) -> dict[str, Any] | None:
     return {
         "models": [{"key": key, "memory_mb": round(size / 1e6, 1)} for key, size in models.items()],
         "gears": [
-            {"session": gear.session, "stream": gear.stream, "status": CANNOT_RUN if gear.cannot_run else gear.status}
+            {
+                "id": gear.id,
+                "session": gear.session,
+                "stream": gear.stream,
+                "status": CANNOT_RUN if gear.cannot_run else gear.status,
+                "last_error": gear.last_error.splitlines()[-1] if gear.last_error else "",
+            }
             for gear in gears
         ],
     }

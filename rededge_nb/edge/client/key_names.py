@@ -18,6 +18,11 @@ def heartbeat(client: redis.Redis, worker_id: str) -> str:
     return _own(client, f"worker:{worker_id}")
 
 
+def worker_of(client: redis.Redis, key: bytes) -> str:
+    """The id of the worker whose heartbeat a key is."""
+    return key.decode().removeprefix(heartbeat(client, ""))
+
+
 def ai_settings(client: redis.Redis) -> str:
     """Hash with the settings of AI.CONFIG."""
     return _own(client, "ai:config")

@@ -137,6 +137,7 @@ class Engine:
         return {
             execution.id: {
                 "status": execution.status,
+                "seconds": round(execution.seconds, 1),
                 "registration": execution.registration_id,
                 "steps": describe_steps(execution.steps),
             }

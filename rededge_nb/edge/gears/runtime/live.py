@@ -25,6 +25,7 @@ import contextlib
 import ctypes
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
@@ -52,6 +53,7 @@ class LiveExecution:
         self.registration_id = registration_id
         self.steps = steps
         self.status = "created"
+        self._began: float | None = None
         self.ended = threading.Event()
         self.idle = threading.Event()
         """Set when it has ended, or waits: then its thread needs no processor, and the next call may be taken."""
@@ -68,6 +70,11 @@ class LiveExecution:
         """Whether somebody has asked to end it."""
         return self._aborting
 
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
     def perform(self, work: Callable[[], Result]) -> Result:
         """Call `work` in this thread so that abort() can interrupt it.
 
@@ -78,6 +85,7 @@ class LiveExecution:
             if self._aborting:
                 raise ExecutionAbortedError
             self.status = "running"
+            self._began = time.monotonic()
             self._thread = threading.get_ident()
         try:
             return work()
