@@ -63,8 +63,9 @@ docs: install  ## the documentation as a site, in build/site
 bench: install chromium  ## measure RedisEdge against the bare model and against its bars; takes less than ten minutes
 	$(BIN)/python -m benchmarks
 
+OPTIONS ?=
 lab: install  ## JupyterLab with the notebooks, and a running RedisEdge
-	$(BIN)/rededge lab
+	$(BIN)/rededge lab $(OPTIONS)
 
 asan: install  ## the tests of the edge module with the address and undefined-behaviour sanitizers (needs gcc)
 	mkdir -p build

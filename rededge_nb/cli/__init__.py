@@ -38,7 +38,7 @@ for command in (
     redis_command.redis,
     *(cameras.init, cameras.capture, cameras.top),
     *(gears.gears, models.models, pipeline.pipeline),
-    *(pages.web, pages.lab, pages.dashboard),
+    *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
     *(checks.doctor, checks.completion),
 ):
     main.add_command(command)

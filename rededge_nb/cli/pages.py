@@ -61,24 +61,71 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
     run_web(address, host=host, port=port, token=settings.web_token(), directory=directory, on_ready=ready, stop=stop)
 
 
+folder_option = click.option(
+    "--notebooks",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("rededge-notebooks"),
+    show_default=True,
+    help="Working copy of the notebooks.",
+)
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True},
     epilog=examples(
         "rededge lab",
+        "rededge lab --notebooks ~/course",
         "rededge lab -- --no-browser --port 8889",
     ),
 )
 @directory_option
+@folder_option
+@click.option("--originals", is_flag=True, help="Open the original notebooks, which the pipeline runs.")
 @click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
-def lab(directory: Path | None, jupyter_options: tuple[str, ...]) -> None:
-    """Start JupyterLab with the notebooks; RedisEdge runs as long as JupyterLab does.
+def lab(directory: Path | None, folder: Path, originals: bool, jupyter_options: tuple[str, ...]) -> None:
+    """Start JupyterLab with a working copy of the notebooks; RedisEdge runs as long as JupyterLab does.
 
-    Options after `--` are passed to JupyterLab.
+    The copy is created at the first start. Later, notebooks that you have not changed are updated. Options after `--`
+    are passed to JupyterLab.
     """
+    from rededge_nb.jupyter import working_copy
+
     _need("jupyterlab", "lab")
+    if originals:
+        folder = assets.folder("notebooks")
+    else:
+        click.echo(working_copy.prepare(folder), err=True)
     with _server_while_used(directory):
-        command = [sys.executable, "-P", "-m", "jupyterlab", str(assets.folder("notebooks")), *jupyter_options]
-        sys.exit(_run(command))
+        # no question about news of JupyterLab, which would be fetched from its web site
+        command = [sys.executable, "-P", "-m", "jupyterlab", str(folder / working_copy.FIRST), "--LabApp.news_url=None"]
+        if os.geteuid() == 0:
+            # in containers, WSL and virtual machines people are root, and JupyterLab would refuse to start; it listens
+            # on the loopback interface, and asks for a token
+            command.append("--allow-root")
+        sys.exit(_run([*command, *jupyter_options]))
+
+
+@click.command(
+    epilog=examples(
+        "rededge notebooks",
+        "rededge notebooks --restore 02_register_gear",
+    ),
+)
+@folder_option
+@click.option("--restore", "name", metavar="NAME", help="Take the original of this notebook; yours is kept beside it.")
+def notebooks(folder: Path, name: str | None) -> None:
+    """Create or update a working copy of the notebooks, as `rededge lab` does.
+
+    Notebooks that you have changed are not overwritten.
+    """
+    from rededge_nb.jupyter import working_copy
+
+    if name is None:
+        click.echo(working_copy.prepare(folder))
+        return
+    mine = working_copy.restore(name, folder)
+    click.echo(f"{name} is the original again" + (f"; yours is {mine}" if mine else ""))
 
 
 @click.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,20 @@ def run_options(command: Any) -> Any:
             click.option(
                 "--notebook",
                 "notebooks",
-                type=click.Choice(NOTEBOOKS),
+                metavar="NAME|PATH",
                 multiple=True,
                 default=NOTEBOOKS,
-                help="Run only this notebook; may be repeated.",
+                help="Run only this notebook: one of ours by its name, or your own by its path; may be repeated.",
+            ),
+            click.option(
+                "-p",
+                "--parameter",
+                "parameters",
+                type=(str, str),
+                metavar="NAME VALUE",
+                multiple=True,
+                callback=lambda _context, _option, given: {name: _value(text) for name, text in given},
+                help="Set a parameter of the notebooks; may be repeated.",
             ),
             click.option("--keep", type=click.IntRange(1), help="Then remove all runs there but the newest KEEP."),
         )
@@ -54,12 +65,21 @@ def run_options(command: Any) -> Any:
     return command
 
 
+def _value(text: str) -> object:
+    """The value of a parameter: JSON such as 10, true or [1, 2], and any other text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 @pipeline.command(
     "run",
     epilog=examples(
         "rededge pipeline run",
         "rededge pipeline run --video door.mp4 --camera door -o runs --keep 30",
         "rededge pipeline run --seconds 10 --json | jq .people",
+        "rededge pipeline run --notebook mine.ipynb -p minutes 10",
     ),
 )
 @run_options

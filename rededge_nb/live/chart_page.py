@@ -12,12 +12,15 @@ MINUTES = (1.0, 60.0)
 """Shortest and longest time that the charts can show."""
 UPDATE_INTERVAL = 0.2
 """Seconds between two updates, at least."""
+HEARTBEAT = 2.0
+"""Longest time in seconds between two messages to a page that shows the charts."""
 
 
 def setup(sender: str) -> dict[str, Any]:
     """Names and colours that are defined in Python; `sender` is what the page calls the process that sends samples."""
     return {
         "sender": sender,
+        "heartbeat": HEARTBEAT,
         "steps": list(schema.STEPS),
         "averages": list(schema.COMPACTION_MINUTES),
         "minutes": list(MINUTES),

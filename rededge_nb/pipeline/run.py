@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +56,8 @@ def run_pipeline(
     camera: str = "0",
     seconds: float | None = None,
     output: Path = Path("runs"),
-    notebooks: Sequence[str] = NOTEBOOKS,
+    notebooks: Sequence[str | Path] = NOTEBOOKS,
+    parameters: Mapping[str, object] | None = None,
     keep: int | None = None,
     progress: bool = True,
 ) -> PipelineReport:
@@ -68,7 +69,8 @@ def run_pipeline(
         camera: camera id.
         seconds: use only so many seconds of the video.
         output: folder in which a folder for this run is made.
-        notebooks: names of those to run; each runs alone too.
+        notebooks: names of our notebooks, or paths of others; each runs alone too.
+        parameters: values for parameters of the notebooks, besides those above.
         keep: remove all but so many of the newest runs from `output` afterwards.
         progress: show progress bars.
 
@@ -79,8 +81,10 @@ def run_pipeline(
         PipelineError: a notebook failed; what was made so far, with a report that says so, is kept, as it is when the
             run is interrupted.
         ServerError: no server could be started.
-        ConfigurationError: the notebook tools are not installed.
+        ConfigurationError: the notebook tools are not installed, a notebook does not exist, or none has a parameter.
     """
+    files = [_notebook_file(each) for each in notebooks]
+    _check_parameters(files, parameters or {})
     folder = output.resolve() / time.strftime("%Y%m%d-%H%M%S")
     while folder.exists():
         folder = folder.with_name(folder.name + "+")
@@ -88,13 +92,17 @@ def run_pipeline(
         folder.mkdir(parents=True)
     except OSError as error:
         raise ConfigurationError(f"the folder {folder} for the run cannot be made: {error}") from error
-    shared = {"camera": camera, "source": str((video or assets.sample_video()).resolve()), "seconds": seconds}
+    shared: dict[str, Any] = {
+        "camera": camera,
+        "source": str((video or assets.sample_video()).resolve()),
+        "seconds": seconds,
+    }
     # nobody looks on, so that nothing need be played for the player and the charts
-    shared |= {"pace": "asap", "live_minutes": 0}
+    shared |= {"pace": "asap", "live_minutes": 0, **(parameters or {})}
     with _server(directory):
         client = connect()
         try:
-            return _run(client, folder, shared, notebooks, progress=progress)
+            return _run(client, folder, shared, files, progress=progress)
         finally:
             client.close()
             if keep is not None:
@@ -112,16 +120,16 @@ def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
 
 
 def _run(
-    client: redis.Redis, folder: Path, shared: dict[str, Any], notebooks: Sequence[str], *, progress: bool
+    client: redis.Redis, folder: Path, shared: dict[str, Any], notebooks: Sequence[Path], *, progress: bool
 ) -> PipelineReport:
     marker = start_marker(client, shared["camera"])
     started = time.time()
     failure: PipelineError | KeyboardInterrupt | None = None
     steps: list[dict[str, Any]] = []
-    for name in notebooks:
-        began = time.monotonic()
+    for source in notebooks:
+        name, began = source.stem, time.monotonic()
         try:
-            _run_notebook(name, folder, shared, progress=progress)
+            _run_notebook(source, folder, shared, progress=progress)
         except PipelineError as error:
             failure = error
         except KeyboardInterrupt as interrupt:
@@ -156,18 +164,57 @@ def _figures(client: redis.Redis, marker: Any) -> dict[str, Any]:
         return {}  # the run failed before there were series
 
 
-def _run_notebook(name: str, folder: Path, shared: dict[str, Any], *, progress: bool) -> None:
+def _notebook_file(notebook: str | Path) -> Path:
+    """The file of one of our notebooks, which nobody changes by working on a copy, or of a user's own."""
+    path = Path(notebook)
+    if path.suffix != ".ipynb":
+        path = assets.folder("notebooks") / f"{notebook}.ipynb"
+    if not path.is_file():
+        known = ", ".join(each.stem for each in sorted(assets.folder("notebooks").glob("*.ipynb")))
+        raise ConfigurationError(
+            f"there is no notebook {notebook}: give the path of one (.ipynb), or one of the names {known}"
+        )
+    return path.resolve()
+
+
+def _check_parameters(notebooks: Sequence[Path], parameters: Mapping[str, object]) -> None:
+    if not parameters:
+        return
+    known = {name for notebook in notebooks for name in _parameters_of(notebook)}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"no notebook of this run has the parameter {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+        )
+
+
+def _parameters_of(notebook: Path) -> Collection[str]:
+    """Names of the parameters that a notebook has in its cell tagged `parameters`."""
+    try:
+        return list(_papermill().inspect_notebook(str(notebook)))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{notebook} cannot be run ({error}): open it in JupyterLab, choose the kernel Python 3, and save it"
+        ) from error
+
+
+def _papermill() -> Any:
     try:
         import papermill
-        from nbclient.exceptions import CellTimeoutError, DeadKernelError
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"running notebooks needs {error.name}: pip install 'rededge_nb[notebooks]'"
         ) from error
+    return papermill
 
-    source = assets.folder("notebooks") / f"{name}.ipynb"
+
+def _run_notebook(source: Path, folder: Path, shared: dict[str, Any], *, progress: bool) -> None:
+    papermill = _papermill()
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    name = source.stem
     target = folder / f"{name}.ipynb"
-    known = papermill.inspect_notebook(str(source))
+    known = _parameters_of(source)
     parameters = {key: value for key, value in shared.items() if key in known and value is not None}
     try:
         papermill.execute_notebook(

@@ -11,7 +11,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,7 +134,8 @@ class RunCommand:
         camera: str = "0",
         seconds: float | None = None,
         output: Path = Path("runs"),
-        notebooks: Sequence[str] = (),
+        notebooks: Sequence[str | Path] = (),
+        parameters: Mapping[str, object] | None = None,
         keep: int | None = None,
     ) -> None:
         options = {"--dir": directory, "--video": video, "--camera": camera, "--seconds": seconds}
@@ -142,6 +143,8 @@ class RunCommand:
         self._command = [sys.executable, "-P", "-m", "rededge_nb.cli", "pipeline", "run", "--json"]
         self._command += [f"{name}={value}" for name, value in options.items() if value is not None]
         self._command += [f"--notebook={name}" for name in notebooks]
+        for name, value in (parameters or {}).items():
+            self._command += ["-p", name, json.dumps(value)]
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 

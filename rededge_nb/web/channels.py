@@ -15,15 +15,17 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 import redis
 
-from rededge_nb.errors import RedEdgeError, ServerUnavailableError
+from rededge_nb.errors import MissingModuleError, RedEdgeError, ServerUnavailableError
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, FrameWithDetections
+from rededge_nb.live.tiles import UPDATE_INTERVAL, TileReader, as_json
 from rededge_nb.web.rendering import render_jpeg
 
 HEARTBEAT = 2.0
@@ -57,6 +59,7 @@ class CameraView:
         part: The same as a part of an MJPEG stream.
         message: Frame and detections for a page; None if there is no frame or no page needs it.
         status: The notice for a page.
+        tiles: Figures for a page; None until they have been read.
     """
 
     state: State
@@ -66,6 +69,7 @@ class CameraView:
     part: bytes | None
     message: bytes | None
     status: bytes
+    tiles: bytes | None
 
 
 class Viewer(Protocol):
@@ -92,6 +96,9 @@ class Channel:
         self.viewers: set[Viewer] = set()
         self._loop = loop
         self._follower = Follower(camera)
+        self._tile_reader = TileReader(camera)
+        self._tiles: bytes | None = None
+        self._tiles_at = 0.0
         self._frame: FrameWithDetections | None = None
         self._status_at = 0.0
         self._forms: frozenset[bool] = frozenset()
@@ -124,11 +131,21 @@ class Channel:
 
     def _step(self, client: redis.Redis) -> None:
         self._follower.read(client, block_ms=_READ_MS)
+        if False in self._forms:
+            self._read_tiles(client)
         self._frame = self._follower.next_frame(client) or self._frame
         if self._frame is not None:
             self._show(State.FRAME, self._follower.notice)
         else:
             self._show(State.NO_FRAMES, self._follower.notice or "waiting for the next frame")
+
+    def _read_tiles(self, client: redis.Redis) -> None:
+        if time.monotonic() - self._tiles_at < UPDATE_INTERVAL:
+            return
+        self._tiles_at = time.monotonic()
+        with suppress(MissingModuleError):  # there may be frames on a server without time series
+            state = {"tiles": as_json(self._tile_reader.read(client))}
+            self._tiles = pack("tiles", {"kind": "state", "state": state})
 
     def _on_error(self, error: Exception | None) -> None:
         if error is None:
@@ -162,7 +179,7 @@ class Channel:
             self._status_at = time.monotonic()
             content = {"kind": "status", "notice": notice, "heartbeat": HEARTBEAT, "sender": "the server"}
             status = pack("player", content)
-        view = CameraView(state, frame, notice, jpeg, part, message, status)
+        view = CameraView(state, frame, notice, jpeg, part, message, status, self._tiles)
         if not same_status or view != last:
             self._post(view)
 

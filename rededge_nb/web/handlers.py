@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import redis
 from tornado.web import HTTPError, RequestHandler
@@ -192,5 +193,7 @@ class PageHandler(StaticFile):
         secure = self.request.headers.get("X-Forwarded-Proto", self.request.protocol) == "https"
         self.set_cookie(access.cookie_name, access.token, httponly=True, samesite="Strict", secure=secure)
         self.set_status(303)
-        self.set_header("Location", f"./?camera={camera}" if "camera" in self.request.query_arguments else "./")
+        query = self.request.query_arguments
+        kept = {name: value for name, value in (("camera", camera), ("view", "all")) if name in query}
+        self.set_header("Location", "./" + (f"?{urlencode(kept)}" if kept else ""))
         self.finish()

@@ -35,9 +35,7 @@ def files() -> dict[str, Served]:
         "page.js": Served((_PAGE / "page.js").read_bytes(), _SCRIPT),
         "link.js": Served((_PAGE / "link.js").read_bytes(), _SCRIPT),
         "page.css": Served((_PAGE / "page.css").read_bytes(), _STYLE),
-        "player.js": Served(front_end.player_script().encode(), _SCRIPT),
-        "player.css": Served(front_end.PLAYER_STYLE.read_bytes(), _STYLE),
-        "charts.js": Served(front_end.charts_script().encode(), _SCRIPT),
-        "charts.css": Served(front_end.CHARTS_STYLE.read_bytes(), _STYLE),
+        **{f"{name}.js": Served(front_end.script(name).encode(), _SCRIPT) for name in front_end.WIDGETS},
+        **{f"{name}.css": Served(front_end.style(name).read_bytes(), _STYLE) for name in front_end.WIDGETS},
         "icon.svg": Served((_PAGE / "icon.svg").read_bytes(), "image/svg+xml"),
     }

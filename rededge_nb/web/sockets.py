@@ -8,7 +8,7 @@ The page sends JSON objects; `to` is `page`, `player` or `charts`:
     {"to": "charts", "kind": "set", "minutes": 5}
 
 `seq` counts the frames of this connection. The page receives messages in the format of `channels.pack`: those of
-player.js and charts.js, and `{"kind": "state", "state": …}` with values for their models.
+player.js, charts.js and tiles.js, and `{"kind": "state", "state": …}` with values for their models.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class LiveHandler(Handler, WebSocketHandler):
         self._newest: CameraView | None = None
         self._last_frame: bytes | None = None
         self._status: bytes | None = None
+        self._tiles: bytes | None = None
         self._sequence = self._confirmed = 0
         self._generation = self._position = 0
         self._chart_notice: str | None = None
@@ -98,6 +99,9 @@ class LiveHandler(Handler, WebSocketHandler):
         if view.status is not self._status and self._unsent < MAX_UNSENT:
             self._status = view.status
             self._send(view.status)
+        if view.tiles is not None and view.tiles is not self._tiles and self._unsent < MAX_UNSENT:
+            self._tiles = view.tiles
+            self._send(view.tiles)
         if view.message is None or view.message is self._last_frame:
             return
         if self._newest is not None and self._newest.message is not view.message:
@@ -148,7 +152,7 @@ class LiveHandler(Handler, WebSocketHandler):
         wanted = self._camera if self._player_seen else None
         if self._watching is not None and self._watching != wanted:
             hub.leave(self._watching, self)
-            self._watching = self._newest = self._last_frame = None
+            self._watching = self._newest = self._last_frame = self._tiles = None
         if wanted is not None and self._watching is None:
             self._check_changes()
             hub.watch(wanted, self)

@@ -16,7 +16,8 @@ from rededge_nb.display.tables import Table
 from rededge_nb.errors import SourceError
 from rededge_nb.images import IMAGE_SUFFIXES
 from rededge_nb.reading import frames
-from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.widgets.confirm import Confirmation
+from rededge_nb.widgets.panels import Panel, button, named, on_enter, row
 from rededge_nb.widgets.status_text import Level, StatusText
 from rededge_nb.widgets.upload import Upload
 
@@ -36,6 +37,7 @@ _KINDS = {
     "Upload": "a file from the computer of the browser",
 }
 _FED_BY_OTHERS = "frames come from another capture"
+_START, _REPLACE = "Start capture", "Replace capture"
 _MAX_FILES = 100
 
 
@@ -49,6 +51,7 @@ class CapturePanel(Panel):
         kind, file, webcam, url, upload: The controls for the source.
         rate, pace, loop: The controls for how it is played.
         start_button, stop_button: Call `start` and `stop`.
+        confirmation: Asks before `start`, if another capture feeds the camera.
         progress: Bar of a capture whose length is known.
         state: What the capture does, in a sentence.
     """
@@ -62,30 +65,42 @@ class CapturePanel(Panel):
         self.kind = ipywidgets.ToggleButtons(
             options=list(_KINDS), tooltips=list(_KINDS.values()), style={"button_width": "auto"}
         )
-        self.file = ipywidgets.Combobox(
-            options=(SAMPLE, *_files_here()), value=SAMPLE, placeholder="path of a video or a folder of images"
+        self.kind.observe(lambda _: self.show_message(""), "value")
+        self.file = named(
+            ipywidgets.Combobox(
+                options=(SAMPLE, *_files_here()), value=SAMPLE, placeholder="path of a video or a folder of images"
+            ),
+            "File",
         )
-        self.webcam = ipywidgets.BoundedIntText(value=0, min=0, max=99, tooltip="number of the webcam")
-        self.url = ipywidgets.Text(placeholder="rtsp:// or http:// address")
+        self.webcam = named(ipywidgets.BoundedIntText(value=0, min=0, max=99), "Number of the webcam")
+        self.url = named(ipywidgets.Text(placeholder="rtsp:// or http:// address"), "Address")
+        for field in (self.file, self.url):
+            on_enter(field, lambda: self.start(ask=True))
         self.upload = Upload([*VIDEO_SUFFIXES, *sorted(IMAGE_SUFFIXES)])
         choices = ipywidgets.Stack([self.file, self.webcam, self.url, self.upload], selected_index=0)
         choices.add_class("rededge-source")
         # linked in the browser, so that it works while a cell runs
         self._link = ipywidgets.jslink((self.kind, "index"), (choices, "selected_index"))
         rates = [("own rate", 0.0), *((f"{rate} fps", float(rate)) for rate in RATES)]
-        self.rate = ipywidgets.Dropdown(options=rates, tooltip="frames per second")
-        self.pace = ipywidgets.Dropdown(
-            options=[("real time", "realtime"), ("every frame", "asap")],
-            tooltip="at the speed of the recording, or as fast as the gear processes every frame",
+        self.rate = named(ipywidgets.Dropdown(options=rates, tooltip="frames per second"), "Frames per second")
+        self.pace = named(
+            ipywidgets.Dropdown(
+                options=[("real time", "realtime"), ("every frame", "asap")],
+                tooltip="at the speed of the recording, or as fast as the gear processes every frame",
+            ),
+            "Speed",
         )
         self.loop = ipywidgets.Checkbox(description="loop", indent=False, tooltip="start again at the end")
-        self.start_button = button("Start", "add the frames of the source to the camera", self.start, "primary")
-        self.stop_button = button("Stop", "stop the capture", self.stop)
+        self.start_button = button(
+            _START, "add the frames of the source to the camera", lambda: self.start(ask=True), "primary"
+        )
+        self.stop_button = button("Stop capture", "stop the capture", self.stop)
+        self.confirmation = Confirmation()
         self.progress = ipywidgets.IntProgress(min=0, max=1)
         self.state = StatusText()
         playing = row(self.rate, self.pace, self.loop)
         buttons = row(self.start_button, self.stop_button, self.progress)
-        super().__init__(client, "Capture", [self.kind, choices, playing, buttons, self.state])
+        super().__init__(client, "Capture", [self.kind, choices, playing, buttons, self.confirmation, self.state])
         self.start_updates()
 
     @property
@@ -105,7 +120,12 @@ class CapturePanel(Panel):
         return started[-1] if started else None
 
     def start(
-        self, source: str | int | Path | None = None, *, loop: bool | None = None, only_if_silent: bool = False
+        self,
+        source: str | int | Path | None = None,
+        *,
+        loop: bool | None = None,
+        only_if_silent: bool = False,
+        ask: bool = False,
     ) -> None:
         """Start a capture as the controls say; it replaces the one that runs. Returns at once.
 
@@ -113,6 +133,7 @@ class CapturePanel(Panel):
             source: Set the controls to this file or webcam first.
             loop: Set the control to this first.
             only_if_silent: Do nothing if another capture feeds the camera.
+            ask: If another capture feeds the camera, ask whether to start a second one, as the button does.
         """
         if isinstance(source, int):
             self.kind.value, self.webcam.value = "Webcam", source
@@ -129,7 +150,10 @@ class CapturePanel(Panel):
 
         def start(client: redis.Redis) -> None:
             try:
-                if not (only_if_silent and frames.next_frame_arrives(client, camera)):
+                if ask and self._is_fed_by_others(client):
+                    question = f"Another capture adds frames to camera {camera}. With two, their videos alternate."
+                    self.confirmation.ask(question, "Start a second capture", self.start)
+                elif not (only_if_silent and frames.next_frame_arrives(client, camera)):
                     self._start(camera, chosen, options)
             finally:
                 self._opening = ""
@@ -145,7 +169,7 @@ class CapturePanel(Panel):
         """Show how far the capture is."""
         capture = self.capture
         running = capture is not None and capture.running
-        self.start_button.description = "Restart" if running else "Start"
+        self.start_button.description = _REPLACE if running else _START
         self.stop_button.disabled = not (running or self._opening)
         self.state.show(*self._state(client, capture))
         started = self._started.get(self._camera)
@@ -183,17 +207,28 @@ class CapturePanel(Panel):
         if source is None:
             raise SourceError("no source is chosen: name a file or an address, or drop a file")
         self.show_message("")
-        self._stop(camera)
+        if isinstance(source, int):
+            self._stop(camera)  # a webcam can be opened only once
+        earlier = self._captures.of(camera)
         progress = _Progress()
         options |= {"progress": progress.advance, "camera": camera}
+        # if the source cannot be opened, the earlier capture continues
         progress.capture = self._captures.start(source, **options)
         self._started[camera] = progress
+        for capture in earlier:
+            _close(capture)
         if self._cancelled.is_set():
             _close(progress.capture)
 
     def _stop(self, camera: str) -> None:
         for capture in self._captures.of(camera):
             _close(capture)
+
+    def _is_fed_by_others(self, client: redis.Redis) -> bool:
+        capture = self.capture
+        if capture is None:
+            return _is_fed(client, self._camera)
+        return not capture.running and _is_fed(client, self._camera, after=capture.report.last_id)
 
     def _state(self, client: redis.Redis, capture: Capture | None) -> tuple[str, Level]:
         if self._opening:

@@ -70,8 +70,8 @@ class Charts(anywidget.AnyWidget):
         ConfigurationError: the camera id is not usable, or `minutes` out of range.
     """
 
-    _esm = front_end.charts_script()
-    _css = front_end.CHARTS_STYLE
+    _esm = front_end.script("charts")
+    _css = front_end.style("charts")
 
     camera = traitlets.Unicode("0").tag(sync=True)
     minutes = traitlets.Float(5.0).tag(sync=True)
@@ -91,6 +91,7 @@ class Charts(anywidget.AnyWidget):
         self._unheard_due = 0.0
         self._history_wanted = threading.Event()
         self._stats = ChartsStats()
+        self._sent_at = 0.0
         super().__init__(camera=schema.camera_id(camera), minutes=minutes, _setup=chart_page.setup("the kernel"))
         self._data = ChartData(self.camera, self.minutes)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge charts {self.camera}")
@@ -191,7 +192,11 @@ class Charts(anywidget.AnyWidget):
             message = self._data.history(client)
         else:
             message = self._data.update(client)
+        if message is None and time.monotonic() - self._sent_at > chart_page.HEARTBEAT:
+            self._sent_at = time.monotonic()
+            self.send({"kind": "alive"}, [])
         if message is not None:
+            self._sent_at = time.monotonic()
             self._notice = _missing_series_notice(self._data)
             content = {**message.content, "seq": self._stats.messages}
             size = len(json.dumps(content, separators=(",", ":"))) + len(message.buffer)

@@ -15,75 +15,96 @@ from rededge_nb import schema
 from rededge_nb.capture.captures import Captures
 from rededge_nb.control import provision
 from rededge_nb.display.tables import Table
+from rededge_nb.errors import MissingModuleError
 from rededge_nb.images import encode_jpeg
+from rededge_nb.live.tiles import TileReader
+from rededge_nb.widgets.camera_grid import CameraGrid
 from rededge_nb.widgets.capture_panel import CapturePanel
 from rededge_nb.widgets.charts import Charts
+from rededge_nb.widgets.drawer import DrawerButton
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
 from rededge_nb.widgets.player import Player
+from rededge_nb.widgets.tiles import Tiles
+
+ALL = "all cameras"
+"""The entry of the chooser that shows a grid of all cameras."""
 
 _SNAPSHOT_HEIGHT = 360
 _SNAPSHOT_QUALITY = 75
 
 
 class Dashboard(Panel):
-    """Player, charts, and the panels for capture, model and gears. The camera can be changed.
+    """Figures, player and charts of a camera; the controls are in a drawer. The camera can be changed.
 
-    The layout follows the width: panels are side by side where there is space.
+    The layout follows the width: the charts are beside the player where there is space, and so is the drawer.
 
     Attributes:
-        chooser: Selects one of the cameras that the people counter knows.
-        player, charts, capture, model, gear: The parts.
+        chooser: Selects one of the cameras that the people counter knows, or a grid of all of them.
+        drawer_button: Opens and closes the drawer with the controls.
+        tiles, player, charts, grid: The views.
+        capture, model, gear: The controls.
     """
 
     _displayed = ""
+    _offering = False
 
     def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
         name = schema.camera_id(camera)
-        self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="camera")
+        self._tile_reader = TileReader(name)
+        self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="Camera")
+        self.drawer_button = DrawerButton("Controls")
+        self.tiles = Tiles()
         self.player = Player(client, name)
         self.charts = Charts(client, name, minutes=2)
+        self.grid = CameraGrid(client, self._show_camera)
         self.capture = CapturePanel(client, captures, name)
         self.model = ModelPanel(client)
         self.gear = GearPanel(client, name)
-        parts: dict[str, Any] = {
-            "player": self.player,
-            "charts": self.charts,
-            "capture": self.capture,
-            "model": self.model,
-            "gear": self.gear,
-        }
-        for area, part in parts.items():
-            part.add_class(f"rededge-area-{area}")
-        self.chooser.observe(self._on_camera, "value")
+        self.chooser.observe(self._on_choice, "value")
         super().__init__(client, "People dashboard", [])
-        head = ipywidgets.Box([self.heading, self.chooser, self.connection_error, self.message])
-        head.add_class("rededge-area-head")
-        grid = ipywidgets.Box([head, *parts.values()])
-        grid.add_class("rededge-grid")
-        self.children = [grid]
+        head = _box("head", self.heading, self.chooser, self.drawer_button, self.connection_error, self.message)
+        drawer = _box("drawer", self.capture, self.model, self.gear)
+        drawer.add_class("rededge-drawer")
+        for area, part in (("capture", self.capture), ("model", self.model), ("gear", self.gear)):
+            part.add_class(f"rededge-area-{area}")
+        self._single = [_box("player", self.player), _box("charts", self.charts)]
+        self._views = _box("views", *self._single)
+        self._body = _box("body", self._views, drawer)
+        self.children = [head, self.tiles, self._body]
         self.remove_class("rededge-panel")
         self.add_class("rededge-dashboard")
         self.start_updates()
 
     @property
     def camera(self) -> str:
-        """The camera that is shown."""
-        return str(self.chooser.value)
+        """The camera that is shown, or was shown before all of them."""
+        return self.player.camera
 
     @camera.setter
     def camera(self, camera: object) -> None:
-        name = schema.camera_id(camera)
-        if name not in self.chooser.options:
-            self.chooser.options = [*self.chooser.options, name]
-        self.chooser.value = name
+        self._show_camera(schema.camera_id(camera))
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether all cameras are shown."""
+        return bool(self.chooser.value == ALL)
 
     def refresh(self, client: redis.Redis) -> None:
-        """Offer the cameras that exist now."""
+        """Offer the cameras that exist now, and show the present figures."""
         names = sorted({*provision.known_cameras(client), self.camera})
-        if names != list(self.chooser.options):
-            self.chooser.options = names
+        options = [*names, *([ALL] if len(names) > 1 else [])]
+        if options != list(self.chooser.options) and not (self.shows_all and ALL not in options):
+            self._offer(options)
+        if self.shows_all:
+            self.grid.show(names)
+            return
+        reader = self._tile_reader
+        try:
+            self.tiles.show(reader.read(client))
+        except MissingModuleError:
+            self.tiles.show([])
 
     def table(self) -> Table:
         """The state of each part."""
@@ -95,6 +116,8 @@ class Dashboard(Panel):
         shown, self._displayed = self._displayed, ""
         if shown and not self._ended:
             update_display(self._snapshot(), raw=True, display_id=shown)
+        for part in (self.player, self.charts, self.grid):
+            part.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -119,9 +142,42 @@ class Dashboard(Panel):
         jpeg = encode_jpeg(np.hstack(images), quality=_SNAPSHOT_QUALITY)
         return {"text/plain": repr(self), "image/jpeg": base64.b64encode(jpeg).decode()}
 
-    def _on_camera(self, change: Any) -> None:
+    def _show_camera(self, camera: str) -> None:
+        if camera not in self.chooser.options:
+            self._offer([*self.chooser.options, camera])
+        self.chooser.value = camera
+
+    def _offer(self, options: list[str]) -> None:
+        """Change the options of the chooser, but not its value, which ipywidgets would set to the first of them."""
+        self._offering = True
+        try:
+            with self.chooser.hold_sync():
+                chosen = self.chooser.value
+                self.chooser.options = options
+                self.chooser.value = chosen
+        finally:
+            self._offering = False
+
+    def _on_choice(self, change: Any) -> None:
+        if self._offering:
+            return
+        if change["new"] == ALL:
+            self.grid.show([name for name in self.chooser.options if name != ALL])
+            self._views.children = [self.grid]
+            self.tiles.show([])
+            return
+        if change["old"] == ALL:
+            self._views.children = self._single
+            self.grid.show([])
+        self._tile_reader = TileReader(change["new"])
         for part in (self.player, self.charts, self.capture, self.gear):
             part.camera = change["new"]
+
+
+def _box(area: str, *parts: ipywidgets.Widget) -> ipywidgets.Box:
+    box = ipywidgets.Box(parts)
+    box.add_class(f"rededge-area-{area}")
+    return box
 
 
 def _scaled(data: bytes) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from pathlib import Path
 
 import ipywidgets
 import redis
@@ -11,12 +11,13 @@ import redis
 from rededge_nb import assets, schema
 from rededge_nb.control import models, provision
 from rededge_nb.display.tables import Table
-from rededge_nb.errors import ConfigurationError
-from rededge_nb.widgets.panels import Panel, button, row
+from rededge_nb.errors import ConfigurationError, ModelCardError
+from rededge_nb.widgets.panels import Panel, button, named, on_enter, row
+from rededge_nb.widgets.slider import Slider
 from rededge_nb.widgets.status_text import StatusText
 from rededge_nb.widgets.table_view import Pill, Row, TableView
 
-_COLUMNS = ("model", "", "backend", "device", "tag")
+_COLUMNS = ("model", "state", "backend")
 
 
 class ModelPanel(Panel):
@@ -36,13 +37,17 @@ class ModelPanel(Panel):
         self._seen: dict[str, float | None] = {}
         self.models = TableView(_COLUMNS, empty="no model is stored yet: load one")
         cards = sorted(path.stem for path in assets.folder("models").glob("*.yaml"))
-        self.card = ipywidgets.Combobox(
-            options=cards, value=assets.DEFAULT_MODEL, placeholder="name of a model, or path of its card"
+        self.card = named(
+            ipywidgets.Combobox(
+                options=cards, value=assets.DEFAULT_MODEL, placeholder="name of a model, or path of its card"
+            ),
+            "Model",
         )
-        self.load_button = button("Load", "store this model, and let the people counter use it", self.load)
+        on_enter(self.card, self.load)
+        self.load_button = button("Load model", "store this model, and let the people counter use it", self.load)
         self.sliders = {
-            "confidence": _slider("confidence", "lowest confidence of a detection"),
-            "iou": _slider("overlap", "boxes that overlap more than this count as one detection (IoU)"),
+            "confidence": Slider("confidence", "lowest confidence of a detection"),
+            "iou": Slider("overlap", "boxes that overlap more than this count as one detection (IoU)"),
         }
         for name, slider in self.sliders.items():
             slider.observe(lambda _, name=name: self.submit(lambda client: self._write(client, name)), "value")
@@ -66,21 +71,20 @@ class ModelPanel(Panel):
 
     def table(self) -> Table:
         """The models and the thresholds."""
-        rows = self.models.texts() + [[name, f"{slider.value:g}", "", "", ""] for name, slider in self.sliders.items()]
+        rows = self.models.texts() + [[name, f"{slider.value:g}", ""] for name, slider in self.sliders.items()]
         return Table(_COLUMNS, rows)
 
     def _load(self, client: redis.Redis, name: str) -> None:
         if not name:
             raise ConfigurationError("no model is named: choose one, or give the path of its card (.yaml)")
+        if Path(name).suffix == ".onnx":
+            name = _card_beside(Path(name))
         changes = provision.use_model(client, name)
         self.show_message("; ".join(changes) if changes else f"{name} is in use already", "good")
 
     def _show_models(self, stored: list[models.StoredModel], used: str | None) -> None:
         self.models.show(
-            [
-                Row(each.key, (each.key, _IN_USE if each.key == used else "", each.backend, each.device, each.tag))
-                for each in stored
-            ]
+            [Row(each.key, (each.key, _IN_USE if each.key == used else "stored", each.backend)) for each in stored]
         )
 
     def _follow(self, name: str, text: str | None) -> str:
@@ -106,15 +110,20 @@ class ModelPanel(Panel):
 _IN_USE = Pill("in use", "good")
 
 
-def _slider(text: str, hint: str) -> Any:
-    return ipywidgets.FloatSlider(
-        min=0, max=1, step=0.01, description=text, tooltip=hint, readout_format=".2f", disabled=True
-    )
-
-
 def _number(text: str | None) -> float | None:
     try:
         value = float(text or "")
     except ValueError:
         return None
     return value if math.isfinite(value) and 0 <= value <= 1 else None
+
+
+def _card_beside(model: Path) -> str:
+    """The card of a model file: the YAML file of the same name."""
+    card = model.with_suffix(".yaml")
+    if not card.is_file():
+        raise ModelCardError(
+            f"{model} needs a model card {card.name} beside it: a YAML file that says what the model takes and returns "
+            "(docs/how-to/own-model.md)"
+        )
+    return str(card)

@@ -145,6 +145,23 @@ def row(*parts: ipywidgets.Widget) -> ipywidgets.HBox:
     return box
 
 
+def named(control: ipywidgets.Widget, name: str) -> ipywidgets.Widget:
+    """Give a control a label that screen readers announce, without taking space for it."""
+    control.description = name
+    control.add_class("rededge-unlabelled")
+    return control
+
+
+def on_enter(control: ipywidgets.Widget, action: Callable[[], None]) -> None:
+    """Call a function when Enter is pressed in a text field."""
+
+    def receive(_control: object, content: dict[str, Any], _buffers: object) -> None:
+        if content.get("event") == "submit":
+            action()
+
+    control.on_msg(receive)
+
+
 def button(text: str, hint: str, on_click: Callable[[], None], style: str = "") -> ipywidgets.Button:
     """A button that calls a function."""
     made = ipywidgets.Button(description=text, tooltip=hint, button_style=style)

@@ -69,23 +69,36 @@ class Player(anywidget.AnyWidget):
         camera: Camera id.
         boxes: Whether boxes are drawn.
         labels: Whether boxes have labels: the track, if there is one, and the confidence.
+        compact: Whether it is one of several players: without buttons, and a click selects it.
+        interval: Time in milliseconds between two frames, at least.
 
     Raises:
         ConfigurationError: the camera id is not usable.
     """
 
-    _esm = front_end.player_script()
-    _css = front_end.PLAYER_STYLE
+    _esm = front_end.script("player")
+    _css = front_end.style("player")
 
     camera = traitlets.Unicode("0").tag(sync=True)
     boxes = traitlets.Bool(True).tag(sync=True)
     labels = traitlets.Bool(True).tag(sync=True)
     paused = traitlets.Bool(False).tag(sync=True)
+    compact = traitlets.Bool(False).tag(sync=True)
+    interval = traitlets.Int(0).tag(sync=True)
 
     _feed: Feed | None = None
     _displayed = ""
 
-    def __init__(self, client: redis.Redis, camera: object = "0", *, boxes: bool = True, labels: bool = True) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        camera: object = "0",
+        *,
+        boxes: bool = True,
+        labels: bool = True,
+        compact: bool = False,
+        interval: int = 0,
+    ) -> None:
         name = schema.camera_id(camera)
         self._redis = client
         self._pages = Pages()
@@ -93,7 +106,7 @@ class Player(anywidget.AnyWidget):
         self._error = ""
         self._sent_notice = ""
         self._notice_sent_at = 0.0
-        super().__init__(camera=name, boxes=boxes, labels=labels)
+        super().__init__(camera=name, boxes=boxes, labels=labels, compact=compact, interval=interval)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge player {name}")
         self.on_msg(self._on_browser)
         self.observe(self._on_camera, "camera")

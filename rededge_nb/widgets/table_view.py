@@ -58,12 +58,16 @@ class TableView(anywidget.AnyWidget):
         )
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows. If the selected one is not among them, the first becomes selected."""
+        """Show these rows. The first ones that appear get a selected row; one that disappears leaves none selected.
+
+        So a second click on a button that removes the selected row cannot remove the next one.
+        """
         ids = [row.id for row in rows]
+        shown_before = bool(self.rows)
         with self.hold_sync():
             self.rows = [{"id": row.id, "cells": [_plain(value) for value in row.cells]} for row in rows]
             if self.selectable and self.selected not in ids:
-                self.selected = ids[0] if ids else ""
+                self.selected = ids[0] if ids and not shown_before else ""
 
     def texts(self) -> list[list[str]]:
         """The text of every cell, by row."""

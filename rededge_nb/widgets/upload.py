@@ -95,7 +95,8 @@ class Upload(anywidget.AnyWidget):
             return "refused"
         self._folder = Path(tempfile.mkdtemp(prefix="rededge-upload-"))
         atexit.register(self._discard)
-        path = self._folder / f"upload{Path(name).suffix.lower()}"
+        # the folder is private, so the file can keep its name; a leading dot or dash would mean something
+        path = self._folder / name.lstrip(".-")
         self._transfer = _Transfer(number, name, size, path, path.open("wb"))
         self.show(f"{name} is being uploaded")
         return "more"

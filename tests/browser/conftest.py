@@ -51,7 +51,11 @@ def lab(chromium: str, edge: Instance, own_state_folder: Path) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(jupyter.CHROMIUM_FLAGS))
+        # with scrollbars, as people see them: playwright would hide them
+        hidden = ["--hide-scrollbars"]
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=list(jupyter.CHROMIUM_FLAGS), ignore_default_args=hidden
+        )
         yield browser
         browser.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def stored(client: redis.Redis) -> dict[str, float]:
 def legend(page: Page, key: str) -> str:
     """What the legend says of one line."""
     return page.locator(f"[data-key='{key}'] .rededge-charts-value").first.inner_text()
+
+
+def point(page: Page, at: int) -> None:
+    """Move the pointer to a time in the first chart, and wait until the legends follow."""
+    canvas = page.locator(".rededge-charts-canvas").first
+    box = canvas.bounding_box()
+    assert box is not None
+    start, end = (float(page.get_attribute(CHARTS, f"data-{each}") or 0) for each in ("start", "end"))
+    x = LEFT + (at - start) / (end - start) * (box["width"] - LEFT - RIGHT)
+    canvas.hover(position={"x": x, "y": 50})
+    page.wait_for_function("document.querySelector('.rededge-charts-canvas').ariaLabel.includes(', at ')")
 
 
 def add(client: redis.Redis, samples: Mapping[str, Mapping[int, float]]) -> None:
@@ -108,13 +120,30 @@ def test_every_line_and_area_is_drawn_in_its_colour(past: int, run_notebook: Run
     counted = drawn(page)
     assert 44 <= counted["people"] <= 46, "a quarter of the charts is silence"
     assert counted["people"] == counted["prf_model"]
-    setup = json.loads(jupyter.execute(page, "import json; print(json.dumps(charts._setup['colors']))"))
     steps = colours(page, 2)
+    areas = json.loads(page.get_attribute(CHARTS, "data-colors") or "")["area"]
     for step in schema.STEPS:
-        rgb = [int(setup[step][at : at + 2], 16) for at in (1, 3, 5)]
+        rgb = [int(value) for value in re.findall(r"\d+", areas[step])]
         assert any(max(abs(a - b) for a, b in zip(map(int, c.split(",")), rgb, strict=True)) <= 14 for c in steps), step
+    assert [legend(page, key) for key in ("people", "dropped", "prf_total")] == ["\u2013", "\u2013 %", "\u2013 ms"]
+    point(page, past - 10_000)
     assert legend(page, "prf_total") == "21.0 ms"
+    assert legend(page, "p95") == "21.0 ms"
     assert legend(page, "dropped") == "25 %"
+
+
+def test_columns_of_milliseconds_show_median_and_p95_and_mark_what_is_higher(
+    past: int, client: redis.Redis, run_notebook: RunNotebook
+) -> None:
+    # a hundred frames in a second: the median is 21 ms, but four of them took a second
+    second = past - 20_000
+    add(client, {"prf_total": {second + 10 * each: 21 for each in range(1, 99)}})
+    add(client, {"prf_total": dict.fromkeys(range(second + 800, second + 840, 10), 1000)})
+    page = run_notebook([SETUP, "charts"])
+    page.wait_for_selector(f"{CHARTS}[data-paints]")
+    assert legend(page, "clipped") == "1000 ms"
+    point(page, second + 815)
+    assert legend(page, "prf_total") == "21.0 ms"
 
 
 def test_the_slider_changes_what_is_shown(past: int, run_notebook: RunNotebook) -> None:
@@ -143,6 +172,7 @@ def test_the_average_can_be_selected(past: int, client: redis.Redis, run_noteboo
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     for minutes in schema.COMPACTION_MINUTES:
         page.get_by_role("button", name=f"{minutes} min", exact=True).click()
+        point(page, past - 1000)
         expected = latest(page)[f"people_avg_{minutes}m"]
         assert expected is not None
         page.wait_for_function(
@@ -232,9 +262,11 @@ def test_no_drops_are_shown_if_processed_frames_are_not_counted(
     client.delete(schema.series_key("0", "out_fps"))
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
+    point(page, past - 10_000)
     assert [legend(page, each) for each in ("in_fps", "out_fps", "dropped")] == ["20.0", "\u2013", "\u2013 %"]
     series.create_series(client, "0")
     page.wait_for_selector(".rededge-charts-notice", state="hidden")
+    point(page, past - 10_000)
     page.wait_for_selector("[data-key='dropped'] .rededge-charts-value:text-is('100 %')")
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from rededge_nb import assets, schema, streams
 from rededge_nb.control import gears, provision
-from tests.browser import jupyter
+from tests.browser import jupyter, layout
 from tests.browser.conftest import RunNotebook
 from tests.browser.jupyter import Lab
 from tests.waiting import wait_for
@@ -24,18 +24,14 @@ CELLS = [
 ]
 BOARD = ".rededge-dashboard"
 PARTS = ("player", "charts", "capture", "model", "gear")
-OUTSIDE = """
-board => [...board.querySelectorAll("*")]
-  .filter(each => each.checkVisibility() && !each.closest(".rededge-table"))
-  .filter(each => each.getBoundingClientRect().right > board.getBoundingClientRect().right + 1)
-  .map(each => each.outerHTML.slice(0, 200))
-"""
+DRAWER = ".rededge-drawer-button"
 
 
 @pytest.fixture
 def board(client: redis.Redis, run_notebook: RunNotebook) -> Page:
-    """A page with a dashboard that is ready, and the notebook's kernel idle."""
+    """A page with a dashboard whose drawer is open, and the notebook's kernel idle."""
     page = run_notebook(CELLS)
+    page.click(DRAWER, timeout=jupyter.TIMEOUT * 1000)
     expect(page.locator(f"{BOARD} .rededge-area-gear td").first).to_be_visible(timeout=jupyter.TIMEOUT * 1000)
     jupyter.wait_until_idle(page)
     return page
@@ -50,9 +46,8 @@ def press(page: Page, where: str, name: str) -> None:
 
 
 def assert_nothing_sticks_out(page: Page) -> None:
-    board = page.locator(BOARD)
-    assert board.evaluate(OUTSIDE) == []
-    assert board.evaluate("board => board.scrollWidth <= board.clientWidth + 1")
+    assert layout.sticking_out(page, BOARD) == []
+    assert layout.scrollable(page, BOARD) == []
     for name in PARTS:
         box = page.locator(part(page, name)).bounding_box()
         assert box is not None
@@ -63,19 +58,54 @@ def assert_nothing_sticks_out(page: Page) -> None:
 def test_it_fits_the_window(board: Page, width: int, height: int) -> None:
     board.set_viewport_size({"width": width, "height": height})
     board.wait_for_function(f"innerWidth === {width}")
-    wait_for(lambda: board.locator(BOARD).evaluate(OUTSIDE) == [], what="the layout to follow")
+    wait_for(lambda: layout.sticking_out(board, BOARD) == [], what="the layout to follow")
     assert_nothing_sticks_out(board)
+
+
+def test_the_drawer_works_with_the_keyboard_and_while_a_cell_runs(board: Page) -> None:
+    drawer = board.locator(".rededge-drawer")
+    board.focus(f"{part(board, 'capture')} input[type=text]")
+    board.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    assert board.evaluate("document.activeElement.className") == "rededge-drawer-button"
+    assert board.get_attribute(DRAWER, "aria-expanded") == "false"
+    board.evaluate(
+        "notebookPanel.sessionContext.session.kernel.requestExecute({ code: \"wb.client.blpop('end', 60)\" })"
+    )
+    board.keyboard.press("Enter")
+    expect(drawer).to_be_visible()
+    jupyter_idle = board.evaluate("notebookPanel.sessionContext.session.kernel.status")
+    assert jupyter_idle == "busy"
+
+
+def test_a_gear_is_unregistered_only_after_a_confirmation(board: Page, client: redis.Redis) -> None:
+    press(board, "gear", "Unregister gear")
+    expect(board.locator(f"{part(board, 'gear')} .rededge-confirmation")).to_contain_text("people_counter on camera:0")
+    press(board, "gear", "Cancel")
+    press(board, "gear", "Unregister gear")
+    press(board, "gear", "Unregister")
+    wait_for(lambda: gears.list_registrations(client) == [], what="the end of the gear")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_it_has_no_serious_problems_of_accessibility(board: Page, client: redis.Redis, theme: str) -> None:
+    board.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
+    light = str(theme.endswith("Light")).lower()
+    board.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+    press(board, "capture", "Start capture")
+    wait_for(lambda: client.xlen(schema.detections_key("0")) > 5, timeout=60, what="detections")
+    assert layout.serious_problems(board, BOARD) == []
 
 
 def test_a_capture_is_started_and_stopped_by_clicking(board: Page, client: redis.Redis) -> None:
     state = board.locator(f"{part(board, 'capture')} [role=status]")
-    press(board, "capture", "Start")
+    press(board, "capture", "Start capture")
     wait_for(lambda: client.xlen(schema.frames_key("0")) > 5, timeout=30, what="frames")
     expect(state.filter(has_text=re.compile(r"walking.mp4: \d+ frames at"))).to_be_visible()
-    press(board, "capture", "Stop")
+    press(board, "capture", "Stop capture")
     expect(state.filter(has_text="ended after")).to_be_visible()
     frames = client.xlen(schema.frames_key("0"))
-    expect(board.locator(part(board, "capture")).get_by_role("button", name="Stop")).to_be_disabled()
+    expect(board.locator(part(board, "capture")).get_by_role("button", name="Stop capture")).to_be_disabled()
     assert client.xlen(schema.frames_key("0")) == frames
 
 
@@ -83,7 +113,7 @@ def test_an_error_is_shown_as_text(board: Page) -> None:
     source = board.locator(f"{part(board, 'capture')} input[type=text]").first
     source.fill("<img src=x onerror=alert(1)>.mp4")
     source.press("Tab")
-    press(board, "capture", "Start")
+    press(board, "capture", "Start capture")
     expect(board.locator(f"{part(board, 'capture')} [data-level=error]")).to_contain_text(
         "<img src=x onerror=alert(1)>"
     )
@@ -99,7 +129,7 @@ def test_a_file_that_is_dropped_arrives_and_is_captured(board: Page, client: red
     # larger than a single message of the Jupyter server may be
     zone.locator("input").set_input_files(_padded(assets.sample_video()))
     expect(zone).to_contain_text("MB", timeout=jupyter.TIMEOUT * 1000)
-    press(board, "capture", "Start")
+    press(board, "capture", "Start capture")
     wait_for(lambda: client.xlen(schema.frames_key("0")) > 5, timeout=30, what="frames")
     expect(zone).to_contain_text("long.mp4")
 
@@ -132,28 +162,28 @@ def test_a_file_is_dropped_with_the_mouse(board: Page) -> None:
 
 def test_moving_the_slider_changes_the_setting_at_once(board: Page, client: redis.Redis) -> None:
     before = provision.read_settings(client)["confidence"]
-    handle = board.locator(f"{part(board, 'model')} [role=slider]").first
+    handle = board.locator(f"{part(board, 'model')} .rededge-slider input").first
     handle.focus()
     for _ in range(5):
         handle.press("ArrowRight")
     wanted = f"{float(before) + 0.05:g}"
     wait_for(lambda: provision.read_settings(client)["confidence"] == wanted, what=f"confidence {wanted}")
     client.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.12")
-    expect(board.locator(f"{part(board, 'model')} .widget-readout").first).to_have_text("0.12")
+    expect(board.locator(f"{part(board, 'model')} .rededge-slider output").first).to_have_text("0.12")
 
 
 def test_pause_and_unpause_by_clicking(board: Page, client: redis.Redis) -> None:
     status = board.locator(f"{part(board, 'gear')} .rededge-pill").first
     expect(status).to_have_text("ok")
-    press(board, "gear", "Pause")
+    press(board, "gear", "Pause gear")
     expect(status).to_have_text("paused")
     assert [found.status for found in gears.list_registrations(client)] == ["PAUSED"]
-    press(board, "gear", "Unpause")
+    press(board, "gear", "Unpause gear")
     expect(status).to_have_text("ok")
 
 
 def test_closing_the_workbench_leaves_an_image(board: Page, client: redis.Redis) -> None:
-    press(board, "capture", "Start")
+    press(board, "capture", "Start capture")
     wait_for(lambda: client.xlen(schema.detections_key("0")) > 5, timeout=60, what="detections")
     jupyter.execute(board, "wb.close()")
     expect(board.locator(BOARD)).to_have_count(0)
@@ -168,6 +198,7 @@ def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, clien
     jupyter.wait_until_idle(page)
     # JupyterLab has only those cells in the page that are in sight
     page.evaluate("notebookPanel.content.scrollToItem(4, 'start')")
+    page.click(DRAWER)
     expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
     seen = client.xlen(schema.detections_key("0"))
     wait_for(lambda: client.xlen(schema.detections_key("0")) > seen + 10, timeout=60, what="more detections")
@@ -190,11 +221,25 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
     page.goto(f"{lab.url}/lab?reset")
     expect(page.locator(".jp-LauncherCard", has_text="People dashboard")).to_be_visible(timeout=60_000)
     page.goto(f"{lab.url}/rededge/", timeout=jupyter.TIMEOUT * 1000)
+    page.click(DRAWER, timeout=jupyter.TIMEOUT * 1000)
     expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
     expect(page.get_by_role("heading", name="Exercises")).to_be_hidden()
     assert_nothing_sticks_out(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    lowest = max(page.locator(part(page, name)).bounding_box()["y"] for name in PARTS)  # type: ignore[index]
-    assert lowest < 800
-    press(page, "capture", "Stop")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert layout.serious_problems(page, "body") == []
+    press(page, "capture", "Stop capture")
     expect(page.locator(f"{part(page, 'capture')} [role=status]").filter(has_text="ended after")).to_be_visible()
+    page.click(DRAWER)
+    for width, height in layout.SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function(f"innerWidth === {width}")
+        wait_for(lambda: layout.sticking_out(page, "body") == [], what="the layout to follow")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        stage = page.locator(".rededge-player-stage").bounding_box()
+        assert stage is not None
+        if (width, height) == layout.PHONE:
+            assert stage["width"] > width - 70
+        else:
+            assert layout.scrollable(page, "body") == []
+            assert stage["width"] > 0.5 * width or stage["height"] > 0.7 * height

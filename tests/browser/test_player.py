@@ -173,7 +173,7 @@ def test_a_notice_about_silence_appears_and_goes(client: redis.Redis, video: Pat
         client.execute_command("RG.UNREGISTER", registration[1])
     with start_capture(client, video, loop=True):
         page.wait_for_selector(f"{NOTICE}:text-matches('frames arrive, but no detections for [0-9]+ s: is the gear')")
-        page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('no detections')")
+        page.wait_for_selector(f"{STAGE} .rededge-player-count:text-is('no detections')")
         page.wait_for_function("window.paints.filter(each => !each.detected).length >= 3")
         provision.provision(client)
         wait_for_paints(page, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from rededge_nb.edge.server.state import Instance
 from rededge_nb.live import follow
 from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
-from tests.browser import jupyter
+from tests.browser import jupyter, layout
 from tests.waiting import wait_for
 from tests.web.site import Camera
 
@@ -197,6 +198,131 @@ def test_jupyterlab_has_it_in_its_launcher_and_proxies_it(
     assert page.evaluate("fetch('healthz').then(answer => answer.json()).then(({ redis }) => redis)")
     assert page.evaluate("fetch('snapshot.jpg').then(answer => answer.status)") == 200
     assert page.evaluate("fetch('video').then(answer => answer.status)") == 501
+
+
+def test_the_figures_are_above_the_video(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis
+) -> None:
+    create_series(bare_client, "0")
+    client: Any = bare_client
+    page.goto(server.ready.link)
+    client.execute_command("TS.ADD", "camera:0:people", time.time_ns() // 1_000_000, 7)
+    value = "document.querySelector('[data-key=people] .rededge-tile-value')?.textContent"
+    until(page, f"{value} === '7'", "the tile with the number of people")
+    page.wait_for_selector("[data-key=peak] .rededge-tile-value:text-is('7')")
+    page.wait_for_selector("[data-key=fps] .rededge-tile-detail:text-is('no frames arrive')")
+    tiles, player = (page.locator(f"#{each}").bounding_box() for each in ("tiles", "player"))
+    assert tiles is not None
+    assert player is not None
+    assert tiles["y"] + tiles["height"] <= player["y"]
+
+
+def test_all_cameras_are_shown_in_a_grid(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis
+) -> None:
+    others = [Camera(bare_client, name) for name in ("door", "yard", "gate")]
+    for each in (camera, *others):
+        each.detected()
+    page.goto(f"{server.ready.link}&view=all")
+    until(page, "document.querySelectorAll('#grid .rededge-player-has-frame').length === 4", "four cameras")
+    badges = page.locator("#grid .rededge-player-count").all_text_contents()
+    assert sorted(badges) == ["0 · 1 person", "door · 1 person", "gate · 1 person", "yard · 1 person"]
+    boxes = [each.bounding_box() for each in page.locator("#grid .rededge-player-stage").all()]
+    assert len({round(box["y"]) for box in boxes if box}) < 4, "some are beside each other"
+    assert page.input_value("#camera") == "*"
+    page.reload()
+    until(page, "document.querySelectorAll('#grid .rededge-player-has-frame').length === 4", "four cameras")
+    page.locator("#grid .rededge-player-stage", has_text="yard").click()
+    until(page, "document.querySelector('#player .rededge-player-has-frame') !== null", "the camera alone")
+    assert page.url.endswith("?camera=yard")
+    assert not page.locator("#grid .rededge-player").count()
+
+
+def test_an_unknown_camera_is_reported(page: Page, server: WebServer, camera: Camera) -> None:
+    camera.detected()
+    page.goto(f"{server.ready.link}&camera=nosuch")
+    page.wait_for_selector("#notice:text-is('There is no camera nosuch yet; the cameras are 0.')")
+    page.select_option("#camera", "0")
+    page.wait_for_selector("#notice", state="hidden")
+    assert page.locator("#camera option").all_text_contents() == ["0"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), layout.SIZES)
+def test_the_page_fits_every_window(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis, width: int, height: int, scheme: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": height})
+    create_series(bare_client, "0")
+    client: Any = bare_client
+    client.execute_command("TS.ADD", "camera:0:people", time.time_ns() // 1_000_000, 7)
+    page.goto(server.ready.link)
+    wait_for_paint(page, camera.detected())
+    page.wait_for_selector(".rededge-charts-panel canvas")
+    stage = page.locator(STAGE).bounding_box()
+    assert stage is not None
+    assert layout.sticking_out(page, "body") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if (width, height) == layout.PHONE:
+        assert stage["width"] > width - 60
+    else:
+        assert layout.scrollable(page, "body") == []
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        assert stage["width"] > 0.55 * width or stage["height"] > 0.75 * height
+    assert layout.serious_problems(page, "body") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_lines_and_areas_of_charts_have_enough_contrast(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis, scheme: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    create_series(bare_client, "0")
+    client: Any = bare_client
+    client.execute_command("TS.ADD", "camera:0:people", time.time_ns() // 1_000_000, 7)
+    page.goto(server.ready.link)
+    until(page, "document.querySelector('.rededge-charts')?.dataset.colors !== undefined", "the charts")
+    theme = page.evaluate("JSON.parse(document.querySelector('.rededge-charts').dataset.colors)")
+    ground = rgb(theme["ground"])
+    band = [0.22 * over + 0.78 * under for over, under in zip(rgb(theme["fill"]["band"]), ground, strict=True)]
+    for name, color in {**theme["area"], **theme["line"]}.items():
+        assert contrast(rgb(color), ground) >= 3, name
+    for name in ("people", "average"):
+        assert contrast(rgb(theme["line"][name]), band) >= 3, name
+    assert contrast(rgb(theme["muted"]), ground) >= 4.5
+
+
+def rgb(color: str) -> list[float]:
+    if color.startswith("#"):
+        return [int(color[at : at + 2], 16) for at in (1, 3, 5)]
+    return [float(value) for value in re.findall(r"[\d.]+", color)[:3]]
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """As WCAG defines it."""
+
+    def luminance(color: list[float]) -> float:
+        linear = [value / 3294.6 if value <= 10.31 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in color]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_frame_in_full_size_is_above_the_page(page: Page, server: WebServer, camera: Camera) -> None:
+    page.goto(server.ready.link)
+    wait_for_paint(page, camera.detected())
+    page.focus(STAGE)
+    page.keyboard.press("Enter")
+    dialog = page.wait_for_selector("dialog.rededge-player-full")
+    assert dialog.evaluate("each => each.matches(':modal')")
+    box = page.locator(".rededge-player-full-image").bounding_box()
+    assert box is not None
+    assert box["height"] > 700 - 70 or box["width"] > 1280 * 0.9
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.rededge-player-full", state="detached")
+    assert page.evaluate("document.activeElement.className") == "rededge-player-stage"
 
 
 @contextmanager

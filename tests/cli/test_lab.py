@@ -15,18 +15,36 @@ from tests.waiting import wait_for
 
 def test_lab_runs_until_a_signal(folder: Path, jupyter: dict[str, str]) -> None:
     port = free_port()
-    options = ("--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=t")
-    with started("lab", "--dir", folder, "--", *options, env=jupyter, stderr=subprocess.DEVNULL) as process:
+    copy = folder / "my notebooks"
+    # without --allow-root: tests may run as root, and so may users
+    options = ("--no-browser", f"--port={port}", "--IdentityProvider.token=t")
+    words = ("lab", "--dir", folder / "state", "--notebooks", copy, "--", *options)
+    with started(*words, env=jupyter, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         assert "RedisEdge is ready" in process.stdout.readline()
-        wait_for(lambda: listens(f"http://127.0.0.1:{port}/lab"), what="JupyterLab", timeout=60)
-        assert status(f"http://127.0.0.1:{port}/lab?token=t") == 200
+        base = f"http://127.0.0.1:{port}"
+        wait_for(lambda: listens(f"{base}/lab"), what="JupyterLab", timeout=60)
+        assert status(f"{base}/lab?token=t") == 200
+        assert status(f"{base}/api/contents/02_register_gear.ipynb?token=t") == 200
+        assert (copy / "00_start_here.ipynb").is_file()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
 
 def test_lab_uses_the_server_that_redis_url_names(edge: Instance, folder: Path, jupyter: dict[str, str]) -> None:
     elsewhere = jupyter | {"REDIS_URL": edge.tcp_url, "REDEDGE_DIR": str(folder)}
-    done = rededge("lab", "--", "--version", env=elsewhere)
+    done = rededge("lab", "--notebooks", folder / "copy", "--", "--version", env=elsewhere)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     assert server.find(folder) is None
+
+
+def test_the_working_copy_can_be_made_and_restored(folder: Path) -> None:
+    copy = folder / "copy"
+    made = rededge("notebooks", "--notebooks", copy)
+    assert made.stdout == f"the notebooks are in {copy}\n"
+    (copy / "01_load_model.ipynb").write_text("mine")
+    restored = rededge("notebooks", "--notebooks", copy, "--restore", "01_load_model")
+    assert restored.stdout == f"01_load_model is the original again; yours is {copy / '01_load_model.mine-1.ipynb'}\n"
+    assert (copy / "01_load_model.mine-1.ipynb").read_text() == "mine"
+    refused = rededge("notebooks", "--notebooks", copy, "--restore", "nosuch")
+    assert refused.returncode == 1

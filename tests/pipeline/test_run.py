@@ -14,7 +14,7 @@ from rededge_nb import assets
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.errors import PipelineError
+from rededge_nb.errors import ConfigurationError, PipelineError
 from rededge_nb.pipeline import run as pipeline
 
 PICTURES = {
@@ -85,6 +85,37 @@ def test_a_running_instance_is_used_and_not_stopped(folder: Path) -> None:
     client = client_from_url(instance.url)
     assert client.ping()
     client.close()
+
+
+def test_a_notebook_of_the_user_is_run_with_its_parameters(folder: Path) -> None:
+    cells = [
+        nbformat.v4.new_code_cell("word: str = ''\ncamera: str = ''"),
+        nbformat.v4.new_code_cell("print(word, camera)"),
+    ]
+    cells[0].metadata["tags"] = ["parameters"]
+    mine = folder / "my notebook.ipynb"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), mine)
+    report = pipeline.run_pipeline(
+        directory=folder / "state",
+        output=folder / "runs",
+        notebooks=[mine],
+        parameters={"word": "hello"},
+        camera="door",
+        progress=False,
+    )
+    [step] = report.summary["notebooks"]
+    assert (step["notebook"], step["outcome"]) == ("my notebook", "done")
+    executed = nbformat.read(report.folder / "my notebook.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "hello door\n"
+
+
+def test_wrong_notebooks_and_parameters_are_refused_before_anything_runs(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no notebook nosuch\.ipynb: give the path"):
+        pipeline.run_pipeline(output=folder / "runs", notebooks=["nosuch.ipynb"])
+    with pytest.raises(ConfigurationError, match="has the parameter wrong; there are camera, "):
+        pipeline.run_pipeline(output=folder / "runs", notebooks=assets.NOTEBOOKS[:2], parameters={"wrong": 1})
+    assert not (folder / "runs").exists()
 
 
 def test_old_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:

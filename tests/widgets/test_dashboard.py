@@ -16,7 +16,7 @@ import redis
 from rededge_nb import Workbench
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.widgets import dashboard as module
-from rededge_nb.widgets.dashboard import Dashboard
+from rededge_nb.widgets.dashboard import ALL, Dashboard
 from tests.waiting import wait_for
 
 
@@ -38,7 +38,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_selecting_a_camera_changes_every_part(wb: Workbench) -> None:
     wb.provision("0", "7")
     board = wb.dashboard("0")
-    assert board.chooser.options == ("0", "7")
+    assert board.chooser.options == ("0", "7", ALL)
     board.chooser.value = "7"
     assert board.camera == "7"
     assert [part.camera for part in (board.player, board.charts, board.capture, board.gear)] == ["7"] * 4
@@ -48,10 +48,36 @@ def test_new_cameras_are_offered(wb: Workbench) -> None:
     wb.provision("0")
     board = wb.dashboard("0")
     wb.provision("8")
-    wait_for(lambda: board.chooser.options == ("0", "8"), what="the new camera")
+    wait_for(lambda: board.chooser.options == ("0", "8", ALL), what="the new camera")
     assert board.camera == "0"
     board.camera = "9"
     assert board.camera == "9"
+
+
+def test_all_cameras_are_shown_in_a_grid_and_one_of_them_can_be_selected(wb: Workbench) -> None:
+    wb.provision("0", "7", "door")
+    board = wb.dashboard("7")
+    board.chooser.value = ALL
+    assert board.shows_all
+    players = board.grid.children
+    assert [(player.camera, player.compact) for player in players] == [("0", True), ("7", True), ("door", True)]
+    wb.provision("yard")
+    wait_for(lambda: len(board.grid.children) == 4, what="the new camera")
+    assert players[0] in board.grid.children, "players that are there stay"
+    players[2]._handle_custom_msg({"kind": "open", "page": "p"}, [])
+    assert (board.camera, board.player.camera, board.shows_all) == ("door", "door", False)
+    assert board.grid.children == ()
+    assert all(player.comm is None for player in players)
+
+
+def test_the_figures_of_the_camera_are_shown(wb: Workbench, video: Path) -> None:
+    wb.provision("0")
+    wb.camera("0").capture(video, frames=5, pace="asap")
+    board = wb.dashboard("0")
+    wait_for(lambda: board.tiles.tiles, what="tiles")
+    assert [tile["key"] for tile in board.tiles.tiles] == ["people", "peak", "fps", "latency"]
+    board.camera = "elsewhere"
+    wait_for(lambda: board.tiles.tiles == [], what="no tiles for a camera without series")
 
 
 def test_its_snapshot_has_the_frame_beside_the_charts(wb: Workbench, video: Path, shown: list[dict[str, Any]]) -> None:

@@ -53,7 +53,7 @@ def test_a_file_arrives_in_a_private_folder_and_is_deleted(make: Callable[..., R
     assert arrived == [upload.path]
     assert upload.path is not None
     assert upload.path.read_bytes() == b"abcde"
-    assert upload.path.suffix == ".mp4"
+    assert upload.path.name == "my film.MP4"
     assert upload.name == "my film.MP4"
     assert stat.S_IMODE(upload.path.parent.stat().st_mode) == 0o700
     folder = upload.path.parent

@@ -2,6 +2,7 @@
 
 const REPORT_MS = 20000;
 const SILENT_MS = 5000;
+const HEARTBEATS = 4; // that may be missing before the sender is called silent
 const WAITING_MS = 4000;
 
 // One view of the charts on a page; all views share one store of samples.
@@ -26,6 +27,16 @@ class ChartsView {
 
   get average() {
     return this.model.get("average");
+  }
+
+  // Whether the charts show the values at the cursor, instead of the latest ones.
+  get pointed() {
+    return this.cursor !== null;
+  }
+
+  // The latest value of a series; NaN when no samples are arriving.
+  latest(table, name) {
+    return this.silent ? NaN : (table.latest(name) ?? NaN);
   }
 
   build() {
@@ -102,6 +113,7 @@ class ChartsView {
     const seen = Boolean(this.inSight) && document.visibilityState === "visible";
     if (seen === this.seen) return;
     this.seen = seen;
+    this.store.heardAt = Date.now();
     // "ready" asks for the history; a later view draws the samples that the store has already
     this.send(!seen ? "hidden" : this.store.tables ? "visible" : "ready");
     this.schedule();
@@ -170,6 +182,8 @@ class ChartsView {
     const notice = this.model.get("_notice");
     const newest = store.tables ? store.newest() : 0;
     const silence = store.now() - newest;
+    const unheard = Date.now() - store.heardAt;
+    this.silent = silence > SILENT_MS;
     let [state, text] = ["live", "live"];
     if (!store.tables)
       [state, text] = [
@@ -178,10 +192,10 @@ class ChartsView {
           ? `waiting for ${this.setup.sender}: is it busy, or has it ended?`
           : `waiting for ${this.setup.sender}`,
       ];
+    else if (this.seen && unheard > HEARTBEATS * 1000 * this.setup.heartbeat)
+      [state, text] = ["silent", `no message from ${this.setup.sender} for ${duration(unheard)}: is it still running?`];
     else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
-    else if (silence > SILENT_MS) {
-      [state, text] = ["silent", `no samples for ${duration(silence)}: is the capture running?`];
-    }
+    else if (this.silent) [state, text] = ["silent", `no samples for ${duration(silence)}: is the capture running?`];
     this.status.dataset.state = state;
     if (this.status.textContent !== text) this.status.textContent = text;
     if (this.notice.textContent !== notice) this.notice.textContent = notice;
@@ -203,6 +217,7 @@ class ChartsView {
       minutes: this.minutes,
       samples: JSON.stringify(samples),
       latest: JSON.stringify(latest),
+      colors: JSON.stringify(this.theme),
       start: this.range.start,
       end: this.range.end,
       paints: this.paints,

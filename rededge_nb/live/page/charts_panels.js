@@ -2,6 +2,8 @@
 
 const ZERO_GAP_MS = 10000; // a shorter time without frames means zero frames, a longer one is a gap
 const EDGE = { left: 46, right: 14, top: 8, bottom: 26 };
+const STRIP = 36; // height of the strip with the dropped frames, in pixels
+const COLUMN = 3; // width in pixels of the columns in which milliseconds are summarised
 
 const people = {
   name: "people",
@@ -24,14 +26,13 @@ const people = {
       plot.areas(
         steps(buckets, held, until, (index) => (known(index) ? [low[index], high[index]] : null)),
         theme.fill.band,
-        0.22,
+        BAND_ALPHA,
       );
       const values = frames.column("people");
       plot.lines(
         runs(frames, rows, gap, (index) => (Number.isNaN(values[index]) ? null : [frames.times[index], values[index]])),
         theme.line.people,
         1.2,
-        0.85,
       );
       plot.lines(
         steps(buckets, held, until, (index) => (known(index) ? [mean[index]] : null)),
@@ -40,27 +41,32 @@ const people = {
       );
     });
     plot.timeAxis();
-    const row = view.cursor === null ? frames.times.length - 1 : frames.at(view.cursor, gap);
-    const bucket = view.cursor === null ? buckets.times.length - 1 : view.cursor < until ? buckets.at(view.cursor) : -1;
-    const value = view.cursor === null ? frames.latest("people") : frames.column("people")[row];
-    if (view.cursor !== null && row >= 0) plot.dot(frames.times[row], value, theme.line.people);
-    if (view.cursor !== null && bucket >= 0) plot.dot(view.cursor, mean[bucket], theme.line.average);
+    const row = frames.at(view.cursor, gap);
+    const bucket = view.cursor < until ? buckets.at(view.cursor) : -1;
+    if (view.pointed) {
+      plot.dot(frames.times[row], frames.column("people")[row], theme.line.people);
+      plot.dot(view.cursor, mean[bucket], theme.line.average);
+    }
     const averaged = frames.bucket ? `, mean of ${frames.bucket / 1000} s` : "";
+    const value = view.pointed ? frames.column("people")[row] : view.latest(frames, "people");
+    const [average_, low_, high_] = ["avg", "min", "max"].map((each) =>
+      view.pointed ? buckets.column(`people_${each}_${average}m`)[bucket] : view.latest(buckets, `people_${each}_${average}m`),
+    );
     return [
-      { key: "people", shape: "line", color: theme.line.people, text: `per frame${averaged}`, value: count(value) },
+      { key: "people", shape: "line", color: theme.line.people, text: `each frame${averaged}`, value: count(value) },
       {
         key: "average",
         shape: "line",
         color: theme.line.average,
         text: `average, ${average} min`,
-        value: number(mean[bucket]),
+        value: number(average_),
       },
       {
         key: "band",
         shape: "area",
         color: theme.fill.band,
-        text: `min to max, ${average} min`,
-        value: `${count(low[bucket] ?? NaN)} to ${count(high[bucket] ?? NaN)}`,
+        text: `lowest to highest, ${average} min`,
+        value: `${count(low_)} to ${count(high_)}`,
         wide: true,
       },
     ];
@@ -71,7 +77,7 @@ const rates = {
   name: "rates",
   title: "Frames per second",
   height: 190,
-  draw(view, plotting) {
+  draw(view, plotting, height) {
     const { store, range, theme } = view;
     const table = store.tables.rates;
     const [arrived, processed] = ["in_fps", "out_fps"].map((name) => table.column(name));
@@ -79,13 +85,13 @@ const rates = {
     const until = range.end;
     // if the series exists, a second without a sample is one in which no frame was processed
     const counted = !store.missing.includes("out_fps");
-    const out = (index) => (counted && Number.isNaN(processed[index]) && !Number.isNaN(arrived[index]) ? 0 : processed[index]);
+    const out = (index) =>
+      counted && Number.isNaN(processed[index]) && !Number.isNaN(arrived[index]) ? 0 : processed[index];
     const dropped = (index) => (arrived[index] > 0 ? Math.max(0, 100 * (1 - out(index) / arrived[index])) : NaN);
     const top = Math.max(1, largest(table, rows, ["in_fps", "out_fps"])) * 1.15;
     let most = 0;
     for (let index = rows.first; index < rows.last; index += 1) most = Math.max(most, dropped(index) || 0);
-    const strip = 36;
-    const plot = plotting(top, { bottom: EDGE.bottom + strip + 18 });
+    const plot = plotting(top, { bottom: EDGE.bottom + STRIP + 18 });
     plot.clipped(() => {
       const band = (index) =>
         arrived[index] > out(index) ? [out(index), arrived[index]] : Number.isNaN(arrived[index]) ? null : [0, 0];
@@ -100,17 +106,16 @@ const rates = {
       plot.lines(line(out), theme.line.out_fps, 1.5);
     });
     const ceiling = [5, 10, 25, 50, 100].find((each) => each >= most);
-    const below = plotting(ceiling, { top: this.height - EDGE.bottom - strip, ticks: 1, unit: "%" });
+    const below = plotting(ceiling, { top: height - EDGE.bottom - STRIP, ticks: 1, unit: "%" });
     below.clipped(() =>
       below.areas(
         steps(table, rows, until, (index) => (Number.isNaN(dropped(index)) ? null : [0, dropped(index)]), ZERO_GAP_MS),
-        theme.fill.dropped,
-        0.85,
+        theme.area.dropped,
       ),
     );
     below.timeAxis();
-    const row = view.cursor === null ? table.times.length - 1 : table.at(view.cursor);
-    if (view.cursor !== null && row >= 0) {
+    const row = view.pointed ? table.at(view.cursor) : view.silent ? -1 : table.times.length - 1;
+    if (view.pointed) {
       plot.dot(view.cursor, arrived[row], theme.line.in_fps);
       plot.dot(view.cursor, out(row), theme.line.out_fps);
     }
@@ -120,7 +125,7 @@ const rates = {
       {
         key: "dropped",
         shape: "area",
-        color: theme.fill.dropped,
+        color: theme.area.dropped,
         text: "dropped",
         value: `${number(dropped(row), 0)} %`,
         wide: true,
@@ -129,6 +134,8 @@ const rates = {
   },
 };
 
+// Single frames vary so much that a line through them would hide everything. So each column of pixels shows the median of
+// each step, stacked, and the 95th percentile of the total.
 const milliseconds = {
   name: "steps",
   title: "Milliseconds per frame, step by step",
@@ -136,62 +143,54 @@ const milliseconds = {
   draw(view, plotting) {
     const { store, range, theme, setup } = view;
     const table = store.tables.frames;
-    const rows = visibleRows(table, range);
-    const gap = longestStep(table, rows);
-    const columns = setup.steps.map((step) => table.column(`prf_${step}`));
-    const tops = columns.map(() => []);
-    const sums = [];
-    for (let index = rows.first; index < rows.last; index += 1) {
-      let sum = 0;
-      columns.forEach((column, step) => {
-        sum += column[index] || 0;
-        tops[step][index] = sum;
-      });
-      if (sum) sums.push(sum);
-    }
-    // The highest values do not count: a single slow frame would make all others look like zero.
-    const high = sums.sort((a, b) => a - b)[Math.floor(0.98 * (sums.length - 1))] ?? 1;
-    const plot = plotting(high * 1.25, { ticks: 5 });
-    const measured = (index) => tops.at(-1)[index] > 0;
+    const names = [...setup.steps.map((step) => `prf_${step}`), "prf_total"];
+    const summary = summarize(table, range, view.width, names);
+    const stacked = (column) => setup.steps.reduce((sum, step) => sum + (column.median[`prf_${step}`] || 0), 0);
+    const highest = (column) => Math.max(stacked(column), column.p95.prf_total || 0);
+    const heights = summary.map(highest).sort((a, b) => a - b);
+    // The highest columns do not count: a single slow frame would make all others look like zero.
+    const high = heights[Math.floor(0.95 * (heights.length - 1))] || 1;
+    const plot = plotting(high * 1.2, { ticks: 5 });
+    const measured = (column) => stacked(column) > 0;
     plot.clipped(() => {
-      columns.forEach((_, step) =>
+      const bases = summary.map(() => 0);
+      for (const step of setup.steps) {
+        const name = `prf_${step}`;
         plot.areas(
-          runs(table, rows, gap, (index) =>
-            measured(index) ? [table.times[index], step ? tops[step - 1][index] : 0, tops[step][index]] : null,
-          ),
-          theme.fill[setup.steps[step]],
-          0.95,
-        ),
-      );
-      const total = table.column("prf_total");
-      plot.lines(
-        runs(table, rows, gap, (index) => (Number.isNaN(total[index]) ? null : [table.times[index], total[index]])),
-        theme.ink,
-        0.8,
-        0.45,
-      );
+          connected(summary, (column, index) => {
+            const low = bases[index];
+            bases[index] += column.median[name] || 0;
+            return measured(column) ? [low, bases[index]] : null;
+          }),
+          theme.area[step],
+        );
+      }
+      const p95 = ({ p95: { prf_total: value } }) => (Number.isNaN(value) ? null : [value]);
+      plot.lines(connected(summary, p95), theme.ink, 1.4);
     });
+    const clipped = summary.filter((column) => highest(column) > plot.top);
+    plot.marks(clipped.map((column) => (column.start + column.end) / 2));
     plot.timeAxis();
-    const row = view.cursor === null ? table.times.length - 1 : table.at(view.cursor, gap);
-    const value = (name) => (view.cursor === null ? table.latest(name) : table.column(name)[row]);
-    if (view.cursor !== null && row >= 0) plot.dot(table.times[row], value("prf_total"), theme.ink);
-    return [
-      ...setup.steps.map((step) => ({
-        key: `prf_${step}`,
-        shape: "area",
-        color: theme.fill[step],
-        text: step,
-        value: number(value(`prf_${step}`)),
-      })),
-      {
-        key: "prf_total",
-        shape: "line",
-        color: theme.ink,
-        text: "total",
-        value: `${number(value("prf_total"))} ms`,
-        wide: true,
-      },
-    ];
+    const at = view.pointed ? summary.find(({ start, end }) => start <= view.cursor && view.cursor < end) : summary.at(-1);
+    const shown = view.pointed || !view.silent ? at : undefined;
+    if (view.pointed) plot.dot(view.cursor, shown?.p95.prf_total, theme.ink);
+    const items = setup.steps.map((step) => ({
+      key: `prf_${step}`,
+      shape: "area",
+      color: theme.area[step],
+      text: step,
+      value: number(shown?.median[`prf_${step}`]),
+    }));
+    const total = shown?.median.prf_total;
+    items.push(
+      { key: "prf_total", shape: "none", text: "total, median", value: `${number(total)} ms`, wide: true },
+      { key: "p95", shape: "line", color: theme.ink, text: "95 %", value: `${number(shown?.p95.prf_total)} ms`, wide: true },
+    );
+    if (clipped.length) {
+      const value = `${number(Math.max(...clipped.map(highest)), 0)} ms`;
+      items.push({ key: "clipped", shape: "mark", color: theme.ink, text: "higher, up to", value, wide: true });
+    }
+    return items;
   },
 };
 
@@ -211,11 +210,13 @@ class ChartPanel {
     this.title = element("div", "rededge-charts-title", chart.title);
     this.legend = element("div", "rededge-charts-legend");
     head.append(this.title, this.legend);
+    this.plot = element("div", "rededge-charts-plot");
+    this.plot.style.setProperty("--rededge-chart-height", `${chart.height}px`);
     this.canvas = element("canvas", "rededge-charts-canvas");
-    this.canvas.style.height = `${chart.height}px`;
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
-    this.root.append(head, this.canvas);
+    this.plot.append(this.canvas);
+    this.root.append(head, this.plot);
     this.items = new Map();
     const left = EDGE.left;
     const fraction = (event) => {
@@ -239,30 +240,26 @@ class ChartPanel {
     const { view, canvas, chart } = this;
     const { theme, range } = view;
     const ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth;
+    const { clientWidth: width, clientHeight: height } = canvas;
     if (!width) return;
-    const [wide, high] = [Math.round(width * ratio), Math.round(chart.height * ratio)];
+    const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, chart.height);
+    context.clearRect(0, 0, width, height);
+    view.width = width - EDGE.left - EDGE.right;
     const plotting = (top, options = {}) => {
       const from = options.top ?? EDGE.top;
-      const box = {
-        left: EDGE.left,
-        top: from,
-        width: width - EDGE.left - EDGE.right,
-        height: chart.height - from - (options.bottom ?? EDGE.bottom),
-      };
+      const box = { left: EDGE.left, top: from, width: view.width, height: height - from - (options.bottom ?? EDGE.bottom) };
       return new Plot(context, theme, box, range, top, options);
     };
-    const items = chart.draw(view, plotting);
-    if (view.cursor !== null) this.drawCursor(context, width);
+    const items = chart.draw(view, plotting, height);
+    if (view.pointed) this.drawCursor(context, width, height);
     this.showLegend(items);
   }
 
-  drawCursor(context, width) {
-    const { view, chart } = this;
+  drawCursor(context, width, height) {
+    const { view } = this;
     const { theme } = view;
     const x = Math.round(EDGE.left + view.fraction * (width - EDGE.left - EDGE.right)) + 0.5;
     context.strokeStyle = theme.muted;
@@ -270,7 +267,7 @@ class ChartPanel {
     context.setLineDash([3, 3]);
     context.beginPath();
     context.moveTo(x, EDGE.top);
-    context.lineTo(x, chart.height - EDGE.bottom);
+    context.lineTo(x, height - EDGE.bottom);
     context.stroke();
     context.setLineDash([]);
     const text = clock(view.cursor);
@@ -278,12 +275,12 @@ class ChartPanel {
     const left = Math.min(Math.max(x - wide / 2, 0), width - wide);
     context.fillStyle = theme.ink;
     context.beginPath();
-    context.roundRect(left, chart.height - EDGE.bottom + 4, wide, 18, 4);
+    context.roundRect(left, height - EDGE.bottom + 4, wide, 18, 4);
     context.fill();
     context.fillStyle = theme.ground;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.fillText(text, left + wide / 2, chart.height - EDGE.bottom + 13.5);
+    context.fillText(text, left + wide / 2, height - EDGE.bottom + 13.5);
   }
 
   showLegend(items) {
@@ -306,11 +303,11 @@ class ChartPanel {
     }
     for (const item of items) {
       const parts = this.items.get(item.key);
-      parts.swatch.style.setProperty("--rededge-color", item.color);
+      parts.swatch.style.setProperty("--rededge-color", item.color ?? "transparent");
       if (parts.text.textContent !== item.text) parts.text.textContent = item.text;
       if (parts.value.textContent !== item.value) parts.value.textContent = item.value;
     }
-    const when = this.view.cursor === null ? "latest" : `at ${clock(this.view.cursor)}`;
+    const when = this.view.pointed ? `at ${clock(this.view.cursor)}` : "latest";
     this.canvas.setAttribute(
       "aria-label",
       `${this.chart.title}, ${when}: ${items.map((item) => `${item.text} ${item.value}`).join(", ")}`,

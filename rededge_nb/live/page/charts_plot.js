@@ -12,12 +12,18 @@ function luminance(rgb) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-// The colour of a line, made lighter on a dark ground until it can be seen well.
-function onGround(color, ground) {
+const BAND_ALPHA = 0.22;
+
+function contrast(one, other) {
+  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+// A colour that is made lighter on a dark ground, and darker on a light one, until it has this contrast.
+function readable(color, ground, ratio) {
   let rgb = rgbOf(color);
-  const dark = luminance(ground);
-  while (dark < 0.2 && (luminance(rgb) + 0.05) / (dark + 0.05) < 4.4)
-    rgb = rgb.map((value) => value + (255 - value) * 0.12);
+  const toward = luminance(ground) < 0.2 ? 255 : 0;
+  while (contrast(rgb, ground) < ratio) rgb = rgb.map((value) => value + (toward - value) * 0.06);
   return `rgb(${rgb.map(Math.round).join(",")})`;
 }
 
@@ -37,8 +43,12 @@ class Theme {
     this.font = font;
     [this.ground, this.ink, this.muted, this.grid, this.axis] = inks;
     const ground = rgbOf(this.ground);
-    this.fill = colors;
-    this.line = Object.fromEntries(Object.entries(colors).map(([name, color]) => [name, onGround(color, ground)]));
+    const adapted = (ratio) =>
+      Object.fromEntries(Object.entries(colors).map(([name, color]) => [name, readable(color, ground, ratio)]));
+    this.fill = colors; // for areas that are drawn nearly transparent
+    this.area = adapted(3);
+    // lines are also drawn over a band, which on a dark ground is lighter than that
+    this.line = adapted(luminance(ground) < 0.2 ? 5 : 3);
   }
 }
 
@@ -179,8 +189,22 @@ class Plot {
     context.restore();
   }
 
+  // Triangles at the upper edge: there are values above it.
+  marks(times) {
+    const { context, box } = this;
+    context.fillStyle = this.theme.ink;
+    for (const time of times) {
+      const x = this.x(time);
+      context.beginPath();
+      context.moveTo(x, box.top - 5);
+      context.lineTo(x - 3.5, box.top + 1);
+      context.lineTo(x + 3.5, box.top + 1);
+      context.fill();
+    }
+  }
+
   dot(time, value, color) {
-    if (value === undefined || Number.isNaN(value) || value > this.top) return;
+    if (time === undefined || value === undefined || Number.isNaN(value) || value > this.top) return;
     const { context } = this;
     context.beginPath();
     context.arc(this.x(time), this.y(value), 3.5, 0, 7);
@@ -246,6 +270,55 @@ function steps(table, rows, until, values, zeroGap = 0) {
     previous = from + table.bucket;
     run.push([from, ...value], [Math.min(previous, until), ...value]);
   }
+  return found;
+}
+
+// Medians and 95th percentiles of rows that are drawn in the same few pixels: [{ start, end, gap, median, p95 }, …].
+// `gap` is whether a column is separate from the one before.
+function summarize(table, range, width, names) {
+  const rows = visibleRows(table, range);
+  const longest = longestStep(table, rows);
+  const typical = (longest / 4) * 1.5;
+  // aligned to multiples of its length, so that columns do not flicker while the chart moves
+  const length = Math.max((COLUMN * range.span) / Math.max(1, width), Math.min(typical, longest));
+  const columns = [];
+  let column = null;
+  for (let index = rows.first; index < rows.last; index += 1) {
+    const time = table.times[index];
+    const start = Math.floor(time / length) * length;
+    if (!column || column.start !== start) {
+      const gap = !column || time - table.times[index - 1] > longest;
+      if (column && !gap) column.end = start;
+      columns.push((column = { start, end: start + length, gap, values: names.map(() => []) }));
+    }
+    names.forEach((name, at) => {
+      const value = table.column(name)[index];
+      if (!Number.isNaN(value)) column.values[at].push(value);
+    });
+  }
+  const at = (sorted, fraction) => (sorted.length ? sorted[Math.round(fraction * (sorted.length - 1))] : NaN);
+  for (const each of columns) {
+    const sorted = each.values.map((values) => values.sort((a, b) => a - b));
+    each.median = Object.fromEntries(names.map((name, index) => [name, at(sorted[index], 0.5)]));
+    each.p95 = Object.fromEntries(names.map((name, index) => [name, at(sorted[index], 0.95)]));
+    delete each.values;
+  }
+  return columns;
+}
+
+// Columns as runs of steps for `lines` and `areas`; `values` returns an array, or null.
+function connected(columns, values) {
+  const found = [];
+  let run = null;
+  columns.forEach((column, index) => {
+    const value = values(column, index);
+    if (value === null) {
+      run = null;
+      return;
+    }
+    if (!run || column.gap) found.push((run = []));
+    run.push([column.start, ...value], [column.end, ...value]);
+  });
   return found;
 }
 

@@ -68,6 +68,7 @@ class SampleStore {
     this.order = [];
     this.clockOffset = 0; // milliseconds by which the server's clock is ahead of this browser's
     this.createdAt = Date.now();
+    this.heardAt = Date.now();
     this.onMessage = (content, buffers) => this.receive(content, buffers);
     model.on("msg:custom", this.onMessage);
   }
@@ -77,6 +78,7 @@ class SampleStore {
   }
 
   receive(content, buffers) {
+    this.heardAt = Date.now();
     if (content.kind === "history") {
       this.order = content.tables.map((table) => new Table(table));
       this.tables = Object.fromEntries(this.order.map((table) => [table.name, table]));

@@ -3,6 +3,14 @@
 
 const RATE_WINDOW_MS = 2000;
 const TEXT_INTERVAL_MS = 250;
+const PAUSE = {
+  attribute: "paused",
+  text: "Pause picture",
+  hint: "Pause the picture; the capture and the gear continue",
+  key: " ",
+  keyName: "space",
+  icon: "M3 2h3.5v12H3zM9.5 2H13v12H9.5z",
+};
 
 export default () => {
   let receiver;
@@ -19,7 +27,7 @@ export default () => {
   };
 };
 
-// One view of the player: the frame, its boxes, the buttons, and the dialog with the frame in full size.
+// One view of the player: the frame, what is drawn over it, the buttons, and the dialog with the frame in full size.
 class PlayerView {
   constructor(model, el, receiver) {
     this.model = model;
@@ -31,11 +39,14 @@ class PlayerView {
     this.delays = [];
     this.textAt = -Infinity;
     this.pointer = null;
+    this.toggles = [PAUSE, ...LAYERS.flatMap((layer) => layer.toggles ?? [])];
+    this.attributes = this.toggles.map(({ attribute }) => `change:${attribute}`).join(" ");
     this.build(el);
-    this.redraw = () => this.draw();
-    this.restate = () => this.showState();
-    model.on("change:boxes change:labels", this.redraw);
-    model.on("change:boxes change:labels change:paused change:camera", this.restate);
+    this.update = () => {
+      this.draw();
+      this.showState();
+    };
+    model.on(`${this.attributes} change:camera`, this.update);
     this.sight = new IntersectionObserver((entries) => {
       this.inSight = entries.at(-1).isIntersecting;
       receiver.update();
@@ -51,29 +62,26 @@ class PlayerView {
     this.overlay = make("canvas", "rededge-player-overlay");
     this.count = make("div", "rededge-player-count");
     this.mark = make("div", "rededge-player-mark");
-    this.meter = make("div", "rededge-player-meter");
-    this.meter.title =
-      "Time from the capture of the frame (camera's clock) to its painting (this computer's clock), " +
-      "and frames painted per second";
+    const badges = make("div", "rededge-player-badges", this.count, this.mark);
     this.tip = make("div", "rededge-player-tip");
     this.notice = make("div", "rededge-player-notice");
     this.notice.setAttribute("role", "status");
-    this.stage = make("div", "rededge-player-stage", this.image, this.overlay, this.count, this.mark, this.meter, this.tip);
-    this.stage.append(this.notice);
+    for (const each of [this.count, this.mark, this.tip, this.notice]) each.hidden = true;
+    this.stage = make("div", "rededge-player-stage", this.image, this.overlay, badges, this.tip, this.notice);
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "button");
-    this.toggles = {
-      paused: this.toggle("paused", "Pause", "Pause the video (space)"),
-      boxes: this.toggle("boxes", "Boxes", "Show boxes (b)"),
-      labels: this.toggle("labels", "Labels", "Show labels (l)"),
-    };
+    this.buttons = new Map(this.toggles.map((toggle) => [toggle.attribute, this.button(toggle)]));
     this.about = make("span", "rededge-player-about");
-    this.bar = make("div", "rededge-player-bar", ...Object.values(this.toggles), this.about);
+    this.about.title =
+      "Delay: from the capture of the frame (camera's clock) to its painting (this computer's clock). " +
+      "Rate: frames painted per second.";
+    this.bar = make("div", "rededge-player-bar", ...this.buttons.values(), this.about);
     this.root = make("div", "rededge-player", this.stage, this.bar);
+    this.root.classList.toggle("rededge-player-compact", Boolean(this.model.get("compact")));
     this.root.setAttribute("role", "group");
     // without this, JupyterLab would use keys such as b for its own commands
     this.root.dataset.lmSuppressShortcuts = "true";
-    this.stage.addEventListener("click", () => this.openFullSize());
+    this.stage.addEventListener("click", () => this.open());
     this.stage.addEventListener("pointermove", (event) => this.point(event));
     this.stage.addEventListener("pointerleave", () => this.point(null));
     this.root.addEventListener("keydown", (event) => this.onKey(event));
@@ -83,32 +91,32 @@ class PlayerView {
   remove() {
     this.sight.disconnect();
     this.sizes.disconnect();
-    this.model.off("change:boxes change:labels", this.redraw);
-    this.model.off("change:boxes change:labels change:paused change:camera", this.restate);
+    this.model.off(`${this.attributes} change:camera`, this.update);
     this.inSight = false;
+    this.dialog?.close();
     this.root.remove();
   }
 
-  toggle(name, text, hint) {
-    const button = make("button", `rededge-player-toggle rededge-player-toggle-${name}`, icon(name), make("span", "", text));
+  button({ attribute, text, hint, key, keyName, icon }) {
+    const className = `rededge-player-toggle rededge-player-toggle-${attribute}`;
+    const button = make("button", className, drawIcon(icon), make("span", "", text));
     button.type = "button";
-    button.title = hint;
-    button.addEventListener("click", () => this.flip(name));
+    button.title = `${hint} (${keyName ?? key})`;
+    button.addEventListener("click", () => this.toggle(attribute));
     return button;
   }
 
-  flip(name) {
-    this.model.set(name, !this.model.get(name));
+  toggle(attribute) {
+    this.model.set(attribute, !this.model.get(attribute));
     this.model.save_changes();
   }
 
   onKey(event) {
-    const act = { " ": "paused", p: "paused", b: "boxes", l: "labels" }[event.key];
+    const pressed = this.toggles.find(({ key }) => key === event.key);
     const onButton = event.target.closest("button");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && this.fullSize) this.closeFullSize();
-    else if (event.key === "Enter" && !onButton && !this.fullSize) this.openFullSize();
-    else if (act && !(onButton && event.key === " ")) this.flip(act);
+    if (event.key === "Enter" && !onButton) this.open();
+    else if (pressed && !(onButton && event.key === " ")) this.toggle(pressed.attribute);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -121,8 +129,7 @@ class PlayerView {
     if (this.image.width !== width || this.image.height !== height) {
       this.image.width = width;
       this.image.height = height;
-      this.root.style.setProperty("--rededge-aspect", `${width} / ${height}`);
-      this.root.style.setProperty("--rededge-width", `${width}px`);
+      this.root.style.setProperty("--rededge-frame-width", `${width}px`);
       this.root.style.setProperty("--rededge-ratio", width / height);
       this.root.classList.add("rededge-player-has-frame");
     }
@@ -132,8 +139,10 @@ class PlayerView {
     this.showState();
     if (!isNew) return;
     this.paints += 1;
-    const { ref, number, live } = frame;
-    const detail = { ref, number, live, detected: Boolean(frame.boxes), people: frame.people, drawn: this.drawn, paints: this.paints, latency: this.latency };
+    const { ref, number, live, people } = frame;
+    const detected = Boolean(frame.boxes);
+    const drawn = detected && this.model.get("boxes") ? frame.boxes : [];
+    const detail = { ref, number, live, people, detected, drawn, paints: this.paints, latency: this.latency };
     this.root.dispatchEvent(new CustomEvent("rededge-paint", { bubbles: true, detail }));
   }
 
@@ -154,8 +163,7 @@ class PlayerView {
   }
 
   draw() {
-    const frame = this.frame;
-    if (!frame) return;
+    if (!this.frame) return;
     const ratio = window.devicePixelRatio || 1;
     const shown = this.stage.getBoundingClientRect();
     const width = Math.round(shown.width * ratio);
@@ -166,13 +174,15 @@ class PlayerView {
     }
     const context = this.overlay.getContext("2d");
     context.clearRect(0, 0, width, height);
-    this.drawn = [];
-    if (!frame.boxes || !this.model.get("boxes")) return this.showTip(null);
-    const scale = width / this.image.width;
-    const pointed = this.pointer && boxAt(frame.boxes, this.pointer);
-    this.drawn = frame.boxes;
-    drawBoxes(context, frame, { scale, unit: ratio, labels: this.model.get("labels"), pointed });
+    const pointed = this.drawLayers(context, width / this.image.width, ratio);
     this.showTip(pointed);
+  }
+
+  drawLayers(context, scale, unit) {
+    const { frame, model } = this;
+    const pointed = this.pointer && frame.boxes && model.get("boxes") ? boxAt(frame.boxes, this.pointer) : null;
+    for (const layer of LAYERS) layer.draw(context, { frame, model, scale, unit, pointed });
+    return pointed;
   }
 
   point(event) {
@@ -202,70 +212,78 @@ class PlayerView {
     const camera = `camera ${model.get("camera")}`;
     const paused = model.get("paused");
     this.root.setAttribute("aria-label", camera);
-    for (const [name, button] of Object.entries(this.toggles)) button.setAttribute("aria-pressed", String(model.get(name)));
+    for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(Boolean(model.get(name))));
     setText(this.notice, paused ? "" : this.receiver.notice);
+    const action = model.get("compact") ? "show this camera" : "open the frame in full size";
     if (!frame) {
+      setText(this.count, model.get("compact") ? model.get("camera") : "");
       setText(this.about, camera);
       this.stage.setAttribute("aria-label", `${camera}, no frame yet`);
       return;
     }
     const people = frame.boxes ? `${frame.people} ${frame.people === 1 ? "person" : "people"}` : "";
-    setText(this.count, people);
-    setText(this.mark, paused ? "paused" : frame.boxes ? "" : "no detections");
+    const badge = people || "no detections";
+    setText(this.count, model.get("compact") ? `${model.get("camera")} · ${badge}` : badge);
+    setText(this.mark, paused ? "paused" : "");
     // a change of text takes longer than painting a frame, and nobody reads 25 texts in a second
     const now = performance.now();
     if (now - this.textAt < TEXT_INTERVAL_MS && !paused) return;
     this.textAt = now;
-    setText(this.meter, paused ? "" : this.reading());
-    setText(this.about, `${camera} · frame ${frame.number} · ${clock(frame.ts)}`);
-    this.stage.setAttribute("aria-label", `${camera}, ${people || "no detections"}; open the frame in full size`);
+    const about = [camera, `frame ${frame.number}`, clock(frame.ts), paused ? "" : this.reading()];
+    setText(this.about, about.filter(Boolean).join(" · "));
+    this.stage.setAttribute("aria-label", `${camera}, ${people || "no detections"}; ${action}`);
   }
 
+  // Delay and rate of the frames that are arriving; empty if none are.
   reading() {
     const now = Date.now();
     const recent = this.times.filter((time) => time >= now - RATE_WINDOW_MS).length;
-    if (!this.frame.live || !recent) return `image of ${clock(this.frame.ts)}`;
+    if (!this.frame.live || !recent) return "";
     const spread = this.times.at(-1) - this.times[0];
-    const rate = spread ? `${((1000 * (this.times.length - 1)) / spread).toFixed(1)} fps` : "";
-    const middle = [...this.delays].sort((a, b) => a - b)[this.delays.length >> 1];
-    const delay = middle < 0 ? "clocks differ" : middle < 10000 ? `${middle} ms` : `${Math.round(middle / 1000)} s`;
-    return `capture → screen ${delay}${rate && ` · ${rate}`}`;
+    const rate = spread ? ` · ${((1000 * (this.times.length - 1)) / spread).toFixed(1)} fps` : "";
+    const median = [...this.delays].sort((a, b) => a - b)[this.delays.length >> 1];
+    const delay = median < 0 ? "clocks differ" : median < 10000 ? `${median} ms` : `${Math.round(median / 1000)} s`;
+    return `delay ${delay}${rate}`;
   }
 
+  // In a grid of cameras a click selects the camera.
+  open() {
+    if (!this.model.get("compact")) return this.openFullSize();
+    this.receiver.send({ kind: "open" });
+    const detail = { camera: this.model.get("camera") };
+    this.root.dispatchEvent(new CustomEvent("rededge-open", { bubbles: true, detail }));
+  }
+
+  // A modal dialog lies above the whole page, in JupyterLab, too; the browser keeps the focus in it and closes it on Esc.
   openFullSize() {
-    if (!this.frame || this.fullSize) return;
+    if (!this.frame || this.dialog) return;
     const { width, height } = this.image;
     const canvas = make("canvas", "rededge-player-full-image");
     canvas.width = width;
     canvas.height = height;
+    canvas.style.setProperty("--rededge-ratio", width / height);
     const context = canvas.getContext("2d");
     context.drawImage(this.image, 0, 0);
-    if (this.frame.boxes && this.model.get("boxes")) {
-      drawBoxes(context, this.frame, { scale: 1, unit: 1, labels: this.model.get("labels"), pointed: null });
-    }
-    const close = make("button", "rededge-player-full-close", "Close");
+    this.pointer = null;
+    this.drawLayers(context, 1, 1);
+    const close = make("button", "rededge-player-toggle", "Close");
     close.type = "button";
     close.title = "Close (Esc)";
     const { number, ts } = this.frame;
     const camera = `camera ${this.model.get("camera")}`;
-    const about = [camera, `frame ${number}`, clock(ts), `${width} × ${height} px`, this.count.textContent]
-      .filter(Boolean).join(" · ");
+    const about = [camera, `frame ${number}`, clock(ts), `${width} × ${height} px`, this.count.textContent].join(" · ");
     const head = make("div", "rededge-player-full-head", make("span", "", about), close);
-    this.fullSize = make("div", "rededge-player-full", head, make("div", "rededge-player-full-body", canvas));
-    this.fullSize.setAttribute("role", "dialog");
-    this.fullSize.setAttribute("aria-label", `${about}, full size`);
-    this.fullSize.addEventListener("click", () => this.closeFullSize());
-    this.root.style.setProperty("--rededge-full-height", `${height + 48}px`);
-    this.root.classList.add("rededge-player-has-full");
-    this.root.append(this.fullSize);
-    close.focus({ preventScroll: true });
-  }
-
-  closeFullSize() {
-    this.fullSize.remove();
-    this.fullSize = null;
-    this.root.classList.remove("rededge-player-has-full");
-    this.stage.focus({ preventScroll: true });
+    const dialog = make("dialog", "rededge-player-full", head, canvas);
+    dialog.setAttribute("aria-label", `${about}, full size`);
+    dialog.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      this.dialog = null;
+      this.stage.focus({ preventScroll: true });
+    });
+    document.body.append(dialog);
+    this.dialog = dialog;
+    dialog.showModal();
   }
 }
 
@@ -285,19 +303,13 @@ function make(tag, className, ...children) {
   return element;
 }
 
-const ICONS = {
-  paused: "M3 2h3.5v12H3zM9.5 2H13v12H9.5z",
-  boxes: "M1 1h5v2H3v3H1zM10 1h5v5h-2V3h-3zM1 10h2v3h3v2H1zM13 10h2v5h-5v-2h3z",
-  labels: "M1 3h9l5 5-5 5H1zM4 7v2h2V7z",
-};
-
-function icon(name) {
+function drawIcon(path) {
   const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   drawing.setAttribute("viewBox", "0 0 16 16");
   drawing.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[name]);
-  path.setAttribute("fill-rule", "evenodd");
-  drawing.append(path);
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  shape.setAttribute("d", path);
+  shape.setAttribute("fill-rule", "evenodd");
+  drawing.append(shape);
   return drawing;
 }

@@ -1,11 +1,31 @@
-// Drawing detections on a canvas: boxes, their labels, and which box is at a point.
-// (front_end.py joins all player*.js to one module.)
+// What is drawn over the frame: layers, of which the detections are the first.
+//
+// To add a layer, append it to LAYERS in a file of its own (front_end.py joins all player*.js to one module). `draw` gets
+// the canvas context and { frame, model, scale, unit, pointed }: `scale` is canvas pixels per pixel of the frame, `unit`
+// is canvas pixels per CSS pixel, `pointed` is the index of the box under the pointer or null. `toggles` are buttons that
+// switch an attribute of the model.
 
 const YELLOW = "rgb(255, 220, 60)";
 const DARK = "rgb(18, 22, 28)";
+const CROWD = 8; // with more people, confidences would cover them: they are shown only at the box under the pointer
 
-// Draws the boxes of a frame. `scale` is canvas pixels per pixel of the frame, `unit` canvas pixels per CSS pixel.
-function drawBoxes(context, frame, { scale, unit, labels, pointed }) {
+const LAYERS = [
+  {
+    draw: (context, view) => view.frame.boxes && view.model.get("boxes") && drawBoxes(context, view),
+    toggles: [
+      {
+        attribute: "boxes",
+        text: "Boxes",
+        hint: "Show boxes",
+        key: "b",
+        icon: "M1 1h5v2H3v3H1zM10 1h5v5h-2V3h-3zM1 10h2v3h3v2H1zM13 10h2v5h-5v-2h3z",
+      },
+      { attribute: "labels", text: "Labels", hint: "Show labels", key: "l", icon: "M1 3h9l5 5-5 5H1zM4 7v2h2V7z" },
+    ],
+  },
+];
+
+function drawBoxes(context, { frame, model, scale, unit, pointed }) {
   const line = 2 * unit * Math.max(1, Math.min(context.canvas.width, context.canvas.height) / (unit * 720));
   const rectangles = frame.boxes.map((box) => box.map((value) => value * scale));
   const stroke = (box, color, width) => {
@@ -17,13 +37,12 @@ function drawBoxes(context, frame, { scale, unit, labels, pointed }) {
   // a dark line around the bright one keeps it visible on any background
   for (const box of rectangles) stroke(box, "rgba(18, 22, 28, 0.75)", line * 2);
   for (const box of rectangles) stroke(box, YELLOW, line);
-  if (labels) drawLabels(context, frame, rectangles, unit);
-  if (pointed !== null) {
-    const box = rectangles[pointed];
-    context.fillStyle = "rgba(255, 220, 60, 0.18)";
-    context.fillRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
-    stroke(box, "white", line * 1.5);
-  }
+  if (model.get("labels")) drawLabels(context, frame, rectangles, unit);
+  if (pointed === null) return;
+  const box = rectangles[pointed];
+  context.fillStyle = "rgba(255, 220, 60, 0.18)";
+  context.fillRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
+  stroke(box, "white", line * 1.5);
 }
 
 // Each label is placed where it covers no other label, if there is such a place. At a narrow box it is short.
@@ -40,6 +59,7 @@ function drawLabels(context, frame, rectangles, unit) {
   rectangles.forEach(([left, top, right, bottom], index) => {
     const long = labelOf(frame, index, true);
     const text = widthOf(long) * 0.6 <= right - left ? long : labelOf(frame, index, false);
+    if (!text || (frame.boxes.length > CROWD && !frame.tracked)) return;
     const width = widthOf(text);
     const x = Math.min(Math.max(0, left), context.canvas.width - width);
     const places = [top - height, top, bottom, bottom - height].filter(

@@ -12,6 +12,7 @@ class FrameReceiver {
     this.next = null;
     this.last = null;
     this.working = false;
+    this.restedAt = -Infinity;
     this.notice = "";
     this.heardAt = performance.now();
     this.silenceMs = Infinity;
@@ -78,6 +79,7 @@ class FrameReceiver {
       const frame = this.next;
       this.next = null;
       await this.show(frame);
+      await this.rest();
       this.send({ kind: "painted", seq: frame.seq });
     }
     this.working = false;
@@ -95,6 +97,14 @@ class FrameReceiver {
     this.last?.bitmap.close();
     this.last = frame;
     for (const view of this.views) view.paint(frame, true);
+  }
+
+  // In a grid of cameras each gets fewer frames: a frame that is confirmed later is followed by a newer one later.
+  async rest() {
+    const interval = this.model.get("interval") ?? 0;
+    const remaining = this.restedAt + interval - performance.now();
+    if (interval && remaining > 0) await new Promise((resume) => setTimeout(resume, remaining));
+    this.restedAt = performance.now();
   }
 
   showNotice(notice) {

@@ -33,7 +33,7 @@ export class Link extends EventTarget {
   onOpen() {
     this.tries = 0;
     this.frames = 0;
-    this.send({ to: "page", kind: "watch", camera: this.camera, minutes: this.models.charts.get("minutes") });
+    this.send({ to: "page", kind: "watch", camera: this.camera, minutes: this.models.charts?.get("minutes") });
     Object.values(this.models).forEach((model) => model.resume());
     this.report(true, "");
   }
@@ -54,6 +54,8 @@ export class Link extends EventTarget {
     // frames are the same for all pages, so each page numbers them itself
     if (content.kind === "frame") content.seq = this.frames += 1;
     this.models[content.to]?.receive(content, [new Uint8Array(data, 4 + length)]);
+    // the charts are sent only new samples, so any message tells them that the server is there
+    if (content.to !== "charts") this.models.charts?.receive({ kind: "alive" }, []);
   }
 
   // A connection may be dead although neither end was notified.

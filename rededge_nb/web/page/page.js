@@ -1,45 +1,64 @@
-// The page: selects the camera, and shows its player and charts, the same as in notebooks.
+// The page: one camera with its figures, player and charts, or all cameras in a grid. The widgets are those of notebooks.
 
 import charts from "./charts.js";
 import { Link } from "./link.js";
 import player from "./player.js";
+import tiles from "./tiles.js";
 
 const CAMERAS_MS = 5000;
 const MINUTES = 5;
+const ALL = "*"; // not a possible id of a camera
+const MAX_GRID = 16;
+const GRID_INTERVAL_MS = 150; // between two frames of a camera in the grid
 
 const find = (id) => document.getElementById(id);
 
 class Page {
   constructor() {
     this.kept = { boxes: true, labels: true };
-    this.cameras = [];
-    this.show(new URLSearchParams(location.search).get("camera") || "0");
+    this.cameras = null;
+    this.ends = [];
+    const query = new URLSearchParams(location.search);
+    this.show(query.get("view") === "all" ? ALL : query.get("camera") || "0");
     find("camera").addEventListener("change", (event) => this.choose(event.target.value));
     find("player").addEventListener("rededge-paint", (event) => this.count(event.detail));
+    find("grid").addEventListener("rededge-open", (event) => this.choose(event.detail.camera));
     this.list();
     setInterval(() => document.hidden || this.list(), CAMERAS_MS);
   }
 
   choose(camera) {
     const address = new URL(location);
-    address.searchParams.set("camera", camera);
+    address.search = "";
+    if (camera === ALL) address.searchParams.set("view", "all");
+    else address.searchParams.set("camera", camera);
     history.replaceState(null, "", address);
-    for (const end of this.ends.reverse()) end();
     this.show(camera);
   }
 
-  // Another camera gets a new player and new charts, so that nothing of the previous one is left.
+  // Another camera gets new widgets, so that nothing of the previous one is left.
   show(camera) {
+    for (const end of this.ends.splice(0).reverse()) end();
     this.camera = camera;
     this.people = null;
-    const link = new Link(camera);
-    link.addEventListener("link", (event) => this.showConnection(event.detail));
+    const single = camera !== ALL;
+    for (const id of ["tiles", "player", "charts"]) find(id).hidden = !single;
+    find("grid").hidden = single;
+    for (const id of ["mjpeg", "snapshot", "detections"]) find(id).hidden = !single;
+    if (single) this.showCamera(camera);
+    else this.showGrid();
+    this.offer();
+    this.title();
+  }
+
+  showCamera(camera) {
+    const link = this.connect(camera);
     const video = link.model("player", { camera, paused: false, ...this.kept });
     video.on("change:boxes change:labels", () => {
       this.kept = { boxes: video.get("boxes"), labels: video.get("labels") };
     });
-    this.video = video;
-    this.ends = [() => link.close(), mount(player(), video, find("player"))];
+    this.ends.push(mount(player(), video, find("player")));
+    this.ends.push(mount(tiles(), link.model("tiles", { tiles: [] }), find("tiles")));
     const state = link.model("charts", { camera, minutes: MINUTES, average: 1 });
     // the charts need the setup, which the server sends first
     const begin = () => {
@@ -49,35 +68,72 @@ class Page {
     state.on("change:_setup", begin);
     for (const [id, path] of Object.entries({ mjpeg: "video", snapshot: "snapshot.jpg", detections: "api/detections" }))
       find(id).href = `${path}?camera=${encodeURIComponent(camera)}`;
-    this.offer(this.cameras);
-    this.title();
+  }
+
+  showGrid() {
+    this.grid = (this.cameras ?? []).slice(0, MAX_GRID);
+    for (const camera of this.grid) {
+      const cell = document.createElement("div");
+      find("grid").append(cell);
+      const video = this.connect(camera).model("player", {
+        camera,
+        compact: true,
+        interval: GRID_INTERVAL_MS,
+        paused: false,
+        ...this.kept,
+      });
+      const end = mount(player(), video, cell);
+      this.ends.push(() => {
+        end();
+        cell.remove();
+      });
+    }
+  }
+
+  connect(camera) {
+    const link = new Link(camera);
+    link.addEventListener("link", (event) => this.showConnection(link, event.detail));
+    this.ends.push(() => link.close());
+    return link;
   }
 
   async list() {
     try {
       const answer = await fetch("api/cameras");
-      if (answer.ok) this.offer((await answer.json()).cameras.map(({ id }) => id));
+      if (!answer.ok) return;
+      this.cameras = (await answer.json()).cameras.map(({ id }) => id);
     } catch {
-      // the page shows already that the connection is lost
+      return; // the page shows already that the connection is lost
     }
+    if (this.camera === ALL && this.cameras.slice(0, MAX_GRID).join("\n") !== this.grid.join("\n")) this.show(ALL);
+    this.offer();
   }
 
-  offer(cameras) {
-    this.cameras = cameras;
+  offer() {
+    const cameras = this.cameras ?? [];
     const chooser = find("camera");
-    const known = [...chooser.options].map((option) => option.value);
-    const ids = cameras.includes(this.camera) ? cameras : [...cameras, this.camera];
-    if (ids.join("\n") !== known.join("\n")) chooser.replaceChildren(...ids.map((id) => new Option(id, id)));
+    const shown = [...chooser.options].map((option) => option.value);
+    const known = this.camera === ALL || cameras.includes(this.camera);
+    const ids = [...(known ? [] : [this.camera]), ...cameras, ...(cameras.length > 1 || this.camera === ALL ? [ALL] : [])];
+    if (ids.join("\n") !== shown.join("\n"))
+      chooser.replaceChildren(...ids.map((id) => new Option(id === ALL ? "all cameras" : id, id)));
     chooser.value = this.camera;
+    const others = cameras.length ? `; the cameras are ${cameras.join(", ")}` : "";
+    const notices = [
+      this.cameras && !known ? `There is no camera ${this.camera} yet${others}.` : "",
+      this.camera === ALL && cameras.length > MAX_GRID ? `${MAX_GRID} of ${cameras.length} cameras are shown.` : "",
+    ];
+    find("notice").textContent = notices.join("");
+    find("notice").hidden = !find("notice").textContent;
   }
 
-  showConnection({ connected, reason }) {
+  showConnection(link, { connected, reason }) {
     const state = find("state");
     state.dataset.state = connected ? "connected" : "lost";
     state.textContent = connected ? "connected" : `connection lost, trying again${reason && `: ${reason}`}`;
     if (!connected) {
       const notice = "the connection to the server is lost: trying again";
-      this.video.receive({ kind: "status", notice, heartbeat: Infinity }, []);
+      link.models.player.receive({ kind: "status", notice, heartbeat: Infinity }, []);
     }
   }
 
@@ -89,14 +145,18 @@ class Page {
 
   title() {
     const people = this.people === null || this.people === undefined ? "" : `(${this.people}) `;
-    document.title = `${people}camera ${this.camera} · RedisEdge`;
+    const shown = this.camera === ALL ? "all cameras" : `camera ${this.camera}`;
+    document.title = `${people}${shown} · RedisEdge`;
   }
 }
 
 // Shows a widget as a notebook does; returns a function that removes it.
 function mount(widget, model, place) {
   const endings = [widget.initialize?.({ model }), widget.render({ model, el: place })];
-  return () => endings.reverse().forEach((end) => end?.());
+  return () => {
+    endings.reverse().forEach((end) => end?.());
+    place.replaceChildren();
+  };
 }
 
 new Page();

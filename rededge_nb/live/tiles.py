@@ -1,0 +1,187 @@
+"""The figures above the video: people now, peak today, frames per second, latency.
+
+Tiles are made from the camera's time series by the functions in `SOURCES`. To add tiles, add a function there: it is
+called once per camera and returns a function that reads the tiles. Dashboard and web page show whatever these return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import redis
+
+from rededge_nb import schema
+from rededge_nb.edge.client import server_errors
+from rededge_nb.errors import NoDataError
+from rededge_nb.reading.series import read_many, read_series
+
+UPDATE_INTERVAL = 1.0
+"""Seconds between two updates of the tiles."""
+PRESENT_MS = 5_000
+"""A sample that is older does not show the present."""
+
+_WINDOW_MS = 10_000
+_PEAK_INTERVAL_MS = 10_000
+"""The peak of the day is read again after this time: its series has one sample per minute."""
+_TREND_STEPS = 60
+_TREND_STEP_MS = 5_000
+_UNKNOWN = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure.
+
+    Attributes:
+        key: Identifies the tile on the page.
+        label: What is shown, such as `people now`.
+        value: The figure as text; a dash if it is not known now.
+        detail: A second, smaller line.
+        trend: Values of the last minutes, drawn as a small line: oldest first, None where there are none; may be empty.
+        level: `warning` if the figure needs attention.
+    """
+
+    key: str
+    label: str
+    value: str
+    detail: str = ""
+    trend: tuple[float | None, ...] = ()
+    level: Literal["info", "warning"] = "info"
+
+
+Source = Callable[[redis.Redis, int], list[Tile]]
+"""Reads tiles with a client; the second argument is the server's time in milliseconds since the epoch."""
+
+
+class TileReader:
+    """Reads the tiles of one camera. It has no thread: all reads happen in the caller's."""
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        self._sources = [make(camera) for make in SOURCES]
+
+    def read(self, client: redis.Redis) -> list[Tile]:
+        """The tiles as they are now; those whose series do not exist are left out."""
+        with server_errors(client):
+            seconds, microseconds = client.time()
+        tiles: list[Tile] = []
+        for source in self._sources:
+            try:
+                tiles += source(client, seconds * 1000 + microseconds // 1000)
+            except NoDataError:
+                continue
+        return tiles
+
+
+def as_json(tiles: list[Tile]) -> list[dict[str, Any]]:
+    """Tiles as tiles.js takes them."""
+    return [asdict(tile) for tile in tiles]
+
+
+def _people_now(camera: str) -> Source:
+    trend = _trend(camera, schema.PEOPLE, "avg")
+    names = (schema.PEOPLE, schema.compaction_name("avg", 1))
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        people, average = read_many(client, camera, names, start_ms=now_ms - 2 * schema.MINUTE_MS).values()
+        value = detail = ""
+        if len(people) and now_ms - int(people.timestamps_ms[-1]) < PRESENT_MS:
+            value = f"{people.latest:.0f}"
+            detail = f"average, 1 min: {average.latest:.1f}" if len(average) else ""
+        return [Tile("people", "people now", value or _UNKNOWN, detail, trend(client, now_ms))]
+
+    return read
+
+
+def _peak_today(camera: str) -> Source:
+    """The day begins at midnight in the time zone of this process."""
+    name = schema.compaction_name("max", 1)
+    known = Tile("peak", "peak today", _UNKNOWN)
+    read_at = 0
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        nonlocal known, read_at
+        if now_ms - read_at >= _PEAK_INTERVAL_MS:
+            midnight = _local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
+            highest = read_series(client, camera, name, start_ms=int(midnight.timestamp() * 1000))
+            read_at = now_ms
+            known = Tile("peak", "peak today", _UNKNOWN)
+            if len(highest):
+                at = int(np.argmax(highest.values))
+                when = f"at {_local(int(highest.timestamps_ms[at])):%H:%M}"
+                known = Tile("peak", "peak today", f"{highest.values[at]:.0f}", when)
+        return [known]
+
+    return read
+
+
+def _frames_per_second(camera: str) -> Source:
+    trend = _trend(camera, schema.OUT_FPS, "sum", scale=1000 / _TREND_STEP_MS)
+    names = (schema.IN_FPS, schema.OUT_FPS)
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        # the present second is incomplete, and frames of the second before it may still be processed
+        end_ms = now_ms - now_ms % 1000 - 1_000
+        series = read_many(client, camera, names, start_ms=end_ms - _WINDOW_MS, end_ms=end_ms - 1)
+        arrived, processed = (float(each.values.sum()) * 1000 / _WINDOW_MS for each in series.values())
+        if not arrived:
+            return [Tile("fps", "frames per second", _UNKNOWN, "no frames arrive", trend(client, now_ms), "warning")]
+        dropped = max(0.0, 1 - processed / arrived)
+        detail = f"{arrived:.1f} in, {dropped:.0%} dropped"
+        level: Literal["info", "warning"] = "warning" if dropped > 0.5 else "info"
+        return [Tile("fps", "frames per second", f"{processed:.1f}", detail, trend(client, now_ms), level)]
+
+    return read
+
+
+def _latency(camera: str) -> Source:
+    trend = _trend(camera, schema.LATENCY, "avg")
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        latency = read_series(client, camera, schema.LATENCY, start_ms=now_ms - _WINDOW_MS)
+        value, detail = _UNKNOWN, ""
+        if len(latency):
+            median, p95 = np.percentile(latency.values, [50, 95])
+            value, detail = _milliseconds(median), f"95 % are below {_milliseconds(p95)}"
+        return [Tile("latency", "capture to result", value, detail, trend(client, now_ms))]
+
+    return read
+
+
+SOURCES: tuple[Callable[[str], Source], ...] = (_people_now, _peak_today, _frames_per_second, _latency)
+"""What makes the tiles, in the order in which they are shown."""
+
+
+def _trend(
+    camera: str, name: str, aggregation: str, *, scale: float = 1.0
+) -> Callable[[redis.Redis, int], tuple[float | None, ...]]:
+    """Reads the last minutes of a series, in steps of some seconds; again only when a step is complete."""
+    known: tuple[float | None, ...] = ()
+    known_end_ms = 0
+
+    def read(client: redis.Redis, now_ms: int) -> tuple[float | None, ...]:
+        nonlocal known, known_end_ms
+        end_ms = now_ms - now_ms % _TREND_STEP_MS
+        if end_ms != known_end_ms:
+            start_ms = end_ms - _TREND_STEPS * _TREND_STEP_MS
+            span = {"start_ms": start_ms, "end_ms": end_ms - 1, "bucket_ms": _TREND_STEP_MS}
+            series = read_series(client, camera, name, aggregation=aggregation, **span)
+            values: list[float | None] = [None] * _TREND_STEPS
+            for at, value in zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True):
+                values[(at - start_ms) // _TREND_STEP_MS] = round(value * scale, 2)
+            known, known_end_ms = tuple(values), end_ms
+        return known
+
+    return read
+
+
+def _local(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000).astimezone()
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value < 9_995 else f"{value / 1000:.0f} s"

@@ -1,0 +1,55 @@
+"""What a page must not do in any window: show scrollbars that are not needed, hide parts, or lack accessible names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+SIZES = [(1280, 800), (1440, 900), (1920, 1080), (390, 844)]
+PHONE = (390, 844)
+
+_SCROLLABLE = """
+root => [...document.querySelectorAll(root), ...document.querySelectorAll(`${root} *`)]
+  .filter(each => each.checkVisibility({ visibilityProperty: true }))
+  .filter(each => {
+    const style = getComputedStyle(each);
+    const scrolls = overflow => ["auto", "scroll"].includes(overflow);
+    return (scrolls(style.overflowY) && each.scrollHeight > each.clientHeight)
+      || (scrolls(style.overflowX) && each.scrollWidth > each.clientWidth);
+  })
+  .map(each => each.outerHTML.slice(0, 200))
+"""
+_OUTSIDE = """
+root => {
+  const right = document.querySelector(root).getBoundingClientRect().right;
+  return [...document.querySelectorAll(`${root} *`)]
+    .filter(each => each.checkVisibility() && each.getBoundingClientRect().width)
+    .filter(each => !each.closest(".rededge-unlabelled > .widget-label"))
+    .filter(each => each.getBoundingClientRect().right > right + 1)
+    .map(each => each.outerHTML.slice(0, 200));
+}
+"""
+_AXE = {"resultTypes": ["violations"]}
+
+
+def scrollable(page: Page, root: str) -> list[str]:
+    """The visible elements in `root`, and it itself, that show a scrollbar."""
+    return list(page.evaluate(_SCROLLABLE, root))
+
+
+def sticking_out(page: Page, root: str) -> list[str]:
+    """The visible elements that are partly beyond the right edge of `root`."""
+    return list(page.evaluate(_OUTSIDE, root))
+
+
+def serious_problems(page: Page, root: str) -> list[str]:
+    """What axe-core calls serious or critical problems of accessibility in `root`."""
+    results: Any = Axe().run(page, context=root, options=_AXE)
+    return [
+        f"{violation['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+        for violation in results.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
