@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from rededge_nb import assets
+from rededge_nb.analytics.detecting import input_image, suppress
 from rededge_nb.capture.sources import open_source
 from rededge_nb.control.models import load_card
 from rededge_nb.edge import processors
@@ -20,36 +21,26 @@ QUALITY = 90
 
 
 class BareLoop:
-    """The bundled model with the backend and the threads that a worker gives it.
-
-    Attributes:
-        input_wh: Width and height of the model's input image.
-    """
+    """The bundled model with the backend and the threads that a worker gives it."""
 
     def __init__(self) -> None:
         self._card = load_card(assets.model_card_file())
-        self.input_wh = self._card.input_wh
         threads = processors.default_threads()
         self._model = backends.load(
             self._card.backend, backends.ModelSource(self._card.read()), device="CPU", threads=threads
         )
 
     def people(self, jpeg: bytes) -> np.ndarray:
-        """Boxes of the people in a JPEG, in pixels of the model's input."""
+        """Boxes of the people in a JPEG with their confidence, shape (n, 5), in pixels of the model's input."""
         return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
 
     def people_in(self, image: np.ndarray) -> np.ndarray:
         """The same for a decoded image."""
-        resized = cv2.resize(image, self.input_wh, interpolation=cv2.INTER_LINEAR)
+        resized = input_image(image, self._card.input_size((image.shape[1], image.shape[0])))
         boxes, scores = self._model.run([resized[np.newaxis]])
         assert boxes is not None
         assert scores is not None
-        likely = scores[0, :, self._card.class_id]
-        sure = likely >= self._card.confidence
-        corners, likely = boxes[0][sure], likely[sure]
-        sizes = np.hstack((corners[:, :2], corners[:, 2:] - corners[:, :2]))
-        kept = cv2.dnn.NMSBoxes(sizes.tolist(), likely.tolist(), self._card.confidence, self._card.iou)
-        return corners[np.array(kept, int).ravel()]
+        return suppress(boxes[0], scores[0, :, self._card.class_id], self._card.confidence, self._card.iou)
 
     def seconds(self, jpegs: Sequence[bytes]) -> list[float]:
         """Seconds for each JPEG, one after the other."""

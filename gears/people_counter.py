@@ -1,20 +1,31 @@
-"""Counts the people in each camera's frames: plain RedisGears 1.2 Python.
+"""Counts the people in each camera's frames: RedisGears 1.2 Python.
 
-For every camera in the set `cameras` it reads the stream `camera:<id>` and writes `camera:<id>:yolo` (boxes and count),
-the camera's time series, and `camera:<id>:errors` (frames that could not be processed, with the reason).
+For every camera in the set `cameras` it reads the stream `camera:<id>`, finds people in each frame, and follows them
+from frame to frame. It writes `camera:<id>:yolo` (the people of each frame, with boxes and ids), `camera:<id>:tracks`
+(the path of everybody who has left), the camera's time series, and `camera:<id>:errors` (frames that could not be
+processed, with the reason). All that a frame says is written in one transaction, together with the state of the tracker
+in `camera:<id>:tracker`. So a frame that is processed twice counts once.
+
 The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
 
 When frames come faster than they can be processed the newest wins: a frame is dropped when a newer one waits already,
 unless its field `keep` is 1. So the latency stays at about two runs of the model, however fast the camera is.
+
+It imports `rededge_nb.analytics`: a RedisGears of your own needs `REQUIREMENTS rededge_nb`.
 """
 
 import json
 import time
 from itertools import pairwise
 
-import cv2
 import numpy as np
 import redisAI
+
+from rededge_nb.analytics.colours import colour_shares
+from rededge_nb.analytics.decoding import decode_image
+from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
+from rededge_nb.analytics.saved_tracker import SavedTracker
+from rededge_nb.analytics.tracking import ColourSettings, TrackerSettings
 
 
 def key_here(name):
@@ -25,18 +36,23 @@ def key_here(name):
 CAMERAS_KEY = key_here("cameras")
 SETTINGS_KEY = key_here("people_counter:settings")
 DEFAULTS = {
-    "model": key_here("model:nanodet-g-416"),
-    "width": "416",
-    "height": "416",
+    "model": key_here("model:nanodet-g-two-sizes"),
+    "width": "512",
+    "height": "384",
+    "resize": "aspect",
+    "multiple": "32",
     "class_id": "0",
-    "confidence": "0.40",
-    "iou": "0.50",
+    "confidence": "0.5",
+    "iou": "0.55",
+    "tracking_low": "-0.15",  # this and the next two are added to the confidence
+    "tracking_high": "0.05",
+    "tracking_new": "0.15",
+    "different": "0",  # 1: estimate how many different people there were, by the colours of their clothes
 }
 SETTINGS_AGE = 1.0
-DETECTIONS_KEPT = 100000
-ERRORS_KEPT = 1000
-IMAGE_BYTES_MOST = 64 * 1024 * 1024
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+DETECTIONS_KEPT, ERRORS_KEPT = 100000, 1000
+TRACKS_KEPT, TRACKS_AGE_MS = 10000, 90 * 24 * 3600 * 1000
+SUMMED = ("in_fps", "out_fps", "seen", "different")
 
 settings = {"at": 0.0, "values": DEFAULTS}
 store_ms = {}
@@ -46,13 +62,18 @@ def current_settings():
     now = time.monotonic()
     if now - settings["at"] > SETTINGS_AGE:
         flat = execute("HGETALL", SETTINGS_KEY)
-        settings["values"] = dict(DEFAULTS, **dict(zip(flat[::2], flat[1::2], strict=True)))
-        settings["at"] = now
+        values = dict(zip(flat[::2], flat[1::2], strict=True))
+        # the card of an older version has no `resize`
+        settings.update(at=now, values={**DEFAULTS, **({"resize": "stretch"} if "model" in values else {}), **values})
     return settings["values"]
 
 
-def camera_of(key):
-    return key.split(":", 1)[1]
+def tracker_settings(values):
+    confidence = float(values["confidence"])
+    margins = [float(values[f"tracking_{name}"]) for name in ("low", "high", "new")]
+    low, high, new = (min(max(confidence + margin, 0), 1) for margin in margins)
+    colours = ColourSettings() if values["different"] == "1" else None
+    return TrackerSettings(low_confidence=low, high_confidence=high, new_confidence=new, colours=colours)
 
 
 def number_or(text, default):
@@ -62,170 +83,147 @@ def number_or(text, default):
         return default
 
 
-def captured_ms(record):
-    return number_or(record["value"].get("ts"), int(record["id"].split("-")[0]))
-
-
-def has_time(record):
-    """Keep a frame unless a newer one of its camera waits already."""
-    record["ts"] = captured_ms(record)
-    record["taken"] = time.perf_counter()
-    if str(record["value"].get("keep")) == "1" or not newer_waits(record):
-        return True
-    add_samples(record["key"], record["ts"], {"in_fps": 1})
-    return False
-
-
 def newer_waits(record):
     # not by the group's lag: entries trimmed unread keep that above 0 for ever
     return bool(execute("XRANGE", record["key"], "(" + record["id"], "+", "COUNT", 1))
 
 
 def detect(record):
-    """Find the people; a frame that cannot be processed goes to the errors stream, and the gear goes on."""
+    """Find the people, unless there is no time for this frame; note the reason if it cannot be processed."""
+    record["ts"] = number_or(record["value"].get("ts"), int(record["id"].split("-")[0]))
+    marks = [time.perf_counter()]
+    if str(record["value"].get("keep")) != "1" and newer_waits(record):
+        return record
     values = current_settings()
     runner = redisAI.createModelRunner(values["model"])
     try:
-        frame = decode(record["value"].get("image"))
-        marks = [record["taken"], time.perf_counter()]
-        size = (int(values["width"]), int(values["height"]))
-        resized = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+        tracking = tracker_settings(values)
+        frame = decode_image(record["value"].get("image"))
         marks.append(time.perf_counter())
-        tensor = redisAI.createTensorFromBlob("UINT8", [1, size[1], size[0], 3], resized.data)
+        frame_wh, model_wh = frame.shape[1::-1], (int(values["width"]), int(values["height"]))
+        size_wh = input_size(frame_wh, model_wh, values["resize"], int(values["multiple"]))
+        image = input_image(frame, size_wh)
+        marks.append(time.perf_counter())
+        tensor = redisAI.createTensorFromBlob("UINT8", [1, *image.shape], image.data)
         redisAI.modelRunnerAddInput(runner, "image", tensor)
         redisAI.modelRunnerAddOutput(runner, "boxes")
         redisAI.modelRunnerAddOutput(runner, "scores")
         boxes, scores = redisAI.modelRunnerRun(runner)
         marks.append(time.perf_counter())
         boxes, scores = as_array(boxes)[0], as_array(scores)[0][:, int(values["class_id"])]
-        boxes, scores = suppress(boxes, scores, float(values["confidence"]), float(values["iou"]))
+        found = suppress(boxes, scores, tracking.low_confidence, float(values["iou"]))
         marks.append(time.perf_counter())
-        height, width = frame.shape[:2]
-        scale = np.array([width / size[0], height / size[1]] * 2, np.float32)
-        corners = np.clip(np.rint(boxes * scale), 0, [width, height] * 2).astype(int)
+        found = boxes_in_frame(found, size_wh, frame_wh)
+        colours = colour_shares(frame, found) if tracking.colours else None
+        detected = int((found[:, 4] >= float(values["confidence"])).sum())
         marks.append(time.perf_counter())
     except Exception as error:
-        refuse(record, error)
-        return []
+        record["reason"] = f"{type(error).__name__}: {error}"[:1000]
+        return record
     names = ("read", "resize", "model", "script", "boxes")
     steps = {name: (end - start) * 1000 for name, (start, end) in zip(names, pairwise(marks), strict=True)}
-    record.update(boxes=corners, confidence=scores, steps=steps, model=values["model"])
-    return [record]
-
-
-def decode(image):
-    if image is None:
-        raise ValueError("the entry has no field 'image'")
-    if len(image) > IMAGE_BYTES_MOST:
-        raise ValueError(f"the picture is too large: {len(image)} bytes, more than {IMAGE_BYTES_MOST}")
-    image = image.encode() if isinstance(image, str) else image
-    # OpenCV fills the rest of a truncated JPEG with grey, and says nothing
-    if image.startswith(JPEG_START) and JPEG_END not in image[-4096:]:
-        raise ValueError(f"the JPEG is truncated: it has {len(image)} bytes and no end marker")
-    try:
-        frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    except cv2.error as error:
-        if "MAX_IMAGE" in error.err:  # OpenCV looks at a picture's header first, and at OPENCV_IO_MAX_IMAGE_PIXELS
-            raise ValueError(f"the picture would be too large: {len(image)} bytes, and {error.err}") from error
-        raise
-    if frame is None:
-        raise ValueError(f"field 'image' is not a picture that can be decoded ({len(image)} bytes)")
-    return frame
+    record.update(found=found.tolist(), detected=detected, colours=colours, frame_wh=frame_wh)
+    record.update(tracking=tracking, model=values["model"], steps=steps)
+    return record
 
 
 def as_array(tensor):
     return np.frombuffer(redisAI.tensorGetDataAsBlob(tensor), np.float32).reshape(redisAI.tensorGetDims(tensor))
 
 
-def suppress(boxes, scores, confidence, iou):
-    """Non-maximum suppression: of boxes that overlap, keep the most confident one."""
-    sure = scores >= confidence
-    boxes, scores = boxes[sure], scores[sure]
-    corner_and_size = np.hstack((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]))
-    kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), confidence, iou)
-    kept = np.array(kept, int).ravel()
-    return boxes[kept], scores[kept]
-
-
 def store(record):
-    """Write the detections and every series of the camera in one round trip."""
+    """Write all that a frame says in one transaction, unless that was done before.
+
+    A worker that died may have written a frame without acknowledging it, and one that was stopped for a while may hold
+    a frame that another worker has processed meanwhile.
+    """
     began = time.perf_counter()
-    key, ts, steps = record["key"], record["ts"], record["steps"]
-    people = len(record["boxes"])
-    elapsed = sum(steps.values())
-    samples = {"people": people, "in_fps": 1, "out_fps": 1, "latency": max(0, time.time() * 1000 - ts)}
-    samples.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
-    if key in store_ms:
-        # a write cannot hold its own duration: this is that of the frame before
-        samples["prf_store"] = store_ms[key]
-    samples["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
-    words = ts_madd(key, ts, samples)
+    key, ts = record["key"], record["ts"]
     with atomic():
-        execute(
-            "XADD", key + ":yolo", "MAXLEN", "~", DETECTIONS_KEPT, "*",
-            "ref", record["id"],
-            "ts", ts,
-            "boxes", json.dumps(record["boxes"].ravel().tolist()),
-            "people", people,
-            "confidence", json.dumps([round(value, 3) for value in record["confidence"].tolist()]),
-            "model", record["model"],
-            "ms", round(elapsed, 3),
-        )  # fmt: skip
-        replies = execute(*words)
+        saved = SavedTracker.from_text(execute("GET", key + ":tracker"))
+        # the second condition: the ids of a stream that was deleted and made again may be smaller
+        if saved.has(record["id"]) and execute("XRANGE", key, saved.ref, "+", "COUNT", 1):
+            return
+        state, samples = saved.state, {"in_fps": 1}
+        if "found" in record:
+            state = follow(record, saved, samples)
+        elif "reason" in record:
+            words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
+            execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words)
+        execute("SET", key + ":tracker", SavedTracker(record["id"], state).to_text())
+        replies = execute(*ts_madd(key, ts, samples))
     add_missing(key, ts, samples, replies)
-    store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
+    if "found" in record:
+        store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
+    if "reason" in record or saved.problem:
+        log(f"{key} {record['id']}: {record.get('reason', saved.problem)}", "warning")
 
 
-def refuse(record, error):
-    """Put a frame that cannot be processed on the errors stream."""
-    key = record["key"]
-    reason = f"{type(error).__name__}: {error}"[:1000]
-    samples = {"in_fps": 1}
-    words = ts_madd(key, record["ts"], samples)
-    with atomic():
-        execute(
-            "XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*",
-            "ref", record["id"], "ts", record["ts"], "reason", reason,
-        )  # fmt: skip
-        replies = execute(*words)
-    add_missing(key, record["ts"], samples, replies)
-    log(f"{key} {record['id']}: {reason}", "warning")
-
-
-def add_samples(key, ts, samples):
-    add_missing(key, ts, samples, execute(*ts_madd(key, ts, samples)))
+def follow(record, saved, samples):
+    """Follow the people from the frame before; write who is there and who has left. Returns the tracker's state."""
+    key, steps = record["key"], record["steps"]
+    tracker = saved.tracker(record["tracking"], lambda: int(execute("GET", key + ":last_track") or 0))
+    began = time.perf_counter()
+    result = tracker.step(record["found"], record["ts"], record["frame_wh"], record["colours"])
+    people = result.people
+    boxes = whole_pixels([person.box for person in people], record["frame_wh"])
+    steps["boxes"] += (time.perf_counter() - began) * 1000
+    elapsed = sum(steps.values())
+    execute(
+        "XADD", key + ":yolo", "MAXLEN", "~", DETECTIONS_KEPT, "*",
+        "ref", record["id"],
+        "ts", record["ts"],
+        "boxes", json.dumps(boxes.ravel().tolist()),
+        "people", len(people),
+        "confidence", json.dumps([round(person.confidence, 3) for person in people]),
+        "tracks", json.dumps([person.id for person in people]),
+        "since", json.dumps([person.first_ms for person in people]),
+        "model", record["model"],
+        "ms", round(elapsed, 3),
+    )  # fmt: skip
+    for track in result.finished:
+        words = ("track", track.id, "first", track.first_ms, "last", track.last_ms, "path", json.dumps(track.path))
+        execute("XADD", key + ":tracks", "MAXLEN", "~", TRACKS_KEPT, "*", *words)
+        execute("XTRIM", key + ":tracks", "MINID", "~", int(time.time() * 1000) - TRACKS_AGE_MS)
+    if result.seen:
+        execute("SET", key + ":last_track", result.seen[-1])
+    samples.update(people=len(people), detected=record["detected"], seen=len(result.seen))
+    samples.update({} if result.different is None else {"different": result.different})
+    samples.update(out_fps=1, latency=max(0, time.time() * 1000 - record["ts"]))
+    samples.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
+    # a write cannot hold its own duration: this is that of the frame before
+    samples.update({"prf_store": store_ms[key]} if key in store_ms else {})
+    samples["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
+    return tracker.to_state()
 
 
 def ts_madd(key, ts, samples):
     words = ["TS.MADD"]
     for name, value in samples.items():
-        # frames per second: each frame adds 1 to the sample of its second (duplicate policy SUM)
-        at = ts // 1000 * 1000 if name.endswith("_fps") else ts
+        # what is summed is added to the sample of its second (duplicate policy SUM)
+        at = ts // 1000 * 1000 if name in SUMMED else ts
         words += [f"{key}:{name}", at, value]
     return words
 
 
 def add_missing(key, ts, samples, replies):
     """Make the series that a camera did not have, and add what was meant for them."""
-    missing = {}
     for (name, value), reply in zip(samples.items(), replies, strict=True):
         if isinstance(reply, int):
             continue
         # RedisTimeSeries has one text for a key that is missing and for one of another type
         if execute("EXISTS", f"{key}:{name}"):
             log(f"{key}:{name} at {ts}: {reply}", "warning")
-        else:
-            policy = "SUM" if name.endswith("_fps") else "LAST"
-            labels = ("LABELS", "camera", camera_of(key), "__name__", name)
-            execute("TS.CREATE", f"{key}:{name}", "DUPLICATE_POLICY", policy, *labels)
-            missing[name] = value
-    if missing:
-        execute(*ts_madd(key, ts, missing))
+            continue
+        policy = "SUM" if name in SUMMED else "LAST"
+        labels = ("LABELS", "camera", key.split(":", 1)[1], "__name__", name)
+        execute("TS.CREATE", f"{key}:{name}", "DUPLICATE_POLICY", policy, *labels)
+        execute(*ts_madd(key, ts, {name: value}))
 
 
 for camera in execute("SMEMBERS", CAMERAS_KEY):
     builder = GearsBuilder("StreamReader", desc="counts the people in camera " + camera)
-    builder.filter(has_time).flatmap(detect).foreach(store)
+    builder.map(detect).foreach(store)
     builder.register(
         "camera:" + camera,
         convertToStr=False,

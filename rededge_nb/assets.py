@@ -12,7 +12,9 @@ from rededge_nb.errors import ConfigurationError
 
 PACKAGE = Path(__file__).parent
 
-DEFAULT_MODEL = "nanodet-g-416"
+DEFAULT_MODEL = "nanodet-g-two-sizes"
+MODEL_FAMILY = "nanodet-g-"
+"""The names of the bundled models begin so; on a command line it may be left out, as in `fast`."""
 PEOPLE_COUNTER = "people_counter"
 BUNDLED_COUNTER = "counts people; script "
 """How the description of the bundled people counter's session begins; the script's digest follows."""
@@ -38,9 +40,12 @@ def folder(name: str) -> Path:
 
 
 def model_card_file(name: str = DEFAULT_MODEL) -> Path:
-    """The file of a model card; `name` is a bundled model or a path."""
-    path = Path(name)
-    return path if path.suffix in {".yaml", ".yml"} else folder("models") / f"{name}.yaml"
+    """The file of a model card; `name` is a bundled model, such as `nanodet-g-fast` or `fast`, or a path."""
+    path, bundled = Path(name), folder("models")
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    short = bundled / f"{MODEL_FAMILY}{name}.yaml"
+    return short if short.is_file() else bundled / f"{name}.yaml"
 
 
 def gear_file(name: str = PEOPLE_COUNTER) -> Path:

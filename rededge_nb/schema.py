@@ -37,18 +37,35 @@ REF = "ref"
 BOXES = "boxes"
 """Flat JSON list `[x1, y1, x2, y2, …]`, pixels of the frame."""
 PEOPLE = "people"
-"""Number of boxes."""
+"""Number of people, one box for each."""
 CONFIDENCE = "confidence"
-"""JSON list with one number for each box, 0 to 1."""
+"""JSON list with one number for each box, 0 to 1; 0 for a person who is not seen for a moment."""
 TRACKS = "tracks"
 """JSON list with one track id for each box, from gears with a tracker."""
+SINCE = "since"
+"""JSON list with one time for each box: when the person was first seen, in milliseconds since the epoch."""
 MODEL = "model"
 """Key of the model."""
 MS = "ms"
 """Milliseconds from reading the frame to its boxes."""
 
+# Fields of an entry for a person who has left (`camera:<id>:tracks`).
+TRACK = "track"
+"""Id of the track."""
+FIRST, LAST = "first", "last"
+"""When the person was first and last seen, in milliseconds since the epoch."""
+PATH = "path"
+"""JSON list `[[ts, x, y], …]`: where the person stood; 0 to 1 of the frame's width and height, simplified."""
+
 # Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
 REASON = "reason"
+
+DETECTED = "detected"
+"""Series of the boxes that the model found in each frame, before tracking."""
+SEEN = "seen"
+"""Series of the people who were seen for the first time, in each second."""
+DIFFERENT = "different"
+"""Series of those among them who look like nobody who left a short time ago; only if the gear's setting is on."""
 
 IN_FPS, OUT_FPS = "in_fps", "out_fps"
 """Series of the frames that arrived, and that were processed, in each second."""
@@ -64,6 +81,8 @@ TOTAL = "prf_total"
 MINUTE_MS = 60_000
 COMPACTION_MINUTES = (1, 5, 15)
 COMPACTION_AGGREGATIONS = ("avg", "min", "max")
+SUM_MINUTES = (1, 15, 60)
+"""Series that sum have compactions of this length."""
 RAW_RETENTION_MS = 24 * 60 * MINUTE_MS
 COMPACTION_RETENTION_MS = 90 * 24 * 60 * MINUTE_MS
 
@@ -88,8 +107,8 @@ class CompactionRule:
 class SeriesSpec:
     """How a series of a camera is created.
 
-    `duplicate_policy` is `LAST` for measurements, so that a frame that is processed twice counts once. It is `SUM` for
-    frames per second, where each frame adds 1 to the sample of its second.
+    `duplicate_policy` is `LAST` for measurements. It is `SUM` for what is counted in each second, where each frame adds
+    to the sample of its second.
     """
 
     key: str
@@ -129,6 +148,21 @@ def errors_key(camera: object) -> str:
     return f"{frames_key(camera)}:errors"
 
 
+def tracks_key(camera: object) -> str:
+    """Stream of the people who have left the camera's view, with their paths."""
+    return f"{frames_key(camera)}:tracks"
+
+
+def tracker_key(camera: object) -> str:
+    """State of the tracker after the last frame, with that frame's id."""
+    return f"{frames_key(camera)}:tracker"
+
+
+def last_track_key(camera: object) -> str:
+    """The last id that the tracker has given to a person."""
+    return f"{frames_key(camera)}:last_track"
+
+
 def series_key(camera: object, name: str) -> str:
     """Key of the camera's series `name`, such as `people`, `in_fps`, `prf_model`."""
     return f"{frames_key(camera)}:{name}"
@@ -139,14 +173,14 @@ def step_series(step: str) -> str:
     return f"prf_{step}"
 
 
-def compaction_name(aggregation: str, minutes: int) -> str:
-    """Name of the compaction of `people`, such as `people_avg_1m`."""
-    return f"{PEOPLE}_{aggregation}_{minutes}m"
+def compaction_name(aggregation: str, minutes: int, *, series: str = PEOPLE) -> str:
+    """Name of the compaction of a series, such as `people_avg_1m`."""
+    return f"{series}_{aggregation}_{minutes}m"
 
 
-def compaction_key(camera: object, aggregation: str, minutes: int) -> str:
-    """Key of the compaction of `people`, such as `camera:0:people:avg:1m`."""
-    return f"{series_key(camera, PEOPLE)}:{aggregation}:{minutes}m"
+def compaction_key(camera: object, aggregation: str, minutes: int, *, series: str = PEOPLE) -> str:
+    """Key of the compaction of a series, such as `camera:0:people:avg:1m`."""
+    return f"{series_key(camera, series)}:{aggregation}:{minutes}m"
 
 
 def labels(camera: object, name: str) -> dict[str, str]:
@@ -156,30 +190,44 @@ def labels(camera: object, name: str) -> dict[str, str]:
 
 def raw_series_names() -> tuple[str, ...]:
     """Names of the series that the gear writes for every camera."""
-    return (PEOPLE, IN_FPS, OUT_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
+    return (PEOPLE, DETECTED, SEEN, IN_FPS, OUT_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
+
+
+def sums(name: str) -> bool:
+    """Whether each frame adds to the sample of its second, instead of having a sample of its own."""
+    return name in (IN_FPS, OUT_FPS, SEEN, DIFFERENT)
 
 
 def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
     """All series of a camera, with their compaction rules."""
-    rules = tuple(
-        CompactionRule(
-            key=compaction_key(camera, aggregation, minutes),
-            name=compaction_name(aggregation, minutes),
-            aggregation=aggregation,
-            bucket_ms=minutes * MINUTE_MS,
-            retention_ms=COMPACTION_RETENTION_MS,
-        )
-        for minutes in COMPACTION_MINUTES
-        for aggregation in COMPACTION_AGGREGATIONS
-    )
+    rules = {
+        PEOPLE: _rules(camera, PEOPLE, COMPACTION_AGGREGATIONS, COMPACTION_MINUTES),
+        SEEN: _rules(camera, SEEN, ("sum",), SUM_MINUTES),
+    }
     return tuple(
         SeriesSpec(
             key=series_key(camera, name),
             name=name,
             labels=labels(camera, name),
-            duplicate_policy="SUM" if name.endswith("_fps") else "LAST",
+            duplicate_policy="SUM" if sums(name) else "LAST",
             retention_ms=RAW_RETENTION_MS,
-            rules=rules if name == PEOPLE else (),
+            rules=rules.get(name, ()),
         )
         for name in raw_series_names()
+    )
+
+
+def _rules(
+    camera: object, series: str, aggregations: tuple[str, ...], minutes: tuple[int, ...]
+) -> tuple[CompactionRule, ...]:
+    return tuple(
+        CompactionRule(
+            key=compaction_key(camera, aggregation, each, series=series),
+            name=compaction_name(aggregation, each, series=series),
+            aggregation=aggregation,
+            bucket_ms=each * MINUTE_MS,
+            retention_ms=COMPACTION_RETENTION_MS,
+        )
+        for each in minutes
+        for aggregation in aggregations
     )

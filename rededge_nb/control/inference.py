@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import redis
 from numpy.typing import NDArray
 
+from rededge_nb.analytics.detecting import boxes_in_frame, input_image, suppress, whole_pixels
 from rededge_nb.control.models import ModelCard, key_of
 from rededge_nb.edge import processors
 from rededge_nb.edge.ai.backends import onnx
@@ -33,7 +33,9 @@ def detect_people(
     confidence: float | None = None,
     iou: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find the people in an image as the gear does, with the card's model, which must be stored in Redis.
+    """Find the people in an image as the gear does before it tracks them.
+
+    The card's model must be stored in Redis.
 
     Args:
         client: A connection to the server.
@@ -49,9 +51,12 @@ def detect_people(
         ModelError: the model is not stored, or its run failed.
         ServerUnavailableError: the server does not answer.
     """
-    boxes, scores = _run_in_redis(client, card, _square(card, image))
-    confidence = card.confidence if confidence is None else confidence
-    return _people(card, image, boxes, scores, confidence, card.iou if iou is None else iou)
+    batch = _batch(card, image)
+    boxes, scores = _run_in_redis(client, card, batch)
+    confidence, iou = card.confidence if confidence is None else confidence, card.iou if iou is None else iou
+    found = suppress(boxes[0], scores[0, :, card.class_id], confidence, iou)
+    size_wh, frame_wh = (batch.shape[2], batch.shape[1]), (image.shape[1], image.shape[0])
+    return whole_pixels(boxes_in_frame(found, size_wh, frame_wh)[:, :4], frame_wh).astype(np.float32), found[:, 4]
 
 
 @dataclass(frozen=True)
@@ -76,25 +81,25 @@ def compare_backends(card: ModelCard, image: Image, *, seconds: float = 1.0) -> 
         ModelCardError: the model file does not match the card.
         ModelError: ONNX Runtime refuses the model.
     """
-    blob, square = card.read(), _square(card, image)
+    blob, batch = card.read(), _batch(card, image)
     timings = [
-        Timing(f"ONNX Runtime, {_count(threads)}", _median_ms(_onnx(card, blob, square, threads), seconds))
+        Timing(f"ONNX Runtime, {_count(threads)}", _median_ms(_onnx(card, blob, batch, threads), seconds))
         for threads in _thread_counts()
     ]
     try:
-        timings.append(Timing("OpenVINO", _median_ms(_openvino(card, blob, square), seconds)))
+        timings.append(Timing("OpenVINO", _median_ms(_openvino(card, blob, batch), seconds)))
     except ModuleNotFoundError:
         timings.append(Timing("OpenVINO", None, INSTALL_OPENVINO))
     return timings
 
 
-def _square(card: ModelCard, image: Image) -> Image:
-    resized = cv2.resize(image, card.input_wh, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8)[np.newaxis]
+def _batch(card: ModelCard, image: Image) -> Image:
+    """The model's input for an image, shape (1, height, width, 3)."""
+    return input_image(image, card.input_size((image.shape[1], image.shape[0])))[np.newaxis]
 
 
 def _run_in_redis(
-    client: redis.Redis, card: ModelCard, square: Image
+    client: redis.Redis, card: ModelCard, batch: Image
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     names, call_id = (card.input_name, "boxes", "scores"), uuid.uuid4().hex
     with server_errors(client):
@@ -102,7 +107,7 @@ def _run_in_redis(
         image_key, boxes, scores = keys = [key_names.inference(client, call_id, name) for name in names]
     # without MULTI, inside of which a model cannot run
     pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("AI.TENSORSET", image_key, "UINT8", *square.shape, "BLOB", square.tobytes())
+    pipeline.execute_command("AI.TENSORSET", image_key, "UINT8", *batch.shape, "BLOB", batch.tobytes())
     pipeline.execute_command("AI.MODELEXECUTE", model, "INPUTS", 1, image_key, "OUTPUTS", 2, boxes, scores)
     for key in (boxes, scores):
         pipeline.execute_command("AI.TENSORGET", key, "META", "BLOB")
@@ -120,41 +125,22 @@ def _tensor(reply: Any) -> NDArray[np.float32]:
     return np.frombuffer(fields[b"blob"], np.float32).reshape(fields[b"shape"])
 
 
-def _people(
-    card: ModelCard,
-    image: Image,
-    boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    confidence: float,
-    iou: float,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    confidences = scores[0, :, card.class_id]
-    accepted = confidences >= confidence
-    xyxy, confidences = boxes[0][accepted], confidences[accepted]
-    xywh = np.hstack((xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]))
-    kept = np.array(cv2.dnn.NMSBoxes(xywh.tolist(), confidences.tolist(), confidence, iou), int).ravel()
-    height, width = image.shape[:2]
-    scale = np.array([width / card.input_wh[0], height / card.input_wh[1]] * 2, np.float32)
-    corners = np.clip(np.rint(xyxy[kept] * scale), 0, [width, height] * 2)
-    return corners.astype(np.float32), confidences[kept]
-
-
-def _onnx(card: ModelCard, blob: bytes, square: Image, threads: int) -> Callable[[], object]:
+def _onnx(card: ModelCard, blob: bytes, batch: Image, threads: int) -> Callable[[], object]:
     try:
         model = onnx.load(blob, device="CPU", threads=threads)
     except CommandError as error:
         raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
-    return lambda: model.run([square])
+    return lambda: model.run([batch])
 
 
-def _openvino(card: ModelCard, blob: bytes, square: Image) -> Callable[[], object]:
+def _openvino(card: ModelCard, blob: bytes, batch: Image) -> Callable[[], object]:
     from rededge_nb.edge.ai.backends import onnx_openvino
 
     try:
         model = onnx_openvino.load(blob, device="CPU", threads=_thread_counts()[-1])
     except CommandError as error:
         raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
-    return lambda: model.run([square])
+    return lambda: model.run([batch])
 
 
 def _median_ms(run: Callable[[], object], seconds: float) -> float:

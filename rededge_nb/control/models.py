@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import redis
 import yaml
 
+from rededge_nb.analytics.detecting import MULTIPLE, RESIZES, input_size
 from rededge_nb.edge.client.shard import key_here
 from rededge_nb.errors import ModelCardError, ModelError
 
 DEVICE = "CPU"
+
+
+@dataclass(frozen=True)
+class TrackingThresholds:
+    """Confidences of boxes that the tracker uses, 0 to 1; see `TrackerSettings`."""
+
+    low: float
+    """From this on a box can continue a track."""
+    high: float
+    """From this on a box takes part in the first pass."""
+    new: float
+    """From this on a box can begin a track."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a model."""
+
+    time: float | None = None
+    """Time of one run, relative to one run of nanodet-g-416."""
+    ap: dict[str, float] = field(default_factory=dict)
+    """Average precision at IoU 0.5 for people, by labelled video."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +54,30 @@ class ModelCard:
     origin: str
     input_name: str
     input_wh: tuple[int, int]
-    """Width and height of the model's input image, in pixels."""
+    """Width and height of the model's input image, in pixels; with `resize` "aspect" those for a frame of 4:3."""
+    resize: str
+    """How a frame becomes an input: "stretch" or "aspect"; see `analytics.detecting`."""
+    multiple: int
+    """With `resize` "aspect" width and height of the input are multiples of this."""
     class_id: int
     """Index of the class that is counted."""
     confidence: float
     """Minimum confidence of a detection, 0 to 1."""
     iou: float
     """Two boxes with a higher IoU are one detection."""
+    tracking: TrackingThresholds | None
+    """Thresholds of the tracker; None for a card that has none."""
+    measured: Measured
     classes: tuple[str, ...]
 
     @property
     def tag(self) -> str:
         """Tag of the stored model: its name and the start of its digest."""
         return f"{self.name}@{self.sha256[:12]}"
+
+    def input_size(self, frame_wh: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the model's input for a frame of this width and height, in pixels."""
+        return input_size(frame_wh, self.input_wh, self.resize, self.multiple)
 
     def read(self) -> bytes:
         """Read the model file.
@@ -68,7 +102,7 @@ def load_card(path: Path) -> ModelCard:
     """Read a model's YAML card.
 
     Raises:
-        ModelCardError: the card is missing, is not YAML, or lacks a field.
+        ModelCardError: the card is missing, is not YAML, lacks a field, or has a value that is not allowed.
     """
     try:
         fields: Any = yaml.safe_load(path.read_text())
@@ -78,7 +112,7 @@ def load_card(path: Path) -> ModelCard:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelCardError(f"the model card {path} cannot be read: {error}") from error
     try:
-        return ModelCard(
+        card = ModelCard(
             name=str(fields["name"]),
             key=str(fields["key"]),
             file=path.parent / str(fields["file"]),
@@ -89,9 +123,13 @@ def load_card(path: Path) -> ModelCard:
             origin=str(fields["origin"]).strip(),
             input_name=str(fields["input"]["name"]),
             input_wh=(int(fields["input"]["width"]), int(fields["input"]["height"])),
+            resize=str(fields["input"].get("resize", "stretch")),
+            multiple=int(fields["input"].get("multiple", MULTIPLE)),
             class_id=int(fields["counting"]["class_id"]),
             confidence=float(fields["counting"]["confidence"]),
             iou=float(fields["counting"]["iou"]),
+            tracking=_tracking(fields.get("tracking")),
+            measured=_measured(fields.get("measured")),
             classes=tuple(str(name) for name in fields["classes"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -99,6 +137,43 @@ def load_card(path: Path) -> ModelCard:
             f"the model card {path} lacks or misspells a field ({type(error).__name__}: {error}); "
             "compare it with models/nanodet-g-416.yaml"
         ) from error
+    _check(card, path)
+    return card
+
+
+def _tracking(fields: Any) -> TrackingThresholds | None:
+    return None if fields is None else TrackingThresholds(*(float(fields[name]) for name in ("low", "high", "new")))
+
+
+def _measured(fields: Any) -> Measured:
+    if fields is None:
+        return Measured()
+    ap = {str(video): float(value) for video, value in fields.get("ap", {}).items()}
+    return Measured(float(fields["time"]) if "time" in fields else None, ap)
+
+
+def _check(card: ModelCard, path: Path) -> None:
+    """Refuse values that would silently give wrong counts."""
+    problems = []
+    if card.resize not in RESIZES:
+        problems.append(f"input.resize is {card.resize!r}: write {' or '.join(RESIZES)}")
+    if min(*card.input_wh, card.multiple) < 1:
+        problems.append(
+            f"input is {card.input_wh[0]}x{card.input_wh[1]}, multiple {card.multiple}: 1 or more is needed"
+        )
+    if not 0 <= card.class_id < len(card.classes):
+        problems.append(f"counting.class_id is {card.class_id}, and there are {len(card.classes)} classes, from 0")
+    for name, value in (("confidence", card.confidence), ("iou", card.iou)):
+        if not 0 <= value <= 1:
+            problems.append(f"counting.{name} is {value}: a number from 0 to 1 is needed")
+    tracking = card.tracking
+    if tracking is not None and not 0 <= tracking.low <= tracking.high <= tracking.new <= 1:
+        problems.append(
+            f"tracking has low {tracking.low}, high {tracking.high} and new {tracking.new}: numbers from 0 to 1 in "
+            "ascending order are needed"
+        )
+    if problems:
+        raise ModelCardError(f"the model card {path} cannot be used: {'; '.join(problems)}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ comes with the package follows the package, so a new version upgrades the bundle
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
@@ -34,6 +34,26 @@ class _Counter:
         return assets.counter_description(self.script, own=self.own)
 
 
+DEFAULT, NAMED, OWN_CARD = "bundled", "named", "card"
+"""Why the gear runs its model (`model_from`): it is the default one; the user has named a bundled one, or a card."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A model for the gear, and why it is chosen."""
+
+    card: ModelCard
+    reason: str
+
+    @classmethod
+    def named(cls, model: str) -> _Choice:
+        """The model that a user names: a bundled one, or the path of a card."""
+        card_file = assets.model_card_file(model)
+        if not assets.is_bundled(card_file):
+            return cls(load_card(card_file), OWN_CARD)
+        return cls(load_card(card_file), DEFAULT if card_file.stem == assets.DEFAULT_MODEL else NAMED)
+
+
 def provision(
     client: redis.Redis,
     *,
@@ -49,8 +69,8 @@ def provision(
     Args:
         client: Connected to the server.
         cameras: Ids of cameras to add.
-        model: Name of a bundled model, or path of a card. Default: keep the user's own model if the gear uses one,
-            otherwise update the bundled one.
+        model: Name of a bundled model, or path of a card. Default: keep the model that a user has chosen, otherwise
+            use the default one; a bundled model is updated.
         gear: Name of a bundled gear, or path of a script, which is stored in Redis for cameras that are added later.
             Default: keep the user's own gear if there is one, otherwise update the bundled one.
 
@@ -64,17 +84,16 @@ def provision(
         MissingModuleError: the server has no RedisTimeSeries.
     """
     ids = [schema.camera_id(camera) for camera in cameras]
-    card_file = assets.model_card_file(model or assets.DEFAULT_MODEL)
-    card = load_card(card_file)
+    named = None if model is None else _Choice.named(model)
     script_file = assets.gear_file(gear or assets.PEOPLE_COUNTER)
     counter = _Counter(read_script(script_file), own=not assets.is_bundled(script_file))
     changes = []
     for shard, own in by_shard(client, ids):
-        keeps_model = model is None and _runs_own_model(shard, card)
-        changes += [] if keeps_model else _store(shard, card)
+        choice = named or _present_choice(shard)
+        changes += _store(shard, choice.card) if choice else []
         for camera in own:
             changes += _summary(create_series(shard, camera), camera)
-        changes += [] if keeps_model else _write_settings(shard, card, own=not assets.is_bundled(card_file))
+        changes += _write_settings(shard, choice) if choice else []
         if gear is None:
             changes += _register(shard, own, _kept(shard) or counter, keep_other=True)
         else:
@@ -94,9 +113,8 @@ def use_model(client: redis.Redis, model: str) -> list[str]:
         ModelCardError: the card or its file is missing or wrong.
         ModelError: the server refuses the model.
     """
-    card_file = assets.model_card_file(model)
-    card = load_card(card_file)
-    return _store(client, card) + _write_settings(client, card, own=not assets.is_bundled(card_file))
+    choice = _Choice.named(model)
+    return _store(client, choice.card) + _write_settings(client, choice)
 
 
 def settings_key(client: redis.Redis) -> str:
@@ -129,27 +147,44 @@ def _store(client: redis.Redis, card: ModelCard) -> list[str]:
     return [f"stored model {card.name} as {key_of(client, card)}"] if store_model(client, card) else []
 
 
-def _runs_own_model(client: redis.Redis, bundled: ModelCard) -> bool:
-    """Whether the gear uses a model of the user's own, and this model is stored."""
-    settings = read_settings(client)
-    key = settings.get("model")
-    if key is None or (key == key_of(client, bundled) and settings.get("model_from") != "card"):
-        return False
-    return stored_model(client, key) is not None
-
-
-def _write_settings(client: redis.Redis, card: ModelCard, *, own: bool) -> list[str]:
-    """Let the gear use the model. Thresholds that a user has set are kept while the model stays the same."""
+def _present_choice(client: redis.Redis) -> _Choice | None:
+    """The model that the gear should run when none is named; None if it runs one whose card only the user has."""
     present = read_settings(client)
-    # the name and key in a user's card may be those of the bundled one
-    wanted = {"model": key_of(client, card), "model_tag": card.tag, "model_from": "card" if own else "bundled"}
-    wanted |= {"width": str(card.input_wh[0]), "height": str(card.input_wh[1]), "class_id": str(card.class_id)}
+    key, reason = present.get("model"), present.get("model_from")
+    cards = [load_card(path) for path in sorted(assets.folder("models").glob("*.yaml"))]
+    bundled = {key_of(client, card): card for card in cards}
+    # a card of the user's may have the key of a bundled one; and `model` may have been written by hand
+    own = key is not None and (reason == OWN_CARD or key not in bundled)
+    if key is not None and own and stored_model(client, key) is not None:
+        return None
+    if reason == NAMED and key in bundled and not own:
+        return _Choice(bundled[key], NAMED)
+    return _Choice(load_card(assets.model_card_file()), DEFAULT)
+
+
+def _write_settings(client: redis.Redis, choice: _Choice) -> list[str]:
+    """Write what the gear has to know about the model.
+
+    Thresholds that a user has set stay while the model is the same. Those of another model are replaced together.
+    """
+    card, present = choice.card, read_settings(client)
+    wanted = {"model": key_of(client, card), "model_tag": card.tag, "model_from": choice.reason}
+    wanted |= {"width": str(card.input_wh[0]), "height": str(card.input_wh[1])}
+    wanted |= {"resize": card.resize, "multiple": str(card.multiple), "class_id": str(card.class_id)}
     thresholds = {"confidence": str(card.confidence), "iou": str(card.iou)}
+    margins = {} if card.tracking is None else asdict(card.tracking)
+    thresholds |= {f"tracking_{name}": f"{value - card.confidence:+.4g}" for name, value in margins.items()}
     same_model = present.get("model_tag") == card.tag
     wanted |= {name: value for name, value in thresholds.items() if not same_model or name not in present}
     changed = {name: value for name, value in wanted.items() if present.get(name) != value}
-    if changed:
-        client.hset(settings_key(client), items=[word for pair in changed.items() for word in pair])
+    # what the last model's card had, and this one's lacks, must not apply to this one
+    stale = [] if same_model or margins else [name for name in present if name.startswith("tracking_")]
+    with client.pipeline(transaction=True) as pipeline:
+        if stale:
+            pipeline.hdel(settings_key(client), *stale)
+        if changed:
+            pipeline.hset(settings_key(client), items=[word for pair in changed.items() for word in pair])
+        pipeline.execute()
     values = ", ".join(f"{name}={value}" for name, value in changed.items())
     return [f"set for the gear: {values}"] if changed else []
 

@@ -112,7 +112,7 @@ def test_somebody_who_is_missed_is_shown_a_moment_longer_where_expected(interval
     results = step_through(Tracker(), range(0, 3001, interval_ms), missing=range(1000, 2001))
     missed = {ts_ms: result.people for ts_ms, result in results.items() if ts_ms in range(1000, 2001)}
     last = 1000 - interval_ms
-    assert all(len(people) == (ts_ms <= last + 300) for ts_ms, people in missed.items())
+    assert all(len(people) == (ts_ms <= last + 500) for ts_ms, people in missed.items())
     assert {person.confidence for people in missed.values() for person in people} == {0.0}
     expected = 100 + 80 * (last + 300 - 300 % interval_ms) / 1000
     [shown] = missed[last + 300 - 300 % interval_ms]

@@ -1,0 +1,73 @@
+"""What is kept of a camera's tracker from one frame to the next: one text, which also has the id of the last frame.
+
+Whoever writes this text and all else that a frame says in one transaction can tell whether a frame was dealt with
+before, and does nothing then. So a worker that takes over from one that died goes on exactly where that one ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rededge_nb.analytics.tracker_settings import TrackerSettings
+from rededge_nb.analytics.tracking import Tracker
+from rededge_nb.errors import TrackerStateError
+
+
+@dataclass(slots=True)
+class SavedTracker:
+    """A camera's tracker after a frame.
+
+    Attributes:
+        ref: Entry id of the last frame that was dealt with: processed, dropped or refused. Empty before the first.
+        state: State of the tracker after the last frame that was processed, as `Tracker.to_state` returns it; None
+            before the first.
+        problem: Why tracking begins again, if the text or the state was damaged.
+    """
+
+    ref: str = ""
+    state: Any = None
+    problem: str = ""
+
+    @classmethod
+    def from_text(cls, text: object) -> SavedTracker:
+        """What `to_text` wrote; an empty one where there is no text, or where it is something else."""
+        if not text:
+            return cls()
+        try:
+            fields = json.loads(str(text))
+            saved = cls(fields["ref"], fields["state"])
+            saved.has("0-0")
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            return cls(problem=f"this is not what was saved of a tracker, which begins again: {str(text)[:60]!r}")
+        return saved
+
+    def to_text(self) -> str:
+        """The text: about half a kilobyte for each person."""
+        return json.dumps({"ref": self.ref, "state": self.state}, separators=(",", ":"))
+
+    def has(self, ref: str) -> bool:
+        """Whether the frame with this entry id is the last one, or was added before it."""
+        return bool(self.ref) and _order(ref) <= _order(self.ref)
+
+    def tracker(self, settings: TrackerSettings, last_id: Callable[[], int]) -> Tracker:
+        """The tracker, to go on with; a new one if its state is not known.
+
+        Args:
+            settings: Thresholds of the tracker.
+            last_id: The last id that was given to a person. It is called only for a new tracker, which gives no id a
+                second time.
+        """
+        if self.state is not None:
+            try:
+                return Tracker.from_state(self.state, settings)
+            except TrackerStateError as error:
+                self.problem = str(error)
+        return Tracker(settings, next_id=last_id() + 1)
+
+
+def _order(ref: str) -> tuple[int, int]:
+    milliseconds, _, sequence = ref.partition("-")
+    return int(milliseconds), int(sequence or 0)
