@@ -13,7 +13,7 @@ import yaml
 
 from rededge_nb import assets, schema
 from rededge_nb.control.gears import list_registrations, readable_error, register_gear, unregister_gear
-from rededge_nb.control.models import list_models, load_card, remove_model, stored_model
+from rededge_nb.control.models import TrackingThresholds, list_models, load_card, remove_model, stored_model
 from rededge_nb.control.provision import known_cameras, provision, read_settings, use_model
 from rededge_nb.errors import GearError, ModelCardError, ModelError
 
@@ -21,14 +21,14 @@ from rededge_nb.errors import GearError, ModelCardError, ModelError
 def test_twice_changes_nothing(client: redis.Redis) -> None:
     changes = provision(client)
     assert changes[:2] == [
-        "stored model nanodet-g-416 as model:nanodet-g-416",
-        "created 20 series and 9 compaction rules for camera 0",
+        "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes",
+        "created 25 series and 12 compaction rules for camera 0",
     ]
     assert changes[-1] == "registered gear people_counter for camera:0"
     before = list_registrations(client)
     assert provision(client) == []
     assert list_registrations(client) == before
-    assert [model.key for model in list_models(client)] == ["model:nanodet-g-416"]
+    assert [model.key for model in list_models(client)] == ["model:nanodet-g-two-sizes"]
     rules = client.execute_command("TS.INFO", "camera:0:people")
     buckets = {rule[1] for rule in rules[rules.index(b"rules") + 1]}
     assert buckets == {60_000, 300_000, 900_000}, "milliseconds"
@@ -59,9 +59,9 @@ def own_card(tmp_path: Path) -> Path:
     """A card with the bundled one's name and key: the nearest that a user's can come to it."""
     folder = tmp_path / "models"
     folder.mkdir()
-    (folder / "nanodet-g-416.onnx").write_bytes(load_card(assets.model_card_file()).read() + b"\x72\x00")
+    (folder / "nanodet-g-two-sizes.onnx").write_bytes(load_card(assets.model_card_file()).read() + b"\x72\x00")
     fields = yaml.safe_load(assets.model_card_file().read_text())
-    fields["sha256"] = hashlib.sha256((folder / "nanodet-g-416.onnx").read_bytes()).hexdigest()
+    fields["sha256"] = hashlib.sha256((folder / "nanodet-g-two-sizes.onnx").read_bytes()).hexdigest()
     (folder / "own.yaml").write_text(yaml.safe_dump(fields))
     return folder / "own.yaml"
 
@@ -128,10 +128,10 @@ def test_a_missing_gear_changes_nothing(client: redis.Redis, tmp_path: Path) -> 
 def test_an_own_model_stays(client: redis.Redis, own_card: Path, give: Callable[[redis.Redis, str], object]) -> None:
     provision(client)
     give(client, str(own_card))
-    told, stored = read_settings(client), list_models(client)
-    assert told["model_tag"] == load_card(own_card).tag
+    settings, stored = read_settings(client), list_models(client)
+    assert settings["model_tag"] == load_card(own_card).tag
     provision(client, cameras=["desk"])
-    assert (read_settings(client), list_models(client)) == (told, stored)
+    assert (read_settings(client), list_models(client)) == (settings, stored)
     provision(client, model=assets.DEFAULT_MODEL)
     assert read_settings(client)["model_tag"] == load_card(assets.model_card_file()).tag
     assert provision(client) == []
@@ -139,8 +139,8 @@ def test_an_own_model_stays(client: redis.Redis, own_card: Path, give: Callable[
 
 def test_an_own_model_that_is_gone_leaves_its_place(client: redis.Redis, own_card: Path) -> None:
     provision(client, model=str(own_card))
-    remove_model(client, "model:nanodet-g-416")
-    assert provision(client)[0] == "stored model nanodet-g-416 as model:nanodet-g-416"
+    remove_model(client, "model:nanodet-g-two-sizes")
+    assert provision(client)[0] == "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes"
     assert read_settings(client)["model_from"] == "bundled"
 
 
@@ -149,13 +149,13 @@ def test_what_is_bundled_is_upgraded_after_an_edit(
 ) -> None:
     provision(client)
     [(_, before)] = scripts(client)
-    own_card.rename(own_card.with_name("nanodet-g-416.yaml"))
+    own_card.rename(own_card.with_name("nanodet-g-two-sizes.yaml"))
     shutil.copytree(assets.folder("gears"), tmp_path / "gears")
     with (tmp_path / "gears" / "people_counter.py").open("a") as script:
         script.write("\n# edited\n")
     monkeypatch.setattr(assets, "PACKAGE", tmp_path / "rededge_nb")
     changes = provision(client)
-    assert changes[0] == "stored model nanodet-g-416 as model:nanodet-g-416"
+    assert changes[0] == "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes"
     assert changes[-1] == "upgraded gear people_counter for camera:0"
     [(_, after)] = scripts(client)
     assert before != after
@@ -169,40 +169,107 @@ def test_thresholds_that_a_user_set_stay_until_the_model_changes(client: redis.R
     assert read_settings(client)["confidence"] == "0.6"
     client.hset(schema.GEAR_SETTINGS_KEY, "model_tag", "an-older-model@000")
     provision(client)
-    assert read_settings(client)["confidence"] == "0.4"
+    assert read_settings(client)["confidence"] == "0.5"
+
+
+def test_a_bundled_model_that_was_named_stays(client: redis.Redis) -> None:
+    provision(client)
+    assert use_model(client, "fast")[0] == "stored model nanodet-g-fast as model:nanodet-g-fast"
+    assert provision(client, cameras=["desk"])[-1].startswith("upgraded gear people_counter")
+    settings = read_settings(client)
+    assert settings["model"] == "model:nanodet-g-fast"
+    remove_model(client, "model:nanodet-g-fast")
+    assert provision(client) == ["stored model nanodet-g-fast as model:nanodet-g-fast"]
+    assert read_settings(client) == settings
+    use_model(client, assets.DEFAULT_MODEL)
+    assert read_settings(client)["model"] == "model:nanodet-g-two-sizes"
+    assert provision(client) == []
+
+
+def test_the_settings_of_an_older_version_follow_the_default_model(client: redis.Redis) -> None:
+    client.hset(
+        schema.GEAR_SETTINGS_KEY,
+        mapping={
+            "model": "model:nanodet-g-416", "model_tag": "nanodet-g-416@1f5398e6c884", "model_from": "bundled",
+            "width": 416, "height": 416, "class_id": 0, "confidence": 0.4, "iou": 0.5,
+        },
+    )  # fmt: skip
+    provision(client)
+    settings = read_settings(client)
+    assert (settings["model"], settings["resize"]) == ("model:nanodet-g-two-sizes", "aspect")
+    assert (settings["confidence"], settings["iou"]) == ("0.5", "0.55")
+
+
+def test_a_model_that_was_written_by_hand_stays_if_it_is_stored(client: redis.Redis, card_file: Path) -> None:
+    provision(client)
+    client.hset(schema.GEAR_SETTINGS_KEY, "model", "model:mine")
+    client.execute_command("AI.MODELSTORE", "model:mine", "ONNX", "CPU", "BLOB", load_card(card_file).read())
+    assert provision(client) == []
+    assert read_settings(client)["model"] == "model:mine"
+
+
+def test_settings_of_another_model_are_replaced_together(client: redis.Redis, card_file: Path) -> None:
+    provision(client, model="fast")
+    fast = read_settings(client)
+    assert fast | {
+        "width": "384", "height": "288", "resize": "aspect", "multiple": "32", "class_id": "0", "confidence": "0.45",
+        "iou": "0.55", "tracking_low": "-0.1", "tracking_high": "+0.05", "tracking_new": "+0.15",
+    } == fast  # fmt: skip
+    client.hset(schema.GEAR_SETTINGS_KEY, mapping={"tracking_new": "0.3", "iou": "0.9", "different": "1"})
+    fields = yaml.safe_load(card_file.read_text())
+    del fields["tracking"], fields["input"]["resize"], fields["measured"]
+    card_file.write_text(yaml.safe_dump(fields | {"name": "mine", "key": "model:mine"}))
+    use_model(client, str(card_file))
+    settings = read_settings(client)
+    assert (settings["resize"], settings["multiple"], settings["iou"]) == ("stretch", "32", "0.55")
+    assert not any(name.startswith("tracking_") for name in settings), "the gear's own apply"
+    assert settings["different"] == "1", "this one is not about a model"
 
 
 def test_a_model_that_is_gone_is_stored_again(client: redis.Redis) -> None:
     provision(client)
-    remove_model(client, "model:nanodet-g-416")
-    assert stored_model(client, "model:nanodet-g-416") is None
-    assert provision(client) == ["stored model nanodet-g-416 as model:nanodet-g-416"]
+    remove_model(client, "model:nanodet-g-two-sizes")
+    assert stored_model(client, "model:nanodet-g-two-sizes") is None
+    assert provision(client) == ["stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes"]
     with pytest.raises(ModelError, match=r"AI\.MODELDEL nothing: model key is empty"):
         remove_model(client, "nothing")
 
 
+INPUT = {"name": "image", "width": 512, "height": 384, "resize": "aspect", "multiple": 32}
+
+
 @pytest.fixture
 def card_file(tmp_path: Path) -> Path:
-    shutil.copy(assets.folder("models") / "nanodet-g-416.onnx", tmp_path)
+    shutil.copy(assets.folder("models") / "nanodet-g-two-sizes.onnx", tmp_path)
     shutil.copy(assets.model_card_file(), tmp_path)
-    return tmp_path / "nanodet-g-416.yaml"
+    return tmp_path / "nanodet-g-two-sizes.yaml"
 
 
 def test_the_bundled_card_is_true(card_file: Path) -> None:
     card = load_card(card_file)
-    assert (card.input_wh, card.class_id, card.classes[0], len(card.classes)) == ((416, 416), 0, "person", 80)
+    assert (card.input_wh, card.resize, card.multiple) == ((512, 384), "aspect", 32)
+    assert (card.class_id, card.classes) == (0, ("person",))
+    assert card.tracking == TrackingThresholds(0.35, 0.55, 0.65)
     assert card.licence == "Apache-2.0"
-    assert len(card.read()) == 7_670_604
+    assert len(card.read()) == card.file.stat().st_size > 7_000_000
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sha256": "0" * 64}, "has sha256 1f5398e6.*card says 000"),
-        ({"file": "gone.onnx"}, "gone.onnx of card 'nanodet-g-416' cannot be read"),
+        ({"sha256": "0" * 64}, "has sha256 debdbbf5.*card says 000"),
+        ({"file": "gone.onnx"}, "gone.onnx of card 'nanodet-g-two-sizes' cannot be read"),
         ({"counting": {}}, "lacks or misspells a field .*class_id"),
         ({"input": None}, "lacks or misspells a field"),
         ({"classes": 3}, "lacks or misspells a field"),
+        ({"classes": []}, "class_id is 0, and there are 0 classes"),
+        ({"input": INPUT | {"resize": "letterbox"}}, "input.resize is 'letterbox': write stretch or aspect"),
+        ({"input": INPUT | {"multiple": 0}}, "input is 512x384, multiple 0: 1 or more is needed"),
+        ({"input": INPUT | {"multiple": "many"}}, "lacks or misspells a field"),
+        ({"counting": {"class_id": 0, "confidence": 50, "iou": 0.55}}, "counting.confidence is 50.0: a number from 0"),
+        ({"tracking": {"low": 0.6, "high": 0.5, "new": 0.7}}, "tracking has low 0.6, .*in ascending order"),
+        ({"tracking": {"low": 0.1}}, "lacks or misspells a field .*high"),
+        ({"measured": {"time": "fast"}}, "lacks or misspells a field"),
     ],
 )
 def test_a_wrong_card_is_refused(card_file: Path, change: dict[str, object], message: str) -> None:
@@ -222,10 +289,10 @@ def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_model_that_the_server_refuses_is_named(client: redis.Redis, card_file: Path) -> None:
-    (card_file.parent / "nanodet-g-416.onnx").write_bytes(b"no model")
+    (card_file.parent / "nanodet-g-two-sizes.onnx").write_bytes(b"no model")
     fields = yaml.safe_load(card_file.read_text()) | {"sha256": hashlib.sha256(b"no model").hexdigest()}
     card_file.write_text(yaml.safe_dump(fields))
-    with pytest.raises(ModelError, match=r"AI\.MODELSTORE model:nanodet-g-416 ONNX"):
+    with pytest.raises(ModelError, match=r"AI\.MODELSTORE model:nanodet-g-two-sizes ONNX"):
         provision(client, model=str(card_file))
 
 
