@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from rededge_nb import assets
-from rededge_nb.analytics.detecting import input_image, suppress
+from rededge_nb.analytics.detecting import boxes_in_frame, input_image, suppress
 from rededge_nb.capture.sources import open_source
 from rededge_nb.control.models import load_card
 from rededge_nb.edge import processors
@@ -31,16 +31,19 @@ class BareLoop:
         )
 
     def people(self, jpeg: bytes) -> np.ndarray:
-        """Boxes of the people in a JPEG with their confidence, shape (n, 5), in pixels of the model's input."""
+        """Boxes of the people in a JPEG with their confidence, shape (n, 5)."""
         return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
 
     def people_in(self, image: np.ndarray) -> np.ndarray:
         """The same for a decoded image."""
-        resized = input_image(image, self._card.input_size((image.shape[1], image.shape[0])))
+        frame_wh = (image.shape[1], image.shape[0])
+        size_wh = self._card.input_size(frame_wh)
+        resized = input_image(image, size_wh)
         boxes, scores = self._model.run([resized[np.newaxis]])
         assert boxes is not None
         assert scores is not None
-        return suppress(boxes[0], scores[0, :, self._card.class_id], self._card.confidence, self._card.iou)
+        found = suppress(boxes[0], scores[0, :, self._card.class_id], self._card.confidence, self._card.iou)
+        return boxes_in_frame(found, size_wh, frame_wh)
 
     def seconds(self, jpegs: Sequence[bytes]) -> list[float]:
         """Seconds for each JPEG, one after the other."""

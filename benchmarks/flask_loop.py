@@ -71,8 +71,7 @@ def main() -> int:
         began = time.perf_counter()
         for jpeg in islice(pictures, int(line)):
             image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-            scale = np.array(image.shape[1::-1] * 2) / (bare.input_wh * 2)
-            for left, top, right, bottom in np.rint(bare.people_in(image) * scale).astype(int):
+            for left, top, right, bottom in np.rint(bare.people_in(image)[:, :4]).astype(int):
                 cv2.rectangle(image, (left, top), (right, bottom), (0, 0, 255), 2)
             shown.show(encode_jpeg(image, quality=QUALITY))
         sys.stdout.write(f"{time.perf_counter() - began}\n")

@@ -12,9 +12,9 @@ import numpy as np
 import redisAI
 from PIL import Image
 
-SIZE = 416
-CONFIDENCE, IOU = 0.40, 0.50
-MODEL = "model:nanodet-g-416"
+SIZE = 448
+CONFIDENCE, IOU = 0.50, 0.55
+MODEL = "model:nanodet-g-two-sizes"
 
 
 def letterbox(image):

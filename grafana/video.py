@@ -58,7 +58,7 @@ def variables() -> tuple[QueryVariable, QueryVariable, TextBoxVariable]:
     """The choices at the top of the page, and the address of the video."""
     return (
         choice("camera", "Camera", "ts.queryindex __name__=people", "/^camera:(.*):people$/", "0"),
-        choice("model", "Model", "ai._modelscan", "/^(model:.*)$/", "model:nanodet-g-416"),
+        choice("model", "Model", "ai._modelscan", "/^(model:.*)$/", "model:nanodet-g-two-sizes"),
         TextBoxVariable("video")
         .label("Video server")
         .default_value(VIDEO_URL)

@@ -39,6 +39,11 @@ def folder(name: str) -> Path:
     )
 
 
+def bundled_models() -> list[str]:
+    """Names of the bundled models."""
+    return sorted(path.stem for path in folder("models").glob("*.yaml"))
+
+
 def model_card_file(name: str = DEFAULT_MODEL) -> Path:
     """The file of a model card; `name` is a bundled model, such as `nanodet-g-fast` or `fast`, or a path."""
     path, bundled = Path(name), folder("models")

@@ -164,6 +164,11 @@ class Models:
         """The card of a model: a bundled one by its name, any other by the path of its card."""
         return models.load_card(assets.model_card_file(name))
 
+    def cards(self) -> list[models.ModelCard]:
+        """The cards of all bundled models; the default one is the first."""
+        names = sorted(assets.bundled_models(), key=lambda name: (name != assets.DEFAULT_MODEL, name))
+        return [self.card(name) for name in names]
+
     def store(self, card: models.ModelCard) -> bool:
         """Store a card's model; False if it is there already."""
         return models.store_model(self._client, card)

@@ -58,6 +58,7 @@ def list_(directory: Path | None, as_json: bool) -> None:
 @models.command(
     epilog=examples(
         "rededge models load",
+        "rededge models load fast --use",
         "rededge models load my/model.yaml --use",
     ),
 )
@@ -85,7 +86,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 
 @models.command(
     epilog=examples(
-        "rededge models remove model:nanodet-g-416",
+        "rededge models remove model:nanodet-g-two-sizes",
     ),
 )
 @click.argument("key")

@@ -151,7 +151,7 @@ def _present_choice(client: redis.Redis) -> _Choice | None:
     """The model that the gear should run when none is named; None if it runs one whose card only the user has."""
     present = read_settings(client)
     key, reason = present.get("model"), present.get("model_from")
-    cards = [load_card(path) for path in sorted(assets.folder("models").glob("*.yaml"))]
+    cards = [load_card(assets.model_card_file(name)) for name in assets.bundled_models()]
     bundled = {key_of(client, card): card for card in cards}
     # a card of the user's may have the key of a bundled one; and `model` may have been written by hand
     own = key is not None and (reason == OWN_CARD or key not in bundled)

@@ -36,10 +36,11 @@ class ModelPanel(Panel):
     def __init__(self, client: redis.Redis) -> None:
         self._seen: dict[str, float | None] = {}
         self.models = TableView(_COLUMNS, empty="no model is stored yet: load one")
-        cards = sorted(path.stem for path in assets.folder("models").glob("*.yaml"))
         self.card = named(
             ipywidgets.Combobox(
-                options=cards, value=assets.DEFAULT_MODEL, placeholder="name of a model, or path of its card"
+                options=assets.bundled_models(),
+                value=assets.DEFAULT_MODEL,
+                placeholder="name of a model, or path of its card",
             ),
             "Model",
         )

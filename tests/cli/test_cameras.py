@@ -44,7 +44,7 @@ def test_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
 def test_a_capture_leaves_the_users_model_and_gear(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
     shutil.copy(assets.model_card_file().with_suffix(".onnx"), tmp_path)
     card = tmp_path / "mine.yaml"
-    card.write_text(assets.model_card_file().read_text().replace("nanodet-g-416\n", "mine\n"))
+    card.write_text(assets.model_card_file().read_text().replace("nanodet-g-two-sizes\n", "mine\n"))
     gear = tmp_path / "mine.py"
     gear.write_text(assets.gear_file().read_text() + "\n# mine\n")
     assert rededge("init", "--gear", gear).returncode == 0

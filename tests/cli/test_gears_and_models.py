@@ -95,14 +95,14 @@ def test_errors_of_gears_commands(edge: Instance, client: redis.Redis, tmp_path:
 def test_a_model_from_storing_to_removal(edge: Instance, client: redis.Redis) -> None:
     none = rededge("models", "list")
     assert (none.returncode, none.stdout) == (0, "")
-    assert rededge("models", "load").stdout == "stored model nanodet-g-416 as model:nanodet-g-416\n"
-    assert rededge("models", "load", "nanodet-g-416").stdout == "model:nanodet-g-416 is stored already\n"
+    assert rededge("models", "load").stdout == "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes\n"
+    assert rededge("models", "load", "nanodet-g-two-sizes").stdout == "model:nanodet-g-two-sizes is stored already\n"
     (listed,) = json.loads(rededge("models", "list", "--json").stdout)
-    assert (listed["key"], listed["backend"], listed["used"]) == ("model:nanodet-g-416", "ONNX", False)
-    assert rededge("models", "load", "--use").stdout.startswith("set for the gear: model=model:nanodet-g-416, ")
+    assert (listed["key"], listed["backend"], listed["used"]) == ("model:nanodet-g-two-sizes", "ONNX", False)
+    assert rededge("models", "load", "--use").stdout.startswith("set for the gear: model=model:nanodet-g-two-sizes, ")
     assert json.loads(rededge("models", "list", "--json").stdout)[0]["used"]
-    assert rededge("models", "list").stdout.splitlines()[2].split()[0] == "model:nanodet-g-416"
-    assert rededge("models", "remove", "model:nanodet-g-416").stdout == "removed model:nanodet-g-416\n"
-    gone = rededge("models", "remove", "model:nanodet-g-416")
+    assert rededge("models", "list").stdout.splitlines()[2].split()[0] == "model:nanodet-g-two-sizes"
+    assert rededge("models", "remove", "model:nanodet-g-two-sizes").stdout == "removed model:nanodet-g-two-sizes\n"
+    gone = rededge("models", "remove", "model:nanodet-g-two-sizes")
     assert gone.returncode == 1
-    assert gone.stderr.startswith("rededge: AI.MODELDEL model:nanodet-g-416: ")
+    assert gone.stderr.startswith("rededge: AI.MODELDEL model:nanodet-g-two-sizes: ")

@@ -32,12 +32,12 @@ def test_a_server_from_up_to_down(folder: Path) -> None:
     assert refused.stderr.startswith("rededge: RedisEdge is running already in ")
 
     first = rededge("init", *here)
-    assert "stored model nanodet-g-416" in first.stdout
+    assert "stored model nanodet-g-two-sizes" in first.stdout
     assert "registered gear people_counter for camera:0" in first.stdout
     assert json.loads(rededge("init", *here, "--json").stdout) == {"changes": []}
 
     facts = json.loads(rededge("status", *here, "--json").stdout)
-    assert [model["key"] for model in facts["models"]] == ["model:nanodet-g-416"]
+    assert [model["key"] for model in facts["models"]] == ["model:nanodet-g-two-sizes"]
     (gear,) = facts["gears"]
     assert (gear["session"], gear["stream"], gear["status"]) == ("people_counter", "camera:0", "OK")
     assert facts["workers"] == 1
@@ -49,7 +49,7 @@ def test_a_server_from_up_to_down(folder: Path) -> None:
     assert "gears           people_counter on camera:0: OK\n" in shown
 
     client = redis.Redis.from_url(url)
-    assert client.execute_command("AI.MODELGET", "model:nanodet-g-416", "META")[1] == b"ONNX"
+    assert client.execute_command("AI.MODELGET", "model:nanodet-g-two-sizes", "META")[1] == b"ONNX"
     client.close()
     with started("top", *here, "--interval", 0.1) as top:
         assert top.stdout is not None

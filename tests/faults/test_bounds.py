@@ -61,7 +61,7 @@ def test_decompression_bombs_are_refused_before_they_are_decoded_and_the_gear_co
     wait_for(lambda: read_detections(client, "0")[-1].ref == good, what="the frame behind them")
     reasons = {refs[error.ref]: error.reason for error in read_errors(client, "0")}
     assert reasons.keys() == bombs.ALL.keys()
-    assert all("picture would be too large" in reason for reason in reasons.values()), reasons
+    assert all("image would be too large" in reason for reason in reasons.values()), reasons
     assert worker.memory_info().rss - before < MOST_GROWTH
     assert list_registrations(client)[0].status == "OK"
 
@@ -71,7 +71,7 @@ def test_an_oversized_entry_goes_to_the_errors_stream(edge: Instance, client: re
     ref = client.xadd(FRAMES, {"image": bytes(80_000_000), "keep": 1}).decode()
     (error,) = wait_for(lambda: read_errors(client, "0"), what="the reason")
     assert error.ref == ref
-    assert error.reason == "ValueError: the picture is too large: 80000000 bytes, more than 67108864"
+    assert error.reason == "ValueError: the image is too large: 80000000 bytes, more than 67108864"
 
 
 @pytest.mark.parametrize("name", bombs.ALL)
@@ -188,7 +188,7 @@ def test_the_error_of_a_capture_without_room_says_what_to_do(full_soon: redis.Re
     make_full(full_soon)
     with pytest.raises(ServerFullError, match="no room for a frame of camera:0"):
         capture(full_soon, "synthetic:size=1280x720,frames=50", pace="asap", window=50, stall_timeout=0.3)
-    assert full_soon.exists("model:nanodet-g-416")
+    assert full_soon.exists("model:nanodet-g-two-sizes")
 
 
 def refused(client: redis.Redis) -> int:

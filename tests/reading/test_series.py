@@ -21,8 +21,10 @@ def test_creating_twice_changes_nothing(bare_client: redis.Redis) -> None:
     changes = create_series(bare_client, "0")
     assert "created camera:0:people" in changes
     assert "added rule camera:0:people -> camera:0:people:max:15m (max, 900000 ms)" in changes
-    expected = len(schema.raw_series_names()) + 9
-    assert len(changes) == expected + 9
+    rules = [rule for spec in schema.series_specs("0") for rule in spec.rules]
+    expected = len(schema.raw_series_names()) + len(rules)
+    assert len(rules) == 12
+    assert len(changes) == expected + len(rules)
     assert bare_client.dbsize() == expected
     assert create_series(bare_client, "0") == []
 

@@ -236,9 +236,9 @@ def test_models_are_loaded_and_marked(wb: Workbench) -> None:
     assert panel.sliders["confidence"].disabled
     panel.load_button.click()
     wait_for(lambda: panel.models.rows, timeout=30, what="the model")
-    wait_for(lambda: "stored model nanodet-g-416" in panel.message.text, what="the text")
+    wait_for(lambda: "stored model nanodet-g-two-sizes" in panel.message.text, what="the text")
     wait_for(lambda: not panel.sliders["confidence"].disabled, what="the sliders")
-    assert panel.models.texts() == [["model:nanodet-g-416", "in use", "ONNX"]]
+    assert panel.models.texts() == [["model:nanodet-g-two-sizes", "in use", "ONNX"]]
     panel.load_button.click()
     wait_for(lambda: "in use already" in panel.message.text, what="the text")
 

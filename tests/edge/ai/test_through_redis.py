@@ -43,7 +43,7 @@ RUN = ("AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "a", "OUTPUTS", 1)
 
 
 def test_one_pipeline_sets_runs_and_gets(client: redis.Redis) -> None:
-    store_model(client, load_card(assets.model_card_file()))
+    store_model(client, load_card(assets.model_card_file("416")))
     image = np.zeros((1, 416, 416, 3), np.uint8)
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("AI.TENSORSET", "image", "UINT8", *image.shape, "BLOB", image.tobytes())
