@@ -144,5 +144,8 @@ class Camera:
         return time_series.read_many(self._client, self.id, list(names), **options)
 
     def step_series(self, **options: Any) -> dict[str, time_series.Series]:
-        """Milliseconds of each step of the gear, in the order of the steps; options as of `series.read_many`."""
-        return self.many_series(map(schema.step_series, schema.STEPS), **options)
+        """Milliseconds of each step of the gear, in the order of the steps, and in total.
+
+        Options are those of `series.read_many`.
+        """
+        return self.many_series((*map(schema.step_series, schema.STEPS), schema.TOTAL), **options)

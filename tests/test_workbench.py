@@ -33,7 +33,7 @@ def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: P
         assert camera.errors() == []
         assert len(camera.series("people")) == 12
         assert set(camera.many_series(["people", "prf_model"])) == {"people", "prf_model"}
-        assert list(camera.step_series()) == [f"prf_{step}" for step in schema.STEPS]
+        assert list(camera.step_series()) == [f"prf_{step}" for step in (*schema.STEPS, "total")]
         assert [model.key for model in wb.models.list()] == ["model:nanodet-g-two-sizes"]
         assert wb.models.store(wb.models.card()) is False
         assert wb.settings()["confidence"] == "0.5"

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
-from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION
+from rededge_nb.display import gaps
+from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION, readable
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.images import Image
 from rededge_nb.reading.series import Series
@@ -32,7 +33,7 @@ HEIGHT_INCHES = 3.5
 _BAR_INCHES = 0.45
 
 _INK = "#2B2F36"
-_MUTED = "#7A808A"
+_MUTED = "#656B75"
 
 _STEP_COLUMNS = 160
 """Columns of `plot_steps`: more could not be seen."""
@@ -111,10 +112,10 @@ def plot_people(
                 )
             edges, lows = _buckets(low, people)
             _, highs = _buckets(high, people)
-            axes.fill_between(
-                edges, lows, highs, step="post", color=SKY, alpha=0.25, linewidth=0, label=f"min to max, {_bucket(low)}"
-            )
-        axes.plot(_local(people.timestamps_ms), people.values, color=BLUE, linewidth=0.9, alpha=0.65, label="per frame")
+            band = f"lowest to highest, {_bucket(low)}"
+            axes.fill_between(edges, lows, highs, step="post", color=SKY, alpha=0.25, linewidth=0, label=band)
+        times, values = gaps.line(people)
+        axes.plot(_local(times), values, color=BLUE, linewidth=0.9, label="each frame")
         if average is not None and len(average):
             edges, means = _buckets(average, people)
             axes.step(edges, means, where="post", color=VERMILION, linewidth=2.2, label=f"average, {_bucket(average)}")
@@ -128,10 +129,14 @@ def plot_people(
 def plot_steps(
     steps: Mapping[str, Series], *, title: str = "Time per frame, step by step", ax: Axes | None = None
 ) -> Axes:
-    """Plot milliseconds per step, stacked in the order of the steps. Of many frames the median is shown.
+    """Plot milliseconds per step, stacked in the order of the steps, and the 95th percentile of their total.
+
+    Frames that are drawn in the same column are summarised by their median. A triangle marks columns that are higher
+    than the plot.
 
     Args:
-        steps: Series by name, such as `Camera.step_series` returns; those that are not `prf_<step>` are ignored.
+        steps: Series by name, such as `Camera.step_series` returns; others than `prf_<step>` and `prf_total` are
+            ignored.
         title: Title of the plot.
         ax: Axes to draw in.
 
@@ -146,18 +151,42 @@ def plot_steps(
     edges = np.linspace(
         min(times[0] for times in measured), max(times[-1] for times in measured) + 1, _STEP_COLUMNS + 1
     )
-    columns = {step: _medians(edges, series) for step, series in chosen.items()}
+    gap_ms = gaps.longest_step(max(measured, key=len))
+    total = steps.get(schema.TOTAL)
+    p95 = None if total is None else gaps.columns(total, edges, 95, gap_ms)
+    times = _local(edges)
     with _axes(ax) as axes:
-        axes.stackplot(
-            _local(((edges[:-1] + edges[1:]) / 2).astype(np.int64)),
-            list(columns.values()),
-            colors=[STEP_COLORS[step] for step in columns],
-            labels=[f"{step}  {np.median(s.values):.1f} ms" if len(s) else step for step, s in chosen.items()],
-            linewidth=0,
-        )
-        # The highest values do not count: a single slow frame would make all others look like zero.
-        stacked = np.sum(list(columns.values()), axis=0)
-        axes.set_ylim(0, float(np.percentile(stacked, 98)) * 1.25 or 1.0)
+        base = np.zeros(len(edges) - 1)
+        known = np.zeros(len(edges) - 1, bool)
+        for step, series in chosen.items():
+            medians = gaps.columns(series, edges, 50, gap_ms)
+            known |= ~np.isnan(medians)
+            top = base + np.nan_to_num(medians)
+            label = f"{step}  {np.median(series.values):.1f} ms" if len(series) else step
+            axes.fill_between(
+                times,
+                np.append(base, base[-1]),
+                np.append(top, top[-1]),
+                where=np.append(known, known[-1]),
+                step="post",
+                color=readable(STEP_COLORS[step]),
+                linewidth=0,
+                label=label,
+            )
+            base = top
+        highest = np.where(known, base, np.nan)
+        if p95 is not None and total is not None and len(total):
+            label = f"total, 95 %  {np.percentile(total.values, 95):.1f} ms"
+            axes.step(times, np.append(p95, p95[-1]), where="post", color=_INK, linewidth=1.1, label=label)
+            highest = np.fmax(highest, p95)
+        # The highest columns do not count: a single slow frame would make all others look like zero.
+        limit = float(np.nanpercentile(highest, 95)) * 1.2 or 1.0
+        above = np.flatnonzero(np.nan_to_num(highest) > limit)
+        if len(above):
+            middle = (times[:-1] + times[1:])[above] / 2
+            label = f"higher, up to {np.nanmax(highest):.0f} ms"
+            axes.plot(middle, np.full(len(above), limit), "^", color=_INK, markersize=4, clip_on=False, label=label)
+        axes.set_ylim(0, limit)
         axes.set_ylabel("milliseconds")
         _finish(axes, title, outside="median")
     return axes
@@ -171,9 +200,11 @@ def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and o
     """
     _need_samples(in_fps)
     seconds = np.arange(in_fps.timestamps_ms[0] // 1000, in_fps.timestamps_ms[-1] // 1000 + 1)
-    arrived, processed = _per_second(seconds, in_fps), _per_second(seconds, out_fps)
+    arrived, processed = gaps.per_second(in_fps, seconds), gaps.per_second(out_fps, seconds)
+    silent = gaps.silent_seconds(in_fps, seconds)
+    arrived[silent] = processed[silent] = np.nan
     # the last step needs an end, or it would have no width
-    edges = _local(np.append(seconds, seconds[-1] + 1) * 1000)
+    edges = _local((np.append(seconds, seconds[-1] + 1) * 1000).astype(float))
     arrived, processed = np.append(arrived, arrived[-1]), np.append(processed, processed[-1])
     with _axes(ax) as axes:
         axes.fill_between(
@@ -187,9 +218,9 @@ def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and o
             linewidth=0,
             label="dropped",
         )
-        axes.step(edges, arrived, where="post", color=SKY, linewidth=3.2, label="in")
+        axes.step(edges, arrived, where="post", color=readable(SKY), linewidth=3.2, label="in")
         axes.step(edges, processed, where="post", color=BLUE, linewidth=1.4, label="processed")
-        axes.set_ylim(0, max(1.0, float(arrived.max()), float(processed.max())) * 1.15)
+        axes.set_ylim(0, max(1.0, float(np.nanmax(arrived)), float(np.nanmax(processed))) * 1.15)
         axes.set_ylabel("frames per second")
         _finish(axes, title)
     return axes
@@ -208,7 +239,7 @@ def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the mode
         raise NoDataError("there are no timings to plot: measure some with `compare_backends`")
     widths = [timing.median_ms or 0.0 for timing in timings]
     with _axes(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
-        colors = [BLUE if width == min(measured) else SKY for width in widths]
+        colors = [BLUE if width == min(measured) else readable(SKY) for width in widths]
         bars = axes.barh([timing.backend for timing in timings], widths, height=0.62, color=colors)
         for timing, label in zip(timings, axes.bar_label(bars, padding=5), strict=True):
             known = timing.median_ms is not None
@@ -254,42 +285,23 @@ def _local_zone() -> tzinfo | None:
     return datetime.now().astimezone().tzinfo
 
 
-def _local(timestamps_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(date2num(timestamps_ms.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
+def _local(times_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(date2num(times_ms.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
 
 
 def _buckets(series: Series, within: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Edges of the buckets, limited to the time of `within`, and their values with the last one repeated."""
+    """Edges of the buckets, limited to the time of `within`, and their values, for steps."""
     if series.bucket_ms is None:
         raise ConfigurationError(
             f"{series.key} has no bucket length: read people_avg_1m, or give aggregation and bucket_ms"
         )
-    edges = np.append(series.timestamps_ms, series.timestamps_ms[-1] + series.bucket_ms)
-    cut = np.clip(edges, within.timestamps_ms[0], within.timestamps_ms[-1])
-    return _local(cut), np.append(series.values, series.values[-1])
+    edges, values = gaps.steps(series, float(within.timestamps_ms[0]), float(within.timestamps_ms[-1]))
+    return _local(edges), values
 
 
 def _bucket(series: Series) -> str:
     seconds = (series.bucket_ms or 0) / 1000
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
-
-
-def _medians(edges: NDArray[np.float64], series: Series) -> NDArray[np.float64]:
-    """Median of the samples between each two edges; interpolated where there are none."""
-    if not len(series):
-        return np.zeros(len(edges) - 1)
-    column = np.digitize(series.timestamps_ms, edges) - 1
-    filled = np.unique(column)
-    medians = [np.median(series.values[column == each]) for each in filled]
-    return np.asarray(np.interp(np.arange(len(edges) - 1), filled, medians), np.float64)
-
-
-def _per_second(seconds: NDArray[np.int64], series: Series) -> NDArray[np.float64]:
-    rates = np.zeros(len(seconds))
-    indices = series.timestamps_ms // 1000 - seconds[0]
-    inside = (indices >= 0) & (indices < len(seconds))
-    np.add.at(rates, indices[inside], series.values[inside])
-    return rates
 
 
 def _need_samples(series: Series) -> None:

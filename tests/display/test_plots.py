@@ -15,6 +15,8 @@ from matplotlib.dates import date2num
 
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
+from rededge_nb.display import colors
+from rededge_nb.display.colors import readable
 from rededge_nb.display.plots import (
     BLUE,
     SKY,
@@ -71,7 +73,7 @@ def test_people_with_band() -> None:
         for name, value in (("avg", 4.5), ("min", 3.0), ("max", 6.0))
     )
     ax = plot_people(people, average=average, low=low, high=high)
-    assert legend(ax) == ["min to max, 1 min", "per frame", "average, 1 min"]
+    assert legend(ax) == ["lowest to highest, 1 min", "each frame", "average, 1 min"]
     assert ax.get_ylabel() == "people"
     assert ax.get_ylim()[1] > 6
     # Buckets that begin earlier or end later are cut to what was measured.
@@ -84,7 +86,7 @@ def test_people_with_band() -> None:
 def test_people_alone_and_into_given_axes() -> None:
     _, ax = plt.subplots()
     assert plot_people(series("people", {0: 0.0, 100: 0.0}), ax=ax) is ax
-    assert legend(ax) == ["per frame"]
+    assert legend(ax) == ["each frame"]
     assert drawn(ax) > 1000
 
 
@@ -103,12 +105,11 @@ def test_steps_are_stacked_in_pipeline_order() -> None:
         f"prf_{step}": series(f"prf_{step}", {offset * 100: weight + 1.0 for offset in range(400)})
         for weight, step in enumerate(reversed(schema.STEPS))
     }
-    steps["prf_total"] = series("prf_total", {0: 1000.0})
     steps["prf_model"].values[200] = 10_000
     ax = plot_steps(steps)
-    assert [text.split()[0] for text in legend(ax)] == list(reversed(schema.STEPS))
+    assert [text.split()[0] for text in legend(ax)] == ["higher,", *reversed(schema.STEPS)]
     assert legend(ax)[-1] == "read  6.0 ms"
-    # 6 + 5 + … + 1: the total is not among them, and the one hiccup does not set the scale.
+    # 6 + 5 + … + 1: the one slow frame does not set the scale
     assert 21 < ax.get_ylim()[1] < 40
     assert ax.get_ylabel() == "milliseconds"
     assert drawn(ax) > 1000
@@ -141,9 +142,63 @@ def test_timings() -> None:
     ax = plot_timings([Timing("ONNX Runtime, 1 thread", 44.26), Timing("ONNX Runtime, 2 threads", 23.1), missing])
     assert [text.get_text() for text in ax.texts] == ["44.3 ms", "23.1 ms", "not installed: pip install openvino"]
     assert [bar.get_width() for bar in ax.patches] == [44.26, 23.1, 0]
-    assert [to_hex(bar.get_facecolor()).upper() for bar in ax.patches] == [SKY, BLUE, SKY]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in ax.patches] == [readable(SKY), BLUE, readable(SKY)]
     assert ax.yaxis_inverted()
     assert drawn(ax) > 1000
     for nothing in ([], [missing]):
         with pytest.raises(NoDataError, match="no timings"):
             plot_timings(nothing)
+
+
+def test_lines_areas_and_steps_break_at_a_gap() -> None:
+    # ten frames a second, and nineteen seconds without any
+    times = [*range(0, 30_000, 100), *range(49_000, 60_000, 100)]
+    people = series("people", dict.fromkeys(times, 5.0))
+    average = series("people_avg_5s", dict.fromkeys((0, 5000, 10000, 45000, 50000), 5.0), 5_000)
+    ax = plot_people(people, average=average, low=average, high=average)
+    frames, steps = (line.get_ydata() for line in ax.lines)
+    assert np.isnan(frames).sum() == 1
+    assert np.isnan(steps).sum() == 1
+    [band] = ax.collections
+    inside = date2num(np.datetime64(START_MS + 40_000, "ms"))
+    assert not any(path.contains_point((inside, 5.0)) for path in band.get_paths())
+    assert drawn(ax) > 1000
+
+
+def test_milliseconds_are_not_invented_in_a_gap() -> None:
+    times = [*range(0, 30_000, 100), *range(49_000, 60_000, 100)]
+    ax = plot_steps({"prf_model": series("prf_model", dict.fromkeys(times, 20.0))})
+    inside = date2num(np.datetime64(START_MS + 40_000, "ms"))
+    [area] = ax.collections
+    assert not any(path.contains_point((inside, 10.0)) for path in area.get_paths())
+    for seconds in (15, 55):
+        at = date2num(np.datetime64(START_MS + seconds * 1000, "ms"))
+        assert any(path.contains_point((at, 10.0)) for path in area.get_paths())
+
+
+def test_a_long_silence_is_a_gap_in_the_rates_and_a_short_one_is_zero() -> None:
+    arrived = series("in_fps", {0: 10.0, 5_000: 10.0, 30_000: 10.0})
+    ax = plot_rates(arrived, series("out_fps", {0: 10.0, 5_000: 10.0, 30_000: 10.0}))
+    values = ax.lines[0].get_ydata()
+    assert list(values[:6]) == [10, 0, 0, 0, 0, 10]
+    assert np.isnan(values[6:30]).all()
+    assert list(values[30:]) == [10, 10]
+    assert drawn(ax) > 1000
+
+
+def test_the_95th_percentile_of_the_total_is_a_line_and_higher_columns_are_marked() -> None:
+    model = series("prf_model", dict.fromkeys(range(0, 60000, 20), 20.0))
+    total = series("prf_total", {at: 25.0 + 500.0 * (at in range(30_000, 30_100)) for at in range(0, 60_000, 20)})
+    ax = plot_steps({"prf_model": model, "prf_total": total})
+    assert legend(ax)[:2] == ["higher, up to 525 ms", "total, 95 %  25.0 ms"]
+    marks = ax.lines[1]
+    assert len(marks.get_xdata()) == 1
+    assert 25 < ax.get_ylim()[1] < 60
+    assert drawn(ax) > 1000
+
+
+@pytest.mark.parametrize("color", [*STEP_COLORS.values(), colors.VERMILION, colors.BLUE])
+def test_colours_can_be_seen_on_white(color: str) -> None:
+    darker = readable(color)
+    rgb = [int(darker[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    assert 1.05 / (colors.luminance(rgb) + 0.05) >= 2.97
