@@ -16,13 +16,14 @@ from typing import Any
 from rededge_nb import schema
 from rededge_nb.connection import resolve_url
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 
 MAX_FRAME_AGE_MS = 30_000
 
 
 def worker() -> str | None:
     """Why no worker of this container is healthy; None if one is."""
-    client = client_from_url(resolve_url())
+    client = state_client(client_from_url(resolve_url()))
     pattern = key_names.heartbeat(client, f"{socket.gethostname()}-*")
     return None if any(client.scan_iter(match=pattern, count=1000)) else f"no key matches {pattern}"
 

@@ -16,6 +16,7 @@ from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
 from rededge_nb.control.provision import known_cameras, read_settings
 from rededge_nb.edge.client import client_from_url, key_names, server_errors
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.instance import disk_use
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ServerUnavailableError
@@ -89,7 +90,7 @@ def count_workers(client: redis.Redis) -> int | None:
     modules: Any = client.execute_command("MODULE LIST")
     if not any(_MODULE in module.values() for module in modules):
         return None
-    return sum(1 for _ in client.scan_iter(key_names.heartbeat(client, "*"), count=1000))
+    return sum(1 for _ in state_client(client).scan_iter(key_names.heartbeat(client, "*"), count=1000))
 
 
 def wait_for_worker(url: str, timeout: float = WORKER_TIMEOUT) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import state_client
 
 BLOCKED_AFTER = 15.0
 """Seconds after which a batch of a gear, or a queue that is busy, is reported."""
@@ -27,6 +28,7 @@ def blocked(client: redis.Redis, gears: list[dict[str, str]]) -> list[str]:
         client: A client of the server.
         gears: The registrations, each with `id`, `session` and `stream`.
     """
+    client = state_client(client)
     heartbeats = {key_names.worker_of(client, key): _json(client.get(key)) for key in _heartbeat_keys(client)}
     names = {gear["id"]: f"{gear['session']} on {gear['stream']}" for gear in gears}
     found = []

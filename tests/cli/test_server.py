@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from rededge_nb.edge import server
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.binaries import stack_folder
 from rededge_nb.edge.server.state import Instance, StateFolder
 from tests.cli.running import rededge, started
@@ -74,7 +75,7 @@ def test_up_in_the_foreground_ends_with_a_signal(folder: Path) -> None:
 
 def test_a_second_worker(edge: Instance, client: redis.Redis) -> None:
     def workers() -> int:
-        return len(list(client.scan_iter("rededge:worker:*")))
+        return len(list(state_client(client).scan_iter("rededge:worker:*")))
 
     wait_for(lambda: workers() == 1, what="the worker of the instance")
     with started("worker", "--url", edge.tcp_url, stderr=subprocess.DEVNULL) as process:

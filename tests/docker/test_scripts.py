@@ -16,8 +16,10 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.edge.server.users import RULES
+from tests.edge.bare_redis import bare_redis
 from tests.paths import TOP
 from tests.waiting import wait_for
 
@@ -29,13 +31,15 @@ def healthy(url: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_worker_is_healthy_while_it_sends_heartbeats(edge: Instance, client: redis.Redis) -> None:
     wait_for(
-        lambda: list(client.scan_iter(f"rededge:worker:{socket.gethostname()}-*")), what="the worker's sign of life"
+        lambda: list(state_client(client).scan_iter(f"rededge:worker:{socket.gethostname()}-*")),
+        what="the worker's sign of life",
     )
     assert healthy(edge.url, "worker").returncode == 0
 
 
-def test_without_a_worker_the_check_fails(edge: Instance) -> None:
-    done = healthy(f"{edge.url}{'&' if '?' in edge.url else '?'}db=9", "worker")
+def test_without_a_worker_the_check_fails() -> None:
+    with bare_redis(load=False) as bare:
+        done = healthy(f"unix://{bare.socket_path}", "worker")
     assert done.returncode == 1
     assert "no key matches" in done.stderr
 

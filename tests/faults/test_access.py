@@ -22,6 +22,7 @@ from rededge_nb.connection import connect
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server import users
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ServerUnavailableError
@@ -308,7 +309,9 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(folder: Path, environment: d
                 subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             )
         wait_for(lambda: len(read_detections(client, "0")) > 2, what="detections", timeout=60)
-        wait_for(lambda: len(list(client.scan_iter("*worker:*"))) == 2, what="the second worker", timeout=60)
+        wait_for(
+            lambda: len(list(state_client(client).scan_iter("*worker:*"))) == 2, what="the second worker", timeout=60
+        )
         shown = everything_that_others_can_see()
         assert f"redis-server 127.0.0.1:{instance.port}" in shown
         assert "rededge_nb.edge.worker" in shown

@@ -13,6 +13,7 @@ from rededge_nb.capture.run import capture
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.state import leases
 from rededge_nb.edge.processes import end_process
 from rededge_nb.edge.server.binaries import find_binaries
@@ -96,7 +97,8 @@ def running(folder: Path) -> tuple[Instance, redis.Redis]:
 def leave_traces_of_the_future(instance: Instance, client: redis.Redis) -> None:
     """Do as if a worker had died, and then the clock had gone back by an hour."""
     key = wait_for(
-        lambda: next(client.scan_iter(key_names.heartbeat(client, "*")), None), what="the worker's sign of life"
+        lambda: next(state_client(client).scan_iter(key_names.heartbeat(client, "*")), None),
+        what="the worker's sign of life",
     )
     living = key.decode().rpartition(":")[2]
     names = (f"dead-{number}" for number in range(1000))
@@ -105,12 +107,13 @@ def leave_traces_of_the_future(instance: Instance, client: redis.Redis) -> None:
     worker = psutil.Process(workers_of(instance.pid)[0].pid)
     worker.suspend()  # else it would renew its lease in between
     workers = key_names.registration_keys(client, registration)["workers"]
-    client.zadd(workers, {dead: now_ms(client) + HOUR_MS})
-    client.set(key_names.heartbeat(client, dead), 1, px=HOUR_MS)
-    client.set(key_names.lease(client, "s"), f"{dead}/{registration}", px=HOUR_MS)
-    seen = client.zscore(workers, living)
+    state = state_client(client)
+    state.zadd(workers, {dead: now_ms(client) + HOUR_MS})
+    state.set(key_names.heartbeat(client, dead), 1, px=HOUR_MS)
+    state.set(key_names.lease(client, "s"), f"{dead}/{registration}", px=HOUR_MS)
+    seen = state.zscore(workers, living)
     worker.resume()
-    wait_for(lambda: client.zscore(workers, living) != seen, what="the worker to look at its leases")
+    wait_for(lambda: state.zscore(workers, living) != seen, what="the worker to look at its leases")
 
 
 def test_a_dead_worker_with_a_heartbeat_of_the_future_does_not_block_others(
@@ -133,12 +136,14 @@ def test_a_start_removes_the_heartbeats_and_leases_of_the_last_run(running: tupl
     state = StateFolder(instance.dir)
     process = start_redis(state, find_binaries())
     wait_until_ready(process, state, instance.url)
-    client.set(key_names.heartbeat(client, "dead"), 1, px=HOUR_MS)
-    client.set(key_names.lease(client, "s"), f"dead/{registration}", px=HOUR_MS)
-    client.zadd(key_names.registration_keys(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS})
+    state_client(client).set(key_names.heartbeat(client, "dead"), 1, px=HOUR_MS)
+    state_client(client).set(key_names.lease(client, "s"), f"dead/{registration}", px=HOUR_MS)
+    state_client(client).zadd(
+        key_names.registration_keys(client, registration)["workers"], {"dead": now_ms(client) + HOUR_MS}
+    )
     end_process(process, STOP_TIMEOUT)
     again = server.start(instance.dir)
-    assert client.exists(key_names.heartbeat(client, "dead")) == 0
+    assert state_client(client).exists(key_names.heartbeat(client, "dead")) == 0
     wait_for(lambda: server_status(again.url, again)["workers"] == 1, what="the one worker that lives", timeout=30)
     client.xadd("s", {"n": 2})
     wait_for(lambda: client.llen("seen") == 2, what="the entry", timeout=30)

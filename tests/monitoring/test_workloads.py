@@ -14,6 +14,7 @@ import redis
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.monitoring import workloads
 from rededge_nb.monitoring.status import OK, server_status
@@ -105,6 +106,6 @@ def test_a_model_that_is_not_stored_is_reported_if_cameras_need_it(instance: Ins
 
 def test_what_dead_workers_and_other_versions_left_is_ignored(client: redis.Redis) -> None:
     execution = {"1-1": {"status": "running", "seconds": 1000.0, "registration": "r", "steps": []}}
-    client.hset(key_names.live_executions(client), "dead", json.dumps(execution))
-    client.set(key_names.heartbeat(client, "of-another-version"), 1)
+    state_client(client).hset(key_names.live_executions(client), "dead", json.dumps(execution))
+    state_client(client).set(key_names.heartbeat(client, "of-another-version"), 1)
     assert workloads.blocked(client, []) == []

@@ -18,6 +18,7 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import COMMAND_TIMEOUT, client_from_url
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.chain.profiles import Profiles
 from rededge_nb.edge.gears.chain.readers import READERS
 from rededge_nb.edge.gears.chain.run import ChainOptions, Outcome, describe_steps, run_chain
@@ -46,6 +47,7 @@ from rededge_nb.edge.gears.state.executions import (
     fields_of,
     save_unregistered,
 )
+from rededge_nb.edge.gears.state.former_database import move_state
 from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.options import DEFAULTS, Options
 from rededge_nb.edge.gears.state.registrations import Session
@@ -64,11 +66,13 @@ class Engine:
         self.host = host
         self.raw_client = client_from_url(host.url, name="rededge-worker-gears", timeout=COMMAND_TIMEOUT)
         self.raw_client.response_callbacks.clear()
+        self.state_client = state_client(self.raw_client)
+        move_state(self.raw_client)
         self.connections = client_from_url(host.url, name="rededge-worker-gears").connection_pool
         """The pool from which gear code takes its connections."""
-        self.leases = Leases(self.raw_client, host.id)
-        self.execution_ids = ExecutionIds(self.raw_client)
-        self.options = Options(self.raw_client)
+        self.leases = Leases(self.state_client, host.id)
+        self.execution_ids = ExecutionIds(self.state_client)
+        self.options = Options(self.state_client)
         self.live = LiveExecutions()
         self.retry_slot = RetrySlot(cautious=settings.after_death())
         self.slots = Slots(int(DEFAULTS["ExecutionThreads"]))
@@ -80,7 +84,7 @@ class Engine:
     def next_registration_id(self) -> str:
         """The id of a new registration."""
         with own_server():
-            return registrations.next_registration_id(self.raw_client)
+            return registrations.next_registration_id(self.state_client)
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""
@@ -92,12 +96,12 @@ class Engine:
 
     def publish_executions(self) -> None:
         """Publish the executions that run here, for other workers."""
-        remote.publish_executions(self.raw_client, self.host.id, self._summary())
+        remote.publish_executions(self.state_client, self.host.id, self._summary())
 
     def live_executions(self) -> remote.Summary:
         """The executions that run in any worker, with the worker's id as `worker`."""
         here = {name: one | {"worker": self.host.id} for name, one in self._summary().items()}
-        return remote.executions_elsewhere(self.raw_client, self.host) | here
+        return remote.executions_elsewhere(self.state_client, self.host) | here
 
     def abort_execution(self, execution_id: str) -> None:
         """Interrupt an execution, in whichever worker it runs."""
@@ -105,7 +109,7 @@ class Engine:
         if live is not None:
             live.abort()
         else:
-            remote.ask_to_abort(self.raw_client, execution_id)
+            remote.ask_to_abort(self.state_client, execution_id)
 
     def listen_for_aborts(self, stopping: threading.Event) -> None:
         """Abort the executions here that other workers ask to abort, until `stopping` is set."""
@@ -207,7 +211,7 @@ class Engine:
         execution = self.new_execution(steps=run.steps)
         keep = self.options.number("MaxExecutions")
         created = fields_of(execution.id, "created", self.host.id, None, run.steps)
-        save_unregistered(self.raw_client, created, keep=keep)
+        save_unregistered(self.state_client, created, keep=keep)
 
         def work() -> None:
             with self.live.hold(execution):
@@ -222,7 +226,7 @@ class Engine:
                     _fail(run, outcome.errors[0])
                 try:
                     ended = fields_of(execution.id, outcome.status, self.host.id, outcome, run.steps)
-                    save_unregistered(self.raw_client, ended, keep=keep)
+                    save_unregistered(self.state_client, ended, keep=keep)
                 except redis.RedisError:
                     logger.exception("the outcome of execution %s could not be stored", execution.id)
 
@@ -238,7 +242,7 @@ class Engine:
         self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]
     ) -> None:
         """Store a script's registrations and start running them; `replaced` is that of save_session()."""
-        registrations.save_session(self.raw_client, session, drafts, replaced)
+        registrations.save_session(self.state_client, session, drafts, replaced)
         self.runners.synchronize(ready=True)
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
@@ -246,7 +250,7 @@ class Engine:
         if reason is not None:  # before the pause: who sees the pause will read the reason
             logger.error("registration %s: %s", registration_id, reason)
             self.report(registration_id, reason)
-        registrations.set_paused(self.raw_client, [registration_id], paused=True)
+        registrations.set_paused(self.state_client, [registration_id], paused=True)
         self.runners.forget(registration_id)
 
     def pause_code(self, draft: Draft, reason: str) -> None:
@@ -255,18 +259,18 @@ class Engine:
         logger.error("registrations %s: %s", ", ".join(sorted(ids)), reason)
         for registration_id in ids:
             self.report(registration_id, reason)
-        registrations.set_paused(self.raw_client, sorted(ids), paused=True)
+        registrations.set_paused(self.state_client, sorted(ids), paused=True)
         for registration_id in ids:
             self.runners.forget(registration_id)
 
     def abort(self, registration_id: str) -> None:
         """Stop a registration in all workers until it is unpaused; from inside its own runner, which ends by itself."""
-        registrations.set_aborted(self.raw_client, registration_id)
+        registrations.set_aborted(self.state_client, registration_id)
         self.runners.forget(registration_id)
 
     def report(self, registration_id: str, reason: str) -> None:
         """Show in lastError why a registration cannot run."""
-        statistics.report(self.raw_client, registration_id, reason)
+        statistics.report(self.state_client, registration_id, reason)
 
     def _perform(
         self,

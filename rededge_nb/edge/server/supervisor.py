@@ -32,6 +32,7 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.processes import end_process
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
@@ -294,9 +295,10 @@ def _forget_workers(url: str) -> None:
     """Delete heartbeats and leases of earlier workers: if the clock was set back, they would not expire for long."""
     client = client_from_url(url)
     try:
-        for pattern in key_names.expiring_keys(client):
-            for key in client.scan_iter(pattern, count=1000):
-                client.delete(key)
+        state = state_client(client)
+        for pattern in key_names.expiring_keys(state):
+            for key in state.scan_iter(pattern, count=1000):
+                state.delete(key)
     except redis.RedisError as error:
         raise ServerError(f"redis-server stopped answering: {error}") from error
     finally:

@@ -72,7 +72,7 @@ class OwnGears:
 
     def _runs_elsewhere(self, session: Session) -> bool:
         """Whether another worker, which has the right Python, can run the session."""
-        client = self._engine.raw_client
+        client = self._engine.state_client
         keys = [key_names.registration_keys(client, one.id)["workers"] for one in session.registrations]
         workers = {worker.decode() for key in keys for worker in client.execute_command("ZRANGE", key, 0, -1)}
         return bool(workers - {self._engine.host.id})

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.ai.tensors import MAX_BYTES
 from rededge_nb.edge.client import COMMAND_TIMEOUT, RETRY_DELAY, client_from_url, is_transient, key_names
 from rededge_nb.edge.client.shard import describe_error
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
@@ -95,14 +97,15 @@ class Worker:
         """Whether the worker with that id, which may be this one, still sends heartbeats."""
         if worker_id == self.id:
             return True
-        key = key_names.heartbeat(self.client(), worker_id)
-        heartbeat = self.client().get(key)
+        client = state_client(self.client())
+        key = key_names.heartbeat(client, worker_id)
+        heartbeat = client.get(key)
         if heartbeat is None or has_ended(heartbeat):
             return False
         # If the clock was set back, the heartbeat of a dead worker would remain for as long; so its time to live is
         # limited.
-        self.client().pexpire(key, HEARTBEAT_TTL_MS, lt=True)
-        return bool(self.client().exists(key))
+        client.pexpire(key, HEARTBEAT_TTL_MS, lt=True)
+        return bool(client.exists(key))
 
     def stop(self) -> None:
         """Ask run() to end."""
@@ -163,7 +166,7 @@ class Worker:
 
     def _send_heartbeat(self) -> None:
         try:
-            client = self._heartbeat_client
+            client = state_client(self._heartbeat_client)
             busy = {queue: round(seconds, 1) for queue, seconds in self.health.busy_queues().items()}
             value = json.dumps({"process": own_process(), "busy": busy})
             client.set(key_names.heartbeat(client, self.id), value, px=HEARTBEAT_TTL_MS)
@@ -293,6 +296,22 @@ def _answer(command: Command[Target], target: Target, call: Call) -> object:
     return command.answer(call, target)
 
 
+def _wait_for_server(url: str) -> None:
+    """Return once the server answers, however long that takes."""
+    client, logged = client_from_url(url, timeout=COMMAND_TIMEOUT), False
+    while True:
+        try:
+            state_client(client)
+            return
+        except redis.RedisError as error:
+            if not is_transient(error):
+                raise
+            if not logged:
+                logger.warning("Redis is not available (%s): trying again until it is", error)
+            logged = True
+            time.sleep(RETRY_DELAY)
+
+
 def main() -> int:
     """Run a worker for the server that REDIS_URL names, until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -302,10 +321,14 @@ def main() -> int:
         return 2
     settings.disable_telemetry()  # for gears that import ONNX Runtime themselves
     try:
+        _wait_for_server(url)
         worker = Worker(url)
     except ConfigurationError as error:
         print(f"rededge worker: {error}", file=sys.stderr)
         return 2
+    except redis.RedisError as error:
+        print(f"rededge worker: the server cannot be used: {error}", file=sys.stderr)
+        return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     logger.info("worker %s starts", worker.id)

@@ -15,6 +15,7 @@ from rededge_nb.connection import shard_of
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.provision import known_cameras, provision
 from rededge_nb.edge.client import client_from_url, key_names, shard
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.reading.series import read_many
 from tests.edge.cluster import Shard, place, redis_cluster
@@ -76,7 +77,7 @@ def test_workers_restart_when_their_slot_has_moved(cluster: list[Shard], video: 
     wait_for(first.worker_ended, what="the worker to notice", timeout=30)
     assert "the state of the workers has moved" in (first.folder / "worker.log").read_text()
     with pytest.raises(redis.exceptions.MovedError):
-        before.get(key_names.sessions_version(before))
+        state_client(before).get(key_names.sessions_version(before))
     first.start_worker()
     first.wait_for_worker()
     renewed = client_from_url(first.url)

@@ -13,6 +13,7 @@ from rededge_nb import assets, schema
 from rededge_nb.control.gears import RegistrationInfo, list_registrations
 from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands.pyexecute import PyExecute, execute_request
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.state.registrations import Session, load_sessions
@@ -27,11 +28,11 @@ SESSION = assets.PEOPLE_COUNTER
 
 def upgrade_python(client: redis.Redis) -> str:
     """Let the session look as after that: another Python's code, and an id that no worker runs; returns the id."""
-    stored = json.loads(client.hget(key_names.sessions(client), SESSION) or b"")
+    stored = json.loads(state_client(client).hget(key_names.sessions(client), SESSION) or b"")
     stored["python"] = "3.99"
     stored["registrations"][0]["id"] = old_id = stored["registrations"][0]["id"] + "99"
-    client.hset(key_names.sessions(client), SESSION, json.dumps(stored))
-    client.incr(key_names.sessions_version(client))
+    state_client(client).hset(key_names.sessions(client), SESSION, json.dumps(stored))
+    state_client(client).incr(key_names.sessions_version(client))
     return str(old_id)
 
 
@@ -70,9 +71,9 @@ def session_that_cannot_run(engine: Engine, description: str) -> Session:
     engine.raw_client.execute_command("SADD", schema.CAMERAS_KEY, "0")
     request = PyExecute(assets.gear_file().read_text(), session_id=SESSION, description=description)
     execute_request(engine, request, engine.new_execution())
-    upgrade_python(engine.raw_client)
+    upgrade_python(engine.state_client)
     engine.runners.synchronize()
-    return load_sessions(engine.raw_client)[SESSION]
+    return load_sessions(engine.state_client)[SESSION]
 
 
 @pytest.mark.parametrize("description", ["", "counts dogs", f"{assets.OWN_COUNTER} whose text is not in Redis"])
@@ -80,19 +81,19 @@ def test_a_script_that_is_not_ours_is_left_unchanged(engine: Engine, description
     session = session_that_cannot_run(engine, description)
     assert engine.runners.unloadable() == [session]
     OwnGears(engine).renew()
-    assert load_sessions(engine.raw_client) == {SESSION: session}
+    assert load_sessions(engine.state_client) == {SESSION: session}
 
 
 def test_a_gear_that_another_worker_can_run_is_left_unchanged_until_that_worker_has_ended(engine: Engine) -> None:
     session = session_that_cannot_run(engine, assets.BUNDLED_COUNTER)
-    workers = key_names.registration_keys(engine.raw_client, session.registrations[0].id)["workers"]
-    engine.raw_client.execute_command("ZADD", workers, 1, "another worker")
+    workers = key_names.registration_keys(engine.state_client, session.registrations[0].id)["workers"]
+    engine.state_client.execute_command("ZADD", workers, 1, "another worker")
     gears = OwnGears(engine)
     gears.renew()
-    assert load_sessions(engine.raw_client) == {SESSION: session}
-    engine.raw_client.execute_command("DEL", workers)
+    assert load_sessions(engine.state_client) == {SESSION: session}
+    engine.state_client.execute_command("DEL", workers)
     gears.renew()
-    assert load_sessions(engine.raw_client)[SESSION].registrations != session.registrations
+    assert load_sessions(engine.state_client)[SESSION].registrations != session.registrations
     assert engine.runners.unloadable() == []
 
 
@@ -108,4 +109,4 @@ def test_a_script_that_fails_is_tried_once(
         gears.renew()
     assert engine.raw_client.execute_command("GET", "tries") == b"1"
     assert "ZeroDivisionError" in caplog.text
-    assert load_sessions(engine.raw_client) == {SESSION: session}
+    assert load_sessions(engine.state_client) == {SESSION: session}

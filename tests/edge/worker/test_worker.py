@@ -13,6 +13,8 @@ import redis
 
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client.state_database import state_client
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.edge.switchboard.calls import QUEUES, CommandError, Encoded, Simple
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import COMMANDS, TIMEOUTS_MS
@@ -103,7 +105,7 @@ def test_a_call_fails_when_the_worker_dies_and_the_next_call_succeeds(folder: Pa
 def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Path) -> None:
     instance = server.start(folder, workers=2)
     client = client_from_url(instance.url)
-    wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
+    wait_for(lambda: len(state_client(client).keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
     execute(
         client, "import os\nGB('StreamReader').foreach(lambda r: execute('RPUSH', 'by', os.getpid())).register('s')"
     )
@@ -118,8 +120,8 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
-def test_housekeeping_continues_after_any_error() -> None:
-    worker, until, done = Worker("redis://localhost:1"), threading.Event(), []
+def test_housekeeping_continues_after_any_error(edge: Instance) -> None:
+    worker, until, done = Worker(edge.url), threading.Event(), []
 
     def fail() -> None:
         raise ValueError("not foreseen")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rededge_nb.edge.client import key_names, pairs
+from rededge_nb.edge.client.state_database import is_own_key
 from rededge_nb.edge.gears.chain.register_arguments import RegisterRequest, commands, keys, stream
+from rededge_nb.edge.gears.runtime.context import current
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.values import from_redis, text_or_bytes
 
@@ -16,8 +18,6 @@ PAGE = 100
 """Entries that a run over a stream reads at a time."""
 SCAN_COUNT = 1_000
 """Keys that a run over keys asks for at a time."""
-INTERNAL_PREFIX = key_names.PREFIX
-"""Keys of this package. Readers leave them out, unless the pattern names them."""
 READ_KEY = """
 -- TYPE of a missing key raises the event keymiss, which would start the next execution; OBJECT does not
 if not redis.call('OBJECT', 'ENCODING', KEYS[1]) then return {'none'} end
@@ -87,13 +87,14 @@ def key_record(send: SendCommand, key: bytes, *, event: str | None, read_value: 
 
 
 def scan_keys(send: SendCommand, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
-    """The keys that match a pattern, each once."""
+    """The keys that match a pattern, each once; keys of the workers only if the pattern names them."""
+    client, asked_for = current().executor.raw_client, key_names.PREFIX in pattern
     seen: set[bytes] = set()
     cursor = b"0"
     while True:
         cursor, page = send("SCAN", cursor, "MATCH", pattern, "COUNT", count)
         for key in page:
-            if key not in seen and (not key.startswith(INTERNAL_PREFIX.encode()) or INTERNAL_PREFIX in pattern):
+            if key not in seen and (asked_for or not is_own_key(client, key)):
                 seen.add(key)
                 yield key
         if cursor == b"0":

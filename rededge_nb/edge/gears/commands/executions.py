@@ -31,7 +31,7 @@ POLL_INTERVAL = 0.05
 def dumpexecutions(_call: Call, engine: Engine) -> object:
     """RG.DUMPEXECUTIONS: the executions that run or are stored."""
     live = engine.live_executions()
-    found = load_executions(engine.raw_client, _registration_ids(engine))
+    found = load_executions(engine.state_client, _registration_ids(engine))
     found = {one.id: one if one.ended else _unended(engine, one, live.get(one.id)) for one in found.values()}
     found |= {name: _running(name, one) for name, one in live.items() if name not in found}
     return [
@@ -110,7 +110,7 @@ def dropexecution(call: Call, engine: Engine) -> object:
     execution = _execution(call, engine)
     if not execution.ended:
         raise CommandError("can not drop a not yet finished execution, abort it first.")
-    drop_execution(engine.raw_client, execution)
+    drop_execution(engine.state_client, execution)
     return OK
 
 
@@ -132,7 +132,7 @@ def _execution(call: Call, engine: Engine) -> Execution:
 
 def _find(engine: Engine, execution_id: str) -> Execution | None:
     """One execution, wherever it runs or is stored; no other is read."""
-    client = engine.raw_client
+    client = engine.state_client
     stored = load_unregistered(client, execution_id)
     if stored is not None and stored.ended:
         return stored
@@ -165,5 +165,5 @@ def _status(live: dict[str, Any]) -> str:
 
 
 def _registration_ids(engine: Engine) -> list[str]:
-    known = registrations.all_registrations(registrations.load_sessions(engine.raw_client))
+    known = registrations.all_registrations(registrations.load_sessions(engine.state_client))
     return [registration.id for registration in known]

@@ -72,7 +72,7 @@ def parse_pyexecute(args: list[bytes]) -> PyExecute:
 def pyexecute(call: Call, engine: Engine) -> object:
     """RG.PYEXECUTE: execute a script; replies with the results of its run, or OK once its registrations are stored."""
     request = parse_pyexecute(call.args)
-    _session_to_replace(request, registrations.load_sessions(engine.raw_client))
+    _session_to_replace(request, registrations.load_sessions(engine.state_client))
     execution = engine.new_execution()
     execution.status = "running"
 
@@ -134,7 +134,7 @@ def _trigger(engine: Engine, words: list[bytes]) -> object:
     name = words[0].decode(errors="replace")
     found = engine.runners.trigger(name)
     if found is None:
-        known = registrations.all_registrations(registrations.load_sessions(engine.raw_client))
+        known = registrations.all_registrations(registrations.load_sessions(engine.state_client))
         if any(one.reader == "CommandReader" and one.arguments["trigger"] == name for one in known):
             raise CommandError(
                 f"ERR Could not trigger execution, {name} is registered and does not run in worker {engine.host.id}: "

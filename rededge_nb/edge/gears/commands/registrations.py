@@ -14,7 +14,7 @@ HIDDEN = {"readValue"}
 
 def dumpregistrations(_call: Call, engine: Engine) -> object:
     """RG.DUMPREGISTRATIONS: all registrations with their statistics."""
-    sessions = registrations.load_sessions(engine.raw_client)
+    sessions = registrations.load_sessions(engine.state_client)
     return _describe_all(engine, sessions, registrations.all_registrations(sessions), private=True)
 
 
@@ -24,7 +24,7 @@ def unregister(call: Call, engine: Engine) -> object:
     abort_pending = len(call.args) > 1
     if abort_pending and (len(call.args) > 2 or call.args[1].upper() != b"ABORTPENDING"):
         raise CommandError("ERR wrong number of arguments for 'RG.UNREGISTER' command")
-    if not registrations.remove_registration(engine.raw_client, registration_id):
+    if not registrations.remove_registration(engine.state_client, registration_id):
         raise CommandError("execution is not registered")
     if abort_pending:
         for execution in engine.live.all():
@@ -46,7 +46,7 @@ def unpauseregistrations(call: Call, engine: Engine) -> object:
 
 def clearregistrationsstats(_call: Call, engine: Engine) -> object:
     """RG.CLEARREGISTRATIONSSTATS: set all counters to zero."""
-    client = engine.raw_client
+    client = engine.state_client
     known = registrations.all_registrations(registrations.load_sessions(client))
     statistics.clear(client, [registration.id for registration in known])
     return OK
@@ -67,7 +67,7 @@ def pydumpsessions(call: Call, engine: Engine) -> object:
                 wanted, words = words, []
             case _:
                 raise CommandError(f"Unknown option {option}")
-    sessions = registrations.load_sessions(engine.raw_client)
+    sessions = registrations.load_sessions(engine.state_client)
     if wanted is None:
         # a session ends with its last registration, even while an execution of it still runs
         return [] if dead else [_describe_session(engine, sessions, one, verbose=verbose) for one in sessions.values()]
@@ -85,7 +85,7 @@ def pyprofile(call: Call, engine: Engine) -> object:
     subcommand, session_id = words[0].upper(), words[1] if len(words) > 1 else ""
     if subcommand not in ("STATS", "RESET"):
         raise CommandError("Wrong subcommand given to RG.PYPROFILE")
-    if session_id not in registrations.load_sessions(engine.raw_client):
+    if session_id not in registrations.load_sessions(engine.state_client):
         raise CommandError("session does not exists")
     if subcommand == "RESET":
         engine.profiles.reset(session_id)
@@ -97,7 +97,7 @@ def pyprofile(call: Call, engine: Engine) -> object:
 
 
 def _set_paused(call: Call, engine: Engine, *, paused: bool) -> object:
-    known = {one.id: one for one in registrations.all_registrations(registrations.load_sessions(engine.raw_client))}
+    known = {one.id: one for one in registrations.all_registrations(registrations.load_sessions(engine.state_client))}
     ids = [word.decode(errors="replace") for word in call.args]
     if not ids:
         raise CommandError("ERR no registration to pause")
@@ -107,13 +107,13 @@ def _set_paused(call: Call, engine: Engine, *, paused: bool) -> object:
         if known[registration_id].reader != "StreamReader":
             word = "pause" if paused else "unpause"
             raise CommandError(f"Reader {known[registration_id].reader} does not support {word}")
-    registrations.set_paused(engine.raw_client, ids, paused=paused)
+    registrations.set_paused(engine.state_client, ids, paused=paused)
     engine.runners.synchronize()
     return OK
 
 
 def _describe_all(engine: Engine, sessions: Sessions, wanted: list[Registration], *, private: bool) -> list[object]:
-    client = engine.raw_client
+    client = engine.state_client
     pipeline = client.pipeline(transaction=False)
     for registration in wanted:
         statistics.queue_read(pipeline, registration.id)

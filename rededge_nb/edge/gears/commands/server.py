@@ -106,5 +106,5 @@ def _set(engine: Engine, name: str, value: str | None) -> object:
 
 
 def _describe(engine: Engine, installed: Installed) -> list[object]:
-    sessions = registrations.load_sessions(engine.raw_client).values()
+    sessions = registrations.load_sessions(engine.state_client).values()
     return installed.describe(sum(installed.name in session.requirements for session in sessions))

@@ -19,6 +19,7 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.client import CommandArgs, in_transaction, shard
+from rededge_nb.edge.client.state_database import in_state_database, state_client
 from rededge_nb.edge.gears.chain.code_identity import code_identity
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runners.stream_connection import StreamConnection
@@ -42,7 +43,7 @@ class Acknowledgements:
         self._connection = connection
         self._host = host
         self._draft = draft
-        self._guard = CrashGuard(client, host, draft.id, code_identity(draft.steps))
+        self._guard = CrashGuard(state_client(client), host, draft.id, code_identity(draft.steps))
         self._retry_slot = retry_slot
         self._guarded: set[str] = set()
         """Streams for which the guard has a note."""
@@ -146,7 +147,8 @@ class Acknowledgements:
         """The commands that store an execution and count it."""
         fields = fields_of(execution_id, outcome.status, self._host.id, outcome, self._draft.steps)
         stored = remember_registered(self._client, self._draft.id, fields, keep=keep)
-        return [stored, *statistics.count_outcome(self._client, self._draft.id, outcome, **options)]
+        counts = statistics.count_outcome(self._client, self._draft.id, outcome, **options)
+        return in_state_database(self._client, [stored, *counts])
 
     def _together(self, commands: list[CommandArgs]) -> list[CommandArgs]:
         """The commands as a transaction, except in a Redis Cluster."""

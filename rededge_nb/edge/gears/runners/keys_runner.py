@@ -15,7 +15,8 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.client import RETRY_DELAY, client_from_url, transact
-from rededge_nb.edge.gears.chain.readers import INTERNAL_PREFIX, key_record, key_type
+from rededge_nb.edge.client.state_database import is_own_key
+from rededge_nb.edge.gears.chain.readers import key_record, key_type
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped, own_server
@@ -114,7 +115,7 @@ class KeysRunner:
         arguments = self._draft.arguments
         pattern, events = arguments["regex"].encode(), arguments["eventTypes"]
         if pattern.endswith(b"*"):
-            matches = key.startswith(pattern[:-1]) and not key.startswith(INTERNAL_PREFIX.encode())
+            matches = key.startswith(pattern[:-1]) and not is_own_key(self._client, key)
         else:
             matches = key == pattern
         return matches and (events is None or event in events)
@@ -149,8 +150,9 @@ class KeysRunner:
         execution_id, outcome = engine.execute(self._context, self._draft, records)
         fields = fields_of(execution_id, outcome.status, self._executor.host.id, outcome, self._draft.steps)
         keep = engine.options.number("MaxExecutionsPerRegistration")
-        counts = statistics.count_outcome(self._client, self._draft.id, outcome)
-        transact(self._client, [*counts, remember_registered(self._client, self._draft.id, fields, keep=keep)])
+        client = engine.state_client
+        counts = statistics.count_outcome(client, self._draft.id, outcome)
+        transact(client, [*counts, remember_registered(client, self._draft.id, fields, keep=keep)])
 
 
 def enable_keyspace_events(client: redis.Redis) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import is_own_key
 from rededge_nb.edge.gears.runners.stream_connection import StreamConnection
 from rededge_nb.edge.gears.state.leases import Leases
 
@@ -90,7 +91,7 @@ class OwnedStreams:
         cursor, keys = b"0", set[bytes]()
         while True:
             cursor, page = self._connection.command("SCAN", cursor, "COUNT", 1000, "TYPE", "stream")
-            keys.update(key for key in page if key.startswith(prefix) and not _is_internal(key, prefix))
+            keys.update(key for key in page if key.startswith(prefix) and not self._is_own(key, prefix))
             if cursor == b"0":
                 return sorted(name for key in keys if (name := self._name(key)) is not None)
 
@@ -104,8 +105,6 @@ class OwnedStreams:
                 self._report(f"the stream {key!r} is left out: its name is not UTF-8")
             return None
 
-
-def _is_internal(key: bytes, prefix: bytes) -> bool:
-    """Whether a key is one of the workers' own streams: each execution adds an entry there, and would start another."""
-    own = key_names.PREFIX.encode()
-    return key.startswith(own) and not prefix.startswith(own)
+    def _is_own(self, key: bytes, prefix: bytes) -> bool:
+        """Whether a key is a stream of the workers: each execution adds an entry there, and would start another."""
+        return is_own_key(self._connection.client, key) and not prefix.startswith(key_names.PREFIX.encode())

@@ -79,7 +79,7 @@ class Runners:
     def follow_changes(self) -> None:
         """Start what other workers registered, and stop what they unregistered."""
         engine = self._executor
-        if registrations.current_version(engine.raw_client) != self._version:
+        if registrations.current_version(engine.state_client) != self._version:
             engine.options.refresh()
             self.synchronize()
 
@@ -128,7 +128,7 @@ class Runners:
         Args:
             ready: Return only when new runners receive events.
         """
-        client = self._executor.raw_client
+        client = self._executor.state_client
         with self._lock:
             version = registrations.current_version(client)
             sessions = registrations.load_sessions(client)
@@ -178,11 +178,11 @@ class Runners:
         """The session's callbacks, with one globals dict for as long as any of its registrations lives."""
         code = self._code.get(session.id)
         if code is None or not {one.id for one in session.registrations} <= code.keys():
-            code = self._code[session.id] = registrations.load_code(self._executor.raw_client, session)
+            code = self._code[session.id] = registrations.load_code(self._executor.state_client, session)
         return code
 
     def _start(self, draft: Draft, session_id: str) -> None:
-        client = self._executor.raw_client
+        client = self._executor.state_client
         guard = CrashGuard(client, self._executor.host, draft.id)
         if draft.on_registered is not None and draft.id not in self._greeted:
             verdict = guard.verdict(ON_REGISTERED, ON_REGISTERED)
@@ -219,7 +219,7 @@ class Runners:
 
     def _fail(self, registration: Registration, reason: str) -> None:
         self._failed.add(registration.id)
-        statistics.report_cannot_run(self._executor.raw_client, registration.id, self._executor.host.id, reason)
+        statistics.report_cannot_run(self._executor.state_client, registration.id, self._executor.host.id, reason)
 
     def _has_requirements(self, session: Session) -> bool:
         """Whether the packages that the session needs are installed; if not, a thread installs them."""

@@ -30,6 +30,7 @@ class StreamConnection:
     def __init__(self, client: redis.Redis) -> None:
         self.unsent: list[CommandArgs] = []
         """The commands that finish the last batch. They are sent before the next command."""
+        self.client = client
         self._pool = client.connection_pool
         self._connection: Any = None
         self._unread: int | None = None

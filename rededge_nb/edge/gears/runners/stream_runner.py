@@ -296,6 +296,6 @@ class StreamRunner:
         """Show in lastError why this registration cannot read."""
         logger.warning("registration %s on %s: %s", self._draft.id, self._arguments["stream"], reason)
         try:
-            statistics.report(self._client, self._draft.id, reason)
+            statistics.report(self._executor.state_client, self._draft.id, reason)
         except redis.RedisError as error:
             logger.warning("registration %s: %s", self._draft.id, error)

@@ -16,7 +16,8 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import key_names, shard
+from rededge_nb.edge.client import CommandArgs, key_names, shard, transact
+from rededge_nb.edge.client.state_database import in_state_database
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsError, ServerAwayError, own_server
@@ -52,17 +53,19 @@ class Timers:
             self._start(None, seconds, function)
             return
         client = self._executor.raw_client
-        # in a Redis Cluster the two keys may be in different slots, which no transaction can span
-        pipeline = client.pipeline(transaction=shard.tag(client) is None)
-        pipeline.execute_command("SET", key, _dumps(seconds, stored_code.checked_callback(function)))
-        pipeline.execute_command("SADD", key_names.timers(client), key)
+        commands: list[CommandArgs] = [("SET", key, _dumps(seconds, stored_code.checked_callback(function)))]
+        commands += in_state_database(client, [("SADD", key_names.timers(client), key)])
         with own_server():
-            pipeline.execute()
+            if shard.tag(client) is None:
+                transact(client, commands)
+            else:  # the two keys may be in different slots, which no transaction can span
+                for command in commands:
+                    client.execute_command(*command)
             self.follow()
 
     def follow(self) -> None:
         """Run the stored timers that no other worker runs; called a few times a second."""
-        client, leases = self._executor.raw_client, self._executor.leases
+        client, leases = self._executor.state_client, self._executor.leases
         for name in client.execute_command("SMEMBERS", key_names.timers(client)):
             key = name.decode(errors="replace")
             if key in self._running or not leases.acquire(HOLDER, _lease_name(key)):
@@ -75,9 +78,8 @@ class Timers:
 
     def _load(self, key: str) -> Timer | None:
         """A stored timer; None where its key is gone or has nothing that can run here. Any client may write the key."""
-        client = self._executor.raw_client
         try:
-            stored = client.execute_command("GET", key)
+            stored = self._executor.raw_client.execute_command("GET", key)
             if stored is not None:
                 seconds, function = _loads(stored)
                 if not callable(function):
@@ -99,6 +101,7 @@ class Timers:
         except BaseException:  # loading may raise anything, and the other timers must go on
             logger.exception("the timer %s has ended, its key holds what this Python cannot load", key)
         self._not_here.discard(key)
+        client = self._executor.state_client
         client.execute_command("SREM", key_names.timers(client), key)
         return None
 

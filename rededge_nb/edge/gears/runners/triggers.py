@@ -52,7 +52,7 @@ class Trigger:
             with entered(context):
                 record = [word.split(b"\0", 1)[0].decode(errors="replace") for word in words]
                 _, outcome = engine.execute(context, self.draft, lambda: [record], execution)
-            transact(engine.raw_client, statistics.count_outcome(engine.raw_client, self.draft.id, outcome))
+            transact(engine.state_client, statistics.count_outcome(engine.state_client, self.draft.id, outcome))
         finally:
             if self._turns is not None:
                 self._turns.end(turn)

@@ -77,7 +77,7 @@ class Context:
         return list(executed)
 
     def pipeline(self) -> Any:
-        """A pipeline of the worker's client, for a transaction that watches keys."""
+        """A pipeline of the clients' database, for a transaction that watches keys."""
         return self.executor.raw_client.pipeline(transaction=True)
 
     def forget_changes(self) -> None:

@@ -47,7 +47,11 @@ class Executor(Protocol):
 
     @property
     def raw_client(self) -> redis.Redis:
-        """A client whose replies are not converted."""
+        """A client of the database with the keys of clients; its replies are not converted."""
+
+    @property
+    def state_client(self) -> redis.Redis:
+        """A client of the database in which the workers keep their state; its replies are not converted."""
 
     @property
     def connections(self) -> redis.ConnectionPool:

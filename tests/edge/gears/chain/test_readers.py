@@ -64,7 +64,9 @@ def test_no_reader_shows_the_keys_of_this_package(client: redis.Redis) -> None:
     execute(client, "GB('StreamReader').register('s')")
     assert execute(client, "GB().map(lambda r: r['key']).run()") == [[b"mine"], []]
     assert execute(client, "GB('KeysOnlyReader').run()") == [[b"mine"], []]
-    assert execute(client, "GB('KeysOnlyReader').run('rededge:gears:ver*')") == [[b"rededge:gears:version"], []]
+    assert execute(client, "GB('KeysOnlyReader').run('rededge:*')") == [[], []]
+    client.set("rededge:mine", 1)
+    assert execute(client, "GB('KeysOnlyReader').run('r*')") == [[b"rededge:mine"], []], "it is not a key of ours"
 
 
 def test_keys_only_reader(client: redis.Redis) -> None:

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import state_client
 from tests.gear_scripts import execute, fields, only_registration
 from tests.waiting import wait_for
 
@@ -204,4 +205,6 @@ def test_an_execution_that_was_removed_before_it_ended_leaves_nothing_behind(cli
     client.rpush("go", 1)
     assert client.execute_command("RG.GETRESULTSBLOCKING", slow) == [[b"1"], []]
     assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == [slow]
-    assert client.keys(key_names.execution(client, "*")) == [key_names.execution(client, slow.decode()).encode()]
+    assert state_client(client).keys(key_names.execution(client, "*")) == [
+        key_names.execution(client, slow.decode()).encode()
+    ]

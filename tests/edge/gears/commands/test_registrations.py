@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
+from rededge_nb.edge.client.state_database import state_client
 from tests.gear_scripts import execute, fields, only_registration, registrations
 from tests.waiting import wait_for
 
@@ -66,7 +67,9 @@ def test_unregister(client: redis.Redis) -> None:
     assert registrations(client) == []
 
     def left() -> list[bytes]:
-        return [key for key in client.keys("rededge:gears:*") if b"session:" in key or b"registration:" in key]
+        return [
+            key for key in state_client(client).keys("rededge:gears:*") if b"session:" in key or b"registration:" in key
+        ]
 
     wait_for(lambda: left() == [], what="the removal of their keys")
 

@@ -18,6 +18,7 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.state import Instance
 from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute, fields, registrations
@@ -35,13 +36,13 @@ def instance(folder: Path) -> Instance:
 @pytest.fixture
 def both(instance: Instance) -> Iterator[redis.Redis]:
     client = client_from_url(instance.url)
-    wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
+    wait_for(lambda: len(state_client(client).keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
     yield client
     client.close()
 
 
 def owners(client: redis.Redis) -> list[bytes]:
-    return [(client.get(key_names.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
+    return [(state_client(client).get(key_names.lease(client, stream)) or b"").split(b"/")[0] for stream in STREAMS]
 
 
 def test_streams_are_spread_over_workers_and_taken_over(both: redis.Redis, instance: Instance) -> None:
@@ -56,7 +57,9 @@ def test_streams_are_spread_over_workers_and_taken_over(both: redis.Redis, insta
     wait_for(lambda: both.hlen("by") == len(STREAMS), what="every stream's entry")
     dying = workers_of(instance.pid)[0].pid
     theirs = [
-        stream for stream in STREAMS if (both.get(key_names.lease(both, stream)) or b"").find(b"-%d-" % dying) > 0
+        stream
+        for stream in STREAMS
+        if (state_client(both).get(key_names.lease(both, stream)) or b"").find(b"-%d-" % dying) > 0
     ]
     os.kill(dying, signal.SIGKILL)
     died = time.monotonic()
@@ -126,7 +129,9 @@ def test_an_option_reaches_every_worker_and_survives_flushall(both: redis.Redis)
 
         wait_for(seen, what="the option in each worker")
         both.flushall()
-        wait_for(lambda v=value: both.hget(key_names.gears_options(both), "mine") == v, what="the option again")  # type: ignore[misc]
+        wait_for(
+            lambda v=value: state_client(both).hget(key_names.gears_options(both), "mine") == v, what="the option again"
+        )  # type: ignore[misc]
     assert both.execute_command("RG.CONFIGGET", "mine") == [b"second"]
 
 

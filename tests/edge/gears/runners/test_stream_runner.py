@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import state_client
 from tests.gear_scripts import execute, fields, only_registration
 from tests.waiting import wait_for
 
@@ -40,7 +41,7 @@ def test_entries_before_and_after_registration_are_delivered_in_order(client: re
 
 def test_a_stream_that_does_not_exist_is_not_created(client: redis.Redis) -> None:
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s')")
-    wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
+    wait_for(lambda: state_client(client).exists(key_names.lease(client, "s")), what="the runner")
     assert not client.exists("s")
     entries = add(client, 1)
     wait_for(lambda: seen(client) == entries, what="the entry")
@@ -69,12 +70,12 @@ def test_a_prefix_includes_streams_that_are_created_later(client: redis.Redis) -
 def test_the_workers_own_streams_are_not_read(client: redis.Redis) -> None:
     add(client, 1, stream="a")
     execute(client, "GB('StreamReader').foreach(lambda r: execute('SADD', 'keys', r['key'])).register()")
-    wait_for(lambda: client.xlen(bookkeeping(client)) >= 2, what="the executions over a")
+    wait_for(lambda: state_client(client).xlen(bookkeeping(client)) >= 2, what="the executions over a")
     # the scan that finds z would find the streams of these executions, too, and z is read after that
     add(client, 1, stream="z")
     wait_for(lambda: client.sismember("keys", "z"), what="the stream that was created later")
     assert client.smembers("keys") == {b"a", b"z"}
-    assert client.xinfo_groups(bookkeeping(client)) == []
+    assert state_client(client).xinfo_groups(bookkeeping(client)) == []
 
 
 def test_a_stream_whose_name_is_not_utf8_is_left_out(client: redis.Redis) -> None:
@@ -117,7 +118,7 @@ def test_old_entries_run_as_a_short_batch_and_new_ones_wait_for_a_full_batch(cli
 
 def test_a_batch_of_a_new_stream_waits_until_it_is_full(client: redis.Redis) -> None:
     execute(client, SIZES.format("'s', batch=4"))
-    wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
+    wait_for(lambda: state_client(client).exists(key_names.lease(client, "s")), what="the runner")
     for number in range(1, 9):
         add(client, number)
     wait_for(lambda: sum(sizes_of(client)) == 8, what="all entries")
@@ -152,13 +153,13 @@ def test_duration_ends_the_wait_for_a_batch(client: redis.Redis) -> None:
 def test_duration_is_not_measured_by_entry_ids(client: redis.Redis) -> None:
     future = 2**42 - 1  # in the year 2109
     execute(client, f"GB('StreamReader').foreach({COLLECT}).register('s', batch=3, duration=50)")
-    wait_for(lambda: client.exists(key_names.lease(client, "s")), what="the runner")
+    wait_for(lambda: state_client(client).exists(key_names.lease(client, "s")), what="the runner")
     entries = add(client, future)
     wait_for(lambda: seen(client) == entries, what="an entry that will have been added in a century")
     # an hour is over by the ids of these, but not by any clock
     script = f"GB('StreamReader').foreach({COLLECT}).register('t', batch=3, duration=3600000)"
     execute(client, script)
-    wait_for(lambda: client.exists(key_names.lease(client, "t")), what="the runner")
+    wait_for(lambda: state_client(client).exists(key_names.lease(client, "t")), what="the runner")
     entries += add(client, 1, stream="t")
     wait_for(lambda: client.xinfo_stream("t")["groups"], what="the group")
     entries += add(client, 2, 3, stream="t")
@@ -294,7 +295,7 @@ def test_an_unregistered_gear_gets_no_entries(client: redis.Redis) -> None:
     wait_for(lambda: seen(client) == entries, what="the entry")
     client.execute_command("RG.UNREGISTER", only_registration(client)["id"])
     add(client, 2)
-    assert not client.exists(key_names.lease(client, "s"))
+    assert not state_client(client).exists(key_names.lease(client, "s"))
     assert seen(client) == entries
 
 
@@ -310,7 +311,7 @@ def test_an_unpaused_registration_continues_where_it_stopped(client: redis.Redis
         assert client.execute_command("RG.PAUSEREGISTRATIONS", registration) == b"OK"
     assert statistics(client)["status"] == b"PAUSED"
     meanwhile = add(client, 2, 3)
-    assert not client.exists(key_names.lease(client, "s")), "nobody reads the stream"
+    assert not state_client(client).exists(key_names.lease(client, "s")), "nobody reads the stream"
     for _ in range(2):
         assert client.execute_command("RG.UNPAUSEREGISTRATIONS", registration) == b"OK"
     wait_for(lambda: seen(client) == before + meanwhile, what="the entries added during the pause")

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.script import modules
 from rededge_nb.edge.gears.state import stored_code, vault
 from rededge_nb.edge.server.state import Instance
@@ -129,8 +130,8 @@ def test_objects_of_format_0_are_those_of_the_api(old: Old) -> None:
 
 def test_a_script_that_uses_every_name_runs_and_is_stored_without_our_modules(client: redis.Redis) -> None:
     execute(client, SCRIPT, "ID", "mine")
-    session = json.loads(client.hget(key_names.sessions(client), "mine") or b"")
-    code = client.get(key_names.session_code(client, "mine")) or b""
+    session = json.loads(state_client(client).hget(key_names.sessions(client), "mine") or b"")
+    code = state_client(client).get(key_names.session_code(client, "mine")) or b""
     assert session["format"] == stored_code.FORMAT > 0
     assert json.loads(vault.load_all(client)[0][0]) == session
     for text in (json.dumps(session).encode(), code, *vault.load_all(client)[0]):
@@ -249,7 +250,7 @@ GB('CommandReader').map(lambda r: str(loads)).register(trigger='t')
 
 def start_stored_timer(client: redis.Redis, key: str, content: bytes) -> None:
     client.set(key, content)
-    client.sadd(key_names.timers(client), key)
+    state_client(client).sadd(key_names.timers(client), key)
 
 
 def ticks(client: redis.Redis) -> bool:
@@ -260,7 +261,7 @@ def waits_for_python(client: redis.Redis, edge: Instance, key: str, python: str)
     """The worker has looked at the timer, and neither runs nor forgets it."""
     message = f"the timer {key} does not run in this worker: it was stored under Python {python}"
     wait_for(lambda: message in (edge.dir / "logs" / "worker.log").read_text(), what="a line in the log")
-    assert client.smembers(key_names.timers(client)) == {key.encode()}
+    assert state_client(client).smembers(key_names.timers(client)) == {key.encode()}
     assert client.exists(key, "ticks") == 1
 
 
@@ -285,7 +286,7 @@ def test_a_timer_of_format_0_runs_under_the_python_that_it_was_stored_by(
 def test_a_timer_of_another_python_waits_for_a_worker_that_has_it(client: redis.Redis, edge: Instance) -> None:
     execute(client, "registerTE(0.05, lambda: execute('INCR', 'ticks'), 'first')")
     content = json.loads(client.getdel("first") or b"")
-    wait_for(lambda: not client.scard(key_names.timers(client)), what="the end of the first timer")
+    wait_for(lambda: not state_client(client).scard(key_names.timers(client)), what="the end of the first timer")
     client.delete("ticks")
     start_stored_timer(client, "future", json.dumps(content | {"python": "3.99"}).encode())
     waits_for_python(client, edge, "future", "3.99")
