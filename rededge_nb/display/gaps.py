@@ -89,7 +89,7 @@ def per_second(series: Series, seconds: NDArray[np.int64]) -> Floats:
 
 
 def silent_seconds(series: Series, seconds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether a second lies in a gap of a series with a sample for each second that has frames."""
+    """Whether a second is in a gap of a series with a sample for each second that has frames."""
     silent = np.zeros(len(seconds), bool)
     at = np.unique(series.timestamps_ms // 1000)
     for before, after in pairwise(at):
