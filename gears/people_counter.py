@@ -1,10 +1,10 @@
 """Counts the people in each camera's frames: RedisGears 1.2 Python.
 
 For every camera in the set `cameras` it reads the stream `camera:<id>`, finds people in each frame, and follows them
-from frame to frame. It writes `camera:<id>:yolo` (the people of each frame, with boxes and ids), `camera:<id>:tracks`
-(the path of everybody who has left), the camera's time series, and `camera:<id>:errors` (frames that could not be
-processed, with the reason). All that a frame says is written in one transaction, together with the state of the tracker
-in `camera:<id>:tracker`. So a frame that is processed twice counts once.
+from frame to frame, over the lines and through the zones of `camera:<id>:scene`. It writes `camera:<id>:yolo` (people,
+boxes and ids of each frame), `camera:<id>:tracks` (the path of everybody who has left), the camera's time series, and
+`camera:<id>:errors` (frames that could not be processed, with the reason). All that a frame says is written in one
+transaction, together with the state in `camera:<id>:tracker`. So a frame that is processed twice counts once.
 
 The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
 
@@ -24,7 +24,9 @@ import redisAI
 from rededge_nb.analytics.colours import colour_shares
 from rededge_nb.analytics.decoding import decode_image
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
+from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
+from rededge_nb.analytics.scene_counting import count_scene
 from rededge_nb.analytics.tracking import ColourSettings, TrackerSettings
 
 
@@ -52,7 +54,6 @@ DEFAULTS = {
 SETTINGS_AGE = 1.0
 DETECTIONS_KEPT, ERRORS_KEPT = 100000, 1000
 TRACKS_KEPT, TRACKS_AGE_MS = 10000, 90 * 24 * 3600 * 1000
-SUMMED = ("in_fps", "out_fps", "seen", "different")
 
 settings = {"at": 0.0, "values": DEFAULTS}
 store_ms = {}
@@ -140,39 +141,46 @@ def store(record):
     began = time.perf_counter()
     key, ts = record["key"], record["ts"]
     with atomic():
-        saved = SavedTracker.from_text(execute("GET", key + ":tracker"))
+        tracker, scene = execute("MGET", key + ":tracker", key + ":scene")
+        saved = SavedTracker.from_text(tracker)
         # the second condition: the ids of a stream that was deleted and made again may be smaller
         if saved.has(record["id"]) and execute("XRANGE", key, saved.ref, "+", "COUNT", 1):
             return
-        state, samples = saved.state, {"in_fps": 1}
+        samples = frame_samples(ts, {"in_fps": 1})
         if "found" in record:
-            state = follow(record, saved, samples)
+            samples += follow(record, saved, scene)
         elif "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words)
-        execute("SET", key + ":tracker", SavedTracker(record["id"], state).to_text())
-        replies = execute(*ts_madd(key, ts, samples))
-    add_missing(key, ts, samples, replies)
+        execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
+        replies = execute(*add_command(key, samples))
+    add_missing(key, samples, replies)
     if "found" in record:
         store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
     if "reason" in record or saved.problem:
         log(f"{key} {record['id']}: {record.get('reason', saved.problem)}", "warning")
 
 
-def follow(record, saved, samples):
-    """Follow the people from the frame before; write who is there and who has left. Returns the tracker's state."""
-    key, steps = record["key"], record["steps"]
+def follow(record, saved, scene):
+    """Follow the people from the frame before, and count them at lines and in zones. Returns the frame's samples."""
+    key, ts, steps = record["key"], record["ts"], record["steps"]
     tracker = saved.tracker(record["tracking"], lambda: int(execute("GET", key + ":last_track") or 0))
     began = time.perf_counter()
-    result = tracker.step(record["found"], record["ts"], record["frame_wh"], record["colours"])
-    people = result.people
+    result = tracker.step(record["found"], ts, record["frame_wh"], record["colours"])
+    people, ended = result.people, [track.id for track in result.finished]
+    counted = count_scene(key, scene, saved.counting, people, ts, record["frame_wh"], ended)
+    saved.state, saved.counting = tracker.to_state(), counted.saved
+    saved.problem = saved.problem or counted.problem
+    missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes
+    for command in (command for name in missing for command in create_commands(key, name)):
+        execute(*command)
     boxes = whole_pixels([person.box for person in people], record["frame_wh"])
     steps["boxes"] += (time.perf_counter() - began) * 1000
     elapsed = sum(steps.values())
     execute(
         "XADD", key + ":yolo", "MAXLEN", "~", DETECTIONS_KEPT, "*",
         "ref", record["id"],
-        "ts", record["ts"],
+        "ts", ts,
         "boxes", json.dumps(boxes.ravel().tolist()),
         "people", len(people),
         "confidence", json.dumps([round(person.confidence, 3) for person in people]),
@@ -180,45 +188,37 @@ def follow(record, saved, samples):
         "since", json.dumps([person.first_ms for person in people]),
         "model", record["model"],
         "ms", round(elapsed, 3),
+        *counted.fields,
     )  # fmt: skip
     for track in result.finished:
         words = ("track", track.id, "first", track.first_ms, "last", track.last_ms, "path", json.dumps(track.path))
-        execute("XADD", key + ":tracks", "MAXLEN", "~", TRACKS_KEPT, "*", *words)
+        execute("XADD", key + ":tracks", "MAXLEN", "~", TRACKS_KEPT, "*", *words, *counted.tracks.get(track.id, ()))
         execute("XTRIM", key + ":tracks", "MINID", "~", int(time.time() * 1000) - TRACKS_AGE_MS)
     if result.seen:
         execute("SET", key + ":last_track", result.seen[-1])
-    samples.update(people=len(people), detected=record["detected"], seen=len(result.seen))
-    samples.update({} if result.different is None else {"different": result.different})
-    samples.update(out_fps=1, latency=max(0, time.time() * 1000 - record["ts"]))
-    samples.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
+    values = {"people": len(people), "detected": record["detected"], "seen": len(result.seen), "out_fps": 1}
+    values.update({} if result.different is None else {"different": result.different})
+    values.update(latency=max(0, time.time() * 1000 - ts))
+    values.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
     # a write cannot hold its own duration: this is that of the frame before
-    samples.update({"prf_store": store_ms[key]} if key in store_ms else {})
-    samples["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
-    return tracker.to_state()
+    values.update({"prf_store": store_ms[key]} if key in store_ms else {})
+    values["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
+    return [*frame_samples(ts, values), *counted.samples]
 
 
-def ts_madd(key, ts, samples):
-    words = ["TS.MADD"]
-    for name, value in samples.items():
-        # what is summed is added to the sample of its second (duplicate policy SUM)
-        at = ts // 1000 * 1000 if name in SUMMED else ts
-        words += [f"{key}:{name}", at, value]
-    return words
-
-
-def add_missing(key, ts, samples, replies):
+def add_missing(key, samples, replies):
     """Make the series that a camera did not have, and add what was meant for them."""
-    for (name, value), reply in zip(samples.items(), replies, strict=True):
+    for sample, reply in zip(samples, replies, strict=True):
         if isinstance(reply, int):
             continue
         # RedisTimeSeries has one text for a key that is missing and for one of another type
-        if execute("EXISTS", f"{key}:{name}"):
-            log(f"{key}:{name} at {ts}: {reply}", "warning")
+        if execute("EXISTS", f"{key}:{sample.series}"):
+            log(f"{key}:{sample.series} at {sample.at_ms}: {reply}", "warning")
             continue
-        policy = "SUM" if name in SUMMED else "LAST"
-        labels = ("LABELS", "camera", key.split(":", 1)[1], "__name__", name)
-        execute("TS.CREATE", f"{key}:{name}", "DUPLICATE_POLICY", policy, *labels)
-        execute(*ts_madd(key, ts, {name: value}))
+        for command in create_commands(key, sample.series):
+            if command[0] != "TS.CREATE" or not execute("EXISTS", command[1]):
+                execute(*command)
+        execute(*add_command(key, [sample]))
 
 
 for camera in execute("SMEMBERS", CAMERAS_KEY):

@@ -48,6 +48,13 @@ MODEL = "model"
 """Key of the model."""
 MS = "ms"
 """Milliseconds from reading the frame to its boxes."""
+SCENE = "scene"
+"""Version of the scene that the frame was counted with; this and the next two only if the camera has a scene."""
+LINES = "lines"
+"""JSON object with `[forward, backward]` for each line: crossings since the line was made."""
+ZONES = "zones"
+"""JSON object with `[people, longest, entries, exits]` for each zone: people in it now, seconds that the one who
+entered first has been in it, and how many have entered and left since the zone was made."""
 
 # Fields of an entry for a person who has left (`camera:<id>:tracks`).
 TRACK = "track"
@@ -55,7 +62,10 @@ TRACK = "track"
 FIRST, LAST = "first", "last"
 """When the person was first and last seen, in milliseconds since the epoch."""
 PATH = "path"
-"""JSON list `[[ts, x, y], …]`: where the person stood; 0 to 1 of the frame's width and height, simplified."""
+"""JSON list `[[ts, x, y], …]`: where the person stood; 0 to 1 of the frame's width and height, simplified.
+
+Where the camera has a scene, there are LINES, too, a JSON object with `[forward, backward]` for each line that the
+person crossed, and ZONES, with the seconds in each zone."""
 
 # Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
 REASON = "reason"
@@ -151,6 +161,11 @@ def errors_key(camera: object) -> str:
 def tracks_key(camera: object) -> str:
     """Stream of the people who have left the camera's view, with their paths."""
     return f"{frames_key(camera)}:tracks"
+
+
+def scene_key(camera: object) -> str:
+    """Lines, zones, masks and rules of the camera, as JSON."""
+    return f"{frames_key(camera)}:scene"
 
 
 def tracker_key(camera: object) -> str:

@@ -172,6 +172,19 @@ def carry_over(state: CountingState, lines: str, zones: str, placed: Sequence[Pl
     return CountingState(lines, zones, {id_: moved(track) for id_, track in state.tracks.items()})
 
 
+def renamed(old: str, new: str) -> dict[str, str]:
+    """The lines or zones that have another name than before: the old name by the new one.
+
+    Args:
+        old: `CountingState.lines` or `CountingState.zones`.
+        new: The same of the new scene, from `scene_keys`.
+    """
+    names = [key.split(":")[0] for key in old.split()]
+    pairs = zip(new.split(), _sources(old, new), strict=True)
+    found = {key.split(":")[0]: names[at] for key, at in pairs if at is not None}
+    return {name: was for name, was in found.items() if name != was}
+
+
 def _renumbered(new_sides: tuple[NewSide, ...], to: Mapping[int, int]) -> tuple[NewSide, ...]:
     return tuple(new._replace(border=to[new.border]) for new in new_sides if new.border in to)
 

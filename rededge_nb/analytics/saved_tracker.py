@@ -1,4 +1,4 @@
-"""What is kept of a camera's tracker from one frame to the next: one text, which also has the id of the last frame.
+"""What is kept of a camera from one frame to the next: one text with the tracker, the counts, and the last frame's id.
 
 Whoever writes this text and all else that a frame says in one transaction can tell whether a frame was dealt with
 before, and does nothing then. So a worker that takes over from one that died goes on exactly where that one ended.
@@ -24,11 +24,13 @@ class SavedTracker:
         ref: Entry id of the last frame that was dealt with: processed, dropped or refused. Empty before the first.
         state: State of the tracker after the last frame that was processed, as `Tracker.to_state` returns it; None
             before the first.
+        counting: State of counting at lines and in zones, as `count_scene` returns it; None without a scene.
         problem: Why tracking begins again, if the text or the state was damaged.
     """
 
     ref: str = ""
     state: Any = None
+    counting: Any = None
     problem: str = ""
 
     @classmethod
@@ -38,7 +40,7 @@ class SavedTracker:
             return cls()
         try:
             fields = json.loads(str(text))
-            saved = cls(fields["ref"], fields["state"])
+            saved = cls(fields["ref"], fields["state"], fields.get("counting"))
             saved.has("0-0")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             return cls(problem=f"this is not what was saved of a tracker, which begins again: {str(text)[:60]!r}")
@@ -46,7 +48,10 @@ class SavedTracker:
 
     def to_text(self) -> str:
         """The text: about half a kilobyte for each person."""
-        return json.dumps({"ref": self.ref, "state": self.state}, separators=(",", ":"))
+        fields = {"ref": self.ref, "state": self.state}
+        return json.dumps(
+            fields | ({} if self.counting is None else {"counting": self.counting}), separators=(",", ":")
+        )
 
     def has(self, ref: str) -> bool:
         """Whether the frame with this entry id is the last one, or was added before it."""
