@@ -84,6 +84,12 @@ def number_or(text, default):
         return default
 
 
+def of_capture(record):
+    """What each entry says about the capture that the frame belongs to."""
+    value = record["value"]
+    return [word for name in ("capture", "captured") if name in value for word in (name, value[name])]
+
+
 def newer_waits(record):
     # not by the group's lag: entries trimmed unread keep that above 0 for ever
     return bool(execute("XRANGE", record["key"], "(" + record["id"], "+", "COUNT", 1))
@@ -151,7 +157,7 @@ def store(record):
             samples += follow(record, saved, scene)
         elif "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
-            execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words)
+            execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
         execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
         replies = execute(*add_command(key, samples))
     add_missing(key, samples, replies)
@@ -189,6 +195,7 @@ def follow(record, saved, scene):
         "model", record["model"],
         "ms", round(elapsed, 3),
         *counted.fields,
+        *of_capture(record),
     )  # fmt: skip
     for track in result.finished:
         words = ("track", track.id, "first", track.first_ms, "last", track.last_ms, "path", json.dumps(track.path))
@@ -198,7 +205,9 @@ def follow(record, saved, scene):
         execute("SET", key + ":last_track", result.seen[-1])
     values = {"people": len(people), "detected": record["detected"], "seen": len(result.seen), "out_fps": 1}
     values.update({} if result.different is None else {"different": result.different})
-    values.update(latency=max(0, time.time() * 1000 - ts))
+    # the frames of a recording have its times in `ts`, and `captured` is when they were read
+    captured = number_or(record["value"].get("captured"), record["ts"])
+    values.update(latency=max(0, time.time() * 1000 - captured))
     values.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
     # a write cannot hold its own duration: this is that of the frame before
     values.update({"prf_store": store_ms[key]} if key in store_ms else {})

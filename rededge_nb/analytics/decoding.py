@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rededge_nb.analytics.jpeg import JPEG_START, find_jpeg_end
+
 IMAGE_BYTES_MOST = 64 * 1024 * 1024
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def decode_image(image: bytes | bytearray | str | None) -> NDArray[np.uint8]:
@@ -25,8 +26,8 @@ def decode_image(image: bytes | bytearray | str | None) -> NDArray[np.uint8]:
         raise ValueError(f"the image is too large: {len(image)} bytes, more than {IMAGE_BYTES_MOST}")
     image = image.encode() if isinstance(image, str) else image
     # OpenCV fills the rest of a truncated JPEG with grey, and says nothing
-    if image.startswith(JPEG_START) and JPEG_END not in image[-4096:]:
-        raise ValueError(f"the JPEG is truncated: it has {len(image)} bytes and no end marker")
+    if image.startswith(JPEG_START) and find_jpeg_end(image) is None:
+        raise ValueError(f"the JPEG is truncated or damaged: it has {len(image)} bytes and no end marker")
     try:
         frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
     except cv2.error as error:

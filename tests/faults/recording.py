@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from rededge_nb.capture.producer import Answers
+from rededge_nb.capture.answers import Answers
 from rededge_nb.capture.sources import Captured
 from rededge_nb.cli import main
 

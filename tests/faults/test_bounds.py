@@ -78,8 +78,7 @@ def test_an_oversized_entry_goes_to_the_errors_stream(edge: Instance, client: re
 def test_decompression_bombs_are_refused_where_images_are_shown(name: str) -> None:
     before = psutil.Process().memory_info().rss
     frame = Frame("0", "1-1", 1, 1, bombs.ALL[name])
-    expected = "cannot be decoded" if name == "tiff" else "more than the 100 million"
-    with pytest.raises(SourceError, match=expected):
+    with pytest.raises(SourceError, match="more than the 100 million"):
         frame.image()
     assert psutil.Process().memory_info().rss - before < MOST_GROWTH
 

@@ -24,7 +24,7 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.reading.frames import read_errors
 from rededge_nb.reading.series import create_series, read_many
-from rededge_nb.reading.summary import start_marker, summarize
+from rededge_nb.reading.summary import pending_frames, summarize
 from tests.waiting import wait_for
 
 
@@ -36,7 +36,7 @@ def counting(client: redis.Redis) -> redis.Redis:
 
 def jpeg_of(video: Path) -> bytes:
     with open_source(video) as source:
-        image = next(iter(source))
+        image = source.read_image()
     ok, jpeg = cv2.imencode(".jpg", image)
     assert ok
     return jpeg.tobytes()
@@ -48,11 +48,10 @@ def answered(client: redis.Redis, refs: list[bytes], camera: str = "0") -> bool:
 
 
 def test_every_frame_of_a_file_is_counted(counting: redis.Redis, video: Path) -> None:
-    marker = start_marker(counting, "0")
     report = capture(counting, video, pace="asap", frames=40)
-    assert report.frames == 40
-    wait_for(lambda: summarize(counting, "0", marker).pending == 0, what="the last acknowledgement")
-    summary = summarize(counting, "0", marker)
+    assert (report.frames, report.refused) == (40, 0)
+    wait_for(lambda: pending_frames(counting, "0") == 0, what="the last acknowledgement")
+    summary = summarize(counting, "0", [report.capture])
     assert (summary.frames_in, summary.processed, summary.dropped, summary.failed) == (40, 40, 0, 0)
     refs = [entry_id.decode() for entry_id, _ in counting.xrange(schema.frames_key("0"))]
     assert [detections.ref for detections in read_detections(counting, "0")] == refs
@@ -68,7 +67,7 @@ def test_the_gear_writes_what_the_schema_says(counting: redis.Redis, video: Path
     names = {name.decode() for name in fields}
     assert names == {
         schema.REF, schema.TS, schema.BOXES, schema.PEOPLE, schema.CONFIDENCE, schema.TRACKS, schema.SINCE,
-        schema.MODEL, schema.MS,
+        schema.MODEL, schema.MS, schema.CAPTURE, schema.CAPTURED,
     }  # fmt: skip
     boxes = np.array(json.loads(fields[b"boxes"])).reshape(-1, 4)
     confidence = json.loads(fields[b"confidence"])

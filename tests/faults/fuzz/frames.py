@@ -15,7 +15,7 @@ from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.follow import Follower
-from rededge_nb.reading import frames, series, summary
+from rededge_nb.reading import captures, frames, series, summary
 from rededge_nb.reading.detections import parse_detections
 from rededge_nb.web import api, metrics
 from tests.faults import bombs
@@ -127,7 +127,8 @@ def read_back(client: redis.Redis, tally: Tally, rng: random.Random) -> None:
     readers = [
         lambda: frames.read_errors(client, CAMERA),
         lambda: series.read_many(client, CAMERA, schema.raw_series_names()),
-        lambda: summary.summarize(client, CAMERA, summary.start_marker(client, CAMERA)),
+        lambda: look_at_captures(client),
+        lambda: summary.summarize(client, CAMERA, [each.capture for each in captures.ended_captures(client, CAMERA)]),
         lambda: api.read_cameras(client),
         lambda: api.read_detections(client, CAMERA, 100),
         lambda: metrics.exposition(metrics.read_metrics(client)),
@@ -147,7 +148,13 @@ def read_back(client: redis.Redis, tally: Tally, rng: random.Random) -> None:
 
 
 def spoil(client: redis.Redis, rng: random.Random) -> None:
-    """Add detections and errors that no gear of ours would write."""
+    """Add detections, errors and captures that nothing of ours would write."""
+    for _ in range(5):
+        record: dict[Any, Any] = {"capture": rng.choice(("c1", "c2", "")), "first_id": "1-1", "last_id": f"{1 << 62}-0"}
+        for name in ("frames", "refused", "started_ms", "ended_ms", "first_ms", "first_id", "last_id", "yields", "fps"):
+            if rng.random() < 0.3:
+                record[name] = rng.choice((*WORDS, *NUMBERS, "1e999", "-1", "{}"))
+        client.xadd(schema.captures_key(CAMERA), record)
     for key in (schema.detections_key(CAMERA), schema.errors_key(CAMERA)):
         for _ in range(10):
             fields: dict[Any, Any] = {"ref": rng.choice((b"1-1", b"nonsense", b"", b"\xff"))}
@@ -155,6 +162,11 @@ def spoil(client: redis.Redis, rng: random.Random) -> None:
                 if rng.random() < 0.7:
                     fields[name] = rng.choice((*WORDS, *NUMBERS, "[1,2,3,4]", "[[1]]", '["a"]', "[1e999]", "[" * 5000))
             client.xadd(key, fields)
+
+
+def look_at_captures(client: redis.Redis) -> None:
+    for record in captures.ended_captures(client, CAMERA):
+        str(record)
 
 
 def look_at(frame: frames.Frame) -> None:
