@@ -11,6 +11,7 @@
     ├── ServerFullError (MemoryError)          the server has reached its maxmemory
     ├── MissingModuleError (RuntimeError)      the server does not have RedisTimeSeries or the edge module
     ├── SourceError (OSError)                  a frame source cannot be opened or read
+    ├── CameraInUseError (RuntimeError)        another capture feeds the camera
     ├── ModelError (RuntimeError)              a model could not be stored or run
     ├── GearError (RuntimeError)               a gear could not be registered, or reported an error
     ├── NoDataError (LookupError)              the requested data is not in Redis, or not yet
@@ -78,6 +79,10 @@ class MissingModuleError(RedEdgeError, RuntimeError):
 
 class SourceError(RedEdgeError, OSError):
     """A frame source cannot be opened or read."""
+
+
+class CameraInUseError(RedEdgeError, RuntimeError):
+    """Another capture feeds the camera."""
 
 
 class ModelError(RedEdgeError, RuntimeError):

@@ -18,6 +18,9 @@ CAMERAS_KEY = "cameras"
 GEAR_SETTINGS_KEY = "people_counter:settings"
 """Hash with the settings of the running gear: model key, input size, thresholds."""
 
+PROVISIONING_KEY = "rededge:provisioning"
+"""Lease of the process that provisions the server: one at a time does."""
+
 OWN_GEAR_KEY = "gear:people_counter"
 """The script that a user gave in place of the bundled people counter. The user `viewer` must not read it."""
 
@@ -30,8 +33,12 @@ TS = "ts"
 """Capture time in milliseconds since the epoch."""
 KEEP = "keep"
 """`1` if the gear must not drop this frame, however late it is."""
+CAPTURE = "capture"
+"""Id of the capture that added the frame. The gear copies it to the entries that it writes for the frame."""
+CAPTURED = "captured"
+"""When the frame was read from its recording, in milliseconds since the epoch, if TS is a time of the recording."""
 
-# Fields of a detection entry (`camera:<id>:yolo`), besides TS, which it copies from the frame.
+# Fields of a detection entry (`camera:<id>:yolo`), besides TS, CAPTURE and CAPTURED, which it copies from the frame.
 REF = "ref"
 """Entry id of the frame."""
 BOXES = "boxes"
@@ -67,7 +74,7 @@ PATH = "path"
 Where the camera has a scene, there are LINES, too, a JSON object with `[forward, backward]` for each line that the
 person crossed, and ZONES, with the seconds in each zone."""
 
-# Fields of an error entry (`camera:<id>:errors`), besides REF and TS.
+# Fields of an error entry (`camera:<id>:errors`), besides REF, TS, CAPTURE and CAPTURED.
 REASON = "reason"
 
 DETECTED = "detected"
@@ -176,6 +183,16 @@ def tracker_key(camera: object) -> str:
 def last_track_key(camera: object) -> str:
     """The last id that the tracker has given to a person."""
     return f"{frames_key(camera)}:last_track"
+
+
+def capture_key(camera: object) -> str:
+    """Hash that describes the capture which feeds the camera; it expires soon after the capture ends."""
+    return f"{frames_key(camera)}:capture"
+
+
+def captures_key(camera: object) -> str:
+    """Stream with one entry for each capture of the camera that has ended."""
+    return f"{frames_key(camera)}:captures"
 
 
 def series_key(camera: object, name: str) -> str:

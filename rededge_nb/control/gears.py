@@ -54,13 +54,23 @@ class RegistrationInfo:
         return self.last_error.startswith(CANNOT_RUN)
 
 
-def register_gear(client: redis.Redis, script: str, *, session: str, description: str = "") -> None:
+def register_gear(
+    client: redis.Redis, script: str, *, session: str, description: str = "", keep_unchanged: bool = False
+) -> None:
     """Register a gear script under a session id. It replaces the registrations that the session has.
+
+    Args:
+        client: Connected to the server.
+        script: Text of the script.
+        session: Id of the session.
+        description: Description of the session.
+        keep_unchanged: Do not interrupt the registrations that the script makes again with the same arguments.
 
     Raises:
         GearError: the script raised an exception, or the server refused it. The message has the script's traceback.
     """
     words = ["RG.PYEXECUTE", script, "ID", session, "DESCRIPTION", description, "UPGRADE"]
+    words += ["KEEP_UNCHANGED"] if keep_unchanged else []
     try:
         client.execute_command(*words)
     except redis.ResponseError as error:

@@ -18,7 +18,11 @@ from rededge_nb.control.gears import list_registrations, read_script, register_g
 from rededge_nb.control.models import ModelCard, key_of, load_card, store_model, stored_model
 from rededge_nb.edge.client.shard import is_here, key_here
 from rededge_nb.errors import GearError
+from rededge_nb.lease import hold_lease
 from rededge_nb.reading.series import create_series
+
+_TIMEOUT = 120.0
+"""Seconds to wait for another process that provisions the server."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def provision(
         ModelError: the server refuses the model.
         GearError: the gear's script cannot be read or registered, or was registered by hand and lacks a camera.
         MissingModuleError: the server has no RedisTimeSeries.
+        WaitTimeoutError: another process provisions the server and does not come to an end.
     """
     ids = [schema.camera_id(camera) for camera in cameras]
     named = None if model is None else _Choice.named(model)
@@ -89,16 +94,18 @@ def provision(
     counter = _Counter(read_script(script_file), own=not assets.is_bundled(script_file))
     changes = []
     for shard, own in by_shard(client, ids):
-        choice = named or _present_choice(shard)
-        changes += _store(shard, choice.card) if choice else []
-        for camera in own:
-            changes += _summary(create_series(shard, camera), camera)
-        changes += _write_settings(shard, choice) if choice else []
-        if gear is None:
-            changes += _register(shard, own, _kept(shard) or counter, keep_other=True)
-        else:
-            changes += _register(shard, own, counter, keep_other=False)
-            _keep(shard, counter)
+        # two at the same moment would disturb each other: each does only what it finds missing
+        with hold_lease(shard, key_here(shard, schema.PROVISIONING_KEY), timeout=_TIMEOUT):
+            choice = named or _present_choice(shard)
+            changes += _store(shard, choice.card) if choice else []
+            for camera in own:
+                changes += _summary(create_series(shard, camera), camera)
+            changes += _write_settings(shard, choice) if choice else []
+            if gear is None:
+                changes += _register(shard, own, _kept(shard) or counter, keep_other=True)
+            else:
+                changes += _register(shard, own, counter, keep_other=False)
+                _keep(shard, counter)
     return changes
 
 
@@ -227,5 +234,7 @@ def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, kee
         )
     if registered and not others and streams == known and not added:
         return []
-    register_gear(client, counter.script, session=session, description=counter.description)
-    return [f"{'upgraded' if registered else 'registered'} gear {session} for {', '.join(sorted(known))}"]
+    only_added = bool(registered) and not others and not any(found.cannot_run for found in registered)
+    register_gear(client, counter.script, session=session, description=counter.description, keep_unchanged=only_added)
+    word, concerned = ("registered", known - streams or known) if only_added or not registered else ("upgraded", known)
+    return [f"{word} gear {session} for {', '.join(sorted(concerned))}"]

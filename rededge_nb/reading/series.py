@@ -167,7 +167,7 @@ def samples_with_labels(
         MissingModuleError: the server lacks RedisTimeSeries.
     """
     # LATEST adds the bucket that is still filling, without which a short video has no 1-minute values
-    for key, (labels, *_, samples) in _pairs(_call(client, "TS.MRANGE", start, end, "LATEST", "WITHLABELS", *words)):
+    for key, (labels, *_, samples) in _pairs(call(client, "TS.MRANGE", start, end, "LATEST", "WITHLABELS", *words)):
         texts = {_text(label): _text(value) for label, value in _pairs(labels)}
         yield _text(key), texts, [(int(at), float(value)) for at, value in samples]
 
@@ -178,7 +178,7 @@ def camera_ids(client: redis.Redis) -> list[str]:
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
     """
-    keys = _call(client, "TS.QUERYINDEX", f"__name__={schema.PEOPLE}")
+    keys = call(client, "TS.QUERYINDEX", f"__name__={schema.PEOPLE}")
     matches = (re.fullmatch(rf"camera:([^:]+):{schema.PEOPLE}", _text(key)) for key in keys)
     # RedisTimeSeries may be configured to search all shards
     ids = {match[1] for match in matches if match and is_here(client, match[0])}
@@ -196,7 +196,7 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
     """
     seconds, _ = client.time()
     found: dict[str, float] = {}
-    for key, _, newest in _call(client, "TS.MGET", "FILTER", f"__name__={schema.PEOPLE}"):
+    for key, _, newest in call(client, "TS.MGET", "FILTER", f"__name__={schema.PEOPLE}"):
         ahead = int(newest[0]) / 1000 - seconds if newest else 0.0
         if ahead > _CLOCK_SLACK:
             found[_text(key).split(":")[1]] = ahead
@@ -227,13 +227,13 @@ def _ensure_series(client: redis.Redis, spec: SeriesSpec) -> list[str]:
     labels = [text for pair in spec.labels.items() for text in pair]
     options = ["RETENTION", spec.retention_ms, "DUPLICATE_POLICY", spec.duplicate_policy, "LABELS", *labels]
     try:
-        _call(client, "TS.CREATE", spec.key, *options)
+        call(client, "TS.CREATE", spec.key, *options)
     except redis.ResponseError as error:
         if "already exists" not in str(error):
             raise
     else:
         return [f"created {spec.key}"]
-    info = _info(client, spec.key)
+    info = series_info(client, spec.key)
     differences = [
         f"{what} of {spec.key} from {found} to {wanted}"
         for what, found, wanted in (
@@ -244,31 +244,43 @@ def _ensure_series(client: redis.Redis, spec: SeriesSpec) -> list[str]:
         if found != wanted
     ]
     if differences:
-        _call(client, "TS.ALTER", spec.key, *options)
+        call(client, "TS.ALTER", spec.key, *options)
     return [f"changed {difference}" for difference in differences]
 
 
 def _ensure_rule(client: redis.Redis, source: str, rule: CompactionRule) -> list[str]:
     wanted = (rule.bucket_ms, rule.aggregation)
-    rules = {
-        _text(key): (int(bucket_ms), _text(aggregation).lower())
-        for key, (bucket_ms, aggregation, *_) in _pairs(_info(client, source)["rules"])
-    }
+    # in this order a rule that another client adds meanwhile cannot pass for a wrong one
+    filled_from = series_info(client, rule.key)["sourceKey"]
+    rules = _rules(client, source)
     if rules.get(rule.key) == wanted:
         return []
     changes = []
-    filled_from = _info(client, rule.key)["sourceKey"]
     if filled_from is not None:
-        _call(client, "TS.DELETERULE", _text(filled_from), rule.key)
+        call(client, "TS.DELETERULE", _text(filled_from), rule.key)
         bucket_ms, aggregation = rules.get(rule.key, (None, ""))
         was = f" ({aggregation}, {bucket_ms} ms)" if bucket_ms else ""
         changes.append(f"removed rule {_text(filled_from)} -> {rule.key}{was}")
-    _call(client, "TS.CREATERULE", source, rule.key, "AGGREGATION", rule.aggregation, rule.bucket_ms)
+    try:
+        call(client, "TS.CREATERULE", source, rule.key, "AGGREGATION", rule.aggregation, rule.bucket_ms)
+    except ConfigurationError:
+        if _rules(client, source).get(rule.key) != wanted:
+            raise
+        return changes  # another client was faster
     return [*changes, f"added rule {source} -> {rule.key} ({rule.aggregation}, {rule.bucket_ms} ms)"]
 
 
-def _info(client: redis.Redis, key: str) -> dict[str, Any]:
-    reply = _call(client, "TS.INFO", key)
+def _rules(client: redis.Redis, source: str) -> dict[str, tuple[int, str]]:
+    """Length of the buckets and aggregation of each rule, by the key of the series that it fills."""
+    return {
+        _text(key): (int(bucket_ms), _text(aggregation).lower())
+        for key, (bucket_ms, aggregation, *_) in _pairs(series_info(client, source)["rules"])
+    }
+
+
+def series_info(client: redis.Redis, key: str) -> dict[str, Any]:
+    """The reply to TS.INFO as a dictionary."""
+    reply = call(client, "TS.INFO", key)
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {_text(name): value for name, value in pairs}
 
@@ -280,7 +292,13 @@ def _pairs(reply: Any) -> list[tuple[Any, Any]]:
     return [(first, rest[0] if len(rest) == 1 else rest) for first, *rest in reply]
 
 
-def _call(client: redis.Redis, command: str, *arguments: Any) -> Any:
+def call(client: redis.Redis, command: str, *arguments: Any) -> Any:
+    """Send a command of RedisTimeSeries.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+        ConfigurationError: the key holds something else, or an argument is wrong.
+    """
     with _module_errors(client, command, arguments):
         # redis-py reshapes these replies for a client on which `ts()` was ever called. A new client on the same
         # connections does not.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -29,6 +29,8 @@ class PyExecute:
     session_id: str | None = None
     description: str | None = None
     upgrade: bool = False
+    keep_unchanged: bool = False
+    """With `upgrade`: registrations that the script makes again as they were are not interrupted."""
     replace_with: str | None = None
     force_reinstall: bool = False
     requirements: list[str] = field(default_factory=list)
@@ -49,6 +51,8 @@ def parse_pyexecute(args: list[bytes]) -> PyExecute:
                 parsed.unblocking = True
             case "UPGRADE":
                 parsed.upgrade = True
+            case "KEEP_UNCHANGED":
+                parsed.keep_unchanged = True
             case "FORCE_REINSTALL_REQUIREMENTS":
                 parsed.force_reinstall = True
             case "ID" | "DESCRIPTION" | "REPLACE_WITH" as name:
@@ -108,14 +112,12 @@ def execute_request(engine: Engine, request: PyExecute, execution: LiveExecution
     session_id = request.session_id or secrets.token_hex(20)
     script = engine.execute_script(request.script, session_id, execution)
     if script.drafts:
-        session = registrations.new_session(session_id, request.description, request.requirements, script.drafts)
-
-        def replaced(sessions: Sessions) -> Session | None:
-            gone = _session_to_replace(request, sessions)
-            _check_triggers(script.drafts, [one for one in sessions.values() if one != gone])
-            return gone
-
-        engine.register(session, script.drafts, replaced)
+        while True:
+            try:
+                _register(engine, request, session_id, script.drafts)
+                break
+            except _SessionChangedError:
+                continue
         if script.run is not None:
             engine.run_unblocking(script.run, session_id)
         return OK
@@ -127,6 +129,32 @@ def execute_request(engine: Engine, request: PyExecute, execution: LiveExecution
     if outcome.status == "aborted":
         raise CommandError("execution aborted")
     return outcome.reply()
+
+
+class _SessionChangedError(Exception):
+    """Another client has changed the session whose registrations are to be kept."""
+
+
+def _register(engine: Engine, request: PyExecute, session_id: str, drafts: list[Draft]) -> None:
+    """Store what a script registered.
+
+    Raises:
+        CommandError: the session or a trigger cannot be replaced.
+        _SessionChangedError: try again.
+    """
+    present = registrations.load_sessions(engine.state_client).get(session_id) if request.keep_unchanged else None
+    kept = {} if present is None else registrations.find_unchanged(present, drafts)
+    own = [replace(draft, id=kept[draft.id].id) if draft.id in kept else draft for draft in drafts]
+    session = registrations.new_session(session_id, request.description, request.requirements, own, kept.values())
+
+    def replaced(sessions: Sessions) -> Session | None:
+        if kept and sessions.get(session_id) != present:
+            raise _SessionChangedError
+        gone = _session_to_replace(request, sessions)
+        _check_triggers(own, [one for one in sessions.values() if one != gone])
+        return gone
+
+    engine.register(session, own, replaced)
 
 
 def _trigger(engine: Engine, words: list[bytes]) -> object:

@@ -115,10 +115,21 @@ def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:
     }
 
 
+def find_unchanged(session: Session, drafts: Iterable[Draft]) -> dict[str, Registration]:
+    """The registrations of a session that a script has made again as they were, by the id of the new one."""
+    present = {_what(one): one for one in session.registrations}
+    return {draft.id: found for draft in drafts if (found := present.pop(_what(draft), None)) is not None}
+
+
 def new_session(
-    session_id: str, description: str | None, requirements: Iterable[str], drafts: Iterable[Draft]
+    session_id: str,
+    description: str | None,
+    requirements: Iterable[str],
+    drafts: Iterable[Draft],
+    kept: Iterable[Registration] = (),
 ) -> Session:
-    """The session with the registrations that a script has made."""
+    """The session with the registrations that a script has made; those in `kept` stay paused if they were."""
+    known = {one.id: one for one in kept}
     return Session(
         id=session_id,
         description=description,
@@ -126,7 +137,8 @@ def new_session(
         format=stored_code.FORMAT,
         requirements=tuple(requirements),
         registrations=tuple(
-            Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
+            known.get(draft.id)
+            or Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
             for draft in drafts
         ),
     )
@@ -264,6 +276,11 @@ def _restore(client: redis.Redis) -> bytes:
         except redis.WatchError:
             return current_version(client)
     return version
+
+
+def _what(one: Registration | Draft) -> str:
+    """What a registration does, apart from its code."""
+    return json.dumps([one.reader, one.description, one.mode, one.arguments], sort_keys=True)
 
 
 def _code(client: redis.Redis, session_id: str) -> Any:
