@@ -1,17 +1,31 @@
-"""Taking apart `multipart/x-mixed-replace`, in which network cameras send JPEG after JPEG."""
+"""JPEG after JPEG over HTTP, as network cameras send them, mostly as `multipart/x-mixed-replace`.
+
+What cameras announce is often not what they send: a wrong boundary, a wrong length, blank lines, padding, or no parts
+at all. So an image is found by its first bytes, FF D8 FF, and its end by its own markers (`analytics.jpeg`). The
+delimiter is the first line that begins with two dashes, wherever it comes again. If it comes before the end of an
+image, the image was cut off; what follows the end of an image, up to the next delimiter, belongs to that image.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
+from rededge_nb.analytics.jpeg import JpegWalk
+from rededge_nb.capture.sources.problems import Problems
 from rededge_nb.errors import SourceError
-from rededge_nb.images import checked_size_wh, is_jpeg
+from rededge_nb.images import checked_size_wh
 
-MAX_PART_BYTES = 16 * 1024 * 1024
-"""Size of a picture above which the stream is given up."""
+MAX_IMAGE_BYTES = 16 * 1024 * 1024
+"""Size of an image above which the stream is given up."""
 
-_MAX_LINE_BYTES = 8 * 1024
-_MAX_LINES = 1000
+_IMAGE_START = b"\xff\xd8\xff"
+_MAX_TEXT_BYTES = 32 * 1024
+"""Bytes at the start of a stream in which the first image has to begin."""
+_FIRST_DELIMITER = re.compile(rb"(?:^|[\r\n])(--[^\s][^\r\n]{0,200}?)[ \t]*\r?\n")
+_KIND = re.compile(rb"(?:^|\n)content-type:[ \t]*([^\s;]*)", re.IGNORECASE)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_MAY_BE_JPEG = (b"", b"image/jpeg", b"image/jpg", b"image/pjpeg", b"application/octet-stream")
 
 
 class Part(NamedTuple):
@@ -21,111 +35,181 @@ class Part(NamedTuple):
     ts_ms: int
 
 
-class Parser:
-    """Takes bytes as they come and gives the JPEG pictures in them; never holds more than one picture.
+class MjpegParser:
+    """Takes bytes as they come and gives the JPEG images in them; never holds more than one image.
 
-    The delimiter is the first line that begins with two dashes: what cameras announce in their `Content-Type` is too
-    often not what they send. A part ends where its `Content-Length` says, or else at the next delimiter.
+    Attributes:
+        ended: Whether the closing delimiter has come.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, describe: str, problems: Problems) -> None:
+        self.ended = False
+        self._describe = describe
+        self._problems = problems
         self._data = bytearray()
-        self._expects: Literal["delimiter", "headers", "body", "nothing"] = "delimiter"
+        self._inside: Literal["text", "image", "rest"] = "text"
+        """`text` is before an image; `rest` is what follows one, or a part that is none."""
         self._delimiter = b""
-        self._lines = 0
-        self._length: int | None = None
-        self._wanted = True
+        self._had_image = False
+        self._walk = JpegWalk()
         self._searched = 0
         self._ts_ms = 0
 
     def feed(self, data: bytes, ts_ms: int) -> list[Part]:
-        """Take the next bytes, received at `ts_ms`; returns the pictures that they complete.
+        """Take the next bytes, received at `ts_ms`; returns the images that they complete.
 
         Raises:
-            SourceError: this is no such stream, or a picture in it is too large or no JPEG.
+            SourceError: this is no such stream, or its images are too large or no JPEG.
         """
         self._data += data
         parts: list[Part] = []
-        while self._expects != "nothing":
-            if self._expects == "body":
-                body = self._take_body()
-                if body is None:
-                    break
-                self._expects = "delimiter"
-                if self._wanted and body:
-                    parts.append(self._checked(body))
-            else:
-                line = self._take_line()
-                if line is None:
-                    break
-                self._read_delimiter(line) if self._expects == "delimiter" else self._read_header(line, ts_ms)
+        going_on = True
+        while going_on and not self.ended:
+            match self._inside:
+                case "text":
+                    going_on = self._read_text(ts_ms)
+                case "image":
+                    going_on = self._read_image(parts)
+                case "rest":
+                    going_on = self._skip_rest()
         return parts
 
-    def _take_line(self) -> bytes | None:
-        end = self._data.find(b"\n", 0, _MAX_LINE_BYTES)
-        if end < 0:
-            if len(self._data) >= _MAX_LINE_BYTES:
-                raise self._garbled()
+    def _read_text(self, ts_ms: int) -> bool:
+        """Read up to the next image or delimiter; False where more bytes are needed."""
+        start = self._data.find(_IMAGE_START)
+        until = start if start >= 0 else len(self._data)
+        delimiter = self._find_delimiter(until)
+        if delimiter is not None:
+            self._note_part_without_image(bytes(self._data[: delimiter[0]]))
+            self._pass_delimiter(*delimiter)
+            return True
+        if start >= 0:
+            kind = self._kind_in(bytes(self._data[:start]))
+            if kind not in _MAY_BE_JPEG:
+                self._inside = "rest"
+                return True
+            del self._data[:start]
+            self._inside, self._walk, self._searched, self._ts_ms = "image", JpegWalk(), 0, ts_ms
+            return True
+        if len(self._data) > _MAX_TEXT_BYTES:
+            if not self._had_image and self._kind_in(bytes(self._data)) in _MAY_BE_JPEG:
+                raise SourceError(f"{self._describe} does not send its images as MJPEG does: see its address")
+            self._inside = "rest"
+            return True
+        return False
+
+    def _read_image(self, parts: list[Part]) -> bool:
+        """Look for the end of the image that the data begins with; False where more bytes are needed."""
+        end, damage = None, ""
+        try:
+            end = self._walk.find_end(self._data)
+        except ValueError as error:
+            damage = str(error)
+        cut_off = self._delimiter_in_image(len(self._data) if end is None else end)
+        if cut_off is not None:
+            self._leave_out(f"a JPEG of {self._describe} is cut off after {cut_off} bytes", cut_off)
+            self._inside = "text"
+            return True
+        if damage:
+            return self._leave_out(f"a JPEG of {self._describe} is damaged: {damage}", len(_IMAGE_START))
+        if end is not None:
+            jpeg = bytes(self._data[:end])
+            try:
+                checked_size_wh(jpeg, f"a JPEG of {self._describe}")
+            except SourceError as error:
+                return self._leave_out(str(error), end)
+            parts.append(Part(jpeg, self._ts_ms))
+            self._had_image = True
+            self._go_behind_image(end)
+            return True
+        if len(self._data) > MAX_IMAGE_BYTES:
+            raise SourceError(
+                f"{self._describe} sends an image of more than {MAX_IMAGE_BYTES >> 20} MiB: lower the camera's "
+                "resolution"
+            )
+        return False
+
+    def _skip_rest(self) -> bool:
+        """Leave out everything up to the next delimiter, or image if there are no delimiters."""
+        if not self._delimiter:
+            start = self._data.find(_IMAGE_START)
+            del self._data[: start if start >= 0 else max(0, len(self._data) - len(_IMAGE_START))]
+            self._inside = "text"
+            return start >= 0
+        found = self._find_delimiter(len(self._data))
+        if found is None:
+            del self._data[: max(0, len(self._data) - len(self._delimiter) - 4)]
+            return False
+        self._pass_delimiter(*found)
+        return True
+
+    def _leave_out(self, reason: str, count: int) -> bool:
+        self._problems.skip(reason)
+        self._go_behind_image(count)
+        return True
+
+    def _go_behind_image(self, count: int) -> None:
+        del self._data[:count]
+        self._inside = "rest" if self._delimiter else "text"
+
+    def _find_delimiter(self, until: int) -> tuple[int, int, bool] | None:
+        """Where the next delimiter begins, where its line ends, and whether it is the last one."""
+        if not self._delimiter:
+            first = _FIRST_DELIMITER.search(self._data, 0, until)
+            if first is None:
+                return None
+            self._delimiter = bytes(first[1])
+            return first.start(1), first.end(), False
+        start = self._data.find(self._delimiter, 0, until)
+        line = self._data.find(b"\n", start, start + len(self._delimiter) + 4) if start >= 0 else -1
+        if line < 0:
             return None
-        self._lines += 1
-        if self._lines > _MAX_LINES:
-            raise self._garbled()
-        line = bytes(self._data[:end]).rstrip()
-        del self._data[: end + 1]
-        return line
+        closing = self._data[start + len(self._delimiter) : line].startswith(b"--")
+        return start, line + 1, closing
 
-    def _read_delimiter(self, line: bytes) -> None:
-        if not self._delimiter and line.startswith(b"--") and len(line) > 2:
-            self._delimiter = line
-        if self._delimiter and line == self._delimiter + b"--":
-            self._expects = "nothing"
-        elif self._delimiter and line == self._delimiter:
-            self._expects, self._length, self._wanted = "headers", None, True
+    def _pass_delimiter(self, _start: int, end: int, closing: bool) -> None:
+        del self._data[:end]
+        self._inside = "text"
+        self.ended = closing
 
-    def _read_header(self, line: bytes, ts_ms: int) -> None:
-        if not line:
-            self._expects, self._lines, self._searched, self._ts_ms = "body", 0, 0, ts_ms
-            return
-        name, _, value = line.partition(b":")
-        name, value = name.strip().lower(), value.strip()
-        if name == b"content-length":
-            # Enough digits for any picture; `int` would take its time over a million of them.
-            if not value.isdigit() or len(value) > 12:
-                raise self._garbled()
-            self._length = int(value)
-            if self._length > MAX_PART_BYTES:
-                raise self._too_large()
-        elif name == b"content-type":
-            self._wanted = value.lower().startswith(b"image/")
-
-    def _take_body(self) -> bytes | None:
-        if self._length is not None:
-            end = after = self._length
-            if len(self._data) < end:
+    def _delimiter_in_image(self, until: int) -> int | None:
+        """Where a delimiter stands on a line of its own, in data that should be an image up to some byte."""
+        if not self._delimiter:
+            return None
+        line = b"\n" + self._delimiter
+        while (at := self._data.find(line, self._searched, until)) >= 0:
+            after = self._data[at + len(line) : at + len(line) + 1]
+            if not after:
                 return None
-        else:
-            end = self._data.find(b"\n" + self._delimiter, self._searched)
-            if end < 0:
-                if len(self._data) > MAX_PART_BYTES:
-                    raise self._too_large()
-                self._searched = max(0, len(self._data) - len(self._delimiter))
-                return None
-            after = end + 1
-        body = bytes(self._data[:end])
-        del self._data[:after]
-        return body if self._length is not None else body.removesuffix(b"\r")
+            if after in b"\r\n-":
+                return at + 1
+            self._searched = at + 1
+        self._searched = max(self._searched, until - len(line))
+        return None
 
-    def _checked(self, body: bytes) -> Part:
-        if not is_jpeg(body):
-            raise SourceError(f"{self._what} sends pictures that are not JPEG: set the camera to MJPEG, or use RTSP")
-        checked_size_wh(body, f"a picture of {self._what}")
-        return Part(body, self._ts_ms)
+    def _note_part_without_image(self, text: bytes) -> None:
+        """Count a part that should be an image and is none.
 
-    def _garbled(self) -> SourceError:
-        return SourceError(f"{self._what} does not send its pictures as multipart MJPEG does: see its address")
+        Raises:
+            SourceError: the camera sends images of another kind.
+        """
+        headers, _, body = text.partition(_blank_line_of(text))
+        kind = self._kind_in(headers)
+        if kind.startswith(b"image/") and kind not in _MAY_BE_JPEG:
+            raise SourceError(
+                f"{self._describe} sends {kind.decode(errors='replace')} images, which are not JPEG: set the camera to "
+                "MJPEG, or use RTSP"
+            )
+        if kind in _MAY_BE_JPEG and body.strip():
+            self._problems.skip(f"an image of {self._describe} is not JPEG ({len(body.strip())} bytes)")
 
-    def _too_large(self) -> SourceError:
-        return SourceError(
-            f"{self._what} sends a picture of more than {MAX_PART_BYTES >> 20} MiB: lower the camera's resolution"
-        )
+    @staticmethod
+    def _kind_in(headers: bytes) -> bytes:
+        found = _KIND.search(headers)
+        return found[1].lower() if found else b""
+
+
+def _blank_line_of(text: bytes) -> bytes:
+    """The blank line that ends the headers in a text."""
+    found = _BLANK_LINE.search(text)
+    return found[0] if found else b"\r\n\r\n"
