@@ -6,6 +6,7 @@ The command line imports this for every command, so that nothing heavy belongs h
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from numbers import Real
 from typing import Any
 
@@ -13,6 +14,7 @@ from rededge_nb.errors import ConfigurationError
 
 HIGHEST_CREDIBLE_FPS = 1000.0
 """Frames per second above which a rate is not believed."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SIDE = 65_500
 """Pixels that a side of a JPEG can have."""
 
@@ -46,3 +48,24 @@ def parse_size(size: str | tuple[int, int] | list[int]) -> tuple[int, int]:
     if not (1 <= width <= _LONGEST_SIDE and 1 <= height <= _LONGEST_SIDE):
         raise ConfigurationError(f"size is {size!r}: each side may be 1 to {_LONGEST_SIDE}")
     return width, height
+
+
+def parse_time(name: str, time: object) -> datetime:
+    """A time from ISO 8601 or a `datetime`; without a zone it is a local one.
+
+    Raises:
+        ConfigurationError: it is neither, or in the future.
+    """
+    try:
+        found = datetime.fromisoformat(time) if isinstance(time, str) else time
+    except ValueError:
+        found = None
+    if not isinstance(found, datetime):
+        raise ConfigurationError(f"{name} is {time!r}: take a time, such as 2026-01-05T10:00:00Z")
+    try:
+        found = found.astimezone()
+    except (OverflowError, OSError, ValueError):
+        found = datetime.max.replace(tzinfo=UTC)
+    if not _EPOCH < found <= datetime.now(UTC):
+        raise ConfigurationError(f"{name} is {time!s:.60}: take a time between 1970 and now")
+    return found

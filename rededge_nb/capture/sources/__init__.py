@@ -1,6 +1,6 @@
 """Where frames come from: files, folders, webcams, addresses in the network, drawn scenes.
 
-Each kind is a module with a `Reader` and a function that opens it; `open_source` chooses by what it is given.
+Each kind is a module with a function that opens it; `open_source` chooses by what it is given.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import re
 import threading
 from pathlib import Path
 
-from rededge_nb.capture.sources import network, pictures, synthetic, video, webcam
+from rededge_nb.capture.sources import image_files, network, synthetic, video, webcam
 from rededge_nb.capture.sources.address import is_address
-from rededge_nb.capture.sources.base import Captured, Reader, Source
+from rededge_nb.capture.sources.base import Captured, Source
+from rededge_nb.capture.sources.receiver import LiveSource
+from rededge_nb.capture.sources.recorded import RecordedSource
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.capture.values import check_fps
 from rededge_nb.errors import ConfigurationError, SourceError
-from rededge_nb.images import IMAGE_SUFFIXES
 
-__all__ = ["Captured", "Reader", "Source", "open_source"]
+__all__ = ["Captured", "LiveSource", "RecordedSource", "Source", "open_source"]
 
 
 def open_source(
@@ -30,32 +31,36 @@ def open_source(
     size: str | tuple[int, int] | None = None,
     mjpeg: bool = False,
     wait: bool = False,
+    certificate: str | None = None,
     stop: threading.Event | None = None,
 ) -> Source:
     """Open a source of frames.
 
     It may be a video file; a webcam by its index or device (`0`, `/dev/video0`); an address (`rtsp://…`,
-    `http://…/video.mjpg`); one picture, a folder of pictures or a pattern (`shots/*.jpg`), in the order of the
-    numbers in their names; or a scene that is drawn (`synthetic:people=5,size=640x480,fps=25,seed=1`).
+    `http://…/video.mjpg`); one image, a folder of images or a pattern (`shots/*.jpg`), in the order of the numbers in
+    their names; or a scene that is drawn (`synthetic:people=5,size=640x480,fps=25,seed=1`).
 
-    Pictures that are JPEG already are handed on as they are, without decoding, unless `flip` or `size` asks for it.
+    Images that are JPEG already are passed on as they are, without decoding, unless `flip` or `size` asks for it.
     Webcams and addresses connect again by themselves when they fall silent; `Source.problem` tells of it.
 
     Args:
         source: Path, pattern, address, scene, or index of a webcam as number or digits.
-        fps: Rate wanted. Below a video's own rate frames are left out; above it the video plays faster.
+        fps: Rate wanted. Below a source's own rate frames are left out; above it a recording plays faster.
         loop: Start again at the end. Cameras have no end.
         flip: Swap left and right, as a mirror does.
-        size: Width and height, as `(640, 480)` or `640x480`, that pictures are shrunk to fit in; a webcam is
-            asked for it. Smaller pictures stay as they are.
-        mjpeg: Ask a webcam (V4L2) for JPEG and hand that on without decoding, if it can.
+        size: Width and height, as `(640, 480)` or `640x480`, that images are shrunk to fit in; a webcam is asked for
+            it. Smaller images stay as they are.
+        mjpeg: Ask a webcam (V4L2) for JPEG and pass that on without decoding, if it can.
         wait: A camera that does not answer is waited for by the first `read`, instead of being an error here.
+        certificate: What to trust at an `https:` address besides the usual authorities: the SHA-256 fingerprint of the
+            camera's certificate, or a PEM file.
         stop: Ends the opening soon after it is set, as if `wait` was given.
 
     Raises:
-        SourceError: there is no such file or camera, or it holds no picture. An address that does not answer is
-            given up after five seconds, one that sends no picture after fifteen.
-        ConfigurationError: `source` is none of these, or `fps`, `size` or the words of a scene are not usable.
+        SourceError: there is no such file or camera, or it holds no image. An address that does not answer is given up
+            after five seconds, one that sends no frame after fifteen.
+        ConfigurationError: `source` is none of these, or `fps`, `size`, `certificate` or the words of a scene are not
+            usable.
     """
     check_fps(fps)
     shape = Shape.of(size, flip=flip)
@@ -67,16 +72,17 @@ def open_source(
     if isinstance(source, str) and text.startswith(synthetic.PREFIX):
         return synthetic.open_scene(text, fps=fps, loop=loop, shape=shape)
     if isinstance(source, str) and is_address(text):
-        return network.open_address(text, fps=fps, loop=loop, shape=shape, wait=wait, stop=stop)
+        return network.open_address(
+            text, fps=fps, loop=loop, shape=shape, wait=wait, certificate=certificate, stop=stop
+        )
     path = Path(source).expanduser()
     if path.is_char_device():
         return webcam.open_webcam(str(path), fps=fps, shape=shape, mjpeg=mjpeg, wait=wait, stop=stop)
     if path.is_dir():
-        return pictures.open_folder(path, fps=fps, loop=loop, shape=shape)
+        return image_files.open_folder(path, fps=fps, loop=loop, shape=shape)
     if path.is_file():
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            return pictures.open_pictures([path], f"picture {path}", fps=fps, loop=loop, shape=shape)
-        return video.open_video(path, fps=fps, loop=loop, shape=shape)
+        open_file = image_files.open_image_file if image_files.is_image_file(path) else video.open_video
+        return open_file(path, fps=fps, loop=loop, shape=shape)
     if glob.has_magic(text):
-        return pictures.open_pattern(path, fps=fps, loop=loop, shape=shape)
+        return image_files.open_pattern(path, fps=fps, loop=loop, shape=shape)
     raise SourceError(f"no such source: {path} is neither a file nor a folder (seen from {Path.cwd()})")

@@ -1,134 +1,93 @@
-"""What every kind of source has in common."""
+"""What every kind of source has in common: frames, one after the other, and what went wrong with them."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from rededge_nb.capture.sources.problems import Problems
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.capture.values import check_fps
 from rededge_nb.errors import SourceError
 from rededge_nb.images import Image, ImageOrJpeg, decode_image
 
-logger = logging.getLogger(__name__)
-
 
 class Captured(NamedTuple):
-    """An image, or a JPEG as the source delivers it, and when it was captured or received.
+    """One frame.
 
     Attributes:
-        image: Pixels, or JPEG bytes.
-        ts_ms: Milliseconds since the epoch.
+        image: Pixels, or JPEG bytes where the source delivers them.
+        ts_ms: When it was captured or received, in milliseconds since the epoch.
+        position: Seconds from the start of a recorded source; 0 for cameras.
+        read_ms: When it was read, if `ts_ms` is a time of the recording.
     """
 
     image: ImageOrJpeg
     ts_ms: int
-
-
-def now_ms() -> int:
-    """The time as it is written beside pictures."""
-    return time.time_ns() // 1_000_000
-
-
-class Reader:
-    """What a kind of source has to do; those that are not cameras need only `read` and `rewind`."""
-
-    problem: str | None = None
-    """Why no pictures come, while that is so."""
-    missed = 0
-    """Pictures that came and were lost because nobody took them."""
-    size_wh: tuple[int, int] = (0, 0)
-    """Width and height of the first picture, once that is known."""
-
-    def read(self) -> Captured | None:
-        """The next picture, or None at the end."""
-        raise NotImplementedError
-
-    def ready(self, timeout: float) -> bool:  # noqa: ARG002
-        """Wait until `read` has something to say, `timeout` seconds at most; whether it has."""
-        return True
-
-    def skip(self) -> bool:
-        """Pass over the next picture as cheaply as possible; False at the end."""
-        return self.read() is not None
-
-    def rewind(self) -> None:
-        """Start again from the first picture."""
-
-    def close(self) -> None:
-        """Release what is held. May be called twice."""
+    position: float = 0.0
+    read_ms: int = 0
 
 
 class Source:
-    """Pictures, one after the other; a context manager and an iterator.
+    """Frames, one after the other; a context manager and an iterator. `RecordedSource` and `LiveSource` are the kinds.
 
     Attributes:
-        describe: What it is, for people; without credentials.
-        fps: Frames per second asked for, or else the native rate; None where a camera does not tell.
-        native_fps: The rate at which it was recorded or delivers; None where unknown.
-        frame_count: Pictures from first to last, looping not counted; None where unknown.
-        live: Whether pictures come when they happen, so that waiting loses them.
-        loop: Whether it starts again at its end.
+        describe: What it is, in words; without credentials.
+        fps: Frames per second asked for, or else the source's own rate; None where a camera does not tell.
+        live: Whether frames come when they happen, so that waiting loses them.
+        problems: What went wrong so far.
     """
 
-    def __init__(
-        self,
-        reader: Reader,
-        *,
-        describe: str,
-        native_fps: float | None,
-        fps: float | None = None,
-        frame_count: int | None = None,
-        live: bool = False,
-        loop: bool = False,
-        shape: Shape | None = None,
-    ) -> None:
+    live = False
+
+    def __init__(self, *, describe: str, fps: float | None, shape: Shape | None, problems: Problems) -> None:
         check_fps(fps)
         self.describe = describe
-        self.native_fps = native_fps
-        self.fps = fps or native_fps
-        self.frame_count = frame_count
-        self.live = live
-        self.loop = loop and not live
-        self._reader = reader
+        self.problems = problems
+        self._asked_fps = fps
         self._shape = shape or Shape()
-        self._read_this_round = 0
+
+    @property
+    def native_fps(self) -> float | None:
+        """The rate at which it was recorded or delivers; None where unknown."""
+        return None
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second asked for, or else the source's own rate; None where a camera does not tell."""
+        return self._asked_fps or self.native_fps
+
+    @property
+    def frame_count(self) -> int | None:
+        """Frames from first to last, looping not counted; None where unknown."""
+        return None
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the first picture as it is handed on; (0, 0) before a camera's first."""
-        return self._shape.fitted(self._reader.size_wh)
+        """Width and height of the first frame as it is handed on; (0, 0) before a camera's first."""
+        raise NotImplementedError
 
     @property
     def problem(self) -> str | None:
-        """Why a camera sends no pictures at the moment, and when it is tried again; None when all is well."""
-        return self._reader.problem
+        """Why a camera sends no frames at the moment, and when it is tried again; None when all is well."""
+        return None
 
     @property
     def missed(self) -> int:
-        """Pictures of a camera that were lost because nobody took them in time."""
-        return self._reader.missed
-
-    def ready(self, timeout: float) -> bool:
-        """Wait for a camera's next picture, `timeout` seconds at most; whether `read` will return at once."""
-        return self._reader.ready(timeout)
+        """Frames of a camera that were lost because nobody took them in time."""
+        return 0
 
     def read(self) -> Captured | None:
         """The next frame, or None at the end, which looping sources and cameras do not have.
 
+        Images that cannot be read are left out, and counted in `problems`.
+
         Raises:
-            SourceError: the image cannot be read.
+            SourceError: the source as a whole cannot be read.
         """
-        captured = self._reader.read()
-        if captured is None and self._start_over():
-            captured = self._reader.read()
-        if captured is None:
-            return None
-        self._read_this_round += 1
-        return Captured(self._shape.apply(captured.image), captured.ts_ms)
+        raise NotImplementedError
 
     def read_image(self, number: int = 0) -> Image:
         """The image of the frame `number` frames further on, counted from 0, or of the last one before the end.
@@ -146,17 +105,9 @@ class Source:
             raise SourceError(f"{self.describe} has no frame")
         return decode_image(captured.image, f"a frame of {self.describe}")
 
-    def skip(self, count: int) -> int:
-        """Pass over pictures without decoding them; returns how many there were, `count` at most."""
-        for skipped in range(count):
-            if not self._reader.skip() and not (self._start_over() and self._reader.skip()):
-                return skipped
-            self._read_this_round += 1
-        return count
-
     def close(self) -> None:
-        """Release the file, device or connection."""
-        self._reader.close()
+        """Release the file, device or connection. May be called twice."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
@@ -177,19 +128,7 @@ class Source:
         count = f", {self.frame_count} frames" if self.frame_count is not None else ""
         return f"<Source {self.describe}: {size}{rate}{count}>"
 
-    def _start_over(self) -> bool:
-        if self.live:
-            return False
-        if self._read_this_round == 0:
-            raise SourceError(f"{self.describe} has no picture that can be read: is it complete, and a video?")
-        if self.frame_count and self._read_this_round < 0.9 * self.frame_count:
-            logger.warning(
-                "%s ended after %d of %d frames: it may be damaged",
-                self.describe,
-                self._read_this_round,
-                self.frame_count,
-            )
-        if self.loop:
-            self._reader.rewind()
-            self._read_this_round = 0
-        return self.loop
+
+def now_ms() -> int:
+    """The time as frames carry it."""
+    return time.time_ns() // 1_000_000

@@ -1,7 +1,7 @@
 """Scenes that are drawn: figures whose place in every frame is known to the pixel.
 
 For tests and demonstrations without camera or file. A scene is a function of its words alone: the same words give the
-same pictures everywhere, and any frame can be drawn without those before it.
+same images everywhere, and any frame can be drawn without those before it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rededge_nb.capture.sources.base import Captured, Reader, Source, now_ms
+from rededge_nb.capture.sources.problems import Problems
+from rededge_nb.capture.sources.recorded import PendingFrame, Reader, RecordedSource
 from rededge_nb.capture.sources.shape import Shape
 from rededge_nb.capture.values import check_fps, parse_size
 from rededge_nb.errors import ConfigurationError
@@ -34,6 +35,8 @@ _TOP = _MARK * _MARK_ROWS
 _LEAST_WH = (128, 64)
 _PHASES = 8
 """Postures in one step, of which there are two a second."""
+_ALMOST_A_FRAME = 0.01
+"""Part of a frame by which a position may be rounded."""
 # The background is darker than every figure, in each colour.
 _DARK, _DIM, _BRIGHT = 30, 90, 150
 
@@ -44,9 +47,9 @@ class Scene:
 
     Attributes:
         people: How many.
-        size_wh: Width and height of the pictures.
+        size_wh: Width and height of the images.
         fps: Frames per second; the figures' speed is in pixels per second.
-        frames: How many pictures there are; None for no end.
+        frames: How many images there are; None for no end.
         seed: Chooses speeds, colours, sizes and where they begin.
     """
 
@@ -209,41 +212,36 @@ _WORDS: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-def open_scene(text: str, *, fps: float | None, loop: bool, shape: Shape) -> Source:
-    """The source of a scene's pictures; it can be read as fast as they are drawn.
+def open_scene(text: str, *, fps: float | None, loop: bool, shape: Shape) -> RecordedSource:
+    """The source of a scene's images; it can be read as fast as they are drawn.
 
     Raises:
         ConfigurationError: the words are not those of a scene.
     """
     scene = Scene.parse(text)
-    return Source(
-        _Drawn(scene),
-        describe=text,
-        native_fps=scene.fps,
-        fps=fps,
-        frame_count=scene.frames,
-        loop=loop,
-        shape=shape,
-    )
+    source = RecordedSource(SceneReader(scene), describe=text, problems=Problems(), fps=fps, loop=loop, shape=shape)
+    source.look_ahead()
+    return source
 
 
-class _Drawn(Reader):
+class SceneReader(Reader):
+    """The frames of a scene. It is drawn now, not recorded, so that it has no duration."""
+
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._next = 0
-        self.size_wh = scene.size_wh
+        self.native_fps = scene.fps
+        self.frame_count = scene.frames
 
-    def read(self) -> Captured | None:
-        if not self.skip():
+    def next(self, not_before: float) -> PendingFrame | None:
+        """As `Reader.next`."""
+        self._next = max(self._next, math.ceil(not_before * self._scene.fps - _ALMOST_A_FRAME))
+        if self._scene.frames is not None and self._next >= self._scene.frames:
             return None
-        ts_ms = now_ms()
-        return Captured(self._scene.image(self._next - 1), ts_ms)
-
-    def skip(self) -> bool:
-        if self._next == self._scene.frames:
-            return False
+        index = self._next
         self._next += 1
-        return True
+        return PendingFrame(index / self._scene.fps, lambda: self._scene.image(index))
 
     def rewind(self) -> None:
+        """As `Reader.rewind`."""
         self._next = 0

@@ -6,29 +6,32 @@ import cv2
 import numpy as np
 import pytest
 
-from rededge_nb.capture.sources import Captured, Reader, Source, open_source
-from rededge_nb.capture.sources.video import as_picture
+from rededge_nb.capture.sources import RecordedSource, open_source
+from rededge_nb.capture.sources.problems import Problems
+from rededge_nb.capture.sources.recorded import PendingFrame, Reader
+from rededge_nb.capture.sources.webcam import WebcamConnection
 from rededge_nb.errors import ConfigurationError, SourceError
 from rededge_nb.images import ImageOrJpeg
 from tests.paths import WALKING
+from tests.video_files import gray_levels, write_video
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, whose first pixel tells their number; b is JPEG."""
+    """Three images, whose first pixel tells their number; b is JPEG."""
     for number, name in enumerate(("a.png", "b.jpg", "c.BMP"), 1):
         image = np.full((48, 64, 3), number * 50, np.uint8)
         written = cv2.imencode(Path(name).suffix.lower(), image)[1]
         (tmp_path / name).write_bytes(written.tobytes())
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
-def brightness(picture: ImageOrJpeg | None) -> int:
-    assert picture is not None
-    if isinstance(picture, bytes):
-        picture = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    return round(float(picture.mean()))
+def brightness(image: ImageOrJpeg | None) -> int:
+    assert image is not None
+    if isinstance(image, bytes):
+        image = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    return round(float(image.mean()))
 
 
 def test_video_tells_its_figures_and_gives_images() -> None:
@@ -47,8 +50,21 @@ def test_skipping_reads_the_same_as_reading() -> None:
     with open_source(WALKING) as one, open_source(str(WALKING)) as other:
         for _ in range(3):
             one.read()
-        assert other.skip(3) == 3
+        assert isinstance(other, RecordedSource)
+        assert other.skip_to(0.3) == 3
         np.testing.assert_array_equal(one.read().image, other.read().image)
+    with open_source(WALKING) as again:
+        assert isinstance(again, RecordedSource)
+        again.start_after(0.25)
+        assert again.read().position == pytest.approx(0.3)
+
+
+def test_read_image_gives_pixels_and_never_goes_past_the_end(folder: Path) -> None:
+    with open_source(folder) as source:
+        assert brightness(source.read_image(1)) == 100
+        assert brightness(source.read_image(50)) == 150
+        with pytest.raises(SourceError, match="has no frame"):
+            source.read_image()
 
 
 def test_fps_asked_for_is_told(folder: Path) -> None:
@@ -62,52 +78,62 @@ def test_fps_asked_for_is_told(folder: Path) -> None:
 
 def test_folder_is_sorted_and_passes_jpeg_on(folder: Path) -> None:
     with open_source(folder) as source:
-        pictures = list(source)
+        images = list(source)
         assert source.frame_count == 3
         assert source.size_wh == (64, 48)
-    assert [brightness(picture) for picture in pictures] == [50, 100, 150]
-    assert [type(picture) for picture in pictures] == [np.ndarray, bytes, np.ndarray]
-    assert pictures[1] == (folder / "b.jpg").read_bytes()
+    assert [brightness(image) for image in images] == [50, 100, 150]
+    assert [type(image) for image in images] == [np.ndarray, bytes, np.ndarray]
+    assert images[1] == (folder / "b.jpg").read_bytes()
 
 
-def test_one_picture_is_a_source(folder: Path) -> None:
+def test_one_image_is_a_source(folder: Path) -> None:
     with open_source(folder / "a.png") as source:
-        assert [brightness(picture) for picture in source] == [50]
+        assert [brightness(image) for image in source] == [50]
 
 
 def test_loop_starts_again(folder: Path) -> None:
     with open_source(folder, loop=True) as source:
         assert [brightness(source.read().image) for _ in range(7)] == [50, 100, 150, 50, 100, 150, 50]
-        assert source.skip(4) == 4
-        assert brightness(source.read().image) == 150
+        captured = source.read()
+        assert captured.position == pytest.approx(0.7)
 
 
-def test_video_loops(tmp_path: Path) -> None:
-    path = tmp_path / "short.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
-    for value in (20, 120):
-        writer.write(np.full((48, 64, 3), value, np.uint8))
-    writer.release()
-    with open_source(path, loop=True) as source:
-        found = [brightness(source.read().image) for _ in range(4)]
-    assert found == pytest.approx([20, 120, 20, 120], abs=4)
+def test_video_loops_and_its_time_goes_on(tmp_path: Path) -> None:
+    write_video(tmp_path / "short.mp4", gray_levels(3, step=80), fps=5)
+    with open_source(tmp_path / "short.mp4", loop=True) as source:
+        captured = [source.read() for _ in range(7)]
+    assert [brightness(each.image) for each in captured] == pytest.approx([0, 80, 160, 0, 80, 160, 0], abs=4)
+    assert [each.position for each in captured] == pytest.approx([0.2 * number for number in range(7)])
 
 
 def test_end_is_the_end(folder: Path) -> None:
     with open_source(folder) as source:
-        assert source.skip(5) == 3
+        assert isinstance(source, RecordedSource)
+        assert source.skip_to(5.0) == 2
+        assert brightness(source.read().image) == 150
         assert source.read() is None
         assert source.read() is None
 
 
 def test_a_source_that_never_yields_is_an_error_even_when_it_loops() -> None:
     class Nothing(Reader):
-        def read(self) -> Captured | None:
+        native_fps = 1.0
+
+        def next(self, not_before: float) -> PendingFrame | None:
             return None
 
-    source = Source(Nothing(), describe="nothing", native_fps=1, loop=True)
-    with pytest.raises(SourceError, match="nothing has no picture"):
+        def rewind(self) -> None: ...
+
+    source = RecordedSource(Nothing(), describe="nothing", problems=Problems(), loop=True)
+    with pytest.raises(SourceError, match="nothing has no image"):
         source.read()
+
+
+@pytest.mark.parametrize(("fps", "expected"), [(10, range(0, 30, 3)), (15, range(0, 30, 2)), (1, [0]), (30, range(30))])
+def test_a_lower_rate_takes_the_first_frame_of_each_interval(fps: float, expected: list[int]) -> None:
+    with open_source("synthetic:fps=30,frames=30", fps=fps) as source:
+        positions = [each.position for each in iter(source.read, None)]
+    assert positions == pytest.approx([number / 30 for number in expected])
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -122,12 +148,15 @@ def test_not_a_video(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_row_of_bytes_from_a_webcam_is_its_jpeg_and_nothing_else() -> None:
+    problems = Problems()
+    webcam = WebcamConnection(0, fps=None, size_wh=None, mjpeg=True, problems=problems)
     image = np.zeros((4, 5, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
-    assert as_picture(np.frombuffer(jpeg, np.uint8)[None]) == jpeg
-    assert as_picture(image) is image
-    with pytest.raises(SourceError, match="neither an image nor a JPEG"):
-        as_picture(np.zeros((1, 20), np.uint8))
+    assert webcam._image(np.frombuffer(jpeg + bytes(9), np.uint8)[None]) == jpeg
+    assert webcam._image(image) is image
+    assert webcam._image(np.frombuffer(jpeg[:-9], np.uint8)[None]) is None
+    assert problems.skipped == 1
+    assert "an image of webcam 0 is damaged" in problems.reason
 
 
 def test_a_device_file_that_is_no_webcam() -> None:
@@ -143,22 +172,23 @@ def test_webcam_that_is_not_there(index: int | str, capfd: pytest.CaptureFixture
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"has no pictures: put \.bmp, \.jpeg"):
+    with pytest.raises(SourceError, match=r"has no images that can be read \(0 other files\): put \.apng, "):
         open_source(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["b1.png", "b1.jpeg"])
-def test_undecodable_picture_is_named(folder: Path, name: str) -> None:
-    (folder / name).write_bytes(b"not a picture")
+def test_an_image_that_cannot_be_decoded_is_left_out_and_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"not an image")
     with open_source(folder) as source:
-        source.skip(2)
-        with pytest.raises(SourceError, match=f"{name} is not a"):
-            source.read()
+        assert [brightness(image) for image in source] == [50, 100, 150]
+        assert source.problems.skipped == 1
+        assert name in source.problems.reason
 
 
-def test_damaged_video_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_incomplete_video_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(WALKING.read_bytes()[:400_000])
     with open_source(path) as source:
         assert 0 < sum(1 for _ in source) < 700
-    assert "it may be damaged" in caplog.text
+    assert "of 79.5 seconds: it is damaged or incomplete" in source.problems.sentences()[-1]
+    assert "it is damaged or incomplete" in caplog.text

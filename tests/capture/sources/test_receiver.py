@@ -23,7 +23,7 @@ class Script:
         self.count = 0
         self.closed = threading.Event()
 
-    def pictures(self) -> Generator[Captured]:
+    def frames(self) -> Generator[Captured]:
         self.count += 1
         yield from self._tries[min(self.count, len(self._tries)) - 1]()
 
@@ -34,12 +34,12 @@ class Script:
 def sends(*sizes: int) -> Callable[[], Generator[Captured]]:
     """Sends JPEG of these sizes, whose time is their number, and breaks off."""
 
-    def pictures() -> Generator[Captured]:
+    def frames() -> Generator[Captured]:
         for number, size in enumerate(sizes, 1):
             yield Captured(bytes(size), number)
         raise SourceError("the line is cut")
 
-    return pictures
+    return frames
 
 
 def fails() -> Generator[Captured]:
@@ -66,7 +66,7 @@ def receive() -> Iterator[Callable[..., Receiver]]:
         each.close()
 
 
-def test_it_connects_again_until_there_are_pictures(receive: Callable[..., Receiver]) -> None:
+def test_it_connects_again_until_there_are_frames(receive: Callable[..., Receiver]) -> None:
     camera = receive(Script(fails, fails, sends(10), fails, sends(20, 20)))
     assert [len(camera.read().image) for _ in range(3)] == [10, 20, 20]
     wait_for(lambda: camera.problem, what="the problem")
@@ -82,14 +82,14 @@ def test_only_the_newest_are_kept(receive: Callable[..., Receiver]) -> None:
         held.wait(10)
 
     camera = receive(Script(many))
-    wait_for(lambda: camera.missed == 100 - receiver.MOST_WAITING, what="missed pictures")
+    wait_for(lambda: camera.missed == 100 - receiver.MOST_WAITING, what="missed frames")
     assert [camera.read().ts_ms for _ in range(receiver.MOST_WAITING)] == list(range(92, 100))
     assert not camera.ready(0)
     held.set()
     assert camera.read() is None
 
 
-def test_large_pictures_are_bounded_by_bytes(receive: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_frames_are_bounded_by_bytes(receive: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver, "MOST_WAITING_BYTES", 3000)
     image = np.zeros((20, 30, 3), np.uint8)
 
@@ -98,26 +98,28 @@ def test_large_pictures_are_bounded_by_bytes(receive: Callable[..., Receiver], m
         yield Captured(bytes(5000), 5)
 
     camera = receive(Script(large))
-    wait_for(lambda: camera.missed == 5, what="missed pictures")
+    wait_for(lambda: camera.missed == 5, what="missed frames")
     assert camera.read().ts_ms == 5
     assert camera.size_wh == (30, 20)
 
 
-def test_the_first_failure_is_an_error_for_who_waits(receive: Callable[..., Receiver]) -> None:
+def test_the_first_failure_is_raised_by_wait_for_first(receive: Callable[..., Receiver]) -> None:
     camera = receive(Script(fails))
     with pytest.raises(SourceError, match="nobody there"):
         camera.wait_for_first(None)
     assert camera.read() is None
 
 
-def test_silence_is_an_error_for_who_waits(receive: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_an_error_of_wait_for_first(
+    receive: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(receiver, "FIRST_TIMEOUT", 0.05)
     script = Script(lambda: script.closed.wait(10) and iter(()))  # type: ignore[arg-type, return-value]
-    with pytest.raises(SourceError, match=r"camera sent no picture within 0\.05 s"):
+    with pytest.raises(SourceError, match=r"camera sent no frame within 0\.05 s"):
         receive(script).wait_for_first(None)
 
 
-def test_stop_ends_the_waiting_for_the_first(receive: Callable[..., Receiver]) -> None:
+def test_stop_ends_wait_for_first(receive: Callable[..., Receiver]) -> None:
     stop = threading.Event()
     stop.set()
     script = Script(lambda: script.closed.wait(10) and iter(()))  # type: ignore[arg-type, return-value]
