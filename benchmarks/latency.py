@@ -19,7 +19,7 @@ from rededge_nb import schema
 from rededge_nb.capture.run import start_capture
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.reading.series import read_series
-from rededge_nb.reading.summary import start_marker, summarize
+from rededge_nb.reading.summary import pending_frames, summarize
 from rededge_nb.streams import last_id
 from tests.waiting import wait_for
 
@@ -74,7 +74,7 @@ def _overload(client: redis.Redis, pictures: Path, seconds: float) -> list[Row]:
     """Play too fast for so long; the memory is looked at from when a third of the time has passed."""
     server = psutil.Process(client.info("server")["process_id"])
     processes = [server, *(each for each in server.parent().children() if each != server)]
-    marker, start = start_marker(client, "0"), last_id(client, schema.detections_key("0"))
+    start = last_id(client, schema.detections_key("0"))
     counted_before = _frames_counted(client)
     memory: list[float] = []
     options = {"fps": OVERLOAD_FPS, "seconds": seconds, "loop": True, "max_bytes": STREAM_BYTES}
@@ -82,11 +82,12 @@ def _overload(client: redis.Redis, pictures: Path, seconds: float) -> list[Row]:
         while running.running:
             time.sleep(seconds / SAMPLES)
             memory.append(sum(process.memory_full_info().pss for process in processes))
+        report = running.wait()
     _settle(client)
     latencies = [float(found.latency_ms) for found in read_detections(client, "0", start=f"({start}")]
-    model = statistics.median(read_series(client, "0", "prf_model", start_ms=marker.time_ms).values)
     counted = _frames_counted(client) - counted_before
-    summary = summarize(client, "0", marker)
+    summary = summarize(client, "0", [report.capture])
+    model = summary.steps_ms["model"].median
     third = len(memory) // 3
     return [
         Row("overload, 60 fps in: frames processed", summary.fps, "frames/s"),
@@ -108,5 +109,4 @@ def _frames_counted(client: redis.Redis) -> float:
 
 
 def _settle(client: redis.Redis) -> None:
-    marker = start_marker(client, "0")
-    wait_for(lambda: summarize(client, "0", marker).pending == 0, timeout=TIMEOUT, what="the gear to be done")
+    wait_for(lambda: pending_frames(client, "0") == 0, timeout=TIMEOUT, what="the gear to be done")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rededge_nb._version import __version__
 from rededge_nb.errors import (
+    CameraInUseError,
     ConfigurationError,
     GearError,
     MissingModuleError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from rededge_nb.display.drawing import draw_boxes, draw_detections
     from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings
     from rededge_nb.display.tables import Table
+    from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
     from rededge_nb.reading.frames import FailedFrame, Frame
     from rededge_nb.reading.series import Series
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Camera",
+    "CameraInUseError",
     "Capture",
+    "CaptureRecord",
     "CaptureReport",
     "ConfigurationError",
     "Detections",
@@ -122,6 +126,7 @@ _MODULE_OF = {
         "display.drawing": ("draw_boxes", "draw_detections"),
         "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings"),
         "display.tables": ("Table",),
+        "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),
         "reading.frames": ("FailedFrame", "Frame"),
         "reading.series": ("Series",),

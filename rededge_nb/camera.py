@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Unpack
 
@@ -12,11 +13,16 @@ from rededge_nb import schema, streams
 from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.report import CaptureReport
 from rededge_nb.capture.run import Capture, CaptureOptions, capture
-from rededge_nb.errors import NoDataError
+from rededge_nb.errors import CameraInUseError, NoDataError
 from rededge_nb.reading import detections as found
 from rededge_nb.reading import frames
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
+from rededge_nb.reading.captures import CaptureRecord, current_capture
+
+_DETECTIONS_TIMEOUT = 60.0
+"""Seconds to wait for the first detections of a camera that another capture feeds."""
+_POLL = 0.2
 
 
 class Camera:
@@ -52,14 +58,18 @@ class Camera:
         Args:
             source: Whatever `open_source` takes.
             minutes: Ends after this time; 0 does nothing.
-            only_if_silent: Do nothing if another capture feeds the camera: two would alternate in the video.
+            only_if_silent: Do nothing if another capture feeds the camera. Otherwise it is replaced.
 
         Returns:
             The capture; None if none was started.
         """
-        if minutes <= 0 or (only_if_silent and frames.next_frame_arrives(self._client, self.id)):
+        if minutes <= 0 or (only_if_silent and self._is_fed()):
             return None
-        return self.start_capture(source, loop=True, seconds=60 * minutes)
+        try:
+            # it is there to be looked at: whoever wants the camera for something else gets it
+            return self.start_capture(source, loop=True, seconds=60 * minutes, replace=not only_if_silent, yields=True)
+        except CameraInUseError:
+            return None
 
     def ensure_detections(self, source: Any, *, seconds: float) -> str:
         """Capture a part of a source unless the stream has a frame with detections, so that there is something to see.
@@ -70,12 +80,25 @@ class Camera:
 
         Returns:
             A sentence that says what was done.
+
+        Raises:
+            NoDataError: another capture feeds the camera, but its frames get no detections.
         """
-        try:
-            latest = found.latest_detected_frame(self._client, self.id)[1]
-        except NoDataError:
-            return str(self.capture(source, seconds=seconds, pace="asap"))
-        return f"camera {self.id} has detections already, the newest of {latest.time}"
+        report = ""
+        deadline = time.monotonic() + _DETECTIONS_TIMEOUT
+        while True:
+            try:
+                latest = found.latest_detected_frame(self._client, self.id)[1]
+            except NoDataError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return report or f"camera {self.id} has detections already, the newest of {latest.time}"
+            if self._is_fed():
+                time.sleep(_POLL)  # its detections are there soon
+            else:
+                with contextlib.suppress(CameraInUseError):
+                    report = str(self.capture(source, seconds=seconds, pace="asap", yields=True))
 
     def latest(self) -> tuple[frames.Frame, found.Detections]:
         """The newest frame that has detections, together with these.
@@ -115,13 +138,21 @@ class Camera:
                 pairs.append((self.frame(each.ref), each))
         return pairs
 
-    def marker(self) -> summaries.Marker:
-        """The present moment, to pass to `summary` later."""
-        return summaries.start_marker(self._client, self.id)
+    def fed_by(self) -> CaptureRecord | None:
+        """The capture that feeds the camera now, here or in another process; None if there is none."""
+        return current_capture(self._client, self.id)
 
-    def summary(self, since: summaries.Marker) -> summaries.Summary:
-        """Figures of the frames since a marker: how many, with how many people, and how long each step took."""
-        return summaries.summarize(self._client, self.id, since)
+    def summary(self, *captures: CaptureReport | Capture | CaptureRecord | str) -> summaries.Summary:
+        """Figures of captures: how many frames they added, with how many people, and how long each step took.
+
+        Args:
+            captures: Captures of this camera, their reports, or their ids.
+        """
+        return summaries.summarize(self._client, self.id, [_id_of(each) for each in captures])
+
+    def _is_fed(self) -> bool:
+        """Whether a capture feeds the camera, or another client adds frames."""
+        return self.fed_by() is not None or frames.next_frame_arrives(self._client, self.id)
 
     def detections(self, *, start: str = "-", end: str = "+", count: int | None = None) -> list[found.Detections]:
         """Detections whose own entry ids (not those of their frames) are in a range, oldest first."""
@@ -149,3 +180,9 @@ class Camera:
         Options are those of `series.read_many`.
         """
         return self.many_series((*map(schema.step_series, schema.STEPS), schema.TOTAL), **options)
+
+
+def _id_of(capture: CaptureReport | Capture | CaptureRecord | str) -> str:
+    if isinstance(capture, str):
+        return capture
+    return capture.report.capture if isinstance(capture, Capture) else capture.capture

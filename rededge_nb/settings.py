@@ -52,6 +52,9 @@ REPORTS_DESCRIPTOR = "REDEDGE_REPORTS_DESCRIPTOR"
 AFTER_DEATH = "REDEDGE_AFTER_DEATH"
 """For workers only: set if the last worker died, so that this one tries cautiously what may have killed it."""
 
+RUN = "REDEDGE_RUN"
+"""Id of the pipeline run that captures belong to; the pipeline sets it for the notebooks that it runs."""
+
 WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """The token that requests to the web server must contain, on the loopback interface, too. Without this setting,
 requests on the loopback interface need no token."""
@@ -95,6 +98,11 @@ def max_memory() -> int | None:
 def redis_url() -> str | None:
     """Address of the server to use; None if the environment has none."""
     return os.environ.get(REDIS_URL) or None
+
+
+def run_id() -> str:
+    """Id of the pipeline run that this process belongs to; empty if it belongs to none."""
+    return os.environ.get(RUN, "")
 
 
 def web_token() -> str | None:
@@ -177,6 +185,20 @@ def file_named_by(variable: str) -> Path | None:
     if not path.is_file():
         raise ConfigurationError(f"{variable} is {value!r}, but there is no such file")
     return path.resolve()
+
+
+@contextlib.contextmanager
+def run_set_to(run: str) -> Iterator[None]:
+    """Let the captures of the processes that are started in this block belong to a pipeline run."""
+    before = os.environ.get(RUN)
+    os.environ[RUN] = run
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RUN]
+        else:
+            os.environ[RUN] = before
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from rededge_nb import Workbench, schema
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError, GearError
+from rededge_nb.reading.captures import ended_captures
 from tests.waiting import wait_for
 
 
@@ -31,7 +32,8 @@ def test_a_workbench_counts_people(edge: Instance, client: redis.Redis, video: P
         pairs = [(frame.entry_id, each.ref) for frame, each in camera.recent_frames(3)]
         assert pairs == [(each.ref, each.ref) for each in camera.recent()[9:]]
         assert camera.errors() == []
-        assert len(camera.series("people")) == 12
+        # the first two frames were counted again
+        assert len(camera.series("people")) == 10
         assert set(camera.many_series(["people", "prf_model"])) == {"people", "prf_model"}
         assert list(camera.step_series()) == [f"prf_{step}" for step in (*schema.STEPS, "total")]
         assert [model.key for model in wb.models.list()] == ["model:nanodet-g-two-sizes"]
@@ -63,6 +65,35 @@ def test_a_source_is_played_only_if_no_capture_feeds_the_camera(
         again = camera.play(video, minutes=1, only_if_silent=False)
         assert again is not None
         assert again.running
+        third = camera.play(video, minutes=1, only_if_silent=False)
+        assert third is not None
+        wait_for(lambda: not again.running, what="the end of the capture that was replaced")
+
+
+def test_a_camera_that_is_fed_is_never_fed_for_its_detections(edge: Instance, client: redis.Redis, video: Path) -> None:
+    with Workbench() as wb:
+        wb.provision("0")
+        camera = wb.camera("0")
+        with camera.start_capture("synthetic:people=1,size=128x64,fps=20") as running:
+            assert "has detections already" in camera.ensure_detections(video, seconds=1)
+            fed_by = camera.fed_by()
+            assert fed_by is not None
+            assert fed_by.capture == running.report.capture
+        assert camera.fed_by() is None
+        assert [each.capture for each in ended_captures(client, "0")] == [running.report.capture]
+        summary = camera.summary(running)
+        assert summary.frames_in == running.report.frames
+        assert camera.summary(running.report, running.report.capture).frames_in == summary.frames_in
+
+
+def test_what_is_played_makes_way_for_a_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
+    with Workbench() as wb:
+        wb.provision("0")
+        camera = wb.camera("0")
+        playing = camera.play(video, minutes=1)
+        assert playing is not None
+        assert camera.capture(video, frames=2).frames == 2
+        wait_for(lambda: not playing.running, what="the end of what was played")
 
 
 def test_executions_are_started_and_read(edge: Instance, client: redis.Redis) -> None:

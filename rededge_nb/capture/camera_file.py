@@ -1,4 +1,8 @@
-"""Reading the YAML file that describes several cameras; its errors name the line."""
+"""Reading the YAML file that describes several cameras; its errors name the line.
+
+Names and numbers are taken as they are written. YAML 1.1 would read the camera ids `010` and `12:30` as the numbers 8
+and 750.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,14 @@ from rededge_nb import schema, settings
 from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option
 from rededge_nb.capture.sources import synthetic
 from rededge_nb.capture.sources.address import Address, is_address
+from rededge_nb.capture.sources.certificates import is_fingerprint
 from rededge_nb.errors import ConfigurationError, SourceError
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_TYPES: dict[str, tuple[type, ...]] = {
-    "number": (int, float),
-    "whole number": (int,),
-    "switch": (bool,),
-    "size": (str, list),
-    "choice": (str,),
-}
-"""What YAML makes of a value of each kind."""
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_FOREIGN_PLACEHOLDER = re.compile(r"\$(?:[A-Za-z_{(]|\$)")
+"""What shells and other programs would replace, and this one does not."""
+_STANDARD_TAGS = "tag:yaml.org,2002:"
+_SCALAR_TAGS = tuple(_STANDARD_TAGS + name for name in ("str", "int", "float", "bool", "timestamp"))
 _OPTIONS = tuple(each for each in OPTIONS if each.name not in ("camera", "wait"))
 """Fields of a camera besides `id` and `source`. Cameras of a file are always waited for."""
 
@@ -36,7 +37,7 @@ class CameraConfig:
 
     Attributes:
         camera: Camera id.
-        source: What `open_source` takes, with what the environment told; may hold a password.
+        source: What `open_source` takes, with its variables filled in; may hold a password.
         shown: The source for people, without credentials.
         options: Options of `start_capture`, `camera` among them.
     """
@@ -100,8 +101,9 @@ class _File:
         for name in ("id", "source"):
             if name not in entries:
                 self._refuse(node, f"the camera has no `{name}`: every camera needs `id` and `source`")
+        camera = self._text("id", entries["id"], "a name or a number")
         try:
-            camera = schema.camera_id(self._value("id", entries["id"], (str, int), "a name or a number"))
+            schema.camera_id(camera)
         except ConfigurationError as error:
             self._refuse(entries["id"], str(error))
         options: CaptureOptions = {}
@@ -114,8 +116,19 @@ class _File:
         return CameraConfig(camera, source, shown, options)
 
     def _option_value(self, option: Option, node: yaml.Node) -> Any:
-        value = self._value(option.name, node, _TYPES[option.kind], option.expected)
-        value = tuple(value) if isinstance(value, list) else value
+        value: Any
+        match option.kind:
+            case "number" | "whole number":
+                value = self._number(option, node)
+            case "switch":
+                value = self._switch(option, node)
+            case "size" if isinstance(node, yaml.SequenceNode):
+                value = tuple(self._text(option.name, each, option.expected) for each in node.value)
+                value = tuple(int(side) if side.isdigit() else side for side in value)
+            case _:
+                value = self._text(option.name, node, option.expected)
+        if option.name == "certificate" and not is_fingerprint(value):
+            value = str(self._path.parent / Path(value).expanduser())
         try:
             option.check(value)
         except ConfigurationError as error:
@@ -123,9 +136,9 @@ class _File:
         return value
 
     def _source(self, node: yaml.Node) -> tuple[str | int, str]:
-        source = self._value("source", node, (str, int), "a path, an address or the number of a webcam")
-        if isinstance(source, int) or source.isdigit():
-            return int(source), f"webcam {source}"
+        source = self._text("source", node, "a path, an address or the number of a webcam")
+        if source.isdecimal():
+            return int(source), f"webcam {int(source)}"
         source = self._with_variables(source, node)
         if is_address(source):
             try:
@@ -144,6 +157,12 @@ class _File:
 
     def _with_variables(self, text: str, node: yaml.Node) -> str:
         """The text with its `${NAME}` filled in; before the `@` of an address they are percent-encoded."""
+        if _FOREIGN_PLACEHOLDER.search(_VARIABLE.sub("", text)) and not (self._path.parent / text).exists():
+            self._refuse(
+                node,
+                "`source` has a placeholder that is not known here: take ${NAME}, which stands for the value of the "
+                "environment's variable NAME, and write a $ that is meant as it stands as %24 (in an address)",
+            )
         before, at, after = text.rpartition("@") if is_address(text) else ("", "", text)
 
         def value(found: re.Match[str], encode: Callable[[str], str]) -> str:
@@ -156,24 +175,51 @@ class _File:
         return filled + at + _VARIABLE.sub(lambda found: value(found, str), after)
 
     def _entries(self, node: yaml.MappingNode, known: set[str], what: str) -> dict[str, yaml.Node]:
-        entries: dict[str, yaml.Node] = {}
-        for key, value in node.value:
+        """The fields of a mapping; those that `<<` takes from another one may be overridden."""
+        own = [pair for pair in node.value if pair[0].tag != _STANDARD_TAGS + "merge"]
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.YAMLError as error:
+            self._refuse(node, f"`<<` cannot be followed: {getattr(error, 'problem', error)}")
+        merged = node.value[: len(node.value) - len(own)]
+        entries: dict[str, yaml.Node] = {key.value: value for key, value in merged if key.value in known}
+        seen: set[str] = set()
+        for key, value in own:
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            if name.startswith("x-"):  # where people keep what several cameras share
+                continue
             if name not in known:
                 self._refuse(key, f"{what} has no field `{name}`: take {', '.join(sorted(known))}")
-            if name in entries:
+            if name in seen:
                 self._refuse(key, f"`{name}` is there twice: remove one")
+            seen.add(name)
             entries[name] = value
         return entries
 
-    def _value(self, name: str, node: yaml.Node, types: tuple[type, ...], said: str) -> Any:
+    def _text(self, name: str, node: yaml.Node, expected: str) -> str:
+        """A value as it is written."""
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALAR_TAGS:
+            found = "" if node.tag.startswith(_STANDARD_TAGS) else f" (the tag {node.tag} is not known)"
+            self._refuse(node, f"`{name}` must be {expected}{found}")
+        return str(node.value)
+
+    def _number(self, option: Option, node: yaml.Node) -> float:
+        text = self._text(option.name, node, option.expected).replace("_", "")
+        quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
         try:
-            value = self._loader.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            value = None
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            self._refuse(node, f"`{name}` must be {said}")
-        return value
+            if quoted:
+                raise ValueError
+            if re.fullmatch(r"[-+]?[0-9]+", text):
+                return int(text)
+            return float(re.sub(r"(?i)^([-+]?)\.(nan|inf)$", r"\1\2", text))
+        except ValueError:
+            self._refuse(node, f"`{option.name}` must be {option.expected}")
+
+    def _switch(self, option: Option, node: yaml.Node) -> bool:
+        text = self._text(option.name, node, option.expected)
+        if node.tag != _STANDARD_TAGS + "bool":
+            self._refuse(node, f"`{option.name}` must be {option.expected}")
+        return bool(self._loader.bool_values[text.lower()])
 
     def _refuse(self, node: yaml.Node | None, words: str) -> NoReturn:
         where = "" if node is None else f" line {_line(node)}"

@@ -27,8 +27,9 @@ from typing import Literal
 import redis
 
 from rededge_nb.capture.camera_file import CameraConfig, read_cameras
+from rededge_nb.capture.capturing import Resume
 from rededge_nb.capture.report import CaptureReport
-from rededge_nb.capture.run import Capture, start_capture
+from rededge_nb.capture.run import Capture
 from rededge_nb.capture.sources import backoff
 from rededge_nb.errors import RedEdgeError
 
@@ -118,6 +119,7 @@ class _Camera:
         self._capture: Capture | None = None
         self._before = CaptureReport(config.camera, config.shown, 0, 0, 0.0, 0, None, None)
         self._problem: str | None = None
+        self._resume: Resume | None = None
         self._delays = backoff.delays()
         self._again_at = 0.0
 
@@ -156,7 +158,7 @@ class _Camera:
 
     def _start(self) -> None:
         try:
-            self._capture = start_capture(self._client, self._config.source, **self._config.options)
+            self._capture = Capture(self._client, self._config.source, resume=self._resume, **self._config.options)
         except RedEdgeError as error:
             self._try_again_later(error)
 
@@ -168,6 +170,7 @@ class _Camera:
         else:
             if capture.report.frames:
                 self._delays = backoff.delays()
+                self._resume = capture.resume
             self._try_again_later(capture.error)
 
     def _try_again_later(self, error: Exception) -> None:
@@ -185,4 +188,6 @@ def _together(first: CaptureReport, second: CaptureReport) -> CaptureReport:
         bytes=first.bytes + second.bytes,
         first_id=first.first_id or second.first_id,
         last_id=second.last_id or first.last_id,
+        refused=first.refused + second.refused,
+        problems=tuple(dict.fromkeys((*first.problems, *second.problems))),
     )

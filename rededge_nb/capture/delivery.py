@@ -1,4 +1,4 @@
-"""Getting pictures to the gear and its answers back, through absences of the server."""
+"""Sends the frames of a capture, also when the server is away for a while, and waits for the answers of the gear."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import redis
 
+from rededge_nb.capture.answers import Answers
 from rededge_nb.capture.options import Settings
-from rededge_nb.capture.producer import Answers, Producer, Sender
+from rededge_nb.capture.producer import Producer, Sender
 from rededge_nb.capture.sources import Captured, backoff
 from rededge_nb.edge.client import is_transient, server_errors
 from rededge_nb.errors import ServerUnavailableError
@@ -19,18 +20,23 @@ from rededge_nb.errors import ServerUnavailableError
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
-"""Seconds until the first look for a server that has gone, and between two looks at most."""
+"""Seconds until the first try to reach a server that is away, and between two tries at most."""
 
 
 class Delivery:
-    """Sends the pictures of one capture, and with `asap` hears what the gear says to them.
+    """Sends the frames of one capture, and with `asap` waits for the gear to answer them.
 
-    While the server is away it waits. Then it finds out whether the picture in hand was captured, and sends those again
-    that the gear has not answered and the server has lost: one that was killed may lack its last second.
+    While the server is away it waits. Then it finds out whether the server has the last frame that was sent, and sends
+    those again that the gear has not answered and the server has lost: one that was killed may lack its last second.
 
     Args:
         client: One from `blocking_client()`.
-        on_problem: Told what is wrong while the server is away, and None when it is back.
+        options: Those of the capture.
+        capture: Id of the capture.
+        own_times: The frames have the times of a recording.
+        make_room: Called before a frame is sent; its errors of the server are treated as those of sending.
+        stop: Ends every wait.
+        on_problem: Called with what is wrong while the server is away, and with None when it is back.
     """
 
     def __init__(
@@ -38,13 +44,17 @@ class Delivery:
         client: redis.Redis,
         options: Settings,
         *,
+        capture: str,
+        own_times: bool,
+        make_room: Callable[[Captured], None],
         stop: threading.Event,
         on_problem: Callable[[str | None], None],
     ) -> None:
         asap = options.pace == "asap"
         self._client = client
         self._camera = options.camera
-        self._patience = options.away_timeout
+        self._away_timeout = options.away_timeout
+        self._make_room = make_room
         self._stop = stop
         self._on_problem = on_problem
         self._producer = Producer(
@@ -54,20 +64,27 @@ class Delivery:
             max_age=options.max_age,
             max_bytes=options.max_bytes,
             keep=asap,
+            capture=capture,
+            own_times=own_times,
         )
-        self._sender = Sender(self._producer, must_go=asap, patience=options.stall_timeout, stop=stop)
+        self._sender = Sender(self._producer, must_not_lose=asap, timeout=options.stall_timeout, stop=stop)
         self._answers = Answers(client, options.camera, stall_timeout=options.stall_timeout) if asap else None
         self._lost: deque[Captured] = deque()
 
     @property
-    def under_way(self) -> int:
+    def pending(self) -> int:
         """How many frames have no answer yet, of those whose answer is waited for."""
         return len(self._waiting) + len(self._lost)
 
-    def send(self, captured: Captured) -> tuple[str, int] | None:
-        """Send a picture; gives its entry id and size, or None if it was left out.
+    @property
+    def last_count(self) -> int:
+        """Number of the last frame."""
+        return self._producer.count
 
-        A picture whose answer is waited for is kept until the server is back; without that the next one is better.
+    def send(self, captured: Captured) -> tuple[str, int] | None:
+        """Send a frame; gives its entry id and size, or None if it was left out.
+
+        A frame whose answer is waited for is kept until the server is back; otherwise a newer one is better.
 
         Raises:
             ServerUnavailableError: the server was away for `away_timeout` seconds, or refuses the password.
@@ -78,6 +95,7 @@ class Delivery:
         while not self._stop.is_set():
             try:
                 self._send_lost()
+                self._make_room(captured)
                 sent = self._sender.send(captured, not_answered=self._waiting)
             except (redis.RedisError, ServerUnavailableError) as error:
                 sent = self._wait_for_server(error)
@@ -120,21 +138,21 @@ class Delivery:
             self._answers.expect(sent[0], self._lost.popleft())
 
     def _wait_for_server(self, error: Exception) -> tuple[str, int] | None:
-        """Return when the server answers, or at a stop: with the entry of the picture in hand, if the server has it."""
+        """Return when the server answers, or at a stop: with the entry of the last frame, if the server has it."""
         began = time.monotonic()
-        told = False
+        reported = False
         for delay in backoff.delays(first=FIRST_DELAY, longest=LONGEST_DELAY):
-            if not is_transient(error) or time.monotonic() - began + delay > self._patience:
+            if not is_transient(error) or time.monotonic() - began + delay > self._away_timeout:
                 with server_errors(self._client):
                     raise error
-            if not told:
+            if not reported:
                 logger.warning("camera %s: Redis is away (%s): trying again until it is back", self._camera, error)
-                told = True
+                reported = True
             self._on_problem(f"Redis is away: {error}")
             if self._stop.wait(delay):
                 break
             try:
-                sent = self._take_up()
+                sent = self._resume()
             except (redis.RedisError, ServerUnavailableError) as again:
                 error = again
                 continue
@@ -143,13 +161,13 @@ class Delivery:
             return sent
         return None
 
-    def _take_up(self) -> tuple[str, int] | None:
+    def _resume(self) -> tuple[str, int] | None:
         """Go on from what the server has."""
         self._client.ping()  # refused, as writes are, while the server cannot save any
         sent = self._producer.find_unconfirmed()
         if self._answers is None:
             return sent
-        if sent and self._lost:  # it was one of these that was in hand
+        if sent and self._lost:  # it was one of these that was sent
             self._answers.expect(sent[0], self._lost.popleft())
             sent = None
         lost = self._answers.recover()

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
+from datetime import datetime
 from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, get_args
 
 from rededge_nb import schema
-from rededge_nb.capture.values import HIGHEST_CREDIBLE_FPS, is_number, parse_size
+from rededge_nb.capture.values import HIGHEST_CREDIBLE_FPS, is_number, parse_size, parse_time
 from rededge_nb.errors import ConfigurationError
 
 Pace = Literal["realtime", "asap"]
 PACES: tuple[str, ...] = get_args(Pace)
 Progress = Callable[[int, int | None], None]
 """Called with the number of frames that are done, and the number that there will be, if that is known."""
-Kind = Literal["camera id", "number", "whole number", "switch", "size", "choice"]
+Kind = Literal["camera id", "number", "whole number", "switch", "size", "choice", "time", "text"]
 
 _HIGHEST = 10**15
 """Greater than every sensible time and size."""
@@ -30,6 +31,8 @@ _EXPECTED = {
     "whole number": "a whole number",
     "switch": "true or false",
     "size": "width and height, such as 1280x720",
+    "time": "a time, such as 2026-01-05T10:00:00Z",
+    "text": "a text",
 }
 
 
@@ -45,7 +48,11 @@ class CaptureOptions(TypedDict, total=False):
     size: str | tuple[int, int] | None
     mjpeg: bool
     wait: bool
+    certificate: str | None
     pace: Pace
+    start: str | datetime | None
+    replace: bool
+    yields: bool
     quality: int
     max_age: float
     max_bytes: int
@@ -95,6 +102,11 @@ class Option:
                 schema.camera_id(value)
             case "size":
                 parse_size(value)
+            case "time":
+                parse_time(self.name, value)
+            case "text":
+                if not isinstance(value, str):
+                    raise ConfigurationError(f"{self.name} is {value!r}: take {self.expected}")
             case "switch":
                 if not isinstance(value, bool):
                     raise ConfigurationError(f"{self.name} is {value!r}: take True or False")
@@ -136,12 +148,25 @@ class Settings:
         False, "switch", "Ask a webcam for JPEG images, and pass them on without decoding.", opens_source=True
     )
     wait: bool = _option(False, "switch", "Wait for a camera that does not answer yet.", opens_source=True)
+    certificate: str | None = _option(
+        None,
+        "text",
+        "SHA-256 fingerprint or PEM file of a certificate to trust, at an https: address.",
+        opens_source=True,
+    )
     pace: Pace = _option(  # noqa: RUF009  a string
         "realtime",
         "choice",
         "realtime plays the source at its own speed; asap is as fast as the gear, and no frame is dropped.",
         choices=PACES,
     )
+    start: str | datetime | None = _option(  # noqa: RUF009  a time
+        None,
+        "time",
+        "When the recording began, with asap; default: its creation time, or such that it ends now.",
+    )
+    replace: bool = _option(False, "switch", "End the capture that feeds the camera, and take its place.")
+    yields: bool = _option(False, "switch", "Let any other capture of the camera take the place of this one.")
     quality: int = _option(90, "whole number", "JPEG quality, 1 to 100.", highest=100)
     max_age: float = _option(60.0, "number", "Seconds that a frame stays in the stream.")
     max_bytes: int = _option(
@@ -154,6 +179,11 @@ class Settings:
     def __post_init__(self) -> None:
         for option in OPTIONS:
             option.check(getattr(self, option.name))
+
+    @property
+    def start_ms(self) -> int | None:
+        """`start` in milliseconds since the epoch."""
+        return None if self.start is None else round(parse_time("start", self.start).timestamp() * 1000)
 
     @property
     def opening(self) -> dict[str, Any]:

@@ -1,26 +1,21 @@
-"""From a frame source into a camera's stream: at the pace of life, or as fast as the gear answers."""
+"""Captures: the frames of a source are added to a camera's stream, in this thread or in the background."""
 
 from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
 import redis
 
-from rededge_nb.capture import pacing
-from rededge_nb.capture.delivery import Delivery
-from rededge_nb.capture.options import CaptureOptions, Pace, Progress, Settings, settings_of
+from rededge_nb.capture.capturing import Resume, open_for_capture, run_capture
+from rededge_nb.capture.options import CaptureOptions, Pace, Progress, settings_of
 from rededge_nb.capture.report import CaptureReport, Tally
-from rededge_nb.capture.sources import Captured, Source, open_source
-from rededge_nb.connection import shard_of
-from rededge_nb.edge.client import blocking_client
-from rededge_nb.errors import WaitTimeoutError
+from rededge_nb.capture.sources import Source
+from rededge_nb.errors import CameraInUseError, WaitTimeoutError
 
 __all__ = ["Capture", "CaptureOptions", "CaptureReport", "Pace", "Progress", "capture", "start_capture"]
 
@@ -56,15 +51,17 @@ def capture(
         WaitTimeoutError: with `asap`, no gear answered for `stall_timeout` seconds.
         ServerFullError: with `asap`, the server had no room for a frame for `stall_timeout` seconds. With `realtime`
             frames are skipped until there is room again.
+        CameraInUseError: another capture feeds the camera, and `replace` was not set.
         ConfigurationError: an option is out of bounds.
     """
     settings = settings_of(options)
     opening: AbstractContextManager[Source] = (
-        nullcontext(source) if isinstance(source, Source) else open_source(source, stop=stop, **settings.opening)
+        nullcontext(source) if isinstance(source, Source) else open_for_capture(client, source, settings, stop)
     )
     with opening as opened:
-        tally = Tally(settings.camera, opened.describe)
-        return _run(client, opened, settings, tally, options.get("progress"), stop)
+        tally = Tally(settings.camera, opened)
+        run_capture(client, opened, settings, tally, progress=options.get("progress"), stop=stop)
+        return tally.report()
 
 
 def start_capture(client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> Capture:
@@ -72,18 +69,29 @@ def start_capture(client: redis.Redis, source: str | int | Path, **options: Unpa
 
     Raises:
         SourceError: the source cannot be opened.
+        CameraInUseError: another capture feeds the camera, and `replace` was not set.
         ConfigurationError: an option is out of bounds.
     """
-    return Capture(client, source, **options)
+    started = Capture(client, source, **options)
+    started.wait_for_camera()
+    return started
 
 
 class Capture:
     """A capture in the background: see `start_capture`. Leaving its `with` block, or the interpreter, stops it."""
 
-    def __init__(self, client: redis.Redis, source: str | int | Path, **options: Unpack[CaptureOptions]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        source: str | int | Path,
+        *,
+        resume: Resume | None = None,
+        **options: Unpack[CaptureOptions],
+    ) -> None:
         self._options = settings_of(options)
-        self._source = open_source(source, **self._options.opening)
-        self._tally = Tally(self._options.camera, self._source.describe)
+        self._source = open_for_capture(client, source, self._options, None)
+        self._tally = Tally(self._options.camera, self._source)
+        self._resume = resume
         self._progress = options.get("progress")
         self._stop = threading.Event()
         self._error: Exception | None = None
@@ -110,6 +118,21 @@ class Capture:
     def problem(self) -> str | None:
         """Why no frames are added at the moment: the camera or the server is away; None when all is well."""
         return (self._tally.problem or self._source.problem) if self.running else None
+
+    @property
+    def resume(self) -> Resume:
+        """Where another capture of this source can go on."""
+        return Resume(self._tally.position, self._tally.times)
+
+    def wait_for_camera(self) -> None:
+        """Wait until the capture feeds its camera, or has failed.
+
+        Raises:
+            CameraInUseError: another capture feeds it.
+        """
+        self._tally.settled.wait()
+        if isinstance(self._error, CameraInUseError):
+            raise self._error
 
     def wait(self, timeout: float | None = None) -> CaptureReport:
         """Wait until the capture has ended.
@@ -139,7 +162,7 @@ class Capture:
         self._stop.set()
 
     def close(self) -> None:
-        """End the capture, whatever became of it."""
+        """End the capture and wait until it has; an error that ended it is not raised."""
         self._stop.set()
         self._thread.join()
 
@@ -165,70 +188,21 @@ class Capture:
     def _work(self, client: redis.Redis) -> None:
         try:
             with self._source:
-                _run(client, self._source, self._options, self._tally, self._progress, self._stop)
+                run_capture(
+                    client,
+                    self._source,
+                    self._options,
+                    self._tally,
+                    progress=self._progress,
+                    stop=self._stop,
+                    resume=self._resume,
+                )
         except Exception as error:  # noqa: BLE001  kept for wait() and stop(), which raise it
             self._error = error
         finally:
+            self._tally.settled.set()
             atexit.unregister(self._leave)
 
     def _leave(self) -> None:
         self._stop.set()
         self._thread.join(_EXIT_TIMEOUT)
-
-
-def _run(
-    client: redis.Redis,
-    source: Source,
-    options: Settings,
-    tally: Tally,
-    progress: Progress | None,
-    stop: threading.Event | None,
-) -> CaptureReport:
-    stop = stop or threading.Event()
-    total = _frames_expected(source, options)
-    with shard_of(client, options.camera) as there, blocking_client(there) as own:
-        delivery = Delivery(own, options, stop=stop, on_problem=tally.note_problem)
-
-        def tell() -> None:
-            if progress is not None:
-                progress(tally.frames - delivery.under_way, total)
-
-        def wait_until_waiting(at_most: int) -> None:
-            while delivery.under_way > at_most and not stop.is_set():
-                if delivery.receive():
-                    tell()
-
-        tally.start()
-        try:
-            for captured in islice(_pictures(source, options, tally, stop), options.frames):
-                wait_until_waiting(at_most=options.window - 1)
-                if stop.is_set():
-                    break
-                sent = delivery.send(captured)
-                if sent is None:
-                    tally.skip(1)
-                    continue
-                tally.add(*sent)
-                if options.pace != "asap":
-                    tell()
-            wait_until_waiting(at_most=0)
-        finally:
-            tally.end()
-    return tally.report()
-
-
-def _pictures(source: Source, options: Settings, tally: Tally, stop: threading.Event) -> Iterator[Captured]:
-    if source.live:
-        return pacing.live_camera(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
-    if options.pace == "realtime":
-        return pacing.realtime_file(source, seconds=options.seconds, stop=stop, on_skip=tally.skip)
-    return islice(iter(source.read, None), pacing.frames_in(source, options.seconds))
-
-
-def _frames_expected(source: Source, options: Settings) -> int | None:
-    bounds = [options.frames]
-    if not source.live:
-        bounds.append(pacing.frames_in(source, options.seconds, realtime=options.pace == "realtime"))
-        if not source.loop:
-            bounds.append(pacing.frames_of(source, realtime=options.pace == "realtime"))
-    return min((bound for bound in bounds if bound is not None), default=None)

@@ -21,7 +21,8 @@ Examples:
   rededge doctor                           check the installation if something does not work
 
 \b
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server runs, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server runs, 4 the gear refused some frames,
+130 interrupted.
 REDEDGE_DIR names the state folder. If REDIS_URL is set, all commands use that server.
 `rededge COMMAND --help` has examples; `rededge completion bash` completes commands with the Tab key."""
 
@@ -36,7 +37,7 @@ def main(debug: bool) -> None:
 for command in (
     *(server.up, server.down, server.status, server.url, server.worker, server.module),
     redis_command.redis,
-    *(cameras.init, cameras.capture, cameras.top),
+    *(cameras.init, cameras.capture, cameras.cameras, cameras.top),
     *(gears.gears, models.models, pipeline.pipeline),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
     *(checks.doctor, checks.completion),

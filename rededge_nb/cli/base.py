@@ -24,6 +24,8 @@ EXIT_FAILED = 1
 """The command failed. (Exit code 2, wrong usage, comes from click.)"""
 EXIT_NOT_RUNNING = 3
 """No RedisEdge runs in the state folder, or the server does not answer."""
+EXIT_INCOMPLETE = 4
+"""The command is done, but the gear could not process some of the frames."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C ended the command."""
 

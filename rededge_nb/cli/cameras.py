@@ -1,4 +1,4 @@
-"""Cameras: init, capture, top."""
+"""Cameras: init, capture, cameras, top."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from rededge_nb import assets
 from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option, settings_of
 from rededge_nb.cli.base import (
+    EXIT_INCOMPLETE,
     connected,
     directory_option,
     echo_json,
@@ -91,34 +92,69 @@ def _click_type(option: Option) -> click.ParamType[Any]:
         "rededge capture rtsp://192.168.1.20/stream1 --camera door --size 1280x720",
         "rededge capture synthetic:people=5,fps=25",
         "rededge capture cameras.yaml",
+        "rededge capture --stop door",
     )
 )
-@click.argument("source")
+@click.argument("source", required=False)
 @directory_option
 @capture_options
+@click.option(
+    "--stop", "stop_camera", metavar="CAMERA", help="End the capture that feeds this camera, and nothing else."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and no progress.")
 @click.pass_context
-def capture(context: click.Context, /, source: str, directory: Path | None, as_json: bool, **options: Any) -> None:
+def capture(
+    context: click.Context,
+    /,
+    source: str | None,
+    directory: Path | None,
+    stop_camera: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Add the frames of SOURCE to a camera's stream, until it ends or Ctrl-C.
 
-    SOURCE is a video file; the number of a webcam; an address (rtsp:, http:); a picture, a folder of pictures or a
-    quoted pattern; a drawn scene (synthetic:); or a YAML file with several cameras, each with options of its own.
+    SOURCE is a video file; the number of a webcam; an address (rtsp:, http:); an image, a folder of images or a quoted
+    pattern; a drawn scene (synthetic:); or a YAML file with several cameras, each with options of its own.
+
     `--pace asap` waits for the gear, so that every frame is processed; `realtime` plays at the source's speed, and the
-    gear drops what it has no time for.
+    gear drops what it has no time for. One capture feeds a camera at a time: a second one is refused, or takes its
+    place with --replace.
     """
+    if (source is None) == (stop_camera is None):
+        raise click.UsageError("give a SOURCE, or --stop CAMERA")
     stop = threading.Event()
     on_signals(stop.set)
     with connected(directory) as client:
-        if source.endswith((".yaml", ".yml")):
+        if source is None:
+            click.echo(_stop(client, str(stop_camera)))
+            return
+        several = source.lower().endswith((".yaml", ".yml"))
+        if several:
             _only_seconds_given(context)
             reports = _capture_file(client, source, seconds=options["seconds"], stop=stop)
         else:
             reports = [_capture_one(client, source, stop=stop, quiet=as_json, **options)]
-    told = [asdict(report) | {"fps": report.fps} for report in reports]
+    as_dicts = [asdict(report) | {"fps": report.fps} for report in reports]
     if as_json:
-        echo_json(told if source.endswith((".yaml", ".yml")) else told[0])
+        echo_json(as_dicts if several else as_dicts[0])
     else:
-        click.echo("\n".join(map(repr, reports)))
+        click.echo("\n".join(map(str, reports)))
+    for report in reports:
+        for problem in report.problems:
+            click.echo(f"rededge: camera {report.camera}: {problem}", err=True)
+    if any(report.refused for report in reports):
+        context.exit(EXIT_INCOMPLETE)
+
+
+def _stop(client: redis.Redis, camera: str) -> str:
+    """End the capture of a camera; says what became of it."""
+    from rededge_nb.capture.feeding import end_capture
+    from rededge_nb.connection import shard_of
+
+    with shard_of(client, camera) as there:
+        ended = end_capture(there, camera, "ended by `rededge capture --stop`")
+    return f"the capture of {ended} has ended, after {ended.frames} frames"
 
 
 def _capture_one(
@@ -126,13 +162,13 @@ def _capture_one(
 ) -> CaptureReport:
     from tqdm import tqdm
 
+    from rededge_nb.capture.capturing import open_for_capture
     from rededge_nb.capture.run import capture as run_capture
-    from rededge_nb.capture.sources import open_source
     from rededge_nb.control.provision import provision
 
     settings = settings_of(options)
     with (
-        open_source(source, stop=stop, **settings.opening) as opened,
+        open_for_capture(client, source, settings, stop) as opened,
         tqdm(unit=" frames", disable=quiet or not sys.stderr.isatty()) as bar,
     ):
         for change in provision(client, cameras=[settings.camera]):
@@ -161,13 +197,34 @@ def _capture_file(
 
 
 def _only_seconds_given(context: click.Context) -> None:
-    """See to it that no option was given that is each camera's own."""
+    """Refuse options that each camera has for itself."""
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        # --wait: the cameras of a file always do
+        # --wait has no effect: the cameras of a file are always waited for
         if given and name not in ("source", "directory", "seconds", "wait", "as_json"):
-            raise click.UsageError(f"{parameter.opts[0]} is each camera's own: write it into the file, as `{name}:`")
+            raise click.UsageError(
+                f"{parameter.opts[0]} is an option of each camera: write it into the file, as `{name}:`"
+            )
+
+
+@click.command(epilog=examples("rededge cameras", "rededge cameras --json | jq '.cameras[].capture.source'"))
+@directory_option
+@json_option
+def cameras(directory: Path | None, as_json: bool) -> None:
+    """List the cameras: what feeds each of them, since when, and their rates.
+
+    fps are the frames per second that the capture adds; in/s and out/s are those that the gear reads, and in which it
+    counts people.
+    """
+    from rededge_nb.monitoring.cameras import as_table, list_cameras
+
+    with connected(directory) as client:
+        found = list_cameras(client)
+    if as_json:
+        echo_json({"cameras": [each.as_dict() for each in found]})
+    else:
+        click.echo(as_table(found))
 
 
 @click.command(

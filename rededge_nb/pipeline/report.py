@@ -37,7 +37,7 @@ PAGE = """<!doctype html>
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of the report, each as name and text."""
     if "frames" not in summary:
-        return [("frames", "none: the run failed before the first frame")]
+        return [("frames", "none: the run has captured nothing")]
     frames, people = summary["frames"], summary["people"]
     rows = [
         ("frames in", str(frames["in"])),

@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,12 +21,13 @@ import redis
 from rededge_nb import assets, settings
 from rededge_nb._version import __version__
 from rededge_nb.assets import NOTEBOOKS
-from rededge_nb.connection import connect
+from rededge_nb.connection import connect, shard_of
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
 from rededge_nb.pipeline.report import as_table, write_html, write_index
-from rededge_nb.reading.summary import start_marker, summarize
+from rededge_nb.reading.captures import find_captures
+from rededge_nb.reading.summary import summarize
 
 logger = logging.getLogger(__name__)
 
@@ -122,14 +124,15 @@ def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
 def _run(
     client: redis.Redis, folder: Path, shared: dict[str, Any], notebooks: Sequence[Path], *, progress: bool
 ) -> PipelineReport:
-    marker = start_marker(client, shared["camera"])
+    run = f"{folder.name}-{secrets.token_hex(3)}"
     started = time.time()
     failure: PipelineError | KeyboardInterrupt | None = None
     steps: list[dict[str, Any]] = []
     for source in notebooks:
         name, began = source.stem, time.monotonic()
         try:
-            _run_notebook(source, folder, shared, progress=progress)
+            with settings.run_set_to(run):
+                _run_notebook(source, folder, shared, progress=progress)
         except PipelineError as error:
             failure = error
         except KeyboardInterrupt as interrupt:
@@ -147,7 +150,7 @@ def _run(
         "camera": shared["camera"],
         "source": Path(shared["source"]).name,
         "notebooks": steps,
-        **_figures(client, marker),
+        **_figures(client, shared["camera"], run),
         "versions": _versions(client),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -157,11 +160,14 @@ def _run(
     return PipelineReport(folder, index, summary)
 
 
-def _figures(client: redis.Redis, marker: Any) -> dict[str, Any]:
+def _figures(client: redis.Redis, camera: str, run: str) -> dict[str, Any]:
+    """The figures of the captures that the run has made; none if it has made none."""
     try:
-        return summarize(client, marker.camera, marker).as_dict()
+        with shard_of(client, camera) as there:
+            captures = find_captures(there, camera, run=run)
+            return summarize(there, camera, [each.capture for each in captures]).as_dict() if captures else {}
     except NoDataError:
-        return {}  # the run failed before there were series
+        return {}  # there are no series
 
 
 def _notebook_file(notebook: str | Path) -> Path:

@@ -40,6 +40,8 @@ class Detections:
         model: Key of the model; empty if the gear gave none.
         ms: Milliseconds from reading the frame until its boxes were known; NaN if the gear gave none.
         tracks: Track ids, int64 of shape (n,); None if the gear does not track.
+        capture: Id of the capture that added the frame; empty if the frame has none.
+        read_ms: When the frame was read from its recording; None where `ts_ms` is the time of its capture.
     """
 
     camera: str
@@ -52,11 +54,13 @@ class Detections:
     model: str
     ms: float
     tracks: NDArray[np.int64] | None = field(default=None, repr=False)
+    capture: str = ""
+    read_ms: int | None = None
 
     @property
     def latency_ms(self) -> int:
         """Milliseconds from the capture of the frame until its detections were in Redis."""
-        return streams.time_ms(self.entry_id) - self.ts_ms
+        return streams.time_ms(self.entry_id) - (self.ts_ms if self.read_ms is None else self.read_ms)
 
     @property
     def time(self) -> np.datetime64:
@@ -174,6 +178,8 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
         ms=_milliseconds(fields.get(schema.MS.encode())),
         tracks=None if tracks is None else np.where(np.abs(tracks) < _END_OF_TRACKS, tracks, 0).astype(np.int64),
+        capture=fields.get(schema.CAPTURE.encode(), b"").decode(errors="replace"),
+        read_ms=streams.number(fields, schema.CAPTURED, 0) or None,
     )
 
 

@@ -11,7 +11,8 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import NoDataError, SourceError
-from rededge_nb.images import Image, check_size, image_size_wh
+from rededge_nb.image_headers import image_size_wh
+from rededge_nb.images import Image, check_size
 from rededge_nb.streams import Entry
 
 

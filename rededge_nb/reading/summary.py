@@ -1,45 +1,24 @@
-"""Figures of a stretch of processing: what went in, what came out, how long it took."""
+"""Figures of captures: how many frames were added, what became of them, how long it took."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self, cast
 
 import numpy as np
 import redis
 
-from rededge_nb import schema
+from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
+from rededge_nb.errors import NoDataError
+from rededge_nb.reading.captures import CaptureRecord, find_captures
 from rededge_nb.reading.series import Series, read_many
+from rededge_nb.streams import Entry
 
-_COUNT_UNREAD = """
-local unread, last = 0, ARGV[1]
-repeat
-  local entries = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 16)
-  unread = unread + #entries
-  last = #entries > 0 and entries[#entries][1] or last
-until #entries == 0
-return unread
-"""
-"""How many entries of a stream come after an id. Counted in the server, a few at a time: the entries are images."""
-
-
-@dataclass(frozen=True)
-class Marker:
-    """The moment from which on `summarize` counts.
-
-    Attributes:
-        time_ms: The server's time, milliseconds since the epoch.
-        frames_added: Frames ever added to the camera's stream by then.
-        errors_added: Frames that had failed by then.
-    """
-
-    camera: str
-    time_ms: int
-    frames_added: int
-    errors_added: int
+_PAGE = 16
+"""Entries of a stream that are fetched at once to count them; they are images."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +31,18 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the frames since a marker.
+    """What became of the frames of one or more captures.
 
     Attributes:
         frames_in: Frames added to the stream.
-        processed: Frames with a sample in the series `people`.
+        processed: Frames in which people were counted.
         dropped: Frames left out because the gear could not keep up, or that left the stream before it took them.
         failed: Frames that could not be processed.
         pending: Frames that wait to be processed.
         people_mean: Mean over the frames processed; NaN without any, as are minimum and maximum.
         steps_ms: By step, in pipeline order, and `total`.
         latency_ms: From capture to the detections being in Redis.
-        seconds: From the capture of the first frame that was processed to the detections of the last.
+        seconds: From when the first frame that was processed was added, to the detections of the last.
         fps: Frames processed per second in that time.
     """
 
@@ -109,60 +88,62 @@ class Summary:
         )
 
 
-def start_marker(client: redis.Redis, camera: object) -> Marker:
-    """Note where a camera's streams stand now."""
-    with server_errors(client):
-        seconds, microseconds = client.time()
-    return Marker(
-        camera=schema.camera_id(camera),
-        time_ms=seconds * 1000 + microseconds // 1000,
-        frames_added=_added(client, schema.frames_key(camera)),
-        errors_added=_added(client, schema.errors_key(camera)),
-    )
+def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> Summary:
+    """Figures of the frames that some captures added, and of no others.
 
-
-def summarize(client: redis.Redis, camera: object, marker: Marker) -> Summary:
-    """Figures of a camera since `marker`, which must be one of the same camera.
+    Args:
+        client: Connected to the server.
+        camera: Camera id.
+        captures: Ids of captures of this camera, as in `CaptureReport.capture`.
 
     Raises:
-        NoDataError: the camera has no series.
+        NoDataError: there is no such capture, or the camera has no series.
         MissingModuleError: the server lacks RedisTimeSeries.
     """
+    ids = list(captures)
+    records = find_captures(client, camera, ids=ids)
+    if not records:
+        raise NoDataError(f"camera {camera} has no capture {', '.join(ids) or 'at all'}: start one, and give its id")
     # In this order a frame that is processed meanwhile cannot pass for a dropped one.
-    frames_in = _added(client, schema.frames_key(camera)) - marker.frames_added
-    pending = _pending(client, schema.frames_key(camera))
-    failed = _added(client, schema.errors_key(camera)) - marker.errors_added
+    frames_in = sum(record.frames for record in records)
+    pending = pending_frames(client, camera)
+    refused = {_ref(entry) for entry in _entries_of(client, schema.errors_key(camera), records)}
+    failed = max(len(refused), sum(record.refused for record in records))  # the oldest leave the stream
+    found = [_Processed.read(entry) for entry in _entries_of(client, schema.detections_key(camera), records)]
+    counted = list({each.ref: each for each in found}.values())  # one whose worker died may be there twice
     steps = {step: schema.step_series(step) for step in (*schema.STEPS, "total")}
     names = [schema.PEOPLE, schema.LATENCY, *steps.values()]
-    series = read_many(client, camera, names, start_ms=marker.time_ms)
-    people = series[schema.PEOPLE]
-    seconds = _seconds(people, series[schema.LATENCY])
+    without_entry = _time_without_entries(client, camera, counted, records)
+    series = _series_at(client, camera, names, [each.ts_ms for each in counted], without_entry)
+    begun = _begin(records)
+    if without_entry:
+        values = series[schema.PEOPLE].values
+        processed, started_ms = len(values), streams.time_ms(begun)
+    else:
+        values = np.array([each.people for each in counted], np.float64)
+        processed, started_ms = len(counted), min((each.added_ms for each in counted), default=0)
+    seconds = (max(each.stored_ms for each in counted) - started_ms) / 1000 if counted else 0.0
+    pending = min(pending, max(0, frames_in - processed - failed))
     return Summary(
         camera=schema.camera_id(camera),
         frames_in=frames_in,
-        processed=len(people),
-        dropped=max(0, frames_in - len(people) - failed - pending),
+        processed=processed,
+        dropped=max(0, frames_in - processed - failed - pending),
         failed=failed,
         pending=pending,
-        people_mean=float(people.values.mean()) if len(people) else math.nan,
-        people_min=float(people.values.min()) if len(people) else math.nan,
-        people_max=float(people.values.max()) if len(people) else math.nan,
+        people_mean=float(values.mean()) if processed else math.nan,
+        people_min=float(values.min()) if processed else math.nan,
+        people_max=float(values.max()) if processed else math.nan,
         steps_ms={step: _statistics(series[name]) for step, name in steps.items()},
         latency_ms=_statistics(series[schema.LATENCY]),
         seconds=seconds,
-        fps=len(people) / seconds if seconds else 0.0,
+        fps=processed / seconds if seconds else 0.0,
     )
 
 
-def _added(client: redis.Redis, key: str) -> int:
-    with server_errors(client):
-        if not client.exists(key):
-            return 0
-        return int(client.xinfo_stream(key)["entries-added"])
-
-
-def _pending(client: redis.Redis, key: str) -> int:
-    """Frames that the gear has not been given, and those it was given and has not acknowledged."""
+def pending_frames(client: redis.Redis, camera: object) -> int:
+    """Frames of a camera that the gear has not read, and those that it has read and not acknowledged."""
+    key = schema.frames_key(camera)
     with server_errors(client):
         if not client.exists(key):
             return 0
@@ -170,16 +151,118 @@ def _pending(client: redis.Redis, key: str) -> int:
         group = next((each for each in groups if each["name"] in (schema.GEAR_GROUP, schema.GEAR_GROUP.encode())), None)
         if group is None:
             return 0
-        # Not the group's own lag: that counts, for ever, frames that were trimmed before anyone read them.
-        unread: Any = client.eval(_COUNT_UNREAD, 1, key, group["last-delivered-id"])
-        return int(unread) + int(group["pending"])
+        return _count_unread(client, key, group["last-delivered-id"].decode()) + int(group["pending"])
 
 
-def _seconds(people: Series, latency: Series) -> float:
-    if not len(people):
-        return 0.0
-    last = float(people.timestamps_ms[-1]) + (latency.latest if len(latency) else 0.0)
-    return (last - float(people.timestamps_ms[0])) / 1000
+@dataclass(frozen=True)
+class _Processed:
+    """What a detection entry says about its frame."""
+
+    ref: str
+    ts_ms: int
+    people: int
+    added_ms: int
+    stored_ms: int
+
+    @classmethod
+    def read(cls, entry: Entry) -> Self:
+        entry_id, fields = entry
+        ref, stored_ms = _ref(entry), streams.time_ms(entry_id)
+        added_ms = streams.time_ms(ref) if streams.is_id(ref) else stored_ms
+        return cls(
+            ref=ref,
+            ts_ms=streams.number(fields, schema.TS, added_ms),
+            people=streams.number(fields, schema.PEOPLE, 0),
+            added_ms=added_ms,
+            stored_ms=stored_ms,
+        )
+
+
+def _ref(entry: Entry) -> str:
+    """Entry id of the frame that an answer of the gear belongs to."""
+    return entry[1].get(schema.REF.encode(), b"").decode(errors="replace")
+
+
+def _begin(records: list[CaptureRecord]) -> str:
+    """Entry id of the first frame of some captures; empty if they have none."""
+    return min((record.first_id for record in records if record.first_id), key=streams.id_order, default="")
+
+
+def _entries_of(client: redis.Redis, key: str, records: list[CaptureRecord]) -> Iterator[Entry]:
+    """The entries of a stream that belong to frames of some captures, a page at a time."""
+    begun = _begin(records)
+    at = begun.split("-")[0] if begun else "+"
+    while page := streams.entries(client, key, start=at, count=1000):
+        yield from (entry for entry in page if any(_is_of(entry, record) for record in records))
+        at = f"({page[-1][0]}"
+
+
+def _is_of(entry: Entry, record: CaptureRecord) -> bool:
+    capture = entry[1].get(schema.CAPTURE.encode())
+    if capture is not None:
+        return capture.decode(errors="replace") == record.capture
+    # a gear of the user's may not copy the id of the capture
+    ref = _ref(entry)
+    if not (streams.is_id(ref) and record.first_id and record.last_id):
+        return False
+    return streams.id_order(record.first_id) <= streams.id_order(ref) <= streams.id_order(record.last_id)
+
+
+def _time_without_entries(
+    client: redis.Redis, camera: object, counted: list[_Processed], records: list[CaptureRecord]
+) -> range:
+    """The milliseconds at the start of some captures whose detections have left their stream; mostly none.
+
+    The stream keeps the newest 100,000 detections. The series keep their samples longer.
+    """
+    begun = _begin(records)
+    key = schema.detections_key(camera)
+    with server_errors(client):
+        if not begun or not client.exists(key):
+            return range(0)
+        stream = client.xinfo_stream(key)
+    first = stream["first-entry"]
+    starts_before = first and streams.time_ms(first[0].decode()) < streams.time_ms(begun)
+    if starts_before or stream["entries-added"] == stream["length"]:
+        return range(0)
+    started_ms = min(record.first_ms for record in records if record.first_id)
+    return range(started_ms, min((each.ts_ms for each in counted), default=started_ms))
+
+
+def _count_unread(client: redis.Redis, key: str, after: str) -> int:
+    """How many entries of a stream come after an id.
+
+    Frames are numbered, so that two of them tell. Not the consumer group's own lag: that counts, for ever, frames that
+    were trimmed before anyone read them.
+    """
+    newest = streams.entries(client, key, count=1, newest_first=True)
+    if not newest or streams.id_order(newest[0][0]) <= streams.id_order(after):
+        return 0
+    last_read = streams.entries(client, key, start=after, end=after)
+    numbers = [streams.number(fields, schema.COUNT, 0) for _, fields in (*last_read, *newest)]
+    if len(numbers) == 2 and numbers[0] and 0 < numbers[1] - numbers[0] <= client.xlen(key):
+        return numbers[1] - numbers[0]
+    count = 0
+    while page := streams.entries(client, key, start=f"({after}", count=_PAGE):
+        count += len(page)
+        after = page[-1][0]
+    return count
+
+
+def _series_at(
+    client: redis.Redis, camera: object, names: list[str], times_ms: list[int], whole: range
+) -> dict[str, Series]:
+    """Series with their samples at some times, and all those of a range, and no others."""
+    every = [*times_ms, *([whole.start] if whole else [])]
+    if not every:
+        return read_many(client, camera, names, start_ms=0, end_ms=0)
+    found = read_many(client, camera, names, start_ms=min(every), end_ms=max(every))
+    chosen = {}
+    for name, series in found.items():
+        at = series.timestamps_ms
+        own = np.isin(at, times_ms) | ((at >= whole.start) & (at < whole.stop))
+        chosen[name] = replace(series, timestamps_ms=at[own], values=series.values[own])
+    return chosen
 
 
 def _statistics(series: Series) -> Statistics:

@@ -4,8 +4,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +16,11 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.capture.producer import Producer
-from rededge_nb.capture.run import CaptureReport, capture, start_capture
-from rededge_nb.capture.sources import Captured, Reader, Source
+from rededge_nb.capture.run import CaptureReport, Pace, capture, start_capture
+from rededge_nb.capture.sources import Captured, LiveSource, RecordedSource
+from rededge_nb.capture.sources.problems import Problems
+from rededge_nb.capture.sources.receiver import Receiver
+from rededge_nb.capture.sources.recorded import PendingFrame, Reader
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError, SourceError, WaitTimeoutError
 from tests.bare import BareServer, bare_server
 from tests.paths import WALKING
@@ -29,38 +34,61 @@ ERRORS = "camera:0:errors"
 
 
 class Gray(Reader):
-    """A reader of gray pictures whose brightness is their number; notes which were read."""
+    """A reader of gray images whose brightness is their number; notes which were loaded."""
 
-    def __init__(self, count: int, *, before_read: Callable[[int], object] = lambda number: None) -> None:
-        self._count = count
-        self._before_read = before_read
-        self.next = 0
+    def __init__(
+        self, count: int, *, fps: float = 1000.0, before_load: Callable[[int], object] = lambda number: None
+    ) -> None:
+        self._before_load = before_load
+        self._next = 0
         self.numbers: list[int] = []
-        self.size_wh = (16, 16)
+        self.native_fps = fps
+        self.frame_count = count
 
-    def read(self) -> Captured | None:
-        if self.next >= self._count:
+    def next(self, not_before: float) -> PendingFrame | None:
+        if self._next >= (self.frame_count or 0):
             return None
-        self._before_read(self.next)
-        self.numbers.append(self.next)
-        self.next += 1
-        return Captured(np.full((16, 16, 3), self.numbers[-1] % 256, np.uint8), 1000 * self.next)
-
-    def skip(self) -> bool:
-        self.next += 1
-        return self.next <= self._count
+        self._next += 1
+        return PendingFrame((self._next - 1) / self.native_fps, partial(self._load, self._next - 1))
 
     def rewind(self) -> None:
-        self.next = 0
+        self._next = 0
+
+    def _load(self, number: int) -> np.ndarray:
+        self._before_load(number)
+        self.numbers.append(number)
+        return np.full((16, 16, 3), number % 256, np.uint8)
 
 
-def gray(count: int, *, fps: float | None = None, native_fps: float = 1000.0, **more: object) -> Source:
-    reader = Gray(count)
-    return Source(reader, describe="gray", native_fps=native_fps, fps=fps, frame_count=count, **more)
+def gray(count: int, *, fps: float | None = None, native_fps: float = 1000.0, **more: Any) -> RecordedSource:
+    return recorded(Gray(count, fps=native_fps), fps=fps, **more)
+
+
+def recorded(reader: Reader, **more: Any) -> RecordedSource:
+    return RecordedSource(reader, describe="gray", problems=Problems(), **more)
+
+
+class Line:
+    """A connection to a camera that sends so many images, as fast as they are read, and ends."""
+
+    native_fps = 1000.0
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def frames(self) -> Generator[Captured]:
+        for number in range(self._count):
+            yield Captured(np.full((16, 16, 3), number % 256, np.uint8), 1000 * number)
+
+    def close(self) -> None: ...
+
+
+def live(count: int) -> LiveSource:
+    return LiveSource(Receiver(Line(count), "gray"), describe="gray", problems=Problems(), fps=None)
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 255, (120, 160, 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), noise)
@@ -93,7 +121,7 @@ class StandInGear(threading.Thread):
     def _answer(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         for _ in range(self._times):
             if int(fields[b"count"]) == self._failing:
-                self._client.xadd(ERRORS, {"ref": entry_id, "reason": "no picture"})
+                self._client.xadd(ERRORS, {"ref": entry_id, "reason": "no image", "capture": fields[b"capture"]})
             else:
                 self._client.xadd(FOUND, {"ref": entry_id, "boxes": "[]", "people": 0})
         self.answered += 1
@@ -120,7 +148,7 @@ def test_frames_have_number_time_and_jpeg(bare_client: redis.Redis) -> None:
     before = time.time() * 1000
     report = capture(bare_client, WALKING, frames=2)
     found = bare_client.xrange(FRAMES)
-    assert [set(fields) for _, fields in found] == [{b"count", b"ts", b"image"}] * 2
+    assert [set(fields) for _, fields in found] == [{b"count", b"ts", b"image", b"capture"}] * 2
     assert [int(fields[b"count"]) for _, fields in found] == [1, 2]
     times = [int(fields[b"ts"]) for _, fields in found]
     assert before - 1 <= times[0] < times[1] <= time.time() * 1000 + 1
@@ -130,13 +158,14 @@ def test_frames_have_number_time_and_jpeg(bare_client: redis.Redis) -> None:
     assert (report.first_id, report.last_id) == (found[0][0].decode(), found[1][0].decode())
     assert report.bytes == sum(len(fields[b"image"]) for _, fields in found)
     assert report.fps == pytest.approx(2 / report.seconds)
+    assert {fields[b"capture"].decode() for _, fields in found} == {report.capture}
     assert "2 frames" in repr(report)
     assert str(WALKING) in repr(report)
 
 
-def test_a_client_with_redis_py_defaults_will_do(shared_bare_server: BareServer, pictures: Path) -> None:
+def test_a_client_with_redis_py_defaults_will_do(shared_bare_server: BareServer, images: Path) -> None:
     plain = redis.Redis(unix_socket_path=str(shared_bare_server.socket))
-    assert capture(plain, pictures, camera="plain", frames=2).frames == 2
+    assert capture(plain, images, camera="plain", frames=2).frames == 2
     plain.close()
 
 
@@ -156,9 +185,9 @@ def test_numbers_and_times_go_on_from_what_is_there(bare_client: redis.Redis) ->
     ]
 
 
-def test_jpeg_files_pass_unchanged_and_quality_counts(bare_client: redis.Redis, pictures: Path) -> None:
-    capture(bare_client, pictures, fps=500, frames=1)
-    assert entries(bare_client)[0][b"image"] == (pictures / "0.jpg").read_bytes()
+def test_jpeg_files_pass_unchanged_and_quality_counts(bare_client: redis.Redis, images: Path) -> None:
+    capture(bare_client, images, fps=500, frames=1)
+    assert entries(bare_client)[0][b"image"] == (images / "0.jpg").read_bytes()
     coarse = capture(bare_client, WALKING, camera="coarse", frames=1, quality=20)
     fine = capture(bare_client, WALKING, camera="fine", frames=1, quality=95)
     assert coarse.bytes * 2 < fine.bytes
@@ -176,11 +205,16 @@ def test_frames_are_shrunk_and_mirrored_on_request(bare_client: redis.Redis, tmp
     assert image[:, 60:].min() > 235
 
 
-def test_lower_fps_leaves_frames_out_without_calling_them_skipped(bare_client: redis.Redis) -> None:
-    reader = Gray(9)
-    source = Source(reader, describe="gray", native_fps=30, fps=10, frame_count=9)
+@pytest.mark.parametrize("pace", ["realtime", "asap"])
+def test_lower_fps_leaves_frames_out_without_calling_them_skipped(
+    bare_client: redis.Redis, gear: StandInGear, pace: Pace
+) -> None:
+    gear.go.set()
+    reader = Gray(9, fps=30)
     told: list[tuple[int, int | None]] = []
-    report = capture(bare_client, source, progress=lambda done, total: told.append((done, total)))
+    report = capture(
+        bare_client, recorded(reader, fps=10), pace=pace, progress=lambda done, total: told.append((done, total))
+    )
     # On a machine that is slow beyond measure a frame may be late, and then it is told.
     assert report.frames + report.skipped == 3
     assert all(number % 3 == 0 for number in reader.numbers)
@@ -188,12 +222,12 @@ def test_lower_fps_leaves_frames_out_without_calling_them_skipped(bare_client: r
 
 
 def test_late_capture_skips_instead_of_bursting(bare_client: redis.Redis) -> None:
-    reader = Gray(40, before_read=lambda number: threading.Event().wait(0.3) if number == 0 else None)
-    source = Source(reader, describe="gray", native_fps=50, frame_count=40)
-    report = capture(bare_client, source)
-    # The first picture came 0.3 s late: those that were due meanwhile are gone.
-    assert reader.numbers[1] >= 15
-    assert report.skipped >= 14
+    reader = Gray(40, fps=50, before_load=lambda number: threading.Event().wait(0.3) if number == 1 else None)
+    report = capture(bare_client, recorded(reader))
+    # The second image came 0.3 s late: those that were due meanwhile are gone.
+    assert reader.numbers[:2] == [0, 1]
+    assert reader.numbers[2] >= 14
+    assert report.skipped >= 12
     assert report.frames + report.skipped == 40
 
 
@@ -203,28 +237,27 @@ def test_realtime_takes_its_time(bare_client: redis.Redis) -> None:
     assert report.seconds >= 19 / 40
 
 
-def test_loop_goes_on_until_stopped(bare_client: redis.Redis, pictures: Path) -> None:
+def test_loop_goes_on_until_stopped(bare_client: redis.Redis, images: Path) -> None:
     stop = threading.Event()
     report = capture(
-        bare_client, pictures, fps=500, loop=True, stop=stop, progress=lambda done, _: done >= 20 and stop.set()
+        bare_client, images, fps=500, loop=True, stop=stop, progress=lambda done, _: done >= 20 and stop.set()
     )
     assert report.frames == 20
 
 
 def test_camera_sets_the_pace(bare_client: redis.Redis) -> None:
-    live = gray(5, live=True)
-    assert capture(bare_client, live).frames == 5
-    slow = gray(2000, native_fps=1000.0, fps=1.0, live=True)
-    assert capture(bare_client, slow, seconds=0.05).frames == 1
+    report = capture(bare_client, live(5))
+    assert report.frames + report.skipped == 5
+    times = [int(each[b"ts"]) for each in entries(bare_client)]
+    assert times == sorted(times)
 
 
 def test_stream_is_bounded_by_bytes_whatever_the_frame_size(bare_client: redis.Redis) -> None:
     sizes = [50_000, 1_000, 200_000, 20_000]
     for number, size in enumerate(sizes):
         reader = Gray(30)
-        source = Source(reader, describe="gray", native_fps=1000)
-        reader.read = lambda reader=reader, size=size: Captured(bytes(size), 0) if reader.skip() else None  # type: ignore[method-assign]
-        capture(bare_client, source, max_bytes=400_000)
+        reader._load = lambda number, size=size: bytes(size)  # type: ignore[assignment, method-assign]
+        capture(bare_client, recorded(reader), max_bytes=400_000)
         held = sum(len(each[b"image"]) for each in entries(bare_client))
         assert held <= 400_000
         if number in (0, 2, 3):
@@ -232,22 +265,22 @@ def test_stream_is_bounded_by_bytes_whatever_the_frame_size(bare_client: redis.R
     assert int(bare_client.memory_usage(FRAMES, samples=0)) < 700_000
 
 
-def test_a_frame_above_the_bound_is_kept_alone(bare_client: redis.Redis, pictures: Path) -> None:
-    report = capture(bare_client, pictures, fps=500, max_bytes=10)
+def test_a_frame_above_the_bound_is_kept_alone(bare_client: redis.Redis, images: Path) -> None:
+    report = capture(bare_client, images, fps=500, max_bytes=10)
     assert [entry_id.decode() for entry_id, _ in bare_client.xrange(FRAMES)] == [report.last_id]
 
 
-def test_stream_is_bounded_by_age(bare_client: redis.Redis, pictures: Path) -> None:
+def test_stream_is_bounded_by_age(bare_client: redis.Redis, images: Path) -> None:
     seconds, _ = bare_client.time()
     old = (seconds - 100) * 1000
     for number in range(3):
         bare_client.xadd(FRAMES, {"count": number, "image": bytes(5000)}, id=f"{old + number}-0")
-    report = capture(bare_client, pictures, fps=500, max_age=60)
+    report = capture(bare_client, images, fps=500, max_age=60)
     assert bare_client.xrange(FRAMES)[0][0].decode() == report.first_id
     assert bare_client.xlen(FRAMES) == report.frames
 
 
-def test_captures_of_one_camera_leave_each_other_their_frames(bare_client: redis.Redis, pictures: Path) -> None:
+def test_producers_of_one_camera_leave_each_other_their_frames(bare_client: redis.Redis) -> None:
     first = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=True)
     second = Producer(bare_client, "0", quality=90, max_age=60, max_bytes=1_000_000, keep=False)
     sent = [
@@ -256,8 +289,8 @@ def test_captures_of_one_camera_leave_each_other_their_frames(bare_client: redis
     assert [entry_id.decode() for entry_id, _ in bare_client.xrange(FRAMES)] == sent
 
 
-def test_a_frame_that_another_capture_pushed_out_is_said_to_be_gone(bare_client: redis.Redis, pictures: Path) -> None:
-    capturing = start_capture(bare_client, pictures, pace="asap", stall_timeout=1)
+def test_a_frame_that_another_client_pushed_out_is_said_to_be_gone(bare_client: redis.Redis, images: Path) -> None:
+    capturing = start_capture(bare_client, images, pace="asap", stall_timeout=1)
     wait_for(lambda: bare_client.xlen(FRAMES) == 4, what="frames under way")
     bare_client.xtrim(FRAMES, maxlen=0)
     with pytest.raises(WaitTimeoutError, match="left the stream before the gear answered"):
@@ -278,6 +311,9 @@ def test_asap_takes_every_frame_and_never_overruns(bare_client: redis.Redis, gea
     assert refs == {entry_id for entry_id, _ in frames}
     assert {fields[b"keep"] for _, fields in frames} == {b"1"}
     assert bare_client.xlen(ERRORS) == 2
+    # the stand-in answers twice, as a worker does that takes over from a dead one
+    assert report.refused == 1
+    assert report.problems == ("1 frame was refused by the gear: no image",)
     assert told[-1] == (40, 40)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -312,14 +348,30 @@ def test_stop_does_not_wait_for_answers(bare_client: redis.Redis) -> None:
     assert not running.running
 
 
-def test_background_error_is_raised_when_asked(bare_client: redis.Redis, pictures: Path) -> None:
-    (pictures / "3.jpg").write_bytes(b"broken")
-    running = start_capture(bare_client, pictures, fps=500)
-    with pytest.raises(SourceError, match=r"3\.jpg"):
+def test_one_bad_image_affects_one_image_only_and_the_report_says_so(bare_client: redis.Redis, images: Path) -> None:
+    (images / "3.jpg").write_bytes(b"broken")
+    report = capture(bare_client, images, fps=500)
+    assert report.frames + report.skipped == 6
+    assert report.skipped >= 1
+    (problem,) = report.problems
+    assert problem.startswith("1 image was left out: the image ")
+    assert "3.jpg is not an image" in problem
+
+
+def test_background_error_is_raised_when_asked(bare_client: redis.Redis) -> None:
+    def fail(number: int) -> None:
+        if number == 3:
+            raise SourceError("the disk is gone")
+
+    source = recorded(Gray(6, before_load=fail))
+    with pytest.raises(SourceError, match="the disk is gone"):
+        capture(bare_client, source)
+    running = start_capture(bare_client, "synthetic:", stall_timeout=0.2, pace="asap")
+    with pytest.raises(WaitTimeoutError, match="no frame of camera 0 was answered"):
         running.wait(30)
-    assert isinstance(running.error, SourceError)
+    assert isinstance(running.error, WaitTimeoutError)
     assert "failed" in repr(running)
-    with pytest.raises(SourceError), running:
+    with pytest.raises(WaitTimeoutError), running:
         pass
 
 

@@ -7,10 +7,14 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import redis
 
 from rededge_nb import assets
@@ -81,7 +85,83 @@ def test_several_cameras_from_a_file(edge: Instance, client: redis.Redis, tmp_pa
     assert client.smembers("cameras") == {b"door", b"yard"}
     wrong = rededge("capture", file, "--fps", 5)
     assert wrong.returncode == 2
-    assert "--fps is each camera's own: write it into the file, as `fps:`" in wrong.stderr
+    assert "--fps is an option of each camera: write it into the file, as `fps:`" in wrong.stderr
+    capitals = file.rename(tmp_path / "CAMERAS.YAML")
+    assert len(json.loads(rededge("capture", capitals, "--json").stdout)) == 2
+
+
+def shown_cameras() -> dict[str, Any]:
+    return {each["camera"]: each for each in json.loads(rededge("cameras", "--json").stdout)["cameras"]}
+
+
+def test_the_cameras_and_what_feeds_them_are_listed(edge: Instance, client: redis.Redis) -> None:
+    assert "no camera is known yet" in rededge("cameras").stdout
+    scene = "synthetic:people=1,size=128x64,fps=20"
+    with started("capture", scene, "--camera", "door", "--json", stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: client.xlen("camera:door") > 3, what="some frames", timeout=30)
+        wait_for(lambda: shown_cameras()["door"]["out_fps"] > 0, what="a rate", timeout=30)
+        wait_for(lambda: shown_cameras()["door"]["capture"]["fps"] > 0, what="the rate of the capture", timeout=30)
+        fed = shown_cameras()["door"]["capture"]
+        assert (fed["source"], fed["pid"], fed["host"]) == (scene, process.pid, socket.gethostname())
+        assert fed["fps"] < 40
+        assert datetime.fromisoformat(fed["since"]) <= datetime.now(UTC)
+        line = rededge("cameras").stdout.splitlines()[1]
+        assert line.startswith("door ")
+        assert f"process {process.pid} on {socket.gethostname()}" in line
+        assert line.endswith(scene)
+
+        refused = rededge("capture", scene, "--camera", "door")
+        assert refused.returncode == 1
+        assert f"rededge: camera door is fed by {scene} (process {process.pid} on" in refused.stderr
+        assert "since 20" in refused.stderr
+        replaced = rededge("capture", scene, "--camera", "door", "--replace", "--frames", 3, "--json")
+        assert json.loads(replaced.stdout)["frames"] == 3
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        (problem,) = json.loads(output)["problems"]
+        assert problem.startswith(f"ended, because the capture of {scene} by process ")
+    assert shown_cameras()["door"]["capture"] is None
+    assert rededge("cameras").stdout.splitlines()[1].endswith("(no capture)")
+
+
+def test_a_capture_is_ended_from_another_process(edge: Instance, client: redis.Redis) -> None:
+    scene = "synthetic:people=1,size=128x64,fps=20"
+    with started("capture", scene, "--camera", "door", "--json", stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: client.xlen("camera:door") > 3, what="some frames", timeout=30)
+        ended = rededge("capture", "--stop", "door")
+        assert ended.returncode == 0, ended.stderr
+        output, _ = process.communicate(timeout=30)
+        report = json.loads(output)
+        assert ended.stdout.startswith(f"the capture of {scene} (process {process.pid} on ")
+        assert ended.stdout.endswith(f"has ended, after {report['frames']} frames\n")
+        assert (process.returncode, report["problems"]) == (0, ["ended by `rededge capture --stop`"])
+    again = rededge("capture", "--stop", "door")
+    assert (again.returncode, "no capture feeds camera door" in again.stderr) == (1, True)
+    assert rededge("capture").returncode == rededge("capture", scene, "--stop", "door").returncode == 2
+
+
+def test_frames_that_the_gear_refuses_are_reported(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    good = cv2.imencode(".jpg", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    lossless = good.replace(b"\xff\xc0", b"\xff\xc3")  # a kind of JPEG that hardly anything decodes
+    for number, data in enumerate((good, lossless, good)):
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+    for pace in ("asap", "realtime"):
+        done = rededge("capture", tmp_path, "--pace", pace, "--json")
+        assert done.returncode == 4
+        report = json.loads(done.stdout)
+        assert (report["frames"], report["skipped"], report["refused"]) == (3, 0, 1)
+        assert "rededge: camera 0: 1 frame was refused by the gear: ValueError: field 'image' is not an" in done.stderr
+
+
+def test_images_that_cannot_be_read_are_reported(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    good = cv2.imencode(".jpg", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    for number, data in enumerate((good, good[:300], b"", good)):
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+    done = rededge("capture", tmp_path, "--pace", "asap", "--json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert (report["frames"], report["skipped"]) == (2, 2)
+    assert "rededge: camera 0: 2 images were left out: " in done.stderr
 
 
 def test_top_ends_when_the_reader_of_its_pipe_closes_it(edge: Instance, client: redis.Redis) -> None:

@@ -81,7 +81,7 @@ def test_completion_completes() -> None:
         (("worker", "--url"), "Option '--url' requires an argument"),
         (("module", "x"), "unexpected extra argument (x)"),
         (("init", "--dir", __file__), "is a file"),
-        (("capture",), "Missing argument 'SOURCE'"),
+        (("capture",), "give a SOURCE, or --stop CAMERA"),
         (("capture", "x.mp4", "--fps", "0"), "Invalid value for '--fps'"),
         (("top", "--window", "0"), "Invalid value for '--window'"),
         (("gears",), "Usage: rededge gears"),

@@ -1,0 +1,135 @@
+"""The times in which a camera has samples, and deleting them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+
+from rededge_nb import schema, streams
+from rededge_nb.edge.client.shard import is_here
+from rededge_nb.reading.series import call, series_info
+
+_SECOND_MS = 1000
+"""Series that sum have one sample a second, to which each frame adds."""
+_REMEMBERED_MS = 2000
+"""How long somebody may have been out of sight who is not new."""
+_PAGE = 1000
+
+
+def oldest_allowed_ms(client: redis.Redis, camera: object) -> int:
+    """The time before which a series of the camera refuses samples, because it has newer ones; 0 if none does."""
+    return max((_oldest_allowed_ms(info) for info in _series(client, camera).values()), default=0)
+
+
+def has_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> bool:
+    """Whether a camera has a sample from one time to before another one."""
+    return _first_ms(client, list(_series(client, camera)), start_ms, end_ms) is not None
+
+
+def free_time_ms(client: redis.Redis, camera: object, length_ms: int, end_ms: int) -> int | None:
+    """The latest start of a time of this length, up to `end_ms`, of which a camera has no count of people.
+
+    None if there is no such time that the series of the camera still take samples of.
+    """
+    found = _series(client, camera)
+    oldest_ms = max(map(_oldest_allowed_ms, found.values()), default=0)
+    counts = [key for name in (schema.PEOPLE, schema.IN_FPS) if (key := schema.series_key(camera, name)) in found]
+    while end_ms - length_ms >= oldest_ms:
+        first_ms = _first_ms(client, counts, end_ms - length_ms, end_ms)
+        if first_ms is None:
+            return end_ms - length_ms
+        end_ms = first_ms - first_ms % _SECOND_MS
+    return None
+
+
+def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> int:
+    """Delete the samples of a camera from one time to before another one.
+
+    Where a second belongs to this time only in part, its sample in the series that sum keeps what the frames outside
+    add. RedisTimeSeries computes the averages and other compactions of this time anew.
+
+    Returns:
+        How many samples of `people` there were.
+    """
+    deleted = 0
+    people = schema.series_key(camera, schema.PEOPLE)
+    for key, info in _series(client, camera).items():
+        sums = _text(info["duplicatePolicy"]) == "sum"
+        start, end = start_ms, end_ms
+        if sums:
+            start, end = start - start % _SECOND_MS, end + -end % _SECOND_MS
+        # what is older than that has been given up by the series already, and it refuses to delete it
+        start = max(start, _oldest_allowed_ms(info))
+        if start >= end:
+            continue
+        count = int(call(client, "TS.DEL", key, start, end - 1))
+        deleted += count if key == people else 0
+        if sums and count:
+            _sum_again(client, camera, key, start, start_ms)
+            _sum_again(client, camera, key, end_ms, end)
+    return deleted
+
+
+def _first_ms(client: redis.Redis, keys: list[str], start_ms: int, end_ms: int) -> int | None:
+    """Time of the first sample in some series from one time to before another one; None if there is none."""
+    found = [call(client, "TS.RANGE", key, start_ms, end_ms - 1, "COUNT", 1) for key in keys]
+    return min((int(samples[0][0]) for samples in found if samples), default=None)
+
+
+def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int) -> None:
+    """Give a second its sample for the frames in a part of it."""
+    frames = _times_of_frames(client, camera, start_ms, end_ms) if start_ms < end_ms else set()
+    if not frames:
+        return
+    counts_frames = key in (schema.series_key(camera, name) for name in (schema.IN_FPS, schema.OUT_FPS))
+    total = len(frames) if counts_frames else _people_seen_first(client, camera, start_ms, end_ms)
+    call(client, "TS.ADD", key, start_ms - start_ms % _SECOND_MS, total)
+
+
+def _times_of_frames(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> set[int]:
+    key = schema.series_key(camera, schema.PEOPLE)
+    return {int(at) for at, _ in call(client, "TS.RANGE", key, start_ms, end_ms - 1)}
+
+
+def _people_seen_first(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> int:
+    """How many people were seen for the first time from one time to before another one, as the detections say."""
+    wanted = _times_of_frames(client, camera, max(0, start_ms - _REMEMBERED_MS), end_ms)
+    found: dict[int, set[int]] = {}
+    before = "+"
+    while not wanted <= found.keys() and (
+        page := streams.entries(client, schema.detections_key(camera), end=before, count=_PAGE, newest_first=True)
+    ):
+        for entry_id, fields in page:
+            at = streams.number(fields, schema.TS, streams.time_ms(entry_id))
+            if at in wanted:
+                found.setdefault(at, _ids_in(fields))
+        before = f"({page[-1][0]}"
+    earlier = {each for at, ids in found.items() if at < start_ms for each in ids}
+    return len({each for at, ids in found.items() if at >= start_ms for each in ids} - earlier)
+
+
+def _ids_in(fields: Mapping[bytes, bytes]) -> set[int]:
+    try:
+        ids = json.loads(fields.get(schema.TRACKS.encode(), b"[]"))
+    except ValueError:
+        return set()
+    return {each for each in ids if isinstance(each, int)} if isinstance(ids, list) else set()
+
+
+def _series(client: redis.Redis, camera: object) -> dict[str, dict[str, Any]]:
+    """All series of a camera that are filled by commands, not by compaction rules."""
+    found = call(client, "TS.QUERYINDEX", f"camera={schema.camera_id(camera)}")
+    every = {key: series_info(client, key) for key in map(_text, found) if is_here(client, key)}
+    return {key: info for key, info in every.items() if info["sourceKey"] is None}
+
+
+def _oldest_allowed_ms(info: dict[str, Any]) -> int:
+    retention_ms, newest_ms = int(info["retentionTime"]), int(info["lastTimestamp"])
+    return max(0, newest_ms - retention_ms) if retention_ms and int(info["totalSamples"]) else 0
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,114 @@
+"""Deleting the samples of a time: neighbours keep theirs, in the seconds that they share, too."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import redis
+
+from rededge_nb import schema
+from rededge_nb.reading.samples import delete_samples, free_time_ms, has_samples, oldest_allowed_ms
+from rededge_nb.reading.series import create_series, read_series
+from rededge_nb.reading.tracks import TrackRemoval
+
+pytest_plugins = ("tests.bare_fixtures",)
+
+START_MS = 1_767_607_200_000
+
+
+@pytest.fixture
+def camera(bare_client: redis.Redis) -> redis.Redis:
+    create_series(bare_client, 0)
+    bare_client.execute_command(
+        "TS.CREATE", "camera:0:different", "DUPLICATE_POLICY", "SUM", "LABELS", "camera", 0, "__name__", "different"
+    )
+    return bare_client
+
+
+def add_frame(client: redis.Redis, at: int, ids: list[int], new: int) -> None:
+    """As the gear writes a frame in which these people are seen, some of them for the first time."""
+    second = at // 1000 * 1000
+    for name, when, value in (
+        ("people", at, len(ids)),
+        ("in_fps", second, 1),
+        ("out_fps", second, 1),
+        ("seen", second, new),
+        ("different", second, new),
+        ("prf_model", at, 20),
+    ):
+        client.execute_command("TS.ADD", f"camera:0:{name}", when, value)
+    client.xadd("camera:0:yolo", {"ref": "1-1", "ts": at, "people": len(ids), "tracks": json.dumps(ids)})
+
+
+def samples(client: redis.Redis, name: str) -> dict[int, float]:
+    series = read_series(client, 0, name)
+    return dict(zip((series.timestamps_ms - START_MS).tolist(), series.values.tolist(), strict=True))
+
+
+def test_whole_seconds(camera: redis.Redis) -> None:
+    for number in range(40):
+        add_frame(camera, START_MS + 100 * number, [1, 2], new=2 * (number == 0))
+    assert delete_samples(camera, 0, START_MS + 1000, START_MS + 3000) == 20
+    assert list(samples(camera, "people")) == [100 * number for number in (*range(10), *range(30, 40))]
+    assert samples(camera, "prf_model").keys() == samples(camera, "people").keys()
+    for name in ("in_fps", "out_fps"):
+        assert samples(camera, name) == {0: 10, 3000: 10}
+    assert samples(camera, "seen") == {0: 2, 3000: 0}
+    assert delete_samples(camera, 0, START_MS + 1000, START_MS + 3000) == 0
+
+
+def test_a_part_of_a_second_leaves_what_the_other_part_adds(camera: redis.Redis) -> None:
+    """Two recordings that were cut at 0:02.5: somebody is new shortly before, and everybody in the second one."""
+    for number in range(25):
+        add_frame(camera, START_MS + 100 * number, [1, 2] if number < 23 else [1, 2, 3], new=int(number in (0, 23)))
+    for number in range(25, 45):
+        add_frame(camera, START_MS + 100 * number, [4, 5, 6, 7], new=4 * (number == 25))
+    whole = {name: samples(camera, name) for name in ("people", "in_fps", "out_fps", "seen", "different")}
+    assert whole["seen"][2000] == 5
+
+    delete_samples(camera, 0, START_MS + 2500, START_MS + 4500)
+    assert samples(camera, "in_fps") == {0: 10, 1000: 10, 2000: 5}
+    assert samples(camera, "seen") == samples(camera, "different") == {0: 1, 1000: 0, 2000: 1}
+    for number in range(25, 45):
+        add_frame(camera, START_MS + 100 * number, [14, 15, 16, 17], new=4 * (number == 25))
+    assert {name: samples(camera, name) for name in whole} == whole
+
+    delete_samples(camera, 0, START_MS, START_MS + 2500)
+    assert samples(camera, "out_fps") == {2000: 5, 3000: 10, 4000: 5}
+    assert samples(camera, "seen") == {2000: 4, 3000: 0, 4000: 0}
+
+
+def test_the_times_that_are_free(camera: redis.Redis) -> None:
+    assert free_time_ms(camera, 0, 5000, START_MS) == START_MS - 5000
+    for second in (-30, -12, -3):
+        add_frame(camera, START_MS + 1000 * second + 500, [1], new=0)
+    assert free_time_ms(camera, 0, 2000, START_MS) == START_MS - 2000
+    assert free_time_ms(camera, 0, 4000, START_MS) == START_MS - 7000
+    assert free_time_ms(camera, 0, 15_000, START_MS) == START_MS - 27_000
+    assert free_time_ms(camera, 0, 20_000, START_MS) == START_MS - 50_000
+    assert oldest_allowed_ms(camera, 0) == START_MS - 2500 - schema.RAW_RETENTION_MS
+    assert free_time_ms(camera, 0, schema.RAW_RETENTION_MS, START_MS) is None
+    assert has_samples(camera, 0, START_MS - 3000, START_MS)
+    assert not has_samples(camera, 0, START_MS - 2499, START_MS)
+    assert has_samples(camera, 0, START_MS - 2500, START_MS - 2499)
+
+
+def test_people_of_a_time_are_removed_from_those_who_have_left(camera: redis.Redis) -> None:
+    def add(track: int, last: int) -> None:
+        camera.xadd("camera:0:tracks", {"track": track, "first": 1, "last": last, "path": "[]"})
+
+    def left() -> list[bytes]:
+        return [fields[b"track"] for _, fields in camera.xrange("camera:0:tracks")]
+
+    for track, last in ((1, 100), (2, 200), (3, 300)):
+        add(track, last)
+    removal = TrackRemoval(camera, 0)
+    removal.remove(lambda last: 150 <= last < 250)
+    assert left() == [b"1", b"3"]
+    add(4, 220)
+    add(5, 310)
+    removal.remove(lambda last: last >= 300)
+    assert left() == [b"1", b"4"]
+    removal.remove(lambda _: False)
+    assert left() == [b"1", b"4"]
