@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import ipywidgets
@@ -11,11 +14,14 @@ import redis
 
 from rededge_nb import assets, schema, streams
 from rededge_nb.capture.captures import Captures
+from rededge_nb.capture.feeding import end_capture
 from rededge_nb.capture.run import Capture, CaptureOptions
+from rededge_nb.connection import shard_of
 from rededge_nb.display.tables import Table
-from rededge_nb.errors import SourceError
+from rededge_nb.errors import NoDataError, SourceError
 from rededge_nb.images import IMAGE_SUFFIXES
 from rededge_nb.reading import frames
+from rededge_nb.reading.captures import CaptureRecord, current_capture
 from rededge_nb.widgets.confirm import Confirmation
 from rededge_nb.widgets.panels import Panel, button, named, on_enter, row
 from rededge_nb.widgets.status_text import Level, StatusText
@@ -26,9 +32,9 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 RATES = (1, 2, 5, 10, 15, 20, 25, 30, 50, 60)
 """Frames per second to choose from, besides the source's own rate."""
 SILENT_AFTER_MS = 2000
-"""If the newest frame is older than this, no capture feeds the camera."""
+"""If the newest frame is older than this, no client adds frames to the camera."""
 STOP_TIMEOUT = 5.0
-"""Seconds to wait for the end of a capture before another one replaces it."""
+"""Seconds to wait for the end of a capture."""
 
 _KINDS = {
     "File": "a video, an image or a folder of images on the computer of the kernel",
@@ -36,7 +42,7 @@ _KINDS = {
     "URL": "a camera in the network",
     "Upload": "a file from the computer of the browser",
 }
-_FED_BY_OTHERS = "frames come from another capture"
+_FED_BY_CLIENT = "another client adds frames"
 _START, _REPLACE = "Start capture", "Replace capture"
 _MAX_FILES = 100
 
@@ -44,14 +50,14 @@ _MAX_FILES = 100
 class CapturePanel(Panel):
     """Adds the frames of a file, webcam, URL or uploaded file to a camera's stream.
 
-    It shows the newest capture that this workbench started for the camera, here or in a cell. One that is started here
-    replaces it.
+    It shows the capture that feeds the camera, whoever started it, or else the newest one that this workbench started.
+    A capture that is started here replaces those of this workbench; before it replaces another one, the panel asks.
 
     Attributes:
         kind, file, webcam, url, upload: The controls for the source.
         rate, pace, loop: The controls for how it is played.
         start_button, stop_button: Call `start` and `stop`.
-        confirmation: Asks before `start`, if another capture feeds the camera.
+        confirmation: Asks before `start`, if somebody else feeds the camera.
         progress: Bar of a capture whose length is known.
         state: What the capture does, in a sentence.
     """
@@ -115,7 +121,7 @@ class CapturePanel(Panel):
 
     @property
     def capture(self) -> Capture | None:
-        """The capture that is shown."""
+        """The newest capture that this workbench started for the camera."""
         started = self._captures.of(self._camera)
         return started[-1] if started else None
 
@@ -125,15 +131,17 @@ class CapturePanel(Panel):
         *,
         loop: bool | None = None,
         only_if_silent: bool = False,
+        replace: bool = False,
         ask: bool = False,
     ) -> None:
-        """Start a capture as the controls say; it replaces the one that runs. Returns at once.
+        """Start a capture as the controls say; it replaces those of this workbench. Returns at once.
 
         Args:
             source: Set the controls to this file or webcam first.
             loop: Set the control to this first.
-            only_if_silent: Do nothing if another capture feeds the camera.
-            ask: If another capture feeds the camera, ask whether to start a second one, as the button does.
+            only_if_silent: Do nothing if a capture or another client feeds the camera.
+            replace: Replace also a capture of somebody else; otherwise the panel shows who feeds the camera.
+            ask: If somebody else feeds the camera, ask what to do, as the button does.
         """
         if isinstance(source, int):
             self.kind.value, self.webcam.value = "Webcam", source
@@ -150,28 +158,44 @@ class CapturePanel(Panel):
 
         def start(client: redis.Redis) -> None:
             try:
-                if ask and self._is_fed_by_others(client):
-                    question = f"Another capture adds frames to camera {camera}. With two, their videos alternate."
-                    self.confirmation.ask(question, "Start a second capture", self.start)
-                elif not (only_if_silent and frames.next_frame_arrives(client, camera)):
-                    self._start(camera, chosen, options)
+                feeding = current_capture(client, camera)
+                own = feeding is not None and self._is_own(feeding)
+                if only_if_silent and (feeding is not None or frames.next_frame_arrives(client, camera)):
+                    return
+                if ask and feeding is not None and not own:
+                    question = f"Camera {camera} is fed by the capture of {feeding}."
+                    self.confirmation.ask(question, "Replace that capture", lambda: self.start(replace=True))
+                elif ask and feeding is None and self._is_fed_by_client(client):
+                    question = f"Another client adds frames to camera {camera}. With two, their videos alternate."
+                    self.confirmation.ask(question, "Start a capture all the same", self.start)
+                else:
+                    self._start(camera, chosen, {**options, "replace": replace or own})
             finally:
                 self._opening = ""
 
         self.submit(start)
 
     def stop(self) -> None:
-        """Stop the capture, or the opening of its source; returns at once."""
+        """Stop the capture that feeds the camera, or the opening of a source; returns at once."""
         self._cancelled.set()
-        self.submit(lambda _: self._stop(self._camera))
+        camera, opening = self._camera, bool(self._opening)
+
+        def stop(client: redis.Redis) -> None:
+            for capture in self._captures.of(camera):
+                _close(capture)
+            if not opening:
+                self._stop_other(client, camera)
+
+        self.submit(stop)
 
     def refresh(self, client: redis.Redis) -> None:
         """Show how far the capture is."""
         capture = self.capture
         running = capture is not None and capture.running
-        self.start_button.description = _REPLACE if running else _START
-        self.stop_button.disabled = not (running or self._opening)
-        self.state.show(*self._state(client, capture))
+        feeding = None if running else current_capture(client, self._camera)
+        self.start_button.description = _REPLACE if running or feeding else _START
+        self.stop_button.disabled = not (running or feeding or self._opening)
+        self.state.show(*self._state(client, capture, feeding))
         started = self._started.get(self._camera)
         done, total = (started.done, started.total) if started and started.capture is capture else (0, None)
         with self.progress.hold_sync():
@@ -207,8 +231,6 @@ class CapturePanel(Panel):
         if source is None:
             raise SourceError("no source is chosen: name a file or an address, or drop a file")
         self.show_message("")
-        if isinstance(source, int):
-            self._stop(camera)  # a webcam can be opened only once
         earlier = self._captures.of(camera)
         progress = _Progress()
         options |= {"progress": progress.advance, "camera": camera}
@@ -220,21 +242,28 @@ class CapturePanel(Panel):
         if self._cancelled.is_set():
             _close(progress.capture)
 
-    def _stop(self, camera: str) -> None:
-        for capture in self._captures.of(camera):
-            _close(capture)
+    def _stop_other(self, client: redis.Redis, camera: str) -> None:
+        """End the capture that feeds a camera, if somebody else has started it."""
+        words = f"ended in the capture panel of process {os.getpid()} on {socket.gethostname()}"
+        with suppress(NoDataError), shard_of(client, camera) as there:
+            ended = end_capture(there, camera, words)
+            self.show_message(f"the capture of {ended} has ended, after {ended.frames} frames")
 
-    def _is_fed_by_others(self, client: redis.Redis) -> bool:
+    def _is_own(self, feeding: CaptureRecord) -> bool:
+        return any(capture.report.capture == feeding.capture for capture in self._captures.of(feeding.camera))
+
+    def _is_fed_by_client(self, client: redis.Redis) -> bool:
+        """Whether frames have arrived lately that no capture of this workbench has added."""
         capture = self.capture
-        if capture is None:
-            return _is_fed(client, self._camera)
-        return not capture.running and _is_fed(client, self._camera, after=capture.report.last_id)
+        return _is_fed(client, self._camera, after=None if capture is None else capture.report.last_id)
 
-    def _state(self, client: redis.Redis, capture: Capture | None) -> tuple[str, Level]:
+    def _state(self, client: redis.Redis, capture: Capture | None, feeding: CaptureRecord | None) -> tuple[str, Level]:
         if self._opening:
             return self._opening, "info"
+        if feeding is not None:
+            return f"fed by the capture of {feeding}: {feeding.problem or _rate(feeding)}", "info"
         if capture is None:
-            return (_FED_BY_OTHERS if _is_fed(client, self._camera) else "no capture runs"), "info"
+            return (_FED_BY_CLIENT if self._is_fed_by_client(client) else "no capture runs"), "info"
         report = capture.report
         source = _short(report.source)
         if capture.running and capture.problem:
@@ -244,9 +273,10 @@ class CapturePanel(Panel):
             return f"{source}: {report.frames:,} frames at {report.fps:.1f} fps{skipped}", "good"
         if capture.error is not None:
             return f"{source}: ended after {report.frames:,} frames: {capture.error}", "error"
-        if _is_fed(client, self._camera, after=report.last_id):
-            return _FED_BY_OTHERS, "info"
-        return f"{source}: ended after {report.frames:,} frames in {report.seconds:.0f} s", "info"
+        if self._is_fed_by_client(client):
+            return _FED_BY_CLIENT, "info"
+        ended = f"{source}: ended after {report.frames:,} frames in {report.seconds:.0f} s"
+        return ": ".join([ended, *report.problems]), "warning" if report.problems else "info"
 
 
 class _Progress:
@@ -260,6 +290,10 @@ class _Progress:
 
     def advance(self, done: int, total: int | None) -> None:
         self.done, self.total = done, total
+
+
+def _rate(feeding: CaptureRecord) -> str:
+    return f"{feeding.frames:,} frames at {feeding.fps:.1f} fps"
 
 
 def _close(capture: Capture) -> None:

@@ -93,5 +93,6 @@ def test_nothing_is_left_in_redis_but_the_people_counter(executed: Path, own_ser
 
 
 def others(client: redis.Redis) -> list[str]:
-    """Names of the connections that are not the workers'."""
-    return [each["name"] for each in client.client_list() if not each["name"].startswith("rededge-worker")]
+    """Names of the connections that are neither the workers' nor the supervisor's."""
+    own = ("rededge-worker", "rededge-ping")
+    return [each["name"] for each in client.client_list() if not each["name"].startswith(own)]

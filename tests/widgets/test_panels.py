@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -183,8 +184,43 @@ def test_no_capture_is_started_if_another_one_feeds_the_camera(wb: Workbench, cl
     with run.start_capture(client, video, loop=True) as other:
         wait_for(lambda: other.report.frames, what="frames")
         panel.start(only_if_silent=True)
-        wait_for(lambda: panel.state.text == "frames come from another capture", what="the text")
+        wait_for(lambda: panel.state.text.startswith("fed by the capture of video"), what="the text")
+        assert f"process {os.getpid()}" in panel.state.text
+        panel.start()
+        wait_for(lambda: "is fed by" in panel.message.text, what="the refusal")
         assert panel.capture is None
+        assert other.running
+
+
+def test_the_panel_asks_before_it_replaces_the_capture_of_another_notebook(
+    wb: Workbench, client: redis.Redis, video: Path
+) -> None:
+    panel = wb.capture_panel()
+    panel.file.value = str(video)
+    with run.start_capture(client, video, loop=True) as other:
+        wait_for(lambda: panel.start_button.description == "Replace capture", what="the button")
+        panel.start_button.click()
+        wait_for(lambda: panel.confirmation.question.text, what="the question")
+        assert panel.confirmation.question.text.startswith("Camera 0 is fed by the capture of video")
+        panel.confirmation.no.click()
+        assert other.running
+        assert panel.capture is None
+        panel.start_button.click()
+        wait_for(lambda: panel.confirmation.question.text, what="the question")
+        panel.confirmation.yes.click()
+        wait_for(lambda: running(panel), timeout=30, what="the capture")
+        wait_for(lambda: not other.running, what="the end of the other one")
+        assert "has replaced it" in " ".join(other.report.problems)
+
+
+def test_the_panel_stops_the_capture_of_another_notebook(wb: Workbench, client: redis.Redis, video: Path) -> None:
+    panel = wb.capture_panel()
+    with run.start_capture(client, video, loop=True) as other:
+        wait_for(lambda: not panel.stop_button.disabled, what="the button")
+        panel.stop_button.click()
+        wait_for(lambda: not other.running, timeout=30, what="its end")
+        assert f"ended in the capture panel of process {os.getpid()}" in " ".join(other.report.problems)
+    wait_for(lambda: panel.state.text == "no capture runs" and panel.stop_button.disabled, what="the text")
 
 
 def test_each_camera_keeps_its_capture(wb: Workbench) -> None:
@@ -369,19 +405,23 @@ def test_a_wrong_source_does_not_end_the_running_capture(wb: Workbench) -> None:
     panel.file.value = "no/such.mp4"
     panel.start_button.click()
     wait_for(lambda: "no/such.mp4" in panel.message.text, what="the error")
+    panel.webcam.value = 99
+    panel.kind.value = "Webcam"
+    panel.start_button.click()
+    wait_for(lambda: "99" in panel.message.text, what="the other error")
     assert panel.capture is capture
     assert running(panel)
 
 
-def test_a_second_capture_needs_a_confirmation(wb: Workbench, client: redis.Redis, video: Path) -> None:
+def test_a_capture_beside_another_client_needs_a_confirmation(wb: Workbench, client: redis.Redis, video: Path) -> None:
     panel = wb.capture_panel()
-    with run.start_capture(client, video, loop=True) as other:
-        wait_for(lambda: other.report.frames, what="frames")
-        panel.start_button.click()
-        wait_for(lambda: "Another capture" in panel.confirmation.question.text, what="the question")
-        assert panel.capture is None
-        panel.confirmation.yes.click()
-        wait_for(lambda: running(panel), what="the second capture")
+    panel.file.value = str(video)
+    client.xadd("camera:0", {"count": 1, "image": b"", "ts": 0})
+    panel.start_button.click()
+    wait_for(lambda: "Another client" in panel.confirmation.question.text, what="the question")
+    assert panel.capture is None
+    panel.confirmation.yes.click()
+    wait_for(lambda: running(panel), what="the capture")
 
 
 def test_enter_starts_the_capture(wb: Workbench, video: Path) -> None:
