@@ -47,13 +47,14 @@ if TYPE_CHECKING:
     from rededge_nb.control.inference import Timing, compare_backends, detect_people
     from rededge_nb.control.models import ModelCard, StoredModel
     from rededge_nb.display.drawing import draw_boxes, draw_detections
-    from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings
+    from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings, plot_tracks
     from rededge_nb.display.tables import Table
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
     from rededge_nb.reading.frames import FailedFrame, Frame
     from rededge_nb.reading.series import Series
     from rededge_nb.reading.summary import Summary
+    from rededge_nb.reading.tracks import Track
     from rededge_nb.widgets.interactive import interactive_plot, progress_bar
     from rededge_nb.workbench import Workbench
 
@@ -89,6 +90,7 @@ __all__ = [
     "Summary",
     "Table",
     "Timing",
+    "Track",
     "TrackerStateError",
     "UnsupportedPlatformError",
     "WaitTimeoutError",
@@ -106,6 +108,7 @@ __all__ = [
     "plot_rates",
     "plot_steps",
     "plot_timings",
+    "plot_tracks",
     "progress_bar",
 ]
 
@@ -124,13 +127,14 @@ _MODULE_OF = {
         "control.inference": ("Timing", "compare_backends", "detect_people"),
         "control.models": ("ModelCard", "StoredModel"),
         "display.drawing": ("draw_boxes", "draw_detections"),
-        "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings"),
+        "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings", "plot_tracks"),
         "display.tables": ("Table",),
         "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),
         "reading.frames": ("FailedFrame", "Frame"),
         "reading.series": ("Series",),
         "reading.summary": ("Summary",),
+        "reading.tracks": ("Track",),
         "widgets.interactive": ("interactive_plot", "progress_bar"),
         "workbench": ("Workbench",),
     }.items()

@@ -1,4 +1,4 @@
-"""One camera: its frames, detections, errors, series and captures."""
+"""One camera: its frames, detections, tracks, errors, series and captures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from rededge_nb.reading import detections as found
 from rededge_nb.reading import frames
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
+from rededge_nb.reading import tracks as paths
 from rededge_nb.reading.captures import CaptureRecord, current_capture
+from rededge_nb.reading.trails import Trail, read_trails
 
 _DETECTIONS_TIMEOUT = 60.0
 """Seconds to wait for the first detections of a camera that another capture feeds."""
@@ -161,6 +163,14 @@ class Camera:
     def follow(self, *, seconds: float | None = None, frames: int | None = None) -> Iterator[found.Detections]:
         """Detections as they arrive after this call; ends after so many seconds or frames, whichever comes first."""
         return found.follow_detections(self._client, self.id, seconds=seconds, frames=frames)
+
+    def tracks(self, *, start_ms: int | None = None, end_ms: int | None = None) -> list[paths.Track]:
+        """The people who were in view between two times, by id, with their paths; see `reading.tracks.read_tracks`."""
+        return paths.read_tracks(self._client, self.id, start_ms=start_ms, end_ms=end_ms)
+
+    def trails(self, detections: found.Detections) -> list[Trail]:
+        """Where the person in each box has walked in the last seconds, for `draw_detections`."""
+        return read_trails(self._client, detections)
 
     def errors(self) -> list[frames.FailedFrame]:
         """The frames that could not be processed, with the reasons."""

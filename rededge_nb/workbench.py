@@ -110,11 +110,11 @@ class Workbench:
         """Settings of the people counter: model key, input size, thresholds."""
         return provisioning.read_settings(self.client)
 
-    def player(self, camera: object = "0", *, boxes: bool = True, labels: bool = True) -> Player:
-        """Live video of a camera, with its detections drawn on it."""
+    def player(self, camera: object = "0", *, boxes: bool = True, labels: bool = True, trails: bool = True) -> Player:
+        """Live video of a camera, with its people drawn on it, and where they have walked."""
         from rededge_nb.widgets.player import Player
 
-        return self._keep(Player(self.client, camera, boxes=boxes, labels=labels))
+        return self._keep(Player(self.client, camera, boxes=boxes, labels=labels, trails=trails))
 
     def capture_panel(self, camera: object = "0") -> CapturePanel:
         """Controls that start and stop a capture."""

@@ -20,7 +20,7 @@ from rededge_nb.capture.sources import Captured, RecordedSource, Source
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.reading.captures import CaptureRecord, ended_captures
 from rededge_nb.reading.samples import delete_samples, free_time_ms, has_samples, oldest_allowed_ms
-from rededge_nb.reading.tracks import TrackRemoval
+from rededge_nb.reading.track_removal import TrackRemoval
 
 _SECOND_MS = 1000
 

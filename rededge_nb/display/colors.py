@@ -17,8 +17,16 @@ PURPLE = "#CC79A7"
 MIN_CONTRAST = 3.0
 """Contrast that lines and areas need to be seen well (WCAG 2.2)."""
 
+TRACK_COLORS = (YELLOW, SKY, ORANGE, PURPLE, GREEN, VERMILION)
+"""Colours of people, by the id of the track: those that dark text can be read on."""
+
 STEP_COLORS: dict[str, str] = dict(zip(schema.STEPS, (SKY, BLUE, ORANGE, YELLOW, GREEN, PURPLE), strict=True))
 """Colour by step of the gear."""
+
+
+def track_color(track: int) -> str:
+    """The colour of a track: the same in notebooks, on the web page, in images and in plots."""
+    return TRACK_COLORS[track % len(TRACK_COLORS)]
 
 
 def readable(color: str, ratio: float = MIN_CONTRAST) -> str:

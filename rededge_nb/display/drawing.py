@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rededge_nb.display.colors import track_color
 from rededge_nb.images import Image
 from rededge_nb.reading.detections import Detections
+from rededge_nb.reading.trails import Trail
 
 Color = tuple[int, int, int]
 """Blue, green, red, each 0 to 255."""
@@ -20,20 +24,32 @@ _REFERENCE_HEIGHT = 576
 
 
 def draw_detections(
-    image: Image, detections: Detections, *, color: Color = BOX_COLOR, confidence: bool = True, people: bool = True
+    image: Image,
+    detections: Detections,
+    *,
+    trails: Sequence[Trail] = (),
+    color: Color = BOX_COLOR,
+    confidence: bool = True,
+    people: bool = True,
 ) -> Image:
-    """Return a copy of the image with boxes, their confidence, and the number of people.
+    """Return a copy of the image with boxes, their labels, and the number of people.
+
+    Boxes of people who are tracked have the colour of the track.
 
     Args:
         image: uint8 of shape (height, width, 3), BGR.
         detections: The detections of this image.
-        color: Colour of boxes and labels.
-        confidence: Whether each box has a label with its confidence in percent.
+        trails: Where the person in each box has walked, from `Camera.trails`; none are drawn if it is empty.
+        color: Colour of boxes without a track.
+        confidence: Whether each box has a label with its track and its confidence in percent.
         people: Whether the number of people is written in the corner.
     """
     count = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
-    shown = detections.confidence if confidence else None
-    return draw_boxes(image, detections.xyxy, shown, color=color, caption=count if people else "")
+    tracks = detections.tracks
+    colors = [color] * len(detections) if tracks is None else [_bgr(track_color(int(track))) for track in tracks]
+    ground = _draw_trails(image, trails, colors) if any(map(len, trails)) else image
+    texts = [_text(detections, index) if confidence else "" for index in range(len(detections))]
+    return _draw_boxes(ground, detections.xyxy, texts, colors, count if people else "", color)
 
 
 def draw_boxes(
@@ -53,6 +69,18 @@ def draw_boxes(
         color: Colour of boxes and labels.
         caption: Text in the upper left corner.
     """
+    texts = [""] * len(xyxy) if confidence is None else [_percent(value) for value in confidence]
+    return _draw_boxes(image, xyxy, texts, [color] * len(xyxy), caption, color)
+
+
+def _draw_boxes(
+    image: Image,
+    xyxy: NDArray[np.floating],
+    texts: Sequence[str],
+    colors: Sequence[Color],
+    caption: str,
+    caption_color: Color,
+) -> Image:
     drawn = np.ascontiguousarray(image).copy()
     scale = max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)
     line = max(1, round(2.6 * scale))
@@ -60,16 +88,42 @@ def draw_boxes(
     for left, top, right, bottom in corners:
         # a dark line around the bright one keeps it visible on any background
         cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2))
-    for left, top, right, bottom in corners:
+    for (left, top, right, bottom), color in zip(corners, colors, strict=True):
         cv2.rectangle(drawn, (left, top), (right, bottom), color, line)
-    if confidence is not None:
-        for (left, top, _, _), value in zip(corners, confidence, strict=True):
-            if not np.isnan(value):
-                _label(drawn, f"{value:.0%}", (left, top), scale=0.42 * scale, back=color, ink=_DARK)
+    for (left, top, _, _), text, color in zip(corners, texts, colors, strict=True):
+        if text:
+            _label(drawn, text, (left, top), scale=0.42 * scale, back=color, ink=_DARK)
     if caption:
         margin = round(12 * scale)
-        _label(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=color, below=True)
+        _label(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=caption_color, below=True)
     return drawn
+
+
+def _draw_trails(image: Image, trails: Sequence[Trail], colors: Sequence[Color]) -> Image:
+    drawn = np.ascontiguousarray(image).copy()
+    width = max(1, round(2.2 * max(0.4, min(drawn.shape[:2]) / _REFERENCE_HEIGHT)))
+    for ink, wide in ((None, width + 2), (colors, width)):
+        for index, trail in enumerate(trails):
+            points = [np.rint(trail).astype(np.int32).reshape(-1, 1, 2)]
+            cv2.polylines(drawn, points, False, _DARK if ink is None else ink[index], wide, cv2.LINE_AA)
+    return drawn
+
+
+def _text(detections: Detections, index: int) -> str:
+    """What the label of a box says: the track, and the confidence unless the person is not seen at the moment."""
+    percent = _percent(detections.confidence[index])
+    if detections.tracks is None:
+        return percent
+    return f"#{detections.tracks[index]} {percent}".strip() if percent != "0%" else f"#{detections.tracks[index]}"
+
+
+def _percent(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.0%}"
+
+
+def _bgr(color: str) -> Color:
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return blue, green, red
 
 
 def draw_notice(image: Image, text: str) -> Image:

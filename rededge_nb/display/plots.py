@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
 from rededge_nb.display import gaps
-from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION, readable
+from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION, readable, track_color
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.images import Image
 from rededge_nb.reading.series import Series
+from rededge_nb.reading.tracks import Track
 
 WIDTH_INCHES = 9.0
 HEIGHT_INCHES = 3.5
@@ -34,6 +35,8 @@ _BAR_INCHES = 0.45
 
 _INK = "#2B2F36"
 _MUTED = "#656B75"
+
+_FEW_TRACKS = 30
 
 _STEP_COLUMNS = 160
 """Columns of `plot_steps`: more could not be seen."""
@@ -77,6 +80,44 @@ def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes
         axes.imshow(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_title(title)
+    return axes
+
+
+def plot_tracks(
+    tracks: Sequence[Track], image: Image | None = None, *, title: str = "Where people walked", ax: Axes | None = None
+) -> Axes:
+    """Plot the paths of people over a frame, each in the colour of the track, with a dot where the person was last.
+
+    Args:
+        tracks: Such as `Camera.tracks` returns; many paths are drawn thinner.
+        image: A frame of the camera, uint8 of shape (height, width, 3), BGR; without one the paths are on white, in a
+            square.
+        title: Title of the plot.
+        ax: Axes to draw in.
+
+    Raises:
+        NoDataError: there are no tracks.
+    """
+    if not tracks:
+        raise NoDataError("there are no tracks to plot: start a capture, or ask for a longer time")
+    height, width = (1, 1) if image is None else image.shape[:2]
+    many = len(tracks) > _FEW_TRACKS
+    with _axes(ax, WIDTH_INCHES * height / width) as axes:
+        if image is not None:
+            grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            axes.imshow(grey, cmap="gray", vmin=0, vmax=340, extent=(0, width, height, 0), interpolation="antialiased")
+        for track in tracks:
+            x, y = (track.path * (width, height)).T
+            color = track_color(track.id)
+            axes.plot(x, y, color=_INK, linewidth=1.8 if many else 3.6, alpha=0.6)
+            axes.plot(x, y, color=color, linewidth=1.0 if many else 2.2)
+            if len(track.path):
+                axes.plot(x[-1], y[-1], "o", color=color, markeredgecolor=_INK, markersize=4 if many else 7)
+        axes.set_xlim(0, width)
+        axes.set_ylim(height, 0)
+        axes.set_axis_off()
+        people = "1 person" if len(tracks) == 1 else f"{len(tracks)} people"
+        axes.set_title(f"{title}: {people}")
     return axes
 
 

@@ -18,10 +18,12 @@ import numpy as np
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.display.colors import track_color
 from rededge_nb.errors import GearError, NoDataError
 from rededge_nb.reading import frames
 from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.reading.frames import Frame
+from rededge_nb.reading.trails import TRAIL_ENTRIES, Trail, Trails, trails_before
 
 NO_DETECTIONS_AFTER = 2.0
 """Seconds without detections after which frames are shown without them."""
@@ -42,11 +44,13 @@ class FrameWithDetections:
     Attributes:
         detections: None where no gear answers.
         live: Whether it arrived while it was watched; False for a frame that was in the stream before.
+        trails: Where the person in each box has walked.
     """
 
     frame: Frame
     detections: Detections | None
     live: bool
+    trails: tuple[Trail, ...] = ()
 
     def as_message(self) -> dict[str, Any]:
         """What player.js needs to know about it besides the JPEG, as JSON can hold it."""
@@ -63,10 +67,17 @@ class FrameWithDetections:
             content |= {
                 "boxes": np.nan_to_num(found.xyxy).tolist(),
                 "confidence": [round(float(value), 3) if np.isfinite(value) else None for value in found.confidence],
-                "names": [_LABEL] * len(found) if found.tracks is None else [f"#{track}" for track in found.tracks],
+                "names": [_LABEL] * len(found),
                 "tracked": found.tracks is not None,
                 "people": found.people,
             }
+            if found.tracks is not None:
+                content |= {
+                    "names": [f"#{track}" for track in found.tracks],
+                    "colors": [track_color(int(track)) for track in found.tracks],
+                    "trails": [np.rint(np.nan_to_num(trail)).astype(int).ravel().tolist() for trail in self.trails],
+                    "since": None if found.since_ms is None else found.since_ms.tolist(),
+                }
         return content
 
 
@@ -85,6 +96,7 @@ class Follower:
         self._after: dict[str, str] = {}
         self._next: Detections | None = None
         self._next_live = False
+        self._trails = Trails()
         self._last_ref = _NO_ID
         self._last_frame = _NO_ID
         self._newest_at_start = _NO_ID
@@ -140,7 +152,7 @@ class Follower:
             return None
         self._last_ref = frame.entry_id
         self._last_frame = max(self._last_frame, frame.entry_id, key=streams.id_order)
-        return FrameWithDetections(frame, detections, self._next_live)
+        return FrameWithDetections(frame, detections, self._next_live, tuple(self._trails.of(detections)))
 
     @property
     def _frames_only(self) -> bool:
@@ -152,11 +164,12 @@ class Follower:
         self._next, self._last_ref, self._last_frame, self.problem = None, _NO_ID, _NO_ID, ""
         self._newest_at_start = streams.last_id(client, frames_key)
         self._frame_at = self._arrival_time(client, self._newest_at_start)
-        newest = streams.entries(client, detections_key, count=1, newest_first=True)
-        newest_id = newest[0][0] if newest else _NO_ID
+        recent = streams.entries(client, detections_key, count=TRAIL_ENTRIES, newest_first=True)
+        newest_id = recent[0][0] if recent else _NO_ID
         self._detection_at = self._arrival_time(client, newest_id)
         self._after = {detections_key: newest_id}
-        for entry in newest:
+        self._trails = trails_before(self.camera, recent[1:])
+        for entry in recent[:1]:
             self._receive(entry, live=not self._frames_only)
         self._started = True
 
@@ -174,6 +187,7 @@ class Follower:
             self.problem = str(error)
             return
         self.problem = ""
+        self._trails.add(found)
         newest = self._next.ref if self._next is not None else self._last_ref
         if streams.id_order(found.ref) <= streams.id_order(newest):
             # a worker that takes over from a dead one processes some frames again

@@ -1,23 +1,28 @@
-"""The figures above the video: people now, peak today, frames per second, latency.
+"""The figures above the video: people now, people seen, longest stay, peak today, frames per second, latency.
 
-Tiles are made from the camera's time series by the functions in `SOURCES`. To add tiles, add a function there: it is
-called once per camera and returns a function that reads the tiles. Dashboard and web page show whatever these return.
+Tiles are made from the camera's time series and tracks by the functions in `SOURCES`. To add tiles, add a function
+there: it is called once per camera and returns a function that reads the tiles. Dashboard and web page show whatever
+these return.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import redis
 
-from rededge_nb import schema
+from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
-from rededge_nb.errors import NoDataError
+from rededge_nb.errors import GearError, NoDataError
+from rededge_nb.reading.detections import read_latest_detections
+from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import read_many, read_series
+from rededge_nb.reading.tracks import parse_track
 
 UPDATE_INTERVAL = 1.0
 """Seconds between two updates of the tiles."""
@@ -25,6 +30,8 @@ PRESENT_MS = 5_000
 """A sample that is older does not show the present."""
 
 _WINDOW_MS = 10_000
+_SEEN_INTERVAL_MS = 5_000
+"""The people seen are counted again after this time."""
 _PEAK_INTERVAL_MS = 10_000
 """The peak of the day is read again after this time: its series has one sample per minute."""
 _TREND_STEPS = 60
@@ -106,8 +113,7 @@ def _peak_today(camera: str) -> Source:
     def read(client: redis.Redis, now_ms: int) -> list[Tile]:
         nonlocal known, read_at
         if now_ms - read_at >= _PEAK_INTERVAL_MS:
-            midnight = _local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
-            highest = read_series(client, camera, name, start_ms=int(midnight.timestamp() * 1000))
+            highest = read_series(client, camera, name, start_ms=midnight_ms(now_ms))
             read_at = now_ms
             known = Tile("peak", "peak today", _UNKNOWN)
             if len(highest):
@@ -117,6 +123,63 @@ def _peak_today(camera: str) -> Source:
         return [known]
 
     return read
+
+
+def _seen(camera: str) -> Source:
+    """Of the last hour, with the number of the day below."""
+    trend = _trend(camera, schema.SEEN, "sum")
+    known = Tile("seen", "seen in the last hour", _UNKNOWN)
+    read_at = 0
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        nonlocal known, read_at
+        if now_ms - read_at >= _SEEN_INTERVAL_MS:
+            read_at = now_ms
+            hour = seen_since(client, now_ms - 60 * schema.MINUTE_MS).get(camera)
+            day = seen_since(client, midnight_ms(now_ms)).get(camera, 0)
+            value = _UNKNOWN if hour is None else f"{hour}"
+            known = Tile("seen", "seen in the last hour", value, f"{day} today")
+        return [replace(known, trend=trend(client, now_ms))]
+
+    return read
+
+
+def _longest_stay(camera: str) -> Source:
+    """Of everybody who was in view during the last hour."""
+    left: list[tuple[int, int, int]] = []
+    after = "-"
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        nonlocal left, after
+        oldest_ms = now_ms - 60 * schema.MINUTE_MS
+        if after == "-":
+            after = f"{oldest_ms}-0"
+        for entry in streams.entries(client, schema.tracks_key(camera), start=f"({after}"):
+            after = entry[0]
+            with contextlib.suppress(GearError):  # whoever reads the tracks themselves reports it
+                track = parse_track(camera, entry)
+                left.append((track.last_ms - track.first_ms, track.last_ms, track.id))
+        left = [each for each in left if each[1] >= oldest_ms]
+        here = _in_view(client, camera, now_ms)
+        longest = max((*left, *here), default=None)
+        if longest is None and not client.exists(schema.detections_key(camera)):
+            return []
+        if longest is None:
+            return [Tile("stay", "longest stay", _UNKNOWN, "in the last hour")]
+        stay_ms, last_ms, track_id = longest
+        until = "still here" if longest in here else f"until {_local(last_ms):%H:%M}"
+        return [Tile("stay", "longest stay", _duration(stay_ms), f"#{track_id}, {until}")]
+
+    return read
+
+
+def _in_view(client: redis.Redis, camera: str, now_ms: int) -> list[tuple[int, int, int]]:
+    """Stay, last time and id of each person in the newest frame, if that shows the present."""
+    found = read_latest_detections(client, camera)
+    if found is None or found.tracks is None or found.since_ms is None or now_ms - found.ts_ms > PRESENT_MS:
+        return []
+    people = zip(found.tracks.tolist(), found.since_ms.tolist(), strict=True)
+    return [(found.ts_ms - since, found.ts_ms, track) for track, since in people]
 
 
 def _frames_per_second(camera: str) -> Source:
@@ -152,7 +215,9 @@ def _latency(camera: str) -> Source:
     return read
 
 
-SOURCES: tuple[Callable[[str], Source], ...] = (_people_now, _peak_today, _frames_per_second, _latency)
+SOURCES: tuple[Callable[[str], Source], ...] = (
+    _people_now, _seen, _longest_stay, _peak_today, _frames_per_second, _latency,
+)  # fmt: skip
 """What makes the tiles, in the order in which they are shown."""
 
 
@@ -181,6 +246,11 @@ def _trend(
 
 def _local(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000).astimezone()
+
+
+def _duration(milliseconds: int) -> str:
+    seconds = round(milliseconds / 1000)
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
 
 
 def _milliseconds(value: float) -> str:

@@ -19,6 +19,7 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
+from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids, samples_with_labels
 
 STEPS = (*schema.STEPS, "total")
@@ -28,7 +29,7 @@ IDLE_MS = 5_000
 """The state column shows a camera whose newest frame is older than this."""
 
 _COLUMNS = (
-    ("camera", 8), ("in/s", 6), ("out/s", 6), ("drop/s", 7), ("fail/s", 7), ("people", 7),
+    ("camera", 8), ("in/s", 6), ("out/s", 6), ("drop/s", 7), ("fail/s", 7), ("people", 7), ("today", 7),
     *((step, max(6, len(step) + 1)) for step in STEPS), ("latency", 8),
 )  # fmt: skip
 _HIDE, _SHOW = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -45,6 +46,7 @@ class CameraFigures:
         dropped_fps: Frames per second that it dropped because a newer frame was waiting.
         failed_fps: Frames per second that it could not process.
         people: Number of people in the newest frame.
+        seen_today: People who were seen for the first time since midnight; None without samples.
         ms: Mean milliseconds of each step, and `total`.
         latency_ms: Mean time from the capture of a frame until its detections are in Redis.
         behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
@@ -57,6 +59,7 @@ class CameraFigures:
     dropped_fps: float
     failed_fps: float
     people: float | None
+    seen_today: int | None
     ms: dict[str, float | None]
     latency_ms: float | None
     behind_ms: int | None
@@ -93,7 +96,10 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         now_ms, end_ms = seconds * 1000 + microseconds // 1000, seconds * 1000
         start_ms = end_ms - window * 1000
         samples = _samples(client, start_ms, end_ms - 1)
-        return [_figures(client, name, samples.get(name, {}), window, start_ms, now_ms) for name in chosen]
+        seen = seen_since(client, midnight_ms(now_ms))
+        return [
+            _figures(client, name, samples.get(name, {}), seen.get(name), window, start_ms, now_ms) for name in chosen
+        ]
 
 
 def watch(
@@ -128,8 +134,8 @@ def as_table(figures: Iterable[CameraFigures]) -> str:
     lines = ["".join(f"{name:>{width}}" for name, width in _COLUMNS) + "  state"]
     for row in figures:
         rates = (row.in_fps, row.out_fps, row.dropped_fps, row.failed_fps)
-        people = "-" if row.people is None else f"{row.people:g}"
-        cells = [row.camera, *map(_number, rates), people, *(_number(row.ms[step]) for step in STEPS)]
+        people = ("-" if value is None else f"{value:g}" for value in (row.people, row.seen_today))
+        cells = [row.camera, *map(_number, rates), *people, *(_number(row.ms[step]) for step in STEPS)]
         cells.append(_number(row.latency_ms))
         texts = (f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
         lines.append("".join(texts) + f"  {row.state}")
@@ -152,6 +158,7 @@ def _figures(
     client: redis.Redis,
     camera: str,
     samples: dict[str, list[tuple[int, float]]],
+    seen_today: int | None,
     window: int,
     start_ms: int,
     now_ms: int,
@@ -167,6 +174,7 @@ def _figures(
         dropped_fps=max(0, frames_in - frames_out - failed) / window,
         failed_fps=failed / window,
         people=values[schema.PEOPLE][-1] if values.get(schema.PEOPLE) else None,
+        seen_today=seen_today,
         ms={step: _mean(values.get(schema.step_series(step))) for step in STEPS},
         latency_ms=_mean(values.get(schema.LATENCY)),
         behind_ms=None if read_ms is None or newest_ms is None else max(0, newest_ms - read_ms),

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import redis
@@ -18,8 +19,8 @@ from rededge_nb.errors import ConfigurationError, GearError, NoDataError
 from rededge_nb.reading.frames import Frame, read_frame
 from rededge_nb.streams import Entry
 
-_END_OF_TRACKS = 2**62
-"""Track ids are smaller than this. Any other value, such as NaN, becomes 0."""
+_END_OF_NUMBERS = 2**62
+"""Track ids and times are smaller than this. Any other value, such as null, becomes 0."""
 
 _MAX_CANDIDATES = 64
 """How many of the newest detections are tried to find one whose frame is still in its stream."""
@@ -35,13 +36,15 @@ class Detections:
         entry_id: Entry id of the detections.
         ts_ms: Capture time, milliseconds since the epoch; without one, the time of the frame's entry.
         xyxy: Boxes, float32 of shape (n, 4): left, top, right, bottom in pixels of the frame.
-        confidence: float32 of shape (n,), 0 to 1; NaN if the gear gave none.
+        confidence: float32 of shape (n,), 0 to 1; 0 for a person who is not seen for a moment, and whose box is where
+            the person is expected; NaN if the gear gave none.
         people: Number of people that the gear counted.
         model: Key of the model; empty if the gear gave none.
         ms: Milliseconds from reading the frame until its boxes were known; NaN if the gear gave none.
         tracks: Track ids, int64 of shape (n,); None if the gear does not track.
         capture: Id of the capture that added the frame; empty if the frame has none.
         read_ms: When the frame was read from its recording; None where `ts_ms` is the time of its capture.
+        since_ms: When each person was first seen, int64 of shape (n,), milliseconds since the epoch; None as `tracks`.
     """
 
     camera: str
@@ -56,6 +59,7 @@ class Detections:
     tracks: NDArray[np.int64] | None = field(default=None, repr=False)
     capture: str = ""
     read_ms: int | None = None
+    since_ms: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def latency_ms(self) -> int:
@@ -86,6 +90,16 @@ def read_detections(
     """
     found = streams.entries(client, schema.detections_key(camera), start=start, end=end, count=count)
     return [parse_detections(schema.camera_id(camera), entry) for entry in found]
+
+
+def read_latest_detections(client: redis.Redis, camera: object) -> Detections | None:
+    """Return the newest detections of a camera, whether or not their frame is still there; None if there are none.
+
+    Raises:
+        GearError: the entry is malformed.
+    """
+    newest = streams.entries(client, schema.detections_key(camera), count=1, newest_first=True)
+    return parse_detections(schema.camera_id(camera), newest[0]) if newest else None
 
 
 def latest_detected_frame(client: redis.Redis, camera: object) -> tuple[Frame, Detections]:
@@ -164,9 +178,7 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         confidence = np.full(len(xyxy), np.nan, np.float32)
     if len(confidence) != len(xyxy):
         raise _malformed(camera, entry_id, f"{schema.CONFIDENCE} has {len(confidence)} numbers for {len(xyxy)} boxes")
-    tracks = _floats(camera, entry_id, fields, schema.TRACKS)
-    if tracks is not None and len(tracks) != len(xyxy):
-        raise _malformed(camera, entry_id, f"{schema.TRACKS} has {len(tracks)} numbers for {len(xyxy)} boxes")
+    whole = {name: _whole(camera, entry_id, fields, name, len(xyxy)) for name in (schema.TRACKS, schema.SINCE)}
     return Detections(
         camera=camera,
         ref=ref,
@@ -177,19 +189,34 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         people=streams.number(fields, schema.PEOPLE, len(xyxy)),
         model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
         ms=_milliseconds(fields.get(schema.MS.encode())),
-        tracks=None if tracks is None else np.where(np.abs(tracks) < _END_OF_TRACKS, tracks, 0).astype(np.int64),
         capture=fields.get(schema.CAPTURE.encode(), b"").decode(errors="replace"),
         read_ms=streams.number(fields, schema.CAPTURED, 0) or None,
+        tracks=whole[schema.TRACKS],
+        since_ms=whole[schema.SINCE],
     )
 
 
+def _whole(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str, boxes: int) -> NDArray[np.int64] | None:
+    """One whole number for each box."""
+    values = _numbers(camera, entry_id, fields, name, np.float64)
+    if values is None:
+        return None
+    if len(values) != boxes:
+        raise _malformed(camera, entry_id, f"{name} has {len(values)} numbers for {boxes} boxes")
+    return np.where(np.abs(values) < _END_OF_NUMBERS, values, 0).astype(np.int64)
+
+
 def _floats(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str) -> NDArray[np.float32] | None:
+    return _numbers(camera, entry_id, fields, name, np.float32)
+
+
+def _numbers(camera: str, entry_id: str, fields: dict[bytes, bytes], name: str, dtype: Any) -> NDArray[Any] | None:
     text = fields.get(name.encode())
     if text is None:
         return None
     try:
         with np.errstate(over="ignore"):  # too large numbers become infinite
-            values = np.array(json.loads(text), np.float32)
+            values = np.array(json.loads(text), dtype)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _malformed(camera, entry_id, f"{name} is {text[:60]!r}, not a JSON list of numbers") from error
     if values.ndim != 1:

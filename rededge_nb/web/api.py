@@ -124,6 +124,7 @@ def _as_json(found: Detections) -> dict[str, Any]:
         "boxes": np.nan_to_num(found.xyxy).tolist(),
         "confidence": [_finite(value) for value in found.confidence.tolist()],
         "tracks": None if found.tracks is None else found.tracks.tolist(),
+        "since": None if found.since_ms is None else found.since_ms.tolist(),
         "model": found.model,
         "ms": _finite(found.ms),
         "latency_ms": found.latency_ms,

@@ -12,6 +12,7 @@ from tornado.web import HTTPError
 
 from rededge_nb import schema
 from rededge_nb.edge.client import server_errors
+from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.web.handlers import Handler
 from rededge_nb.web.hub import Hub
 
@@ -73,7 +74,11 @@ def read_metrics(client: redis.Redis) -> list[Metric]:
     for _, labels, samples in _call(client, "TS.MRANGE", *window, *counted):
         frames = sum(float(value) for _, value in samples)
         _put(metrics, labels, frames / (RATE_WINDOW_MS / _SECOND_MS))
-    return list(metrics.values())
+    today = Metric("rededge_seen_today", "People who were seen for the first time since midnight.")
+    today.samples += [
+        ({"camera": name}, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
+    ]
+    return [*metrics.values(), today]
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
@@ -98,13 +103,17 @@ def _texts() -> dict[str, str]:
     """The description of each series, by name."""
     took = "Milliseconds that the newest frame spent in"
     steps = {schema.step_series(step): f"{took} the step {step}." for step in schema.STEPS}
+    what = {schema.PEOPLE: "People", schema.SEEN: "People seen for the first time"}
     compactions = {
-        rule.name: f"People, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, including the present one."
+        rule.name: f"{what[spec.name]}, {rule.aggregation} of {rule.bucket_ms // schema.MINUTE_MS} min, including the "
+        "present one."
         for spec in schema.series_specs("0")
         for rule in spec.rules
     }
     known = {
         schema.PEOPLE: "People in the newest frame that was processed.",
+        schema.DETECTED: "Boxes that the model found in the newest frame, before tracking.",
+        schema.SEEN: "People seen for the first time in the newest second.",
         **compactions,
         schema.IN_FPS: "Frames per second that arrived, mean of the last 10 s.",
         schema.OUT_FPS: "Frames per second that were processed, mean of the last 10 s.",

@@ -34,7 +34,7 @@ def render_jpeg(camera: str, found: FrameWithDetections | None, notice: str) -> 
     except (SourceError, cv2.error) as error:
         return text_jpeg(f"camera {camera}", str(error))
     if found.detections is not None:
-        image = drawing.draw_detections(image, found.detections)
+        image = drawing.draw_detections(image, found.detections, trails=found.trails)
     if notice:
         image = drawing.draw_notice(image, _printable(notice))
     return encode_jpeg(image, quality=JPEG_QUALITY)

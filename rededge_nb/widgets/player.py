@@ -27,6 +27,7 @@ from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, FrameWithDetections
 from rededge_nb.reading.detections import Detections, latest_detected_frame
 from rededge_nb.reading.frames import Frame, latest_frame
+from rededge_nb.reading.trails import read_trails
 from rededge_nb.widgets.pages import Pages
 
 BUSY_AFTER = 2.0
@@ -57,18 +58,19 @@ class PlayerStats:
 
 
 class Player(anywidget.AnyWidget):
-    """The newest frames of a camera that have detections, with boxes, labels and the number of people.
+    """The newest frames of a camera that have detections, with boxes, trails, labels and the number of people.
 
     Nothing is read or sent while no browser shows the player, or while it is paused. If no gear processes the frames,
     they are shown without boxes, and the player says so.
 
-    `boxes`, `labels`, `paused` and `camera` may be set at any time.
+    `boxes`, `labels`, `trails`, `paused` and `camera` may be set at any time.
 
     Args:
         client: Defines the server to connect to; the player has a connection of its own.
         camera: Camera id.
         boxes: Whether boxes are drawn.
         labels: Whether boxes have labels: the track, if there is one, and the confidence.
+        trails: Whether lines show where people have walked in the last seconds.
         compact: Whether it is one of several players: without buttons, and a click selects it.
         interval: Time in milliseconds between two frames, at least.
 
@@ -82,6 +84,7 @@ class Player(anywidget.AnyWidget):
     camera = traitlets.Unicode("0").tag(sync=True)
     boxes = traitlets.Bool(True).tag(sync=True)
     labels = traitlets.Bool(True).tag(sync=True)
+    trails = traitlets.Bool(True).tag(sync=True)
     paused = traitlets.Bool(False).tag(sync=True)
     compact = traitlets.Bool(False).tag(sync=True)
     interval = traitlets.Int(0).tag(sync=True)
@@ -96,6 +99,7 @@ class Player(anywidget.AnyWidget):
         *,
         boxes: bool = True,
         labels: bool = True,
+        trails: bool = True,
         compact: bool = False,
         interval: int = 0,
     ) -> None:
@@ -106,7 +110,7 @@ class Player(anywidget.AnyWidget):
         self._error = ""
         self._sent_notice = ""
         self._notice_sent_at = 0.0
-        super().__init__(camera=name, boxes=boxes, labels=labels, compact=compact, interval=interval)
+        super().__init__(camera=name, boxes=boxes, labels=labels, trails=trails, compact=compact, interval=interval)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge player {name}")
         self.on_msg(self._on_browser)
         self.observe(self._on_camera, "camera")
@@ -231,7 +235,9 @@ def latest_jpeg(client: redis.Redis, camera: str) -> bytes:
         frame, found = latest_detected_frame(client, camera)
     except NoDataError:
         frame, found = latest_frame(client, camera), None
-    image = frame.image() if found is None else drawing.draw_detections(frame.image(), found)
+    image = frame.image()
+    if found is not None:
+        image = drawing.draw_detections(image, found, trails=read_trails(client, found))
     height, width = image.shape[:2]
     if width > _SNAPSHOT_WIDTH:
         size_wh = (_SNAPSHOT_WIDTH, round(height * _SNAPSHOT_WIDTH / width))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rededge_nb.display.colors import track_color
 from rededge_nb.display.drawing import BOX_COLOR, draw_boxes, draw_detections
 from rededge_nb.reading.detections import Detections
 
@@ -25,6 +28,45 @@ def test_a_box_is_seen_on_any_background_at_any_size(background: int, size: tupl
     row = drawn[(top + bottom) // 2, left : left + width // 8]
     assert row.min() < 40
     assert row.max() > 200
+
+
+def tracked(*people: tuple[int, float], confidence: float = 0.8) -> Detections:
+    """People by track and the left side of their box, which is 30 wide."""
+    boxes = [(left, 60.0, left + 30, 150.0) for _, left in people]
+    return replace(found(*boxes, confidence=confidence), tracks=np.array([track for track, _ in people], np.int64))
+
+
+def bgr(color: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(color[1:]))[::-1]
+
+
+def test_each_track_has_its_colour_in_every_frame() -> None:
+    image = np.full((200, 400, 3), 90, np.uint8)
+    for people in ([(1, 20.0), (2, 100.0), (9, 200.0)], [(9, 20.0), (1, 300.0)]):
+        drawn = draw_detections(image, tracked(*people), people=False, confidence=False)
+        for track, left in people:
+            assert tuple(drawn[100, round(left)]) == bgr(track_color(track))
+    assert len({track_color(track) for track in range(6)}) == 6
+
+
+def test_trails_are_drawn_below_the_boxes_in_the_same_colour() -> None:
+    image = np.full((200, 400, 3), 90, np.uint8)
+    detections = tracked((4, 200.0))
+    trails = [np.array([[20, 170], [120, 170], [215, 150]], np.float32)]
+    plain = draw_detections(image, detections, people=False, confidence=False)
+    drawn = draw_detections(image, detections, trails=trails, people=False, confidence=False)
+    assert np.abs(drawn[170, 60].astype(int) - bgr(track_color(4))).max() < 30, "smoothed edges"
+    assert tuple(plain[170, 60]) == (90, 90, 90)
+    np.testing.assert_array_equal(drawn[60:140], plain[60:140])
+
+
+def test_a_label_names_the_track_and_a_missed_person_has_no_percent() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    seen = draw_detections(image, tracked((4, 200.0)), people=False)
+    missed = draw_detections(image, tracked((4, 200.0), confidence=0.0), people=False)
+    nameless = draw_detections(image, found((200.0, 60.0, 230.0, 150.0)), people=False)
+    widths = [int(drawn[35:58].any(axis=(0, 2)).sum()) for drawn in (missed, nameless, seen)]
+    assert 0 < widths[0] < widths[1] < widths[2]
 
 
 def test_the_given_image_is_not_changed() -> None:

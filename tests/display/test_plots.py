@@ -16,7 +16,7 @@ from matplotlib.dates import date2num
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
 from rededge_nb.display import colors
-from rededge_nb.display.colors import readable
+from rededge_nb.display.colors import readable, track_color
 from rededge_nb.display.plots import (
     BLUE,
     SKY,
@@ -26,9 +26,11 @@ from rededge_nb.display.plots import (
     plot_rates,
     plot_steps,
     plot_timings,
+    plot_tracks,
 )
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.reading.series import Series
+from rededge_nb.reading.tracks import Track
 
 START_MS = 1_790_000_000_000
 
@@ -55,6 +57,33 @@ def drawn(ax: plt.Axes) -> int:
 
 def legend(ax: plt.Axes) -> list[str]:
     return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def track(number: int, *points: tuple[float, float]) -> Track:
+    times = np.arange(len(points)) * 1000
+    return Track("0", number, 0, 1000 * len(points), times, np.array(points, float).reshape(-1, 2), in_view=False)
+
+
+def test_tracks_are_paths_over_the_frame_in_the_colours_of_the_player() -> None:
+    image = np.full((60, 80, 3), 128, np.uint8)
+    ax = plot_tracks([track(3, (0.0, 0.5), (1.0, 0.5)), track(4, (0.5, 0.0), (0.5, 1.0))], image)
+    assert ax.get_title(loc="left") == "Where people walked: 2 people"
+    outlines, lines = ax.lines[0::3], ax.lines[1::3]
+    assert len(outlines) == len(lines) == 2
+    assert [to_hex(line.get_color()).upper() for line in lines] == [track_color(3), track_color(4)]
+    assert lines[0].get_xydata().tolist() == [[0, 30], [80, 30]]
+    assert lines[1].get_xydata().tolist() == [[40, 0], [40, 60]]
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 80), (60, 0))
+    assert drawn(ax) > 1000
+
+
+def test_tracks_without_a_frame_and_without_people() -> None:
+    ax = plot_tracks([track(1, (0.2, 0.2))], title="Paths")
+    assert ax.get_title(loc="left") == "Paths: 1 person"
+    assert drawn(ax) > 1000
+    assert drawn(plot_tracks([track(number, (0.1, 0.1), (0.9, 0.9)) for number in range(50)])) > 1000
+    with pytest.raises(NoDataError, match="no tracks to plot"):
+        plot_tracks([])
 
 
 def test_frame() -> None:

@@ -1,4 +1,4 @@
-"""What is said of a picture, and of silence."""
+"""What a page gets with a frame, and what it is told when nothing arrives."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from rededge_nb.display.colors import track_color
 from rededge_nb.live import follow
 from rededge_nb.live.follow import FrameWithDetections, silence_notice
 from rededge_nb.reading.detections import parse_detections
 from rededge_nb.reading.frames import Frame
+from rededge_nb.reading.trails import Trails
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,21 @@ def test_numbers_that_json_lacks_are_not_sent() -> None:
     described = json.loads(json.dumps(found.as_message(), allow_nan=False))
     assert described["boxes"][0][:3] == [0.0, 2.0, 3.0]
     assert described["confidence"] == [None]
+
+
+def test_a_page_gets_ids_colours_trails_and_times_of_people() -> None:
+    fields = {
+        b"ref": b"1-0", b"ts": b"5000", b"boxes": b"[0, 0, 10, 20, 30, 0, 40, 20]", b"confidence": b"[0.5, 0]",
+        b"tracks": b"[3, 12]", b"since": b"[1000, 4000]", b"people": b"2",
+    }  # fmt: skip
+    detections = parse_detections("0", ("2-0", fields))
+    trails = Trails()
+    trails.add(
+        parse_detections("0", ("1-0", {**fields, b"ts": b"4500", b"boxes": b"[5.4, 0, 15.4, 20, 30, 0, 40, 20]"}))
+    )
+    found = FrameWithDetections(Frame("0", "1-0", 1, 1, b""), detections, True, tuple(trails.of(detections)))
+    sent = json.loads(json.dumps(found.as_message(), allow_nan=False))
+    assert (sent["names"], sent["tracked"], sent["confidence"]) == (["#3", "#12"], True, [0.5, 0.0])
+    assert sent["colors"] == [track_color(3), track_color(12)]
+    assert sent["trails"] == [[10, 20, 5, 20], [35, 20, 35, 20]]
+    assert sent["since"] == [1000, 4000]

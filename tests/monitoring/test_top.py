@@ -11,6 +11,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.monitoring.top import as_table, snapshot, watch
+from rededge_nb.reading.seen import midnight_ms
 from rededge_nb.reading.series import create_series
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -32,6 +33,8 @@ def fill(client: redis.Redis, camera: str, *, age_s: int = 60) -> int:
         client.execute_command("TS.ADD", schema.series_key(camera, name), second, value)
     client.execute_command("TS.ADD", schema.series_key(camera, "prf_model"), second + 1, 60)
     client.execute_command("TS.ADD", schema.series_key(camera, "people"), second + 1, 4)
+    for _ in range(2):
+        client.execute_command("TS.ADD", schema.series_key(camera, "seen"), second, 3)
     for number in range(2):
         client.xadd(schema.errors_key(camera), {"ref": f"{number}-0", "ts": second, "reason": "no picture"})
     # one that was captured long ago
@@ -46,6 +49,14 @@ def test_rates_drops_and_steps(bare_client: redis.Redis) -> None:
     assert row.failed_fps * WINDOW == pytest.approx(2)
     assert row.dropped_fps * WINDOW == pytest.approx(1)
     assert (row.people, row.ms["model"], row.ms["read"], row.latency_ms) == (4, 50, None, 90)
+
+
+def test_people_seen_are_those_of_the_day(bare_client: redis.Redis) -> None:
+    """Whatever part of it the window is."""
+    second = fill(bare_client, "0", age_s=0)
+    bare_client.execute_command("TS.ADD", schema.series_key("0", "seen"), midnight_ms(second) - 60_000, 50)
+    (row,) = snapshot(bare_client, window=1)
+    assert row.seen_today == 6
 
 
 def test_samples_outside_the_window_do_not_count(bare_client: redis.Redis) -> None:
@@ -79,10 +90,10 @@ def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: re
     assert [row.camera for row in rows] == ["door", "yard"]
     header, *lines = as_table(rows).splitlines()
     assert header.split() == [
-        *("camera", "in/s", "out/s", "drop/s", "fail/s", "people"),
+        *("camera", "in/s", "out/s", "drop/s", "fail/s", "people", "today"),
         *("read", "resize", "model", "script", "boxes", "store", "total", "latency", "state"),
     ]
-    assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", *["-"] * 9, "no", "frames"]
+    assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", *["-"] * 10, "no", "frames"]
     with pytest.raises(ConfigurationError):
         snapshot(bare_client, cameras=["a b"])
 

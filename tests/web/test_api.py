@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rededge_nb import schema
 from rededge_nb.edge.server.state import Instance
+from rededge_nb.reading.seen import midnight_ms
 from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.bare import bare_server
@@ -126,11 +127,15 @@ def test_metrics_are_the_newest_values_of_all_cameras(port: int, bare_client: re
         create_series(bare_client, camera)
         client.execute_command("TS.ADD", f"camera:{camera}:people", now, people)
     client.execute_command("TS.ADD", "camera:0:prf_model", now - 3_600_000, 20)
+    for at, seen in ((now, 2), (now, 1), (midnight_ms(now) - 60_000, 9)):
+        client.execute_command("TS.ADD", "camera:0:seen", at, seen)
     for second in range(1, 10):
         client.execute_command("TS.ADD", "camera:0:in_fps", now - 1000 * second, 30)
     found = metrics(port)
     assert (found["rededge_people", "0"], found["rededge_people", "7"]) == (3.0, 5.0)
     assert found["rededge_people_max_1m", "0"] == 3.0
+    assert found["rededge_seen_today", "0"] == 3.0
+    assert ("rededge_seen_today", "7") not in found
     assert ("rededge_prf_model", "0") not in found
     assert 20 <= found["rededge_in_fps", "0"] <= 30
     assert found["rededge_in_fps", "7"] == 0.0

@@ -75,7 +75,7 @@ def test_the_figures_of_the_camera_are_shown(wb: Workbench, video: Path) -> None
     wb.camera("0").capture(video, frames=5, pace="asap")
     board = wb.dashboard("0")
     wait_for(lambda: board.tiles.tiles, what="tiles")
-    assert [tile["key"] for tile in board.tiles.tiles] == ["people", "peak", "fps", "latency"]
+    assert [tile["key"] for tile in board.tiles.tiles] == ["people", "seen", "stay", "peak", "fps", "latency"]
     board.camera = "elsewhere"
     wait_for(lambda: board.tiles.tiles == [], what="no tiles for a camera without series")
 

@@ -139,10 +139,10 @@ class PlayerView {
     this.showState();
     if (!isNew) return;
     this.paints += 1;
-    const { ref, number, live, people } = frame;
+    const { ref, number, live, people, colors } = frame;
     const detected = Boolean(frame.boxes);
     const drawn = detected && this.model.get("boxes") ? frame.boxes : [];
-    const detail = { ref, number, live, people, detected, drawn, paints: this.paints, latency: this.latency };
+    const detail = { ref, number, live, people, detected, drawn, colors, paints: this.paints, latency: this.latency };
     this.root.dispatchEvent(new CustomEvent("rededge-paint", { bubbles: true, detail }));
   }
 
@@ -200,7 +200,8 @@ class PlayerView {
     if (index === null) return;
     const [left, top, right, bottom] = this.frame.boxes[index];
     const size = `${Math.round(right - left)} × ${Math.round(bottom - top)} px`;
-    this.tip.textContent = [labelOf(this.frame, index, true), size].join(" · ");
+    const texts = [labelOf(this.frame, index, true), presenceOf(this.frame, index), size];
+    this.tip.textContent = texts.filter(Boolean).join(" · ");
     const shown = this.stage.clientWidth / this.image.width;
     const x = Math.min(Math.max(0, this.pointer.x * shown + 14), this.stage.clientWidth - this.tip.offsetWidth - 4);
     const y = Math.min(Math.max(0, this.pointer.y * shown + 18), this.stage.clientHeight - this.tip.offsetHeight - 4);

@@ -36,7 +36,12 @@ function drawBoxes(context, { frame, model, scale, unit, pointed }) {
   context.lineJoin = "round";
   // a dark line around the bright one keeps it visible on any background
   for (const box of rectangles) stroke(box, "rgba(18, 22, 28, 0.75)", line * 2);
-  for (const box of rectangles) stroke(box, YELLOW, line);
+  rectangles.forEach((box, index) => {
+    // somebody who is not seen at the moment, and is shown where they are expected
+    context.setLineDash(frame.tracked && frame.confidence[index] === 0 ? [3 * line, 2 * line] : []);
+    stroke(box, colorOf(frame, index), line);
+  });
+  context.setLineDash([]);
   if (model.get("labels")) drawLabels(context, frame, rectangles, unit);
   if (pointed === null) return;
   const box = rectangles[pointed];
@@ -67,17 +72,29 @@ function drawLabels(context, frame, rectangles, unit) {
     );
     const y = places.find((place) => isFree(x, place, width)) ?? places[0] ?? 0;
     placed.push({ x, y, width });
-    context.fillStyle = YELLOW;
+    context.fillStyle = colorOf(frame, index);
     context.fillRect(x, y, width, height);
     context.fillStyle = DARK;
     context.fillText(text, x + pad, y + height / 2 + unit * 0.5);
   });
 }
 
+const colorOf = (frame, index) => frame.colors?.[index] ?? YELLOW;
+
 function labelOf(frame, index, long) {
   const value = frame.confidence[index];
-  const percent = value === null ? "" : `${Math.round(value * 100)}%`;
+  const percent = value === null || (frame.tracked && value === 0) ? "" : `${Math.round(value * 100)}%`;
   return long || !percent || frame.tracked ? `${frame.names[index]} ${percent}`.trim() : percent;
+}
+
+// Since when the person in a box is there, at the time of the frame; empty if that is not known.
+function presenceOf(frame, index) {
+  const since = frame.since?.[index];
+  if (!since) return "";
+  const seconds = Math.max(0, Math.round((frame.ts - since) / 1000));
+  const minutes = Math.floor(seconds / 60);
+  const duration = minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+  return `here since ${clock(since)} (${duration})`;
 }
 
 // Index of the smallest box at a point of the frame; null if there is none.

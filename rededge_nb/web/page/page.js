@@ -15,7 +15,7 @@ const find = (id) => document.getElementById(id);
 
 class Page {
   constructor() {
-    this.kept = { boxes: true, labels: true };
+    this.kept = { boxes: true, labels: true, trails: true };
     this.cameras = null;
     this.ends = [];
     const query = new URLSearchParams(location.search);
@@ -54,8 +54,9 @@ class Page {
   showCamera(camera) {
     const link = this.connect(camera);
     const video = link.model("player", { camera, paused: false, ...this.kept });
-    video.on("change:boxes change:labels", () => {
-      this.kept = { boxes: video.get("boxes"), labels: video.get("labels") };
+    const kept = Object.keys(this.kept);
+    video.on(kept.map((name) => `change:${name}`).join(" "), () => {
+      this.kept = Object.fromEntries(kept.map((name) => [name, video.get(name)]));
     });
     this.ends.push(mount(player(), video, find("player")));
     this.ends.push(mount(tiles(), link.model("tiles", { tiles: [] }), find("tiles")));

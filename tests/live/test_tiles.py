@@ -1,0 +1,99 @@
+"""The figures above the video that come from tracks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from rededge_nb import schema
+from rededge_nb.live.tiles import Tile, TileReader
+from rededge_nb.reading.series import create_series
+
+pytest_plugins = ("tests.bare_fixtures",)
+
+MINUTE_MS = 60_000
+UNKNOWN = "\N{EN DASH}"
+
+
+@pytest.fixture
+def now_ms(bare_client: redis.Redis) -> int:
+    seconds, microseconds = bare_client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+@pytest.fixture
+def reader() -> TileReader:
+    return TileReader("0")
+
+
+def tiles(client: redis.Redis, reader: TileReader) -> dict[str, Tile]:
+    return {tile.key: tile for tile in reader.read(client)}
+
+
+def add_track(client: redis.Redis, number: int, first_ms: int, last_ms: int, entry_id: str = "*", **more: Any) -> None:
+    fields = {"track": number, "first": first_ms, "last": last_ms, "path": "[]", **more}
+    client.xadd(schema.tracks_key("0"), fields, id=entry_id)
+
+
+def add_people(client: redis.Redis, ts_ms: int, since: dict[int, int]) -> None:
+    boxes = [0, 0, 9, 9] * len(since)
+    fields: Any = {
+        "ref": "1-0", "ts": ts_ms, "boxes": str(boxes), "people": len(since), "tracks": str(list(since)),
+        "since": str(list(since.values())),
+    }  # fmt: skip
+    client.xadd(schema.detections_key("0"), fields)
+
+
+def test_a_camera_without_data_has_no_tiles(bare_client: redis.Redis, reader: TileReader) -> None:
+    assert tiles(bare_client, reader) == {}
+
+
+def test_people_seen_in_the_last_hour_and_today(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
+    create_series(bare_client, "0")
+    assert tiles(bare_client, reader)["seen"].value == UNKNOWN
+    reader = TileReader("0")
+    for at, value in ((now_ms - 50 * MINUTE_MS, 4), (now_ms - MINUTE_MS, 2)):
+        bare_client.execute_command("TS.ADD", schema.series_key("0", "seen"), at, value)
+    seen = tiles(bare_client, reader)["seen"]
+    assert (seen.label, seen.value) == ("seen in the last hour", "6")
+    # unless it is shortly after midnight
+    assert seen.detail in ("6 today", "2 today", "0 today")
+    assert sum(value or 0 for value in seen.trend) == 2
+
+
+def test_the_longest_stay_of_the_last_hour(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
+    old_id = f"{now_ms - 2 * 60 * MINUTE_MS}-0"
+    add_track(bare_client, 1, now_ms - 180 * MINUTE_MS, now_ms - 120 * MINUTE_MS, old_id)
+    add_track(bare_client, 2, now_ms - 12 * MINUTE_MS, now_ms - 10 * MINUTE_MS)
+    add_track(bare_client, 3, now_ms - 9 * MINUTE_MS, now_ms - 8 * MINUTE_MS)
+    add_track(bare_client, 4, 1, 2, track="nonsense")
+    stay = tiles(bare_client, reader)["stay"]
+    assert (stay.label, stay.value) == ("longest stay", "2 min 0 s")
+    assert stay.detail.startswith("#2, until ")
+    add_track(bare_client, 5, now_ms - 6 * MINUTE_MS, now_ms - 30_000)
+    stay = tiles(bare_client, reader)["stay"]
+    assert stay.detail.startswith("#5, until ")
+    assert stay.value == "5 min 30 s"
+
+
+def test_whoever_is_still_there_may_have_stayed_longest(
+    bare_client: redis.Redis, reader: TileReader, now_ms: int
+) -> None:
+    add_track(bare_client, 1, now_ms - 3 * MINUTE_MS, now_ms - MINUTE_MS)
+    add_people(bare_client, now_ms + 5_000, {7: now_ms - 10 * MINUTE_MS, 8: now_ms})
+    stay = tiles(bare_client, reader)["stay"]
+    assert (stay.value, stay.detail) == ("10 min 5 s", "#7, still here")
+    # a frame that is minutes old does not show who is there
+    bare_client.delete(schema.detections_key("0"))
+    add_people(bare_client, now_ms - 5 * MINUTE_MS, {7: now_ms - 10 * MINUTE_MS})
+    assert tiles(bare_client, reader)["stay"].detail.startswith("#1, until ")
+
+
+def test_nobody_yet(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
+    add_people(bare_client, now_ms, {})
+    assert (tiles(bare_client, reader)["stay"].value, tiles(bare_client, reader)["stay"].detail) == (
+        UNKNOWN,
+        "in the last hour",
+    )
