@@ -72,21 +72,22 @@ def test_boxes_are_at_the_right_places(captured: Capture, client: redis.Redis, r
     page.click(".rededge-player-toggle-paused")
     page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
     # the middle of a box's left edge, unless another box covers it
-    yellow = page.evaluate(
+    found = page.evaluate(
         """() => {
             const overlay = document.querySelector(".rededge-player-overlay");
-            const picture = document.querySelector(".rededge-player-image");
-            const { drawn } = window.paints.at(-1);
-            const scale = overlay.width / picture.width;
+            const image = document.querySelector(".rededge-player-image");
+            const { drawn, colors } = window.paints.at(-1);
+            const scale = overlay.width / image.width;
             const context = overlay.getContext("2d");
-            return drawn.map(([left, top, right, bottom]) => {
+            const channels = color => [1, 3, 5].map(at => parseInt(color.slice(at, at + 2), 16));
+            return drawn.map(([left, top, right, bottom], index) => {
                 const pixel = context.getImageData(Math.max(1, left * scale), ((top + bottom) / 2) * scale, 1, 1).data;
-                return pixel[0] > 200 && pixel[1] > 170 && pixel[2] < 120 && pixel[3] > 200;
+                return pixel[3] > 200 && channels(colors[index]).every((value, at) => Math.abs(value - pixel[at]) < 30);
             });
         }"""
     )
-    assert yellow
-    assert all(yellow)
+    assert found
+    assert all(found)
 
 
 def test_pause_stops_paints_and_resume_continues(captured: Capture, run_notebook: RunNotebook) -> None:
@@ -194,7 +195,7 @@ def test_a_click_opens_the_frame_in_full_size(captured: Capture, run_notebook: R
     assert len(page.context.pages) == 1
 
 
-def test_hovering_a_box_shows_its_confidence(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
+def test_hovering_a_box_shows_the_person(captured: Capture, client: redis.Redis, run_notebook: RunNotebook) -> None:
     page = run_notebook([SETUP, "player"])
     page.wait_for_function("window.paints.length && window.paints.at(-1).drawn.length > 0")
     page.click(".rededge-player-toggle-paused")
@@ -207,8 +208,36 @@ def test_hovering_a_box_shows_its_confidence(captured: Capture, client: redis.Re
     width = page.locator(".rededge-player-image").bounding_box()["width"]
     scale = width / 768
     stage.hover(position={"x": (left + right) / 2 * scale, "y": (top + bottom) / 2 * scale})
-    percent = round(float(found.confidence[smallest]) * 100)
-    page.wait_for_selector(f".rededge-player-tip:text('person {percent}%')")
+    assert found.tracks is not None
+    assert found.since_ms is not None
+    page.wait_for_selector(f".rededge-player-tip:text('#{found.tracks[smallest]}')")
+    tip = page.inner_text(".rededge-player-tip")
+    since_ms = int(found.since_ms[smallest])
+    clock = page.evaluate("ms => new Date(ms).toLocaleTimeString([], { hour12: false })", since_ms)
+    # rounded as JavaScript does
+    seconds = int((found.ts_ms - since_ms) / 1000 + 0.5)
+    assert f"here since {clock} ({seconds} s)" in tip or f"here since {clock} ({seconds // 60} min" in tip
+
+
+def test_trails_lead_to_the_feet_and_can_be_switched_off(captured: Capture, run_notebook: RunNotebook) -> None:
+    page = run_notebook([SETUP, "player"])
+    page.wait_for_function("window.paints.length && window.paints.at(-1).trails?.some(trail => trail.length > 8)")
+    page.click(".rededge-player-toggle-paused")
+    page.wait_for_selector(f"{STAGE} .rededge-player-mark:text-is('paused')")
+    for name in ("boxes", "labels"):
+        page.click(f".rededge-player-toggle-{name}")
+    last = paints(page)[-1]
+    for box, trail in zip(last["boxes"], last["trails"], strict=True):
+        assert trail[-2:] == pytest.approx([(box[0] + box[2]) / 2, box[3]], abs=1)
+    drawn = """() => {
+        const overlay = document.querySelector(".rededge-player-overlay");
+        return overlay.getContext("2d").getImageData(0, 0, overlay.width, overlay.height).data.some(value => value > 0);
+    }"""
+    assert page.evaluate(drawn)
+    page.focus(STAGE)
+    page.keyboard.press("t")
+    page.wait_for_selector(".rededge-player-toggle-trails[aria-pressed=false]")
+    assert not page.evaluate(drawn)
 
 
 def _area(box: list[float]) -> float:

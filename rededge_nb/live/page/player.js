@@ -139,10 +139,10 @@ class PlayerView {
     this.showState();
     if (!isNew) return;
     this.paints += 1;
-    const { ref, number, live, people, colors } = frame;
-    const detected = Boolean(frame.boxes);
-    const drawn = detected && this.model.get("boxes") ? frame.boxes : [];
-    const detail = { ref, number, live, people, detected, drawn, colors, paints: this.paints, latency: this.latency };
+    const { ref, number, live, people, boxes, colors, trails } = frame;
+    const drawn = boxes && this.model.get("boxes") ? boxes : [];
+    const seen = { ref, number, live, people, boxes, colors, trails, detected: Boolean(boxes) };
+    const detail = { ...seen, drawn, paints: this.paints, latency: this.latency };
     this.root.dispatchEvent(new CustomEvent("rededge-paint", { bubbles: true, detail }));
   }
 
