@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rededge_nb._version import __version__
-from rededge_nb.cli import base, cameras, checks, gears, models, pages, pipeline, redis_command, server
+from rededge_nb.cli import base, cameras, checks, gears, models, pages, pipeline, redis_command, score, server
 
 __all__ = ["main"]
 
@@ -40,6 +40,6 @@ for command in (
     *(cameras.init, cameras.capture, cameras.cameras, cameras.top),
     *(gears.gears, models.models, pipeline.pipeline),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
-    *(checks.doctor, checks.completion),
+    *(score.score, checks.doctor, checks.completion),
 ):
     main.add_command(command)

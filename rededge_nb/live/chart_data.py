@@ -19,6 +19,7 @@ from rededge_nb import schema
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import NoDataError
 from rededge_nb.reading import series
+from rededge_nb.reading.seen import midnight_ms, seen_since
 
 MAX_SAMPLES = 1800
 """With more samples in a line, the server averages them in buckets. A minute at 30 frames a second has fewer."""
@@ -116,6 +117,8 @@ class ChartData:
         self._base_ms = 0
         self._clock_ms = 0
         self._frames = 0
+        self._seen_today: int | None = None
+        self._seen_sent: int | None = None
         self._updated = self._checked = -math.inf
 
     @property
@@ -141,7 +144,7 @@ class ChartData:
         rows = {table.name: self._read(client, table, start_ms) for table in self._tables}
         for table in self._tables:
             self._remember(table, rows[table.name])
-        self._updated = time.monotonic()
+        self._updated, self._seen_sent = time.monotonic(), self._seen_today
         description = [
             {"name": table.name, "columns": table.columns, "bucket_ms": table.bucket_ms, "rows": len(rows[table.name])}
             for table in self._tables
@@ -155,6 +158,7 @@ class ChartData:
                 "minutes": self.minutes,
                 "tables": description,
                 "missing": self.missing,
+                "seen_today": self._seen_today,
             },
             self._packed(rows),
         )
@@ -182,12 +186,12 @@ class ChartData:
         self._frames += len(changed["frames"])
         if self._too_many(client, now_ms):
             return self.history(client)
-        if not any(changed.values()):
+        if not any(changed.values()) and self._seen_today == self._seen_sent:
             return None
-        return Message(
-            {"kind": "new", "now": now_ms, "rows": [len(changed[table.name]) for table in self._tables]},
-            self._packed(changed),
-        )
+        self._seen_sent = self._seen_today
+        rows = [len(changed[table.name]) for table in self._tables]
+        content = {"kind": "new", "now": now_ms, "rows": rows, "seen_today": self._seen_today}
+        return Message(content, self._packed(changed))
 
     def _changes(self, client: redis.Redis, overlap: float) -> dict[str, dict[int, Row]] | None:
         """The rows by table that are new or have changed, and remember them as sent; None if rows have disappeared."""
@@ -206,6 +210,8 @@ class ChartData:
     def _check_series(self, client: redis.Redis) -> dict[str, int | None]:
         newest = newest_samples(client, self.camera)
         self._names = frozenset(newest)
+        name = schema.camera_id(self.camera)
+        self._seen_today = seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
         self._checked = time.monotonic()
         return newest
 

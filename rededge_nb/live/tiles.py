@@ -135,8 +135,8 @@ def _seen(camera: str) -> Source:
         nonlocal known, read_at
         if now_ms - read_at >= _SEEN_INTERVAL_MS:
             read_at = now_ms
-            hour = seen_since(client, now_ms - 60 * schema.MINUTE_MS).get(camera)
-            day = seen_since(client, midnight_ms(now_ms)).get(camera, 0)
+            hour = seen_since(client, now_ms - 60 * schema.MINUTE_MS, camera=camera).get(camera)
+            day = seen_since(client, midnight_ms(now_ms), camera=camera).get(camera, 0)
             value = _UNKNOWN if hour is None else f"{hour}"
             known = Tile("seen", "seen in the last hour", value, f"{day} today")
         return [replace(known, trend=trend(client, now_ms))]

@@ -14,6 +14,7 @@ from rededge_nb.edge.client import blocking_client
 from rededge_nb.live import chart_data
 from rededge_nb.live.chart_data import ChartData, Message, tables
 from rededge_nb.reading import series
+from rededge_nb.reading.seen import midnight_ms
 
 Told = dict[str, dict[int, dict[str, float]]]
 """Values by table, time and series."""
@@ -227,3 +228,16 @@ def test_every_series_shown_is_one_of_the_camera_s() -> None:
     known |= {rule.name for spec in schema.series_specs("0") for rule in spec.rules}
     assert set(chart_data.series_names()) <= known
     assert all(len(set(table.columns)) == len(table.columns) for table in tables(60_000, in_buckets=True))
+
+
+def test_people_seen_today_are_in_every_message(own: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart_data, "RECHECK_INTERVAL", 0.0)
+    data = ChartData("0", 5)
+    assert data.history(own).content["seen_today"] is None
+    now = now_ms(own)
+    add(own, "seen", {midnight_ms(now) - 60_000: 9, now: 2})
+    assert update(data, own).content["seen_today"] == 2
+    assert data.update(own) is None
+    add(own, "seen", {now: 3})
+    assert update(data, own).content["seen_today"] == 5
+    assert data.history(own).content["seen_today"] == 5

@@ -69,6 +69,7 @@ const people = {
         value: `${count(low_)} to ${count(high_)}`,
         wide: true,
       },
+      ...(store.seenToday === null ? [] : [{ key: "seen", shape: "none", text: "seen today", value: `${store.seenToday}` }]),
     ];
   },
 };

@@ -95,6 +95,7 @@ class SampleStore {
       if (content.seq !== this.seq + 1) this.views.forEach((view) => view.seen && view.send("ready"));
       this.unpack(buffers[0], content.rows);
     } else return;
+    this.seenToday = content.seen_today ?? null;
     this.seq = content.seq;
     this.clockOffset = content.now - Date.now();
     this.views.forEach((view) => view.schedule());
