@@ -27,13 +27,13 @@ from grafana.panels import (
     transformation,
     unit,
 )
-from grafana.queries import CAMERA, SOURCE, cli, ts_range
+from grafana.queries import CAMERA, SOURCE, Query, cli, ts_range
 
 UID, TITLE = "rededge-video", "Video Stream Analytics"
 VIDEO_URL = "http://127.0.0.1:5000/video?"
 """The address of `rededge web`. The browser that shows the dashboard loads the video from there."""
 
-SECOND_MS, PEOPLE_BUCKET_MS = 1_000, 10_000
+SECOND_MS, PEOPLE_BUCKET_MS, MINUTE_MS = 1_000, 10_000, 60_000
 STEPS = ("read", "resize", "model", "script", "boxes", "store")
 
 
@@ -41,7 +41,7 @@ def video_dashboard() -> Dashboard:
     """The dashboard, row by row."""
     description = "Cameras, people, latency, frames per second, gears and models of a RedisEdge."
     board = page(TITLE, UID, description, *variables()).tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-    for panel in (video(), people(), *people_in_numbers(), *people_in_total(), people_counted()):
+    for panel in (video(), people(), *people_in_numbers(), *people_seen(), people_seen_over_time()):
         board.with_panel(panel)
     for panel in (latency(), rates(), *health()):
         board.with_panel(panel)
@@ -123,31 +123,29 @@ def people_in_numbers() -> tuple[stat.Panel, ...]:
     )
 
 
-def people_in_total() -> tuple[stat.Panel, ...]:
-    """Sums over all frames: a person who stands there for a minute counts in each of its frames."""
+def people_seen() -> tuple[stat.Panel, ...]:
+    """How many people came into view: each once, unless they left or were hidden for more than a few seconds."""
     return tuple(
-        number(
-            f"Counted, {minutes} min",
-            at(18, 6 + 2 * index, 6, 2),
-            ts_range(f"{CAMERA}:people", f"{minutes} min", "sum", SECOND_MS),
-            calculation="sum",
-            over=f"{minutes}m",
-        )
-        .description(f"People in each frame, added up over {minutes} minutes; not unique persons.")
+        number(title, at(18 + 3 * index, 6, 3, 6), seen(title), calculation="sum", over=over)
+        .description("People who were seen for the first time. Somebody who leaves and comes back counts again.")
         .unit("short")
-        for index, minutes in enumerate((1, 5, 10))
+        for index, (title, over) in enumerate((("Seen, 1 h", "1h"), ("Seen today", "now/d")))
     )
 
 
-def people_counted() -> timeseries.Panel:
-    """The same sums over time."""
-    query = ts_range(f"{CAMERA}:people", "Counted in 10 s", "sum", PEOPLE_BUCKET_MS)
+def people_seen_over_time() -> timeseries.Panel:
+    """The same by the minute."""
     return (
-        chart("People counted in every frame (not unique)", at(9, 6, 9, 6), query)
+        chart("People seen for the first time, per minute", at(9, 6, 9, 6), seen("Seen"))
         .draw_style(common.GraphDrawStyle.BARS)
         .fill_opacity(60)
         .unit("short")
     )
+
+
+def seen(name: str) -> Query:
+    """People who were seen for the first time in each minute."""
+    return ts_range(f"{CAMERA}:seen", name, "sum", MINUTE_MS)
 
 
 def latency() -> timeseries.Panel:
@@ -231,8 +229,7 @@ def health() -> tuple[stat.Panel, ...]:
 def history() -> timeseries.Panel:
     """People per minute, from the compactions, which are kept for three months."""
     kinds = {"avg": "Average", "max": "Most", "min": "Fewest"}
-    minute_ms = 60_000
-    lines = [ts_range(f"{CAMERA}:people:{kind}:1m", name, kind, minute_ms) for kind, name in kinds.items()]
+    lines = [ts_range(f"{CAMERA}:people:{kind}:1m", name, kind, MINUTE_MS) for kind, name in kinds.items()]
     return (
         chart("People per minute, last 24 hours", at(0, 43, 24, 8), *lines)
         .time_from("24h")

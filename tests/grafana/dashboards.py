@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rededge_nb.reading.seen import midnight_ms
 from tests.paths import TOP
 
 FOLDER = TOP / "grafana"
@@ -33,6 +34,8 @@ def milliseconds(duration: str) -> int:
 
 def time_range(dashboard: dict[str, Any], panel: dict[str, Any], now_ms: int) -> tuple[int, int]:
     """What a panel asks for, with its own `timeFrom` and `timeShift`."""
-    length = milliseconds(panel.get("timeFrom") or dashboard["time"]["from"].removeprefix("now-"))
     end = now_ms - milliseconds(panel.get("timeShift", "0s"))
+    if panel.get("timeFrom") == "now/d":
+        return midnight_ms(now_ms), end
+    length = milliseconds(panel.get("timeFrom") or dashboard["time"]["from"].removeprefix("now-"))
     return end - length, end
