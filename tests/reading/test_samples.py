@@ -10,7 +10,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.reading.samples import delete_samples, free_time_ms, has_samples, oldest_allowed_ms
 from rededge_nb.reading.series import create_series, read_series
-from rededge_nb.reading.tracks import TrackRemoval
+from rededge_nb.reading.track_removal import TrackRemoval
 
 pytest_plugins = ("tests.bare_fixtures",)
 
