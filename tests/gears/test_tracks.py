@@ -21,6 +21,7 @@ from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.state import Instance
 from tests.waiting import wait_for
 
@@ -267,7 +268,7 @@ def test_ids_stay_the_same_when_workers_are_killed(bare_instance: Instance, jpeg
     client = client_from_url(bare_instance.url)
     workers = [start_worker(bare_instance) for _ in range(2)]
     try:
-        wait_for(lambda: len(client.keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
+        wait_for(lambda: len(state_client(client).keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
         provision(client, cameras=["calm", "killed"])
         add_frames(client, jpegs, camera="calm")
         refs = [
@@ -282,7 +283,8 @@ def test_ids_stay_the_same_when_workers_are_killed(bare_instance: Instance, jpeg
                 what="progress",
                 timeout=60,
             )
-            owner = wait_for(lambda: client.get(key_names.lease(client, "camera:killed")), what="an owner")
+            lease = key_names.lease(client, "camera:killed")
+            owner = wait_for(lambda key=lease: state_client(client).get(key), what="an owner")
             (number,) = [at for at, worker in enumerate(workers) if b"-%d-" % worker.pid in owner]
             workers[number].send_signal(signal.SIGKILL)
             workers[number].wait()
