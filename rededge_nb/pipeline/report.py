@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SNAPSHOT = "-snapshot"
+"""Part of the class of a widget's snapshot; see widgets/snapshot.py."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -70,7 +72,9 @@ def write_html(notebook: Path) -> Path | None:
         return None
     # without these settings the page loads scripts from other servers, for formulas and widgets that it does not have
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
-    page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)))
+    # the title of the page
+    resources = {"metadata": {"name": notebook.stem}}
+    page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)), resources)
     target = notebook.with_suffix(".html")
     target.write_text(page)
     return target
@@ -106,7 +110,10 @@ def _without_widgets(notebook: Any) -> Any:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if not _only_a_widget(output)]
             for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET_VIEW, None)
+                data = output.get("data", {})
+                data.pop(WIDGET_VIEW, None)
+                if SNAPSHOT in data.get("text/html", ""):
+                    del data["text/html"]  # it asks the reader to run the cell; an image or text is beside it
     return notebook
 
 

@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
-RUN_FOLDER = re.compile(r"\d{8}-\d{6}\+*")
-"""Names of the folders that runs make; they sort by age."""
+RUN_FOLDER = re.compile(r"\d{8}-\d{6}Z?\+*")
+"""Names of the folders that runs make, with the time in UTC, so that they sort by age when the clocks change."""
 VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
 
 
@@ -87,7 +87,7 @@ def run_pipeline(
     """
     files = [_notebook_file(each) for each in notebooks]
     _check_parameters(files, parameters or {})
-    folder = output.resolve() / time.strftime("%Y%m%d-%H%M%S")
+    folder = output.resolve() / time.strftime("%Y%m%d-%H%M%SZ", time.gmtime())
     while folder.exists():
         folder = folder.with_name(folder.name + "+")
     try:

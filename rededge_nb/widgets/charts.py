@@ -17,7 +17,6 @@ from typing import Any
 import anywidget
 import redis
 import traitlets
-from IPython.display import display, update_display
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError, RedEdgeError
@@ -26,6 +25,7 @@ from rededge_nb.live.chart_data import ChartData, Message
 from rededge_nb.live.chart_page import MINUTES, UPDATE_INTERVAL
 from rededge_nb.live.feed import Feed
 from rededge_nb.widgets.chart_snapshot import draw_charts
+from rededge_nb.widgets.snapshot import Bundle, CellOutput
 
 PAGE_TIMEOUT = 300.0
 """Seconds of silence after which a page is forgotten. It reports every 20 s, but reports wait while a cell runs."""
@@ -80,7 +80,6 @@ class Charts(anywidget.AnyWidget):
     _notice = traitlets.Unicode("").tag(sync=True)
 
     _feed: Feed | None = None
-    _displayed = ""
 
     def __init__(self, client: redis.Redis, camera: object = "0", *, minutes: float = 5.0) -> None:
         self._redis = client
@@ -94,6 +93,7 @@ class Charts(anywidget.AnyWidget):
         self._sent_at = 0.0
         super().__init__(camera=schema.camera_id(camera), minutes=minutes, _setup=chart_page.setup("the kernel"))
         self._data = ChartData(self.camera, self.minutes)
+        self._output = CellOutput(self, self.snapshot)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge charts {self.camera}")
         self.on_msg(self._on_page)
         self.observe(self._on_window_change, ["camera", "minutes"])
@@ -102,13 +102,20 @@ class Charts(anywidget.AnyWidget):
         """Number and size of the messages that were sent."""
         return self._stats
 
+    def snapshot(self) -> Bundle:
+        """An image of the charts: what is shown where the widget is not, as in a saved notebook or a report."""
+        try:
+            png = draw_charts(self._redis, self.camera, minutes=self.minutes, average=self.average)
+        except RedEdgeError as error:
+            return {"text/plain": f"Camera {self.camera} has nothing to chart: {error}"}
+        return {"text/plain": repr(self), "image/png": base64.b64encode(png).decode()}
+
     def close(self) -> None:
         """End the charts. Where they were shown, an image of them stays. May be called again."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
-            if self._displayed:
-                update_display(self._snapshot(), raw=True, display_id=self._displayed)
+            self._output.replace()
         super().close()
 
     def __repr__(self) -> str:
@@ -137,28 +144,13 @@ class Charts(anywidget.AnyWidget):
         return schema.camera_id(proposal["value"])
 
     def _ipython_display_(self) -> None:
-        # with a display id, because `close` replaces the charts by an image
-        self._displayed = f"rededge-charts-{self.model_id}"
-        bundle, metadata = self._repr_mimebundle_()
-        display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
-
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        self._output.display()
         # The page that shows the charts now cannot answer while the cell runs.
         with self._lock:
             if self._feed is not None and not self._pages and self._unheard_since is None:
                 self._unheard_since = time.monotonic()
                 self._unheard_sent, self._unheard_due = 0, UNHEARD_INTERVALS[0]
                 self._feed.start()
-        return {**bundle, **self._snapshot()}, metadata
-
-    def _snapshot(self) -> dict[str, str]:
-        """What is shown where the widget is not: in a saved notebook, in a report."""
-        try:
-            png = draw_charts(self._redis, self.camera, minutes=self.minutes, average=self.average)
-        except RedEdgeError as error:
-            return {"text/plain": f"Camera {self.camera} has nothing to chart: {error}"}
-        return {"text/plain": repr(self), "image/png": base64.b64encode(png).decode()}
 
     def _on_page(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         feed, page, kind = self._feed, str(content.get("page")), content.get("kind")

@@ -9,7 +9,6 @@ import cv2
 import ipywidgets
 import numpy as np
 import redis
-from IPython.display import display, update_display
 
 from rededge_nb import schema
 from rededge_nb.capture.captures import Captures
@@ -26,6 +25,7 @@ from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
 from rededge_nb.widgets.player import Player
+from rededge_nb.widgets.snapshot import Bundle
 from rededge_nb.widgets.tiles import Tiles
 
 ALL = "all cameras"
@@ -47,7 +47,6 @@ class Dashboard(Panel):
         capture, model, gear: The controls.
     """
 
-    _displayed = ""
     _offering = False
 
     def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
@@ -69,6 +68,8 @@ class Dashboard(Panel):
         drawer.add_class("rededge-drawer")
         for area, part in (("capture", self.capture), ("model", self.model), ("gear", self.gear)):
             part.add_class(f"rededge-area-{area}")
+            # the dashboard itself says it when the kernel is silent
+            part.connection_error.heartbeat = 0
         self._single = [_box("player", self.player), _box("charts", self.charts)]
         self._views = _box("views", *self._single)
         self._body = _box("body", self._views, drawer)
@@ -113,9 +114,7 @@ class Dashboard(Panel):
 
     def close(self) -> None:
         """End all parts. Where the dashboard was shown, its last image stays. May be called again."""
-        shown, self._displayed = self._displayed, ""
-        if shown and not self._ended:
-            update_display(self._snapshot(), raw=True, display_id=shown)
+        self.leave_snapshot()
         for part in (self.player, self.charts, self.grid):
             part.close()
         super().close()
@@ -123,18 +122,12 @@ class Dashboard(Panel):
     def __repr__(self) -> str:
         return f"<Dashboard camera {self.camera}>"
 
-    def _ipython_display_(self) -> None:
-        # with a display id, because `close` replaces the dashboard by its last image
-        self._displayed = f"rededge-dashboard-{self.model_id}"
-        bundle = {**ipywidgets.VBox._repr_mimebundle_(self), **self._snapshot()}
-        display(bundle, raw=True, display_id=self._displayed)
-
-    def _snapshot(self) -> dict[str, str]:
+    def snapshot(self) -> Bundle:
         """What is shown where the widget is not: the last frame beside the charts."""
         images = [
             image
             for part in (self.player, self.charts)
-            for kind, data in part._repr_mimebundle_()[0].items()
+            for kind, data in part.snapshot().items()
             if kind.startswith("image/") and (image := _scaled(base64.b64decode(data))) is not None
         ]
         if not images:

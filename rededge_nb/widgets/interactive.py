@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from rededge_nb.capture.run import Progress
 from rededge_nb.errors import RedEdgeError
+from rededge_nb.widgets.snapshot import CellOutput
 
 UPDATE_INTERVAL = 0.25
 """Seconds between two changes of a progress bar."""
@@ -29,7 +30,11 @@ def interactive_plot(draw: Callable[[Any], Axes], control: Any) -> None:
         draw: Plots a value, and returns the axes.
         control: An ipywidget with a `value`, such as an IntSlider.
     """
-    display(control)
+    CellOutput(
+        control,
+        lambda: {"text/plain": f"{control.description}: {control.value}"},
+        "This control has ended: run this cell to use it. It looked like this when the cell ran:",
+    ).display()
     output = display(_figure(draw, control.value), display_id=True)
 
     def update(change: Any) -> None:
@@ -43,14 +48,17 @@ def interactive_plot(draw: Callable[[Any], Axes], control: Any) -> None:
 
 
 def progress_bar(unit: str = "frames") -> Progress:
-    """Show a progress bar.
+    """Show a progress bar. When the last frame is done, a line of text takes its place.
 
     Returns:
         A function to pass to a capture as `progress`; it takes the number of frames done, and how many there will be
         (None if that is not known).
     """
     bar = IntProgress(description=unit, min=0, max=1, style={"description_width": "initial"})
-    display(bar)
+    output = CellOutput(
+        bar, lambda: {"text/plain": bar.description}, "These were not done when the notebook was saved:"
+    )
+    output.display()
     shown_at = -math.inf
 
     def advance(done: int, total: int | None) -> None:
@@ -63,7 +71,9 @@ def progress_bar(unit: str = "frames") -> Progress:
             bar.max = total or max(done, 1)
             bar.value = done
             bar.description = f"{unit} {done} of {total}" if total else f"{unit} {done}"
-            bar.bar_style = "success" if done == total else ""
+        if done == total:
+            output.replace()
+            bar.close()
 
     return advance
 

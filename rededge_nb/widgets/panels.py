@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,10 +20,13 @@ from rededge_nb.display.tables import Table
 from rededge_nb.edge.client import blocking_client, server_errors
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
+from rededge_nb.widgets.snapshot import Bundle, CellOutput
 from rededge_nb.widgets.status_text import Level, StatusText
 
 UPDATE_INTERVAL = 1.0
 """Seconds between two updates from the server."""
+HEARTBEAT = 2.0
+"""Longest time in seconds between two messages to a page that shows a panel."""
 
 Job = Callable[[redis.Redis], None]
 
@@ -53,12 +57,16 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._title = title
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._feed = Feed(client, self._step, on_error=self._show_error, name=f"rededge {title.lower()} panel")
-        self.connection_error = StatusText()
+        # a thread of its own: the panel's thread may wait for the server for a long time
+        self._heart = threading.Thread(target=self._beat, name=f"rededge {title.lower()} panel heartbeat", daemon=True)
+        self._stop_heart = threading.Event()
+        self.connection_error = StatusText(heartbeat=HEARTBEAT)
         self.message = StatusText()
         self.heading = ipywidgets.HTML(f"<h3>{title}</h3>")
         self.heading.add_class("rededge-heading")
         super().__init__([self.heading, self.connection_error, *parts, self.message])
         self.add_class("rededge-panel")
+        self._output = CellOutput(self, self.snapshot)
 
     def refresh(self, client: redis.Redis) -> None:
         """Show the present state; runs in the panel's thread."""
@@ -77,6 +85,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._show_error(error)
         self._ended = False
         self._feed.start()
+        self._heart.start()
         # must run before the feed's own exit handler, which would wait for the next update
         atexit.register(self._end)
 
@@ -88,25 +97,39 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Show the result of a job."""
         self.message.show(text, level)
 
+    def snapshot(self) -> Bundle:
+        """What is shown where the widget is not, as in a saved notebook or a report."""
+        table = self.table()
+        return {"text/markdown": table._repr_markdown_(), "text/plain": repr(table)}
+
     def close(self) -> None:
-        """End the thread and remove the views; may be called again."""
+        """End the thread and the widgets. Where the panel was shown, its table stays. May be called again."""
+        self.leave_snapshot()
         self._end()
         for part in _parts(self):
             part.close()
         super().close()
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        table = self.table()
-        shown = {"text/markdown": table._repr_markdown_(), "text/plain": repr(table)}
-        return {**super()._repr_mimebundle_(**options), **shown}
+    def leave_snapshot(self) -> None:
+        """Show the snapshot where the panel was displayed; `close` calls this first."""
+        self._output.replace()
+
+    def _ipython_display_(self) -> None:
+        self._output.display()
 
     def _end(self) -> None:
         if self._ended:
             return
         self._ended = True
+        self._stop_heart.set()
         self._jobs.put(None)
         self._feed.close()
+        self._heart.join()
         atexit.unregister(self._end)
+
+    def _beat(self) -> None:
+        while not self._stop_heart.wait(HEARTBEAT):
+            self.connection_error.alive()
 
     def _step(self, client: redis.Redis) -> None:
         try:

@@ -16,7 +16,6 @@ import anywidget
 import cv2
 import redis
 import traitlets
-from IPython.display import display, update_display
 
 from rededge_nb import schema
 from rededge_nb.display import drawing
@@ -29,6 +28,7 @@ from rededge_nb.reading.detections import Detections, latest_detected_frame
 from rededge_nb.reading.frames import Frame, latest_frame
 from rededge_nb.reading.trails import read_trails
 from rededge_nb.widgets.pages import Pages
+from rededge_nb.widgets.snapshot import Bundle, CellOutput
 
 BUSY_AFTER = 2.0
 """Seconds without a confirmation after which the player says that the kernel is busy."""
@@ -90,7 +90,6 @@ class Player(anywidget.AnyWidget):
     interval = traitlets.Int(0).tag(sync=True)
 
     _feed: Feed | None = None
-    _displayed = ""
 
     def __init__(
         self,
@@ -111,6 +110,7 @@ class Player(anywidget.AnyWidget):
         self._sent_notice = ""
         self._notice_sent_at = 0.0
         super().__init__(camera=name, boxes=boxes, labels=labels, trails=trails, compact=compact, interval=interval)
+        self._output = CellOutput(self, self.snapshot)
         self._feed = Feed(client, self._step, on_error=self._on_feed_error, name=f"rededge player {name}")
         self.on_msg(self._on_browser)
         self.observe(self._on_camera, "camera")
@@ -121,13 +121,20 @@ class Player(anywidget.AnyWidget):
         pages = self._pages
         return PlayerStats(pages.sent, pages.confirmed, pages.in_flight, self._follower.dropped)
 
+    def snapshot(self) -> Bundle:
+        """The last frame: what is shown where the widget is not, as in a saved notebook or a report."""
+        try:
+            jpeg = base64.b64encode(latest_jpeg(self._redis, self.camera)).decode()
+        except (RedEdgeError, redis.RedisError) as error:
+            return {"text/plain": f"Camera {self.camera} has nothing to show: {error}"}
+        return {"text/plain": repr(self), "image/jpeg": jpeg}
+
     def close(self) -> None:
         """End the player. Where it was shown, its last frame stays. May be called again."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
-            if self._displayed:
-                update_display(self._snapshot(), raw=True, display_id=self._displayed)
+            self._output.replace()
         super().close()
 
     def __repr__(self) -> str:
@@ -137,25 +144,7 @@ class Player(anywidget.AnyWidget):
         return f"<Player camera {self.camera}, {state}: {stats.sent} frames sent, {stats.dropped} dropped>"
 
     def _ipython_display_(self) -> None:
-        if self._feed is None:
-            display(self._snapshot(), raw=True)
-            return
-        # with a display id, because `close` replaces the player by its last frame
-        self._displayed = f"rededge-player-{self.model_id}"
-        bundle, metadata = self._repr_mimebundle_()
-        display(bundle, raw=True, metadata=metadata, display_id=self._displayed)
-
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {**bundle, **self._snapshot()}, metadata
-
-    def _snapshot(self) -> dict[str, str]:
-        """What is shown where the widget is not: in a saved notebook, in a report."""
-        try:
-            jpeg = base64.b64encode(latest_jpeg(self._redis, self.camera)).decode()
-        except (RedEdgeError, redis.RedisError) as error:
-            return {"text/plain": f"Camera {self.camera} has nothing to show: {error}"}
-        return {"text/plain": repr(self), "image/jpeg": jpeg}
+        self._output.display()
 
     def _on_browser(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         feed, page = self._feed, str(content.get("page"))

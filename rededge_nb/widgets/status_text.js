@@ -1,19 +1,36 @@
 // A line of text with a level. It is always set as text: nothing in it is read as HTML.
 
+const HEARTBEATS = 3; // missed before the kernel is said to be silent, as in the player and the charts
+
 function render({ model, el }) {
   const line = document.createElement("div");
   line.className = "rededge-status-text";
   line.setAttribute("role", "status");
   el.append(line);
+  let heardAt = performance.now();
 
   const draw = () => {
-    line.textContent = model.get("text");
-    line.dataset.level = model.get("level");
-    line.hidden = !model.get("text");
+    const heartbeat = 1000 * model.get("heartbeat");
+    const unheard = performance.now() - heardAt;
+    const silent = heartbeat > 0 && unheard > HEARTBEATS * heartbeat;
+    const text = silent
+      ? `no message from the kernel for ${Math.floor(unheard / 1000)} s: is it still running?`
+      : model.get("text");
+    if (line.textContent !== text) line.textContent = text;
+    line.dataset.level = silent ? "warning" : model.get("level");
+    line.hidden = !text;
   };
-  model.on("change:text change:level", draw);
+  const hear = () => {
+    heardAt = performance.now();
+    draw();
+  };
+  model.on("change:text change:level msg:custom", hear);
+  const timer = model.get("heartbeat") > 0 ? setInterval(draw, 1000) : 0;
   draw();
-  return () => model.off("change:text change:level", draw);
+  return () => {
+    clearInterval(timer);
+    model.off("change:text change:level msg:custom", hear);
+  };
 }
 
 export default { render };

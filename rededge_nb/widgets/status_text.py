@@ -13,13 +13,19 @@ Level = Literal["info", "good", "warning", "error"]
 
 
 class StatusText(anywidget.AnyWidget):
-    """Text that the browser shows as plain text, never as HTML: it may come from anybody. Empty text takes no space."""
+    """Text that the browser shows as plain text, never as HTML: it may come from anybody. Empty text takes no space.
+
+    Attributes:
+        heartbeat: If not 0, `alive` is called at least as often as this, in seconds. The browser shows a warning when
+            it has not heard from the kernel for much longer: what else it shows may be old.
+    """
 
     _esm = Path(__file__).with_name("status_text.js")
     _css = Path(__file__).with_name("panels.css")
 
     text = traitlets.Unicode().tag(sync=True)
     level = traitlets.Enum(LEVELS, "info").tag(sync=True)
+    heartbeat = traitlets.Float(0.0).tag(sync=True)
 
     def __init__(self, text: str = "", level: Level = "info", **options: Any) -> None:
         super().__init__(text=text, level=level, **options)
@@ -29,3 +35,7 @@ class StatusText(anywidget.AnyWidget):
         with self.hold_sync():
             self.text = text
             self.level = level
+
+    def alive(self) -> None:
+        """Tell the browser that the kernel runs."""
+        self.send({"kind": "alive"})

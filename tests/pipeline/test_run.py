@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -31,6 +32,8 @@ def test_a_short_run(folder: Path) -> None:
     report = pipeline.run_pipeline(directory=folder / "state", seconds=3, output=folder / "runs")
     assert server.find(folder / "state") is None, "what the run started it stopped"
     assert report.folder.parent == folder / "runs"
+    made = datetime.strptime(report.folder.name, "%Y%m%d-%H%M%SZ").replace(tzinfo=UTC)
+    assert abs((made - datetime.fromisoformat(report.summary["started"])).total_seconds()) < 60
     summary = json.loads((report.folder / "summary.json").read_text())
     assert summary == report.summary
     assert summary["outcome"] == "done"
@@ -46,6 +49,8 @@ def test_a_short_run(folder: Path) -> None:
         assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
         page = (report.folder / f"{name}.html").read_text()
         assert page.count("<img") == PICTURES[name]
+        assert f"<title>{name}</title>" in page
+        assert "run this cell" not in page
         assert re.findall(r"<(?:script|link)[^>]+(?:src|href)=.?http[^>]+", page) == []
         assert f'href="{name}.html"' in index
     password = StateFolder(folder / "state").password()
@@ -119,7 +124,7 @@ def test_wrong_notebooks_and_parameters_are_refused_before_anything_runs(folder:
 
 
 def test_old_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
-    runs = ["20260101-000000", "20260101-000000+", "20260102-000000", "20260103-000000"]
+    runs = ["20260101-000000", "20260101-000000+", "20260102-000000Z", "20260103-000000Z"]
     others = ["20260101", "notes", "20260101-000000.zip", "x20260101-000000"]
     for name in (*runs, *others):
         (tmp_path / name).mkdir()

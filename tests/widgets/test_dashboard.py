@@ -15,9 +15,11 @@ import redis
 
 from rededge_nb import Workbench
 from rededge_nb.edge.server.state import Instance
-from rededge_nb.widgets import dashboard as module
+from rededge_nb.widgets import snapshot
 from rededge_nb.widgets.dashboard import ALL, Dashboard
 from tests.waiting import wait_for
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What a front end would get."""
     bundles: list[dict[str, Any]] = []
     for name in ("display", "update_display"):
-        monkeypatch.setattr(module, name, lambda bundle, **options: bundles.append(bundle))
+        monkeypatch.setattr(snapshot, name, lambda bundle, **options: bundles.append(bundle))
     return bundles
 
 
@@ -86,10 +88,13 @@ def test_its_snapshot_has_the_frame_beside_the_charts(wb: Workbench, video: Path
     board = wb.dashboard("0")
     board._ipython_display_()
     board.close()
-    displayed, left_behind = shown
-    assert "application/vnd.jupyter.widget-view+json" in displayed
-    assert "application/vnd.jupyter.widget-view+json" not in left_behind
-    for bundle in shown:
+    displayed, saved, left_behind, empty = shown
+    assert WIDGET_VIEW in displayed
+    assert "run this cell" in saved["text/html"]
+    assert saved["image/jpeg"] in saved["text/html"]
+    assert not {WIDGET_VIEW, "text/html"} & set(left_behind)
+    assert empty == {"text/plain": ""}
+    for bundle in (saved, left_behind):
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(bundle["image/jpeg"]), np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         assert picture.shape[0] == 360
@@ -99,7 +104,8 @@ def test_its_snapshot_has_the_frame_beside_the_charts(wb: Workbench, video: Path
 
 def test_it_is_shown_without_any_frame(wb: Workbench, shown: list[dict[str, Any]]) -> None:
     wb.dashboard("nobody")._ipython_display_()
-    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert WIDGET_VIEW in shown[0]
+    assert "nothing to show yet" in shown[1]["text/html"]
 
 
 def test_a_new_dashboard_replaces_the_previous_one(wb: Workbench) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
-from ipywidgets import IntSlider
+from ipywidgets import IntProgress, IntSlider
 from matplotlib.axes import Axes
 
 from rededge_nb.errors import NoDataError
-from rededge_nb.widgets import interactive
+from rededge_nb.widgets import interactive, snapshot
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Shown:
@@ -18,12 +20,25 @@ class Shown:
     def __init__(self) -> None:
         self.outputs: list[Any] = []
 
-    def display(self, output: Any, *, display_id: bool = False) -> Shown | None:
+        self.cells: dict[str, Any] = {}
+
+    def display(self, output: Any, *, display_id: bool | str = False, **options: Any) -> Shown | None:
+        if isinstance(display_id, str):
+            self.cells[display_id] = output
+            return None
         self.outputs.append(output)
-        return self if display_id else None
+        return self
+
+    def update_display(self, output: Any, *, display_id: str, **options: Any) -> None:
+        assert display_id in self.cells
+        self.cells[display_id] = output
 
     def update(self, output: Any) -> None:
         self.outputs[-1] = output
+
+    @property
+    def texts(self) -> list[str]:
+        return [output["text/plain"] for output in self.cells.values()]
 
 
 @pytest.fixture
@@ -31,6 +46,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     mpl.use("agg")
     front_end = Shown()
     monkeypatch.setattr(interactive, "display", front_end.display)
+    monkeypatch.setattr(snapshot, "display", front_end.display)
+    monkeypatch.setattr(snapshot, "update_display", front_end.update_display)
     return front_end
 
 
@@ -45,14 +62,14 @@ def title(figure: Any) -> str:
 
 
 def test_a_plot_is_shown_at_once_and_follows_its_control(shown: Shown) -> None:
-    slider = IntSlider(3)
+    slider = IntSlider(3, description="frame")
     interactive.interactive_plot(draw, slider)
-    control, picture = shown.outputs
-    assert control is slider
-    assert title(picture) == "picture 3"
+    control, without_kernel = shown.cells.values()
+    assert control[WIDGET_VIEW]["model_id"] == slider.model_id
+    assert without_kernel["text/plain"] == "frame: 3"
+    assert title(*shown.outputs) == "picture 3"
     slider.value = 5
-    assert title(shown.outputs[1]) == "picture 5"
-    assert len(shown.outputs) == 2
+    assert title(*shown.outputs) == "picture 5"
 
 
 def test_a_value_that_cannot_be_plotted_shows_the_reason(shown: Shown) -> None:
@@ -64,9 +81,9 @@ def test_a_value_that_cannot_be_plotted_shows_the_reason(shown: Shown) -> None:
     slider = IntSlider(3)
     interactive.interactive_plot(draw_or_not, slider)
     slider.value = 5
-    assert shown.outputs[1].data == "frame 5 has left its stream"
+    assert shown.outputs[0].data == "frame 5 has left its stream"
     slider.value = 6
-    assert title(shown.outputs[1]) == "picture 6"
+    assert title(shown.outputs[0]) == "picture 6"
 
 
 def test_no_figure_stays_open(shown: Shown) -> None:
@@ -74,21 +91,37 @@ def test_no_figure_stays_open(shown: Shown) -> None:
     assert plt.get_fignums() == []
 
 
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[IntProgress]:
+    made: list[IntProgress] = []
+
+    def make(**options: Any) -> IntProgress:
+        made.append(IntProgress(**options))
+        return made[-1]
+
+    monkeypatch.setattr(interactive, "IntProgress", make)
+    return made
+
+
 @pytest.mark.parametrize(("total", "text"), [(8, "frames 4 of 8"), (None, "frames 4")])
-def test_a_progress_bar_shows_the_progress(shown: Shown, total: int | None, text: str) -> None:
+def test_a_progress_bar_shows_the_progress(shown: Shown, bars: list[IntProgress], total: int | None, text: str) -> None:
     advance = interactive.progress_bar()
     advance(4, total)
-    [bar] = shown.outputs
-    assert (bar.value, bar.max, bar.description, bar.bar_style) == (4, total or 4, text, "")
+    [bar] = bars
+    assert WIDGET_VIEW in next(iter(shown.cells.values()))
+    assert (bar.value, bar.max, bar.description) == (4, total or 4, text)
 
 
-def test_a_progress_bar_skips_fast_updates_but_not_the_last(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_progress_bar_skips_fast_updates_but_not_the_last_and_leaves_a_text(
+    shown: Shown, bars: list[IntProgress], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(interactive, "UPDATE_INTERVAL", 3600.0)
     advance = interactive.progress_bar("pictures")
-    [bar] = shown.outputs
+    [bar] = bars
     seen: list[int] = []
     bar.observe(lambda change: seen.append(change["new"]), "value")
     for done in range(1, 9):
         advance(done, 8)
     assert seen == [1, 8]
-    assert (bar.description, bar.bar_style) == ("pictures 8 of 8", "success")
+    assert (bar.description, bar.comm) == ("pictures 8 of 8", None)
+    assert shown.texts == ["pictures 8 of 8", ""]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import pytest
@@ -20,6 +22,7 @@ from rededge_nb.display.tables import Table
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.widgets import snapshot
 from rededge_nb.widgets.capture_panel import SAMPLE, CapturePanel
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
@@ -105,11 +108,18 @@ def test_closing_the_workbench_closes_its_panels(client: redis.Redis, edge: Inst
 
 
 @pytest.mark.parametrize("make", ["capture_panel", "model_panel", "gear_panel"])
-def test_a_saved_notebook_shows_a_table(wb: Workbench, make: str) -> None:
+def test_a_table_stays_in_the_notebook(wb: Workbench, make: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, Any]] = []
+    for name in ("display", "update_display"):
+        monkeypatch.setattr(snapshot, name, lambda bundle, **options: shown.append(bundle))
     panel = getattr(wb, make)()
-    shown = panel._repr_mimebundle_()
-    assert shown["text/markdown"].startswith("| ")
-    assert "application/vnd.jupyter.widget-view+json" in shown
+    panel._ipython_display_()
+    panel.close()
+    widget, saved, left_behind, empty = shown
+    assert "application/vnd.jupyter.widget-view+json" in widget
+    assert html.escape(saved["text/plain"]) in saved["text/html"]
+    assert left_behind["text/markdown"].startswith("| ")
+    assert empty == {"text/plain": ""}
 
 
 # capture
