@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -196,11 +197,16 @@ class Gears:
         return gears.read_script(assets.gear_file(name))
 
     def register(self, script: str | Path, *, session: str, description: str = "") -> None:
-        """Register a gear, given as text or file. It replaces what the session had registered before."""
+        """Register a gear, given as text or file. It replaces what the session had registered before.
+
+        A gear that deletes the frames or detections of a camera causes a warning.
+        """
         if isinstance(script, Path):
             gears.register_gear_file(self._client, script, session=session, description=description)
         else:
             gears.register_gear(self._client, script, session=session, description=description)
+        for warning in gears.trimming_warnings(self._client, session):
+            warnings.warn(warning.removeprefix("warning: "), stacklevel=2)
 
     def list(self, name: str | None = None) -> list[gears.RegistrationInfo]:
         """All registrations by stream, or those of this name."""

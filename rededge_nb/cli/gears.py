@@ -80,15 +80,18 @@ def register(script: str, directory: Path | None, session: str | None, descripti
 
     SCRIPT is a file whose name ends in .py, or the name of a bundled gear.
     """
-    from rededge_nb.control.gears import list_registrations, on_one_stream, register_gear_file
+    from rededge_nb.control.gears import list_registrations, on_one_stream, register_gear_file, trimming_warnings
 
     path = assets.gear_file(script)
     name = session or path.stem
     with connected(directory) as client:
         register_gear_file(client, path, session=name, description=description)
         found = list_registrations(client)
+        trimming = trimming_warnings(client, name)
     registered = [each for each in found if each.session == name]
     _warn(pair for pair in on_one_stream(found) if name in (pair[0].session, pair[1].session))
+    for warning in trimming:
+        click.echo(warning, err=True)
     for each in registered:
         click.echo(f"registered {name} on {each.stream}: {each.id}")
     if not registered:
@@ -144,6 +147,43 @@ def errors(directory: Path | None, count: int, as_json: bool) -> None:
         click.echo(f"camera {failed.camera}, frame {failed.ref}: {failed.reason}")
     if not broken and not refused:
         click.echo("no errors", err=True)
+
+
+@gears.command(
+    epilog=examples(
+        "rededge gears executions",
+        "rededge gears executions --all --json",
+    ),
+)
+@directory_option
+@click.option("--all", "ended", is_flag=True, help="Also those that have ended and are remembered.")
+@json_option
+def executions(directory: Path | None, ended: bool, as_json: bool) -> None:
+    """List the runs of gears that have not ended: batches of registrations, and what RG.PYEXECUTE runs."""
+    from rededge_nb.control.executions import list_executions
+    from rededge_nb.display.tables import Table
+
+    with connected(directory) as client:
+        found = [each for each in list_executions(client) if ended or not each.ended]
+    if as_json:
+        echo_json([asdict(each) for each in found])
+    elif found:
+        rows = [(each.id, each.status, "a registration" if each.registered else "RG.PYEXECUTE") for each in found]
+        click.echo(Table(("id", "status", "started by"), rows))
+    else:
+        click.echo("no gear runs now" if not ended else "no execution is remembered", err=True)
+
+
+@gears.command(epilog=examples("rededge gears abort 0000000000000000000000000000000000000000-17"))
+@click.argument("execution")
+@directory_option
+def abort(execution: str, directory: Path | None) -> None:
+    """Interrupt a run of a gear, and wait until it has ended; EXECUTION is an id of `rededge gears executions`."""
+    from rededge_nb.control.executions import abort_execution
+
+    with connected(directory) as client:
+        abort_execution(client, execution)
+    click.echo(f"aborted {execution}")
 
 
 def _warn(pairs: Iterable[tuple[RegistrationInfo, RegistrationInfo]]) -> None:

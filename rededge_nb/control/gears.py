@@ -17,6 +17,9 @@ from rededge_nb.errors import GearError
 CANNOT_RUN = "cannot run on worker"
 """How `last_error` begins where a worker could not start a registration; as in edge/gears/state/statistics.py."""
 
+_CAMERAS = "camera:*"
+_CELL = re.compile(r"Cell In\[\d+\]")
+
 
 @dataclass(frozen=True)
 class RegistrationInfo:
@@ -30,7 +33,9 @@ class RegistrationInfo:
         triggered: Number of executions; `succeeded`, `failed` and `aborted` count their results.
         average_ms: Average duration of an execution in milliseconds.
         lag_ms: Average milliseconds from the arrival of an entry until its batch was processed.
-        last_error: The newest error; empty if there was none.
+        last_error: The newest error; empty if there was none. A line of a gear that a cell has registered is called
+            `Cell In[5], line 3`.
+        trims: Whether it deletes the entries of its stream that it has processed.
     """
 
     id: str
@@ -47,6 +52,7 @@ class RegistrationInfo:
     average_ms: float
     lag_ms: float
     last_error: str
+    trims: bool
 
     @property
     def cannot_run(self) -> bool:
@@ -124,6 +130,19 @@ def on_one_stream(registrations: Iterable[RegistrationInfo]) -> list[tuple[Regis
     return [pair for pair in combinations(readers, 2) if _overlap(pair[0].stream, pair[1].stream)]
 
 
+def trimming_warnings(client: redis.Redis, session: str) -> list[str]:
+    """A sentence for each registration of a session that deletes the frames or detections of a camera.
+
+    RedisGears deletes the entries that a gear has processed, unless the gear says otherwise.
+    """
+    return [
+        f"warning: this gear deletes the entries of {each.stream} that it has processed, so that nobody else can read "
+        "them; to keep them, register it with trimStream=False"
+        for each in list_registrations(client)
+        if each.session == session and each.trims and _overlap(each.stream, _CAMERAS)
+    ]
+
+
 def unregister_gear(client: redis.Redis, registration_id: str) -> None:
     """Remove a registration. The batch in progress is completed.
 
@@ -180,13 +199,15 @@ def _registration(entry: list[object]) -> RegistrationInfo:
     fields = _fields(entry)
     data = _fields(fields["RegistrationData"])
     private = str(fields.get("PD") or "")
+    session_description = _quoted_in(private, "sessionDescription")
+    arguments = _fields(data["args"])
     return RegistrationInfo(
         id=str(fields["id"]),
         session=_quoted_in(private, "sessionName"),
-        session_description=_quoted_in(private, "sessionDescription"),
+        session_description=session_description,
         reader=str(fields["reader"]),
         description=str(fields["desc"] or ""),
-        stream=str(_fields(data["args"]).get("stream", "")),
+        stream=str(arguments.get("stream", "")),
         status=str(data.get("status", "")),
         triggered=int(data["numTriggered"]),
         succeeded=int(data["numSuccess"]),
@@ -194,8 +215,16 @@ def _registration(entry: list[object]) -> RegistrationInfo:
         aborted=int(data["numAborted"]),
         average_ms=float(data.get("avgRunDurationMS") or 0),
         lag_ms=float(data.get("avgEstimatedLagMS") or 0),
-        last_error=readable_error(str(data["lastError"] or "")),
+        last_error=_with_name_of_cell(readable_error(str(data["lastError"] or "")), session_description),
+        trims=bool(arguments.get("trimStream")),
     )
+
+
+def _with_name_of_cell(error: str, session_description: str) -> str:
+    """A traceback that names the cell that has registered the gear: `%%gear` gives its name as description."""
+    if not _CELL.fullmatch(session_description):
+        return error
+    return error.replace('File "<string>", line', f"{session_description}, line")
 
 
 def _quoted_in(private: str, name: str) -> str:

@@ -21,6 +21,8 @@ NOTEBOOK = "06_dashboard.ipynb"
 START_TIMEOUT = 60.0
 """Seconds to wait for the start of a page."""
 
+# JupyterLab shows the icons of the categories Notebook and Console only
+_CATEGORY = "Notebook"
 _PAGE = Path(__file__).with_name("page")
 _VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
@@ -33,7 +35,7 @@ def dashboard() -> dict[str, Any]:
         "environment": page_environment(token),
         "request_headers_override": {"Authorization": f"token {token}"},
         "timeout": START_TIMEOUT,
-        "launcher_entry": {"title": "People dashboard", "icon_path": str(_PAGE / "icon.svg"), "category": "Other"},
+        "launcher_entry": {"title": "People dashboard", "icon_path": str(_PAGE / "icon.svg"), "category": _CATEGORY},
     }
 
 
@@ -45,7 +47,7 @@ def video() -> dict[str, Any]:
         "environment": {settings.WEB_TOKEN: token},
         "request_headers_override": {"Authorization": f"Bearer {token}"},
         "timeout": START_TIMEOUT,
-        "launcher_entry": {"title": "Live video", "icon_path": str(_VIDEO_ICON), "category": "Other"},
+        "launcher_entry": {"title": "Live video", "icon_path": str(_VIDEO_ICON), "category": _CATEGORY},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -13,11 +14,12 @@ import redis
 from IPython.core.magic import no_var_expand
 
 from rededge_nb.connection import connect
-from rededge_nb.control.gears import readable_error
+from rededge_nb.control.gears import readable_error, trimming_warnings
 from rededge_nb.display.replies import Replies, Reply
 from rededge_nb.edge.client import client_like, server_errors
 from rededge_nb.errors import ConfigurationError, GearError, RedEdgeError
 from rededge_nb.jupyter.command_line import Argument, split_arguments
+from rededge_nb.jupyter.sending import send
 from rededge_nb.workbench import Workbench
 
 CONTEXT = 2
@@ -86,7 +88,7 @@ def run_redis(line: str, cell: str | None, variables: Mapping[str, Any]) -> Repl
     if not commands:
         raise ConfigurationError("there is no command: write one, such as %redis PING")
     with _client(variables) as client:
-        replies = Replies(Reply(_reply(client, command), command) for command in commands)
+        replies = Replies(Reply(send(client, [*command]), command) for command in commands)
     return replies[0] if cell is None else replies
 
 
@@ -104,12 +106,15 @@ def run_gear(line: str, cell: str, variables: Mapping[str, Any], *, place: str =
     command: list[Argument | str] = ["RG.PYEXECUTE", f"{given}\n{cell}"]
     if options.id is not None:
         command += ["ID", options.id]
-    if options.description is not None:
-        command += ["DESCRIPTION", options.description]
+    # an error that happens later names the cell, too
+    command += ["DESCRIPTION", place if options.description is None else options.description]
     if options.upgrade:
         command.append("UPGRADE")
     with _client(variables) as client:
-        reply = _reply(client, command)
+        reply = send(client, command)
+        if reply == b"OK" and options.id is not None:
+            for warning in trimming_warnings(client, options.id):
+                print(warning, file=sys.stderr)
     lines = [f"%%gear {line}".rstrip(), *cell.splitlines()]
     if isinstance(reply, redis.ResponseError):
         text = str(reply)
@@ -175,13 +180,6 @@ def _client(variables: Mapping[str, Any]) -> Iterator[redis.Redis]:
             base.close()
 
 
-def _reply(client: redis.Redis, command: list[Any]) -> Any:
-    try:
-        return client.execute_command(*command)
-    except redis.ResponseError as error:
-        return error
-
-
 def _gear_error(text: str, lines: list[str], place: str) -> GearError:
     """An error whose traceback shows the lines of the cell."""
     frames = list(_FRAME.finditer(f"{text}\n"))
@@ -223,8 +221,11 @@ def _short_traceback() -> Iterator[None]:
         if "_render_traceback_" not in vars(error):
             _show(error, f"{type(error).__name__}: {error}")
         raise
+    except KeyboardInterrupt as interrupt:
+        _show(interrupt, f"interrupted: {interrupt}" if str(interrupt) else "interrupted")
+        raise
 
 
-def _show(error: RedEdgeError, text: str) -> None:
+def _show(error: BaseException, text: str) -> None:
     """Set the text that IPython shows for an error. (IPython's UsageError cannot be used: papermill ignores it.)"""
     vars(error)["_render_traceback_"] = text.splitlines

@@ -219,7 +219,10 @@ def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, clien
 
 def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page, client: redis.Redis) -> None:
     page.goto(f"{lab.url}/lab?reset")
-    expect(page.locator(".jp-LauncherCard", has_text="People dashboard")).to_be_visible(timeout=60_000)
+    for title in ("People dashboard", "Live video"):
+        icon = page.locator(".jp-LauncherCard", has_text=title).locator("img")
+        expect(icon).to_be_visible(timeout=60_000)
+        wait_for(lambda icon=icon: icon.evaluate("img => img.naturalWidth"), what=f"the icon of {title}")
     page.goto(f"{lab.url}/rededge/", timeout=jupyter.TIMEOUT * 1000)
     page.click(DRAWER, timeout=jupyter.TIMEOUT * 1000)
     expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)

@@ -52,6 +52,32 @@ def test_two_gears_on_one_stream_cause_a_warning(
     assert ("one on numbers" in done.stderr) == (f"two on {stream}" in done.stderr) == (stream != "nothing*")
 
 
+def test_a_gear_that_deletes_what_a_camera_writes_causes_a_warning(
+    edge: Instance, client: redis.Redis, tmp_path: Path
+) -> None:
+    script = tmp_path / "crowd.py"
+    script.write_text(ECHO.replace("numbers", "camera:7:yolo"))
+    done = rededge("gears", "register", script)
+    assert (done.returncode, "deletes the entries of camera:7:yolo" in done.stderr) == (0, True)
+    script.write_text(ECHO.replace("'numbers'", "'camera:7:yolo', trimStream=False"))
+    assert rededge("gears", "register", script).stderr == ""
+
+
+def test_a_run_that_does_not_end_is_listed_and_aborted(edge: Instance, client: redis.Redis) -> None:
+    none = rededge("gears", "executions")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "no gear runs now\n")
+    endless = "GB('PythonReader').run(lambda: iter(lambda: 1, 2))"
+    execution = client.execute_command("RG.PYEXECUTE", endless, "UNBLOCKING").decode()
+    assert f"{execution}  running  RG.PYEXECUTE" in rededge("gears", "executions").stdout
+    done = rededge("gears", "abort", execution)
+    assert (done.returncode, done.stdout) == (0, f"aborted {execution}\n")
+    assert rededge("gears", "executions").stdout == ""
+    (remembered,) = json.loads(rededge("gears", "executions", "--all", "--json").stdout)
+    assert (remembered["id"], remembered["status"]) == (execution, "done")
+    missing = rededge("gears", "abort", "1-1")
+    assert (missing.returncode, missing.stderr) == (1, "rededge: execution does not exist\n")
+
+
 def test_errors_of_gears_and_of_frames(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
     clean = rededge("gears", "errors")
     assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "no errors\n")

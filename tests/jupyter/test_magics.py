@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import atexit
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from rededge_nb import Workbench, settings
+from rededge_nb.control.executions import list_executions
 from rededge_nb.control.gears import list_registrations
+from rededge_nb.edge.gears.runtime.output import CUT_OFF, MAX_CHARACTERS
 from rededge_nb.errors import ConfigurationError, GearError, RedEdgeError, ServerUnavailableError
 from tests.waiting import wait_for
 
@@ -192,7 +197,7 @@ def test_a_registered_gear_that_fails_later_counts_lines_as_the_cell_does(run: R
     [gear] = wait_for(
         lambda: [each for each in list_registrations(client) if each.last_error], what="the gear's error to be told"
     )
-    assert "line 4, in divide" in gear.last_error
+    assert "Cell In[1], line 4, in divide" in gear.last_error
 
 
 def test_a_syntax_error_is_shown_with_its_mark(failing: Failing) -> None:
@@ -238,3 +243,102 @@ def test_wrong_options_get_a_message_of_one_line(failing: Failing, cell: str, co
 def test_the_magics_have_a_help_text(shell: InteractiveShell) -> None:
     assert "%%gear [--id SESSION]" in str(shell.find_cell_magic("gear").__doc__)
     assert "redis-cli" in str(shell.find_line_magic("redis").__doc__)
+
+
+# output, and interrupts
+
+
+def test_what_a_gear_prints_is_shown_in_the_cell(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%redis XADD numbers * n 3")
+    capsys.readouterr()
+    run(
+        "%%gear\nprint('the script')\ndef show(r):\n    print('a number:', r['value']['n'], 'äöü')\n"
+        "GB('StreamReader').foreach(show).count().run('numbers')"
+    )
+    assert capsys.readouterr().out.startswith("the script\na number: 3 äöü\n")
+
+
+def test_what_a_gear_prints_before_its_error_is_shown(failing: Failing) -> None:
+    _, shown = failing("%%gear\nprint('before')\n1 / 0")
+    assert shown.startswith("before\n")
+    assert "ZeroDivisionError" in shown
+
+
+def test_much_output_is_cut_off(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%%gear\nfor line in range(30_000):\n    print(line)\nprint('x' * 1_000_000)")
+    shown = capsys.readouterr().out
+    assert shown.startswith("0\n1\n2\n")
+    assert shown.count(CUT_OFF) == 1
+    assert len(shown) <= MAX_CHARACTERS + len(CUT_OFF) + len("Out[0]: OK\n")
+
+
+ENDLESS_RUN = "%%gear\nGB('PythonReader').map(lambda x: print('step')).run(lambda: iter([1]))"
+ENDLESS_SCRIPT = "%%gear --id mine\nprint('step')\nwhile True: pass"
+ENDLESS_COMMAND = "%redis RG.PYEXECUTE \"print('step')\\nwhile True: pass\""
+
+
+@pytest.mark.parametrize("cell", [ENDLESS_RUN, ENDLESS_SCRIPT, ENDLESS_COMMAND])
+def test_interrupting_a_cell_aborts_its_gear_and_prints_one_line(
+    shell: InteractiveShell, client: redis.Redis, capsys: pytest.CaptureFixture[str], cell: str
+) -> None:
+    result = interrupted(shell, cell, lambda: any(each.status == "running" for each in list_executions(client)))
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert "step" in printed
+    assert last == "interrupted: the gear was aborted"
+    assert [each for each in list_executions(client) if not each.ended] == []
+
+
+def test_interrupting_a_cell_leaves_the_gears_of_others(
+    shell: InteractiveShell, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.execute_command("RG.PYEXECUTE", "GB('PythonReader').run(lambda: iter(lambda: 1, 2))", "UNBLOCKING")
+    [other] = [each.id for each in list_executions(client)]
+    interrupted(shell, ENDLESS_RUN, lambda: len(running(client)) == 2)
+    assert capsys.readouterr().out.endswith("interrupted: the gear was aborted\n")
+    assert running(client) == [other]
+    client.execute_command("RG.ABORTEXECUTION", other)
+
+
+def test_interrupting_a_command_that_blocks_ends_it(
+    shell: InteractiveShell, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blocked() -> int:
+        return int(client.info("clients")["blocked_clients"])
+
+    before = blocked()
+    interrupted(shell, "%redis BLPOP never 0", lambda: blocked() > before)
+    assert capsys.readouterr().out == "interrupted: the server no longer waits for this command\n"
+    wait_for(lambda: blocked() == before, what="Redis to end the command")
+
+
+@pytest.mark.parametrize("stream", ["camera:7", "camera:7:yolo", "camera:*", "cam*"])
+def test_a_gear_that_deletes_what_cameras_write_causes_a_warning(
+    run: Run, capsys: pytest.CaptureFixture[str], stream: str
+) -> None:
+    run(f"%%gear --id mine\nGB('StreamReader').count().register('{stream}')")
+    assert f"this gear deletes the entries of {stream}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["'camera:7', trimStream=False", "'camera', trimStream=True", "'numbers'"])
+def test_other_gears_cause_no_warning(run: Run, capsys: pytest.CaptureFixture[str], arguments: str) -> None:
+    run(f"%%gear --id mine\nGB('StreamReader').count().register({arguments})")
+    assert capsys.readouterr().err == ""
+
+
+def interrupted(shell: InteractiveShell, cell: str, when: Callable[[], bool]) -> Any:
+    """Run a cell, and interrupt it as a notebook does when `when()` is true."""
+
+    def interrupt() -> None:
+        wait_for(when, timeout=30, what="the cell to run")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    result = shell.run_cell(cell)
+    thread.join()
+    return result
+
+
+def running(client: redis.Redis) -> list[str]:
+    return [each.id for each in list_executions(client) if each.status == "running"]

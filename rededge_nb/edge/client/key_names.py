@@ -97,6 +97,11 @@ def abort_channel(client: redis.Redis) -> str:
     return _own(client, "gears:abort")
 
 
+def output_channel(session_id: str) -> str:
+    """Channel for what the gear code of a session prints while a client runs it; the same on all shards."""
+    return f"{PREFIX}gears:output:{session_id}"
+
+
 def timers(client: redis.Redis) -> str:
     """Set: keys of the timers."""
     return _own(client, "gears:timers")

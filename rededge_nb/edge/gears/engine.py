@@ -143,6 +143,7 @@ class Engine:
                 "status": execution.status,
                 "seconds": round(execution.seconds, 1),
                 "registration": execution.registration_id,
+                "session": execution.session_id,
                 "steps": describe_steps(execution.steps),
             }
             for execution in self.live.all()

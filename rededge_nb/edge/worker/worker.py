@@ -34,6 +34,7 @@ from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
+from rededge_nb.edge.gears.runtime import output
 from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
@@ -331,6 +332,7 @@ def main() -> int:
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    output.install()
     logger.info("worker %s starts", worker.id)
     worker.run()
     logger.info("worker %s ends", worker.id)

@@ -83,9 +83,14 @@ def getresultsblocking(call: Call, engine: Engine) -> object:
 
 
 def abortexecution(call: Call, engine: Engine) -> object:
-    """RG.ABORTEXECUTION id: interrupt an execution; replies when it has ended."""
-    execution_id = call.args[0].decode(errors="replace")
-    if _find(engine, execution_id) is None:
+    """RG.ABORTEXECUTION id: interrupt an execution; replies when it has ended.
+
+    RedisGears takes only the id of an execution, which a client that waits for RG.PYEXECUTE does not know. So here the
+    session id that it gave is accepted, too.
+    """
+    name = call.args[0].decode(errors="replace")
+    execution_id = name if _find(engine, name) is not None else _running_for_session(engine, name)
+    if execution_id is None:
         raise CommandError("execution does not exist")
 
     def work() -> object:
@@ -144,6 +149,12 @@ def _find(engine: Engine, execution_id: str) -> Execution | None:
     # its worker may have published this before it ended
     registration_ids = [live["registration"]] if live["registration"] is not None else []
     return find_registered(client, execution_id, registration_ids) or _running(execution_id, live)
+
+
+def _running_for_session(engine: Engine, session_id: str) -> str | None:
+    """The execution for which a client waits that gave this session id."""
+    live = engine.live_executions().items()
+    return next((name for name, one in live if one.get("session") == session_id), None)
 
 
 def _unended(engine: Engine, stored: Execution, live: dict[str, Any] | None) -> Execution:

@@ -79,6 +79,7 @@ def pyexecute(call: Call, engine: Engine) -> object:
     _session_to_replace(request, registrations.load_sessions(engine.state_client))
     execution = engine.new_execution()
     execution.status = "running"
+    execution.session_id = request.session_id
 
     def work() -> object:
         with engine.live.hold(execution):

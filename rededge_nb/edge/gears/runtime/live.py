@@ -53,6 +53,10 @@ class LiveExecution:
         self.registration_id = registration_id
         self.steps = steps
         self.status = "created"
+        self.session_id: str | None = None
+        """The session id that the client gave which runs it."""
+        self.printed = 0
+        """Number of characters that it has printed."""
         self._began: float | None = None
         self.ended = threading.Event()
         self.idle = threading.Event()
