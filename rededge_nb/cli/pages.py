@@ -92,6 +92,8 @@ def lab(directory: Path | None, folder: Path, originals: bool, jupyter_options: 
     from rededge_nb.jupyter import working_copy
 
     _need("jupyterlab", "lab")
+    from rededge_nb.jupyter import server_log
+
     if originals:
         folder = assets.folder("notebooks")
     else:
@@ -99,6 +101,7 @@ def lab(directory: Path | None, folder: Path, originals: bool, jupyter_options: 
     with _server_while_used(directory):
         # no question about news of JupyterLab, which would be fetched from its web site
         command = [sys.executable, "-P", "-m", "jupyterlab", str(folder / working_copy.FIRST), "--LabApp.news_url=None"]
+        command.append(f"--ServerApp.logging_config={server_log.LOGGING_CONFIG}")
         if os.geteuid() == 0:
             # in containers, WSL and virtual machines people are root, and JupyterLab would refuse to start; it listens
             # on the loopback interface, and asks for a token
@@ -132,12 +135,18 @@ def notebooks(folder: Path, name: str | None) -> None:
     epilog=examples(
         "rededge dashboard",
         "rededge dashboard --port 9000 --no-browser",
+        "rededge dashboard --notebook mine.ipynb",
     ),
 )
 @directory_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--browser/--no-browser", default=True, help="Open it in a browser.")
-def dashboard(directory: Path | None, port: int, browser: bool) -> None:
+@click.option(
+    "--notebook",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show this notebook of your own instead.",
+)
+def dashboard(directory: Path | None, port: int, browser: bool, notebook: Path | None) -> None:
     """Serve the dashboard as a separate page (voila); RedisEdge runs as long as it does.
 
     The printed address contains a new token each time. Whoever has the address may see the dashboard.
@@ -152,7 +161,7 @@ def dashboard(directory: Path | None, port: int, browser: bool) -> None:
     with _server_while_used(directory):
         click.echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
         words = [f"--port={port}", "--Voila.base_url=/", f"--Voila.open_browser={browser}"]
-        sys.exit(_run(launcher.page_command(*words), **launcher.page_environment(token)))
+        sys.exit(_run(launcher.page_command(*words, notebook=notebook), **launcher.page_environment(token)))
 
 
 @contextlib.contextmanager

@@ -51,10 +51,18 @@ def video() -> dict[str, Any]:
     }
 
 
-def page_command(*options: str) -> list[str]:
-    """The command that serves the dashboard on 127.0.0.1. It needs `page_environment`, too."""
-    notebook = assets.folder("notebooks") / NOTEBOOK
-    return [sys.executable, "-P", "-m", "voila", str(notebook), "--Voila.auto_token=True", *options]
+def page_command(*options: str, notebook: Path | None = None) -> list[str]:
+    """The command that serves the dashboard on 127.0.0.1. It needs `page_environment`, too.
+
+    Args:
+        options: Options of voila.
+        notebook: A user's own notebook, all of which is shown; default: our dashboard, without its text.
+    """
+    if notebook is not None:
+        options += ("--template=lab",)
+    notebook = notebook or assets.folder("notebooks") / NOTEBOOK
+    identity = "--Voila.identity_provider_class=rededge_nb.jupyter.page_identity.HeaderFirst"
+    return [sys.executable, "-P", "-m", "voila", str(notebook), "--Voila.auto_token=True", identity, *options]
 
 
 def page_environment(token: str) -> dict[str, str]:

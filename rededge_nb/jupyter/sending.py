@@ -77,12 +77,16 @@ def _output_shown(client: redis.Redis, session: str) -> Iterator[None]:
 
 
 def _print(subscription: Any, end: bytes) -> None:
+    text = "\n"
     with contextlib.suppress(redis.RedisError, OSError, ValueError):  # the server is away: the command itself says so
         for message in subscription.listen():
             if message["data"] == end:
-                return
+                break
             if message["type"] == "message":
-                print(message["data"].decode(errors="replace"), end="")
+                text = message["data"].decode(errors="replace")
+                print(text, end="")
+    if not text.endswith("\n"):
+        print()  # what follows is not the gear's
 
 
 def _abort(client: redis.Redis, session: str) -> str:

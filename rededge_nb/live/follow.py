@@ -221,9 +221,11 @@ def silence_notice(frame_age: float | None, detection_age: float | None) -> str:
     if frame_age >= SILENT_AFTER:
         return f"no frame for {_duration(frame_age)}: is the capture running?"
     if detection_age is None:
-        return "frames arrive, but no detections yet: is the gear registered?"
+        return "frames arrive, but no detections yet: is the gear registered, and not paused?"
     if detection_age >= SILENT_AFTER:
-        return f"frames arrive, but no detections for {_duration(detection_age)}: is the gear registered?"
+        return (
+            f"frames arrive, but no detections for {_duration(detection_age)}: is the gear registered, and not paused?"
+        )
     return ""
 
 

@@ -223,7 +223,8 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
         icon = page.locator(".jp-LauncherCard", has_text=title).locator("img")
         expect(icon).to_be_visible(timeout=60_000)
         wait_for(lambda icon=icon: icon.evaluate("img => img.naturalWidth"), what=f"the icon of {title}")
-    page.goto(f"{lab.url}/rededge/", timeout=jupyter.TIMEOUT * 1000)
+    # with a token, as the address of JupyterLab has it
+    page.goto(f"{lab.url}/rededge/?token=of-the-jupyter-server", timeout=jupyter.TIMEOUT * 1000)
     page.click(DRAWER, timeout=jupyter.TIMEOUT * 1000)
     expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
     expect(page.get_by_role("heading", name="Exercises")).to_be_hidden()

@@ -75,7 +75,7 @@ def test_a_run_that_does_not_end_is_listed_and_aborted(edge: Instance, client: r
     (remembered,) = json.loads(rededge("gears", "executions", "--all", "--json").stdout)
     assert (remembered["id"], remembered["status"]) == (execution, "done")
     missing = rededge("gears", "abort", "1-1")
-    assert (missing.returncode, missing.stderr) == (1, "rededge: execution does not exist\n")
+    assert (missing.returncode, missing.stderr) == (1, "rededge: RG.ABORTEXECUTION 1-1: execution does not exist\n")
 
 
 def test_errors_of_gears_and_of_frames(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
+import nbformat
 import redis
 
 from rededge_nb.edge import server
@@ -31,6 +34,25 @@ def test_the_dashboard_starts_and_stops_its_server(folder: Path, jupyter: dict[s
         assert process.wait(30) == 0
     assert not listens(base)
     wait_for(lambda: server.find(folder) is None, what="the end of its server", timeout=30)
+
+
+def test_a_notebook_of_ones_own_is_a_dashboard(edge: Instance, tmp_path: Path, jupyter: dict[str, str]) -> None:
+    cells = [nbformat.v4.new_markdown_cell("# My door"), nbformat.v4.new_code_cell("print(6 * 7, 'people')")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "mine.ipynb")
+    words = ("dashboard", "--no-browser", "--port", free_port(), "--notebook", tmp_path / "mine.ipynb")
+    with started(*words, env=jupyter, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        link = next(line for line in process.stdout if "?token=" in line).split()[-1]
+        wait_for(lambda: listens(link.partition("?")[0]), what="the page", timeout=60)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        with opener.open(link, timeout=60) as page:
+            text = page.read().decode()
+        assert "42 people" in text
+        assert "My door" in text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_the_dashboards_port_is_taken(edge: Instance) -> None:

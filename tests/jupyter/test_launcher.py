@@ -104,6 +104,11 @@ def test_it_cannot_be_opened_without_the_token(page: int, path: str) -> None:
         assert answer.headers.get("Location", "/login").startswith("/login")
 
 
+def test_a_token_of_the_jupyter_server_in_the_address_does_no_harm(page: int) -> None:
+    answer = ask(page, "/?token=of-the-jupyter-server", Authorization=f"token {TOKEN}")
+    assert answer.status == 200, answer.headers
+
+
 def test_it_may_contact_only_its_own_server(page: int) -> None:
     answer = ask(page, "/", Authorization=f"token {TOKEN}")
     assert answer.status == 200

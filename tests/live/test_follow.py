@@ -22,8 +22,8 @@ from rededge_nb.reading.trails import Trails
         (3.2, 3.1, "no frame for 3 s: is the capture running?"),
         (200.0, 300.0, "no frame for 3 min: is the capture running?"),
         (8000.0, None, "no frame for 2 h: is the capture running?"),
-        (0.1, 3.5, "frames arrive, but no detections for 3 s: is the gear registered?"),
-        (0.1, None, "frames arrive, but no detections yet: is the gear registered?"),
+        (0.1, 3.5, "frames arrive, but no detections for 3 s: is the gear registered, and not paused?"),
+        (0.1, None, "frames arrive, but no detections yet: is the gear registered, and not paused?"),
     ],
 )
 def test_silence_gets_a_notice(frames: float | None, detections: float | None, notice: str) -> None:

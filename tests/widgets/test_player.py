@@ -169,7 +169,7 @@ def test_frames_are_shown_without_boxes_when_no_gear_answers(camera: Camera, pla
     wait_for(lambda: player.frames, what="a frame")
     assert (player.frames[0]["ref"], player.frames[0]["live"]) == (first, True)
     assert "boxes" not in player.frames[0]
-    expected = "frames arrive, but no detections yet: is the gear registered?"
+    expected = "frames arrive, but no detections yet: is the gear registered, and not paused?"
     wait_for(lambda: player.notice == expected, what="another notice")
     player.confirm_all()
     ref = camera.detected()
