@@ -22,6 +22,7 @@ from benchmarks import (
     rows,
     starting,
     throughput,
+    tracker_cost,
 )
 from benchmarks.counting import own_server
 from benchmarks.rows import Row
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "headless": headless.measure,
     "dashboard": dashboard.measure,
     "accuracy": accuracy.measure,
+    "tracking": tracker_cost.measure,
 }
 
 

@@ -20,7 +20,7 @@ from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError, NoDataError
 from rededge_nb.reading.detections import read_latest_detections
-from rededge_nb.reading.seen import midnight_ms, seen_since
+from rededge_nb.reading.seen import different_since, midnight_ms, seen_since
 from rededge_nb.reading.series import read_many, read_series
 from rededge_nb.reading.tracks import parse_track
 
@@ -138,7 +138,9 @@ def _seen(camera: str) -> Source:
             hour = seen_since(client, now_ms - 60 * schema.MINUTE_MS, camera=camera).get(camera)
             day = seen_since(client, midnight_ms(now_ms), camera=camera).get(camera, 0)
             value = _UNKNOWN if hour is None else f"{hour}"
-            known = Tile("seen", "seen in the last hour", value, f"{day} today")
+            different = different_since(client, midnight_ms(now_ms), camera=camera)
+            estimate = "" if different is None else f", about {different} different"
+            known = Tile("seen", "seen in the last hour", value, f"{day} today{estimate}")
         return [replace(known, trend=trend(client, now_ms))]
 
     return read

@@ -29,11 +29,18 @@ PAGE = """<!doctype html>
 <p>{subtitle}</p>
 {failure}
 <table>{figures}</table>
+{meaning}
 <h2>Notebooks</h2>
 <table>{notebooks}</table>
 <footer>{versions}. All figures: <a href="summary.json">summary.json</a></footer>
 </html>
 """
+
+MEANING = """<p><b>People seen</b> are the people whom the tracker followed in these frames, each counted once, however
+long they stayed. The number counts visits, not different persons. Somebody who leaves the view and comes back counts
+again, and so does somebody who was hidden for more than three seconds. Somebody whom the model never finds, because
+they are small or hidden most of the time, is missing. Nobody is recognised. <b>People in view</b> is the number of
+people in a single frame.</p>"""
 
 
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -46,8 +53,9 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("processed", str(frames["processed"])),
         ("dropped", str(frames["dropped"])),
         ("failed", str(frames["failed"])),
-        ("people, mean", _number(people["mean"], 2)),
-        ("people, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
+        ("people seen", "-" if people["seen"] is None else str(people["seen"])),
+        ("people in view, mean", _number(people["mean"], 2)),
+        ("people in view, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
         ("frames per second", _number(summary["frames_per_second"], 1)),
     ]
     for step, figures in summary["ms_per_step"].items():
@@ -97,6 +105,7 @@ def write_index(folder: Path, summary: dict[str, Any]) -> Path:
             failure=failure,
             figures=figures,
             notebooks=notebooks,
+            meaning=MEANING if summary.get("people", {}).get("seen") is not None else "",
             versions=html.escape(", ".join(f"{name} {value}" for name, value in summary["versions"].items())),
         )
     )

@@ -106,7 +106,7 @@ def parse_found(text: str) -> Found:
 
 
 def read_numbered(client: redis.Redis, camera: object, *, fps: float | None = None) -> Found:
-    """What a camera's gear wrote, with the number of each frame; the first one is 1.
+    """What a camera's gear wrote for the newest capture, with the number of each frame; the first one is 1.
 
     Args:
         client: Connected to the server.
@@ -122,6 +122,8 @@ def read_numbered(client: redis.Redis, camera: object, *, fps: float | None = No
     entries = sorted(read_detections(client, camera), key=lambda each: id_order(each.ref))
     if not entries:
         raise NoDataError(f"camera {schema.camera_id(camera)} has no detections: capture the video first")
+    # older captures, and frames that came without one
+    entries = [each for each in entries if each.capture == entries[-1].capture]
     if fps is None:
         _check_complete(client, camera, entries)
         numbers = list(range(1, len(entries) + 1))
@@ -131,7 +133,7 @@ def read_numbered(client: redis.Redis, camera: object, *, fps: float | None = No
         if twice or min(numbers) < 1:
             raise ConfigurationError(
                 f"at {fps:g} frames per second {twice} of {len(numbers)} frames have the number of another one, or "
-                "come before the first: give the rate at which the frames were captured, and a camera with one capture"
+                "come before the first: give the rate at which the frames were captured"
             )
     return Found(
         boxes={number: _boxes(each) for number, each in zip(numbers, entries, strict=True)},

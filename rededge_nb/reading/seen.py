@@ -25,15 +25,26 @@ def seen_since(client: redis.Redis, start_ms: int, *, camera: str | None = None)
     """
     name = schema.compaction_name("sum", schema.SUM_MINUTES[0], series=schema.SEEN)
     start_ms -= start_ms % schema.MINUTE_MS
-    words = (
-        "AGGREGATION",
-        "sum",
-        _EVERYTHING_MS,
-        "FILTER",
-        f"__name__={name}",
-        *([f"camera={camera}"] if camera is not None else []),
-    )
-    found = samples_with_labels(client, start_ms, "+", *words)
+    return _sums(client, name, start_ms, camera)
+
+
+def different_since(client: redis.Redis, start_ms: int, *, camera: str) -> int | None:
+    """The estimate of how many different people they were; None if the gear does not make it (its setting `different`).
+
+    Args:
+        client: Connected to the server.
+        start_ms: Milliseconds since the epoch; at most a day ago, because the samples are kept so long.
+        camera: Camera id.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+    """
+    return _sums(client, schema.DIFFERENT, start_ms // 1000 * 1000, camera).get(camera)
+
+
+def _sums(client: redis.Redis, name: str, start_ms: int, camera: str | None) -> dict[str, int]:
+    chosen = ["FILTER", f"__name__={name}", *([] if camera is None else [f"camera={camera}"])]
+    found = samples_with_labels(client, start_ms, "+", "AGGREGATION", "sum", _EVERYTHING_MS, *chosen)
     return {labels["camera"]: round(sum(value for _, value in points)) for _, labels, points in found if points}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +41,8 @@ class Summary:
         failed: Frames that could not be processed.
         pending: Frames that wait to be processed.
         people_mean: Mean over the frames processed; NaN without any, as are minimum and maximum.
+        people_seen: People who were in view, each once, however long (docs/counting.md has more); None if the gear does
+            not track, or the first detections have left their stream.
         steps_ms: By step, in pipeline order, and `total`.
         latency_ms: From capture to the detections being in Redis.
         seconds: From when the first frame that was processed was added, to the detections of the last.
@@ -55,6 +58,7 @@ class Summary:
     people_mean: float
     people_min: float
     people_max: float
+    people_seen: int | None
     steps_ms: dict[str, Statistics]
     latency_ms: Statistics
     seconds: float
@@ -71,7 +75,12 @@ class Summary:
                 "failed": self.failed,
                 "pending": self.pending,
             },
-            "people": {"mean": self.people_mean, "min": self.people_min, "max": self.people_max},
+            "people": {
+                "mean": self.people_mean,
+                "min": self.people_min,
+                "max": self.people_max,
+                "seen": self.people_seen,
+            },
             "ms_per_step": {step: asdict(figures) for step, figures in self.steps_ms.items()},
             "latency_ms": asdict(self.latency_ms),
             "frames_per_second": self.fps,
@@ -83,7 +92,8 @@ class Summary:
         return (
             f"<Summary camera {self.camera}: {self.frames_in} frames in, {self.processed} processed, "
             f"{self.dropped} dropped, {self.failed} failed, {self.pending} pending; "
-            f"people {self.people_mean:.2f} ({self.people_min:g} to {self.people_max:g}); "
+            f"people {self.people_mean:.2f} ({self.people_min:g} to {self.people_max:g})"
+            f"{'' if self.people_seen is None else f', {self.people_seen} seen'}; "
             f"latency {self.latency_ms.median:.0f} ms, p95 {self.latency_ms.p95:.0f} ms; {self.fps:.1f} fps>"
         )
 
@@ -134,6 +144,7 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         people_mean=float(values.mean()) if processed else math.nan,
         people_min=float(values.min()) if processed else math.nan,
         people_max=float(values.max()) if processed else math.nan,
+        people_seen=None if without_entry else _people_seen(counted),
         steps_ms={step: _statistics(series[name]) for step, name in steps.items()},
         latency_ms=_statistics(series[schema.LATENCY]),
         seconds=seconds,
@@ -161,6 +172,7 @@ class _Processed:
     ref: str
     ts_ms: int
     people: int
+    tracks: tuple[int, ...] | None
     added_ms: int
     stored_ms: int
 
@@ -173,9 +185,23 @@ class _Processed:
             ref=ref,
             ts_ms=streams.number(fields, schema.TS, added_ms),
             people=streams.number(fields, schema.PEOPLE, 0),
+            tracks=_ids(fields.get(schema.TRACKS.encode())),
             added_ms=added_ms,
             stored_ms=stored_ms,
         )
+
+
+def _ids(text: bytes | None) -> tuple[int, ...] | None:
+    """The ids of tracks in a detection entry; None if it has none, or none that can be read."""
+    try:
+        return tuple(map(int, json.loads(text or b"")))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _people_seen(counted: list[_Processed]) -> int | None:
+    ids = [each.tracks for each in counted]
+    return None if None in ids or not ids else len({each for frame in ids if frame is not None for each in frame})
 
 
 def _ref(entry: Entry) -> str:

@@ -63,6 +63,16 @@ def test_people_seen_in_the_last_hour_and_today(bare_client: redis.Redis, reader
     assert sum(value or 0 for value in seen.trend) == 2
 
 
+def test_the_estimate_of_different_people_if_the_gear_makes_it(
+    bare_client: redis.Redis, reader: TileReader, now_ms: int
+) -> None:
+    create_series(bare_client, "0")
+    for name, value in (("seen", 5), ("different", 4)):
+        labels = ("LABELS", "camera", "0", "__name__", name)
+        bare_client.execute_command("TS.ADD", schema.series_key("0", name), now_ms // 1000 * 1000, value, *labels)
+    assert tiles(bare_client, reader)["seen"].detail == "5 today, about 4 different"
+
+
 def test_the_longest_stay_of_the_last_hour(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
     old_id = f"{now_ms - 2 * 60 * MINUTE_MS}-0"
     add_track(bare_client, 1, now_ms - 180 * MINUTE_MS, now_ms - 120 * MINUTE_MS, old_id)

@@ -22,7 +22,7 @@ PICTURES = {
     "01_load_model": 4,
     "02_register_gear": 0,
     "03_produce_frames": 1,
-    "04_watch_streams": 2,
+    "04_watch_streams": 3,
     "05_time_series": 5,
 }
 """Pictures in each notebook's page, the stills of players and charts among them."""
@@ -56,7 +56,9 @@ def test_a_short_run(folder: Path) -> None:
     password = StateFolder(folder / "state").password()
     for file in report.folder.iterdir():
         assert password not in file.read_text(), file
-    assert "processed" in report.table()
+    assert re.search(r"^people seen +[4-9]$", report.table(), re.MULTILINE)
+    assert f"<td>people seen<td>{summary['people']['seen']}" in index
+    assert "The number counts visits, not different persons." in index
 
 
 def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

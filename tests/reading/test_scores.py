@@ -56,6 +56,13 @@ def test_an_entry_that_was_written_late_is_in_its_place(camera: redis.Redis) -> 
     assert score(parse_truth(TRUTH), read_numbered(camera, "0")).counts.mae == 0
 
 
+def test_only_the_newest_capture_is_scored(camera: redis.Redis) -> None:
+    for ts_ms, name in ((1000, "old"), (1100, "old"), (5000, "new"), (5100, "new"), (5200, "new")):
+        add_frame(camera, ts_ms, {7: 0}, capture=name)
+    found = read_numbered(camera, "0")
+    assert found.frames == {1, 2, 3}
+
+
 def test_a_frame_without_a_line_is_empty_unless_only_labelled_frames_are_scored(camera: redis.Redis) -> None:
     for ts_ms in (1000, 1100, 1200, 1300):
         add_frame(camera, ts_ms, {7: 0})

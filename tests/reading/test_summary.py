@@ -60,10 +60,19 @@ class Camera:
         ((_, entries),) = self.client.xreadgroup(schema.GEAR_GROUP, "worker", {"camera:0": ">"}, count=count)
         return [entry_id for entry_id, _ in entries]
 
-    def process(self, refs: Iterable[str], *, capture: str | None, people: Iterable[int], model_ms: float = 10) -> None:
-        for ref, count in zip(refs, people, strict=False):
+    def process(
+        self,
+        refs: Iterable[str],
+        *,
+        capture: str | None,
+        people: Iterable[int],
+        model_ms: float = 10,
+        tracks: list[list[int]] | None = None,
+    ) -> None:
+        for number, (ref, count) in enumerate(zip(refs, people, strict=False)):
             ts_ms = self.times[ref]
             own = {} if capture is None else {"capture": capture}
+            own |= {} if tracks is None else {"tracks": json.dumps(tracks[number])}
             self.client.xadd("camera:0:yolo", {"ref": ref, "ts": ts_ms, "people": count, **own})
             values = {"people": count, "latency": 40, "prf_model": model_ms, "prf_total": model_ms + 5}
             for name, value in values.items():
@@ -117,6 +126,23 @@ def test_every_frame_is_accounted_for(camera: Camera) -> None:
     assert summary.seconds > 0
     assert summary.fps == pytest.approx(10 / summary.seconds)
     assert "20 frames in, 10 processed, 2 dropped, 1 failed, 7 pending" in repr(summary)
+
+
+def test_everybody_is_seen_once(camera: Camera) -> None:
+    refs = camera.capture("c1", 4)
+    tracks = [[3], [3, 4], [], [4, 9]]
+    camera.process(refs, capture="c1", people=[1, 2, 0, 2], tracks=tracks)
+    camera.process(refs[:2], capture="c1", people=[1, 2], tracks=tracks)
+    summary = summarize(camera.client, 0, ["c1"])
+    assert summary.people_seen == summary.as_dict()["people"]["seen"] == 3
+    assert "people 1.25 (0 to 2), 3 seen;" in repr(summary)
+
+
+def test_a_gear_that_does_not_track_does_not_say_who_was_seen(camera: Camera) -> None:
+    refs = camera.capture("c1", 2)
+    camera.process(refs[:1], capture="c1", people=[1], tracks=[[1]])
+    camera.process(refs[1:], capture="c1", people=[1])
+    assert summarize(camera.client, 0, ["c1"]).people_seen is None
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["the gear names the capture", "the gear does not"])
