@@ -22,6 +22,9 @@ _DARK: Color = (28, 22, 18)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _REFERENCE_HEIGHT = 576
 
+_Rectangle = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
 
 def draw_detections(
     image: Image,
@@ -90,9 +93,18 @@ def _draw_boxes(
         cv2.rectangle(drawn, (left, top), (right, bottom), _DARK, line + 2 * max(1, line // 2))
     for (left, top, right, bottom), color in zip(corners, colors, strict=True):
         cv2.rectangle(drawn, (left, top), (right, bottom), color, line)
-    for (left, top, _, _), text, color in zip(corners, texts, colors, strict=True):
+    placed: list[_Rectangle] = []
+    for (left, top, _, bottom), text, color in zip(corners, texts, colors, strict=True):
         if text:
-            _label(drawn, text, (left, top), scale=0.42 * scale, back=color, ink=_DARK)
+            wide, high = _label_size(text, 0.42 * scale)
+            left = min(max(0, left), max(0, drawn.shape[1] - wide))
+            places = [(left, each, left + wide, each + high) for each in (top - high, top, bottom, bottom - high)]
+            # where it covers no other label, if there is such a place; player_boxes.js does the same
+            inside = [each for each in places if each[1] >= 0 and each[3] <= drawn.shape[0]] or places[:1]
+            placed.append(
+                next((each for each in inside if not any(_overlap(each, other) for other in placed)), inside[0])
+            )
+            _label(drawn, text, placed[-1][:2], scale=0.42 * scale, back=color, ink=_DARK, below=True)
     if caption:
         margin = round(12 * scale)
         _label(drawn, caption, (margin, margin), scale=0.8 * scale, back=_DARK, ink=caption_color, below=True)
@@ -148,11 +160,25 @@ def _label(
     image: Image, text: str, corner: tuple[int, int], *, scale: float, back: Color, ink: Color, below: bool = False
 ) -> None:
     """Draw text on a filled rectangle: above `corner` if there is space, or `below` it; always inside the image."""
-    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
-    pad = max(2, round(6 * scale))
-    wide, high = width + 2 * pad, height + baseline + pad
+    wide, high = _label_size(text, scale)
     left = min(max(0, corner[0]), max(0, image.shape[1] - wide))
     top = corner[1] if below or corner[1] < high else corner[1] - high
     top = min(max(0, top), max(0, image.shape[0] - high))
     cv2.rectangle(image, (left, top), (left + wide, top + high), back, cv2.FILLED)
+    (_, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
+    pad = _padding(scale)
     cv2.putText(image, text, (left + pad, top + pad // 2 + height), _FONT, scale, ink, 1, cv2.LINE_AA)
+
+
+def _label_size(text: str, scale: float) -> tuple[int, int]:
+    """Width and height of a label in pixels."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
+    return width + 2 * _padding(scale), height + baseline + _padding(scale)
+
+
+def _padding(scale: float) -> int:
+    return max(2, round(6 * scale))
+
+
+def _overlap(one: _Rectangle, other: _Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

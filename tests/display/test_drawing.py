@@ -69,6 +69,20 @@ def test_a_label_names_the_track_and_a_missed_person_has_no_percent() -> None:
     assert 0 < widths[0] < widths[1] < widths[2]
 
 
+def test_labels_of_people_side_by_side_do_not_cover_each_other() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    boxes = [(200.0, 60.0, 230.0, 150.0), (205.0, 61.0, 235.0, 151.0), (390.0, 60.0, 399.0, 150.0)]
+    boxes.append((385.0, 60.0, 399.0, 150.0))
+    areas = []
+    for tracks in ([1], [1, 2], [1, 2, 3], [1, 2, 3, 4]):
+        several = replace(found(*boxes[: len(tracks)]), tracks=np.array(tracks))
+        without = draw_detections(image, several, people=False, confidence=False)
+        # all pixels that labels change, those of text too; boxes below a label have its colour or another one
+        areas.append(int((draw_detections(image, several, people=False) != without).any(axis=2).sum()))
+    assert areas[1] > 1.6 * areas[0], areas
+    assert areas[3] > 3.2 * areas[0], areas
+
+
 def test_the_given_image_is_not_changed() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     drawn = draw_detections(image, found((10, 10, 50, 50)))
