@@ -31,8 +31,9 @@ BOXES = Path(__file__).parent / "labels" / "walking.txt"
 """Boxes and ids of the people in 46 frames."""
 OTHER_VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "mot15"
 
-COUNT_ERROR, IDF1 = 0.5, 0.75
-"""Bars on the sample video. One run alone decides, so that IDF1 may be 0.05 lower than on average."""
+COUNT_ERROR, IDF1 = 0.75, 0.8
+"""Bars on the sample video. The labels count everybody of whom a part can be seen, mostly in the frames with the most
+people: the count error is larger than in the whole video. IDF1 is that of one run, which chance changes by 0.05."""
 
 
 def measure() -> list[Row]:
