@@ -17,6 +17,7 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.edge.client.state_database import state_client
+from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.edge.server.users import RULES
 from tests.edge.bare_redis import bare_redis
@@ -105,7 +106,10 @@ def server(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_passwords_of_redis_are_on_no_command_line(server: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "limit"), [("3gb", 3 * 1024**3), ("500mb", 500 * 1024**2), ("64mb", 64 * 1024**2)])
+def test_redis_gets_its_passwords_in_a_file_and_the_limits_of_the_embedded_server(
+    server: Path, tmp_path: Path, size: str, limit: int
+) -> None:
     script = (TOP / "docker/redisedge.sh").read_text()
     assert "/run/redis" in script
     shutil.copy(TOP / "docker/redis.conf", tmp_path)
@@ -115,12 +119,18 @@ def test_the_passwords_of_redis_are_on_no_command_line(server: Path, tmp_path: P
     here.write_text(script.replace("/run/redis", str(tmp_path / "run")))
     (tmp_path / "run").mkdir()
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "abc-_1"}
-    environment |= {"REDIS_VIEWER_PASSWORD": "def-_2", "REDIS_MAXMEMORY": "3gb"}
+    environment |= {"REDIS_VIEWER_PASSWORD": "def-_2", "REDIS_MAXMEMORY": size}
     done = subprocess.run(["sh", str(here)], env=environment, capture_output=True, text=True, check=True)
     arguments, *configuration = done.stdout.splitlines()
     assert arguments == str(tmp_path / "run/redis.conf")
     assert "requirepass abc-_1" in configuration
-    assert "maxmemory 3gb" in configuration
+    assert f"maxmemory {limit}" in configuration
+    unread = memory.max_reply_bytes(limit)
+    assert f"client-output-buffer-limit normal {unread} {unread // 2} 60" in configuration
+    assert f"client-output-buffer-limit pubsub {unread} {unread // 4} 60" in configuration
+    assert f"proto-max-bulk-len {unread}" in configuration
+    (module,) = (line for line in configuration if "rededge.so" in line)
+    assert int(module.rpartition(" MAXCALL ")[2]) == pytest.approx(unread * 0.9, abs=10)
     assert f"user viewer on >def-_2 resetkeys resetchannels -@all {RULES['viewer']}" in configuration
     assert (tmp_path / "run/redis.conf").stat().st_mode & 0o777 == 0o600
 

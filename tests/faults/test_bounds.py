@@ -23,7 +23,7 @@ from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server import memory
-from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, ServerError, ServerFullError, SourceError
 from rededge_nb.monitoring.status import OK, server_status
 from rededge_nb.reading.detections import read_detections
@@ -233,32 +233,6 @@ def test_status_reports_that_the_server_is_full(edge: Instance, full_soon: redis
     assert "Redis is full, 1 MB" in state()
     make_room(full_soon)
     wait_for(lambda: state() == OK, what="all to be well again")
-
-
-def test_a_client_that_does_not_read_is_disconnected(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MIN_REPLY_BYTES", 2_000_000)
-    state = StateFolder(folder)
-    state.create()
-    limits = [line for line in memory.configuration_lines() if line.startswith("client-output-buffer-limit")]
-    assert limits == [f"client-output-buffer-limit normal {max(2_000_000, memory.default_limit() // 2)} 0 0"]
-    instance = server.start(folder)
-    owner = client_from_url(instance.url)
-    owner.config_set("client-output-buffer-limit", "normal 2000000 0 0")
-    reader = redis.Connection(port=instance.port, username="viewer", password=state.password("viewer"))
-    reader.connect()
-    owner.xadd(FRAMES, {"image": bytes(900_000)})
-
-    def ask_and_not_listen() -> None:
-        for _ in range(100):
-            reader.send_packed_command(reader.pack_command("XRANGE", FRAMES, "-", "+"))
-            owner.ping()
-        while True:
-            reader.read_response()
-
-    with pytest.raises((ConnectionError, redis.ConnectionError)):
-        ask_and_not_listen()
-    assert owner.info("memory")["used_memory"] < 50_000_000
-    owner.close()
 
 
 # ---- Workers ----

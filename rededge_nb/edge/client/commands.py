@@ -12,6 +12,12 @@ from typing import Any, TypeVar
 
 import redis
 
+ALWAYS_ACCEPTED_BYTES = 1024**2 - 1024
+"""Size of a value that any server accepts."""
+DEFAULT_MAX_VALUE_BYTES = 512 * 1024**2
+"""Redis's default limit for a value."""
+_LIMIT = "proto-max-bulk-len"
+"""The server's limit for a value; it cannot be less than 1 MB."""
 _Item = TypeVar("_Item")
 
 CommandArgs = Sequence[Any]
@@ -58,6 +64,34 @@ def next_reply(connection: Any) -> Any:
 def in_transaction(commands: Sequence[CommandArgs]) -> list[CommandArgs]:
     """The commands between MULTI and EXEC."""
     return [("MULTI",), *commands, ("EXEC",)]
+
+
+def even_if_full(key: str, *command: Any) -> CommandArgs:
+    """A command that is executed although the server has reached its `maxmemory`.
+
+    For the few bytes of heartbeats and leases only: without them a worker counts as dead, and its work stops.
+
+    Args:
+        key: The key that the command writes.
+        command: Name and arguments of the command.
+    """
+    return ("EVAL", "#!lua flags=allow-oom\nreturn redis.call(unpack(ARGV))", 1, key, *command)
+
+
+def max_value_bytes(client: redis.Redis, size: int) -> int:
+    """How large a value the server accepts. It closes the connection of a client that sends a larger one.
+
+    Args:
+        client: A client of the server.
+        size: The size of the value. If any server accepts that, the server is not asked.
+    """
+    if size <= ALWAYS_ACCEPTED_BYTES:
+        return ALWAYS_ACCEPTED_BYTES
+    try:
+        value = client.config_get(_LIMIT)[_LIMIT]
+    except (redis.ResponseError, KeyError):
+        return DEFAULT_MAX_VALUE_BYTES  # managed servers refuse CONFIG
+    return int(value or DEFAULT_MAX_VALUE_BYTES)
 
 
 def transact(client: redis.Redis, commands: Sequence[CommandArgs]) -> None:

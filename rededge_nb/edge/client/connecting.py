@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ COMMAND_TIMEOUT = 10.0
 """Seconds in which a worker must have the reply to a command that does not wait for other clients."""
 READ_TIMEOUT = 15.0
 """Seconds to wait for the reply to a command that takes at most a second."""
+MARKED_USERS = (None, "", "default", "worker", "notebook", "capture")
+"""Users who may mark their connections as ours."""
 MAX_CONNECTIONS = 2_000
 """How many connections a client may have at the same time: more than there are threads, fewer than a server accepts.
 
@@ -51,8 +54,22 @@ def client_from_url(
         max_connections=MAX_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
+        redis_connect_func=_connect,
         **options,
     )
+
+
+def _connect(connection: Any) -> None:
+    """Log in, and mark the connection as one of ours: edge/server/client_watch.py closes only others.
+
+    The user `viewer` has no permission for that: it is not trusted to read what it asks for.
+    """
+    connection.on_connect()
+    if connection.username not in MARKED_USERS:
+        return
+    connection.send_command("CLIENT", "NO-EVICT", "ON")
+    with contextlib.suppress(redis.ResponseError):
+        connection.read_response()
 
 
 def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) -> redis.Redis:

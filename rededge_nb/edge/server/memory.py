@@ -14,8 +14,11 @@ MIN_DEFAULT_BYTES, MAX_DEFAULT_BYTES = 256 * 1024**2, 16 * 1024**3
 MACHINE_DIVISOR = 2
 """The default is the machine's memory divided by this. Workers and notebooks need the rest, and Redis needs twice its
 data for a short time when it rewrites its append-only file."""
-MIN_REPLY_BYTES = 1024**3
-"""A client may leave at least this many bytes of replies unread: a worker has to receive a model of 512 MB."""
+REPLY_DIVISOR, MIN_REPLY_BYTES, MAX_REPLY_BYTES = 8, 16 * 1024**2, 1024**3
+"""A connection may leave this part of `maxmemory` unread, one divided by it, within bounds. A worker receives the
+arguments of a call as a reply, so this is also the largest model that can be stored."""
+MAX_VALUE_BYTES = 512 * 1024**2
+"""Redis's default limit for one value."""
 MIN_WORKER_BYTES = 2 * 1024**3
 """A worker may always have this much data: large models and their threads reserve more than they use."""
 
@@ -32,13 +35,26 @@ def configuration_lines() -> list[str]:
         ConfigurationError: The setting is not a size.
     """
     limit = settings.max_memory() or default_limit()
-    # Replies that are not read use this memory, too, and Redis does not refuse commands that only read.
-    unread = max(MIN_REPLY_BYTES, limit // 2)
+    unread = max_reply_bytes(limit)
     return [
         f"maxmemory {limit}",
         "maxmemory-policy noeviction",
-        f"client-output-buffer-limit normal {unread} 0 0",
+        # What a client does not read uses this memory, too. With many connections: see client_watch.py.
+        f"client-output-buffer-limit normal {unread} {unread // 2} 60",
+        # Redis reserves memory for an argument as soon as its length is announced.
+        f"proto-max-bulk-len {min(unread, MAX_VALUE_BYTES)}",
+        f"client-output-buffer-limit pubsub {unread} {unread // 4} 60",
     ]
+
+
+def max_call_bytes() -> int:
+    """How large the arguments of one call may be: a worker receives them as a reply."""
+    return max_reply_bytes(settings.max_memory() or default_limit()) * 9 // 10
+
+
+def max_reply_bytes(limit: int) -> int:
+    """How much a connection may leave unread on a server with this `maxmemory`."""
+    return min(max(limit // REPLY_DIVISOR, MIN_REPLY_BYTES), MAX_REPLY_BYTES)
 
 
 def default_limit() -> int:

@@ -34,8 +34,10 @@ from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.processes import end_process
+from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
+from rededge_nb.edge.server.client_watch import ClientWatch
 from rededge_nb.edge.server.damage import damage
 from rededge_nb.edge.server.logs import bound_logs, open_log
 from rededge_nb.edge.server.pings import Pings
@@ -127,10 +129,14 @@ class Supervisor:
         port = self._choose_port()
         socket_path = self._folder.socket_path()
         write_configuration(
-            self._folder, binaries, port=port, socket_path=socket_path, module_arguments=module_arguments()
+            self._folder,
+            binaries,
+            port=port,
+            socket_path=socket_path,
+            module_arguments=module_arguments(memory.max_call_bytes()),
         )
         server = start_redis(self._folder, binaries)
-        pings: Pings | None = None
+        watches: list[Pings | ClientWatch] = []
         try:
             self._instance = self._new_instance(server, port, socket_path)
             # read once: a change of the password file applies from the next start
@@ -141,6 +147,7 @@ class Supervisor:
             self._folder.record(self._instance)
             self._folder.forget_failure()
             pings = Pings(url)
+            watches = [pings, ClientWatch(url)]
             self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
             self._check_workers()
             ready(self._instance)
@@ -162,8 +169,8 @@ class Supervisor:
         finally:
             with contextlib.suppress(OSError):  # the child processes must be ended in any case
                 self._folder.instance_file.unlink(missing_ok=True)
-            if pings is not None:
-                pings.close()
+            for watch in watches:
+                watch.close()
             for worker in self._workers:
                 worker.terminate()
             for worker in self._workers:

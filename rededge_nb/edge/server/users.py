@@ -35,7 +35,7 @@ RULES = {
         "+ai.scriptstore "
         "+rg.abortexecution +rg.clearregistrationsstats +rg.configset +rg.dropexecution +rg.pauseregistrations "
         "+rg.pyexecute +rg.pyexportreq +rg.pyimportreq +rg.refreshcluster +rg.unpauseregistrations +rg.unregister "
-        "+flushall +flushdb +info +keys +module|list"
+        "+client|no-evict +flushall +flushdb +info +keys +module|list"
     ),
     # not %R~: RedisTimeSeries does not mark its reading commands as such
     "viewer": f"~camera:* ~cameras* ~people_counter:* &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING}",

@@ -14,6 +14,7 @@ from rededge_nb import settings
 from rededge_nb.edge.processes import end_with_parent
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.children import Child
+from rededge_nb.edge.server.client_watch import ClientWatch
 from rededge_nb.edge.server.pings import Pings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def start_worker(
 
 def run_worker(url: str, stop: threading.Event) -> None:
     """Run one worker for a server until `stop` is set, and start it again whenever it dies or hangs."""
-    pings = Pings(url)
+    pings, watch = Pings(url), ClientWatch(url)
     worker = Child(
         "the worker",
         lambda reports, after_death: start_worker(url, reports, after_death),
@@ -68,4 +69,5 @@ def run_worker(url: str, stop: threading.Event) -> None:
                 logger.warning("%s", news)
     finally:
         pings.close()
+        watch.close()
         worker.end(WORKER_STOP_TIMEOUT)

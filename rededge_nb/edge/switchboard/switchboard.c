@@ -8,6 +8,8 @@
  *     CLASS name,timeout_ms,grace_ms,maxqueue
  *     CMD   NAME,class,arity,flags,categories,keys
  *
+ *     MAXCALL bytes
+ *
  * timeout_ms: how long a call may take from its arrival, 0 = no limit. grace_ms: how long a call may wait while no
  * connected worker serves its class. maxqueue: how many calls may wait for a worker. At most 32 classes. arity is that
  * of COMMAND INFO; flags (of RedisModule_CreateCommand) and ACL categories are words separated by spaces. keys is a key
@@ -95,6 +97,7 @@ typedef struct { String *payload; char error[256]; } Answer;
 static Class classes[MAX_CLASSES];
 static Command *commands;
 static int class_count, command_count;
+static long long max_call_bytes; /* 0: no limit. A worker could not receive more than its output buffer limit */
 static Dict *calls; /* by client id: a client is blocked in one call at a time */
 static Link workers = {&workers, &workers};
 static uint64_t last_sequence;
@@ -349,6 +352,15 @@ static int refuse_to_block(Ctx *ctx, const char *name) {
     return RM_ReplyWithError(ctx, say("ERR %s cannot run in MULTI, in a script or where a client cannot wait", name));
 }
 
+static bool is_too_long(String **argv, int argc) {
+    size_t total = 0, length;
+    for (int i = 0; i < argc; i++) {
+        RM_StringPtrLen(argv[i], &length);
+        total += length;
+    }
+    return max_call_bytes && total > (size_t)max_call_bytes;
+}
+
 /* Handles every command of a CMD argument. */
 static int run_call(Ctx *ctx, String **argv, int argc) {
     Command *command = command_named(RM_StringPtrLen(argv[0], NULL));
@@ -357,6 +369,9 @@ static int run_call(Ctx *ctx, String **argv, int argc) {
     if (strstr(command->categories, "dangerous") && !permitted(ctx)) return OK;
     uint64_t client = RM_GetClientId(ctx);
     if (cannot_block(ctx) || call_of(client)) return refuse_to_block(ctx, command->name);
+    if (is_too_long(argv, argc))
+        return RM_ReplyWithError(ctx, say("ERR %s has more than %lld bytes, the limit of this server for one command",
+                                          command->name, max_call_bytes));
     Class *class = command->class;
     if (class->queued >= class->maxqueue && !waiting_for(class))
         return RM_ReplyWithError(ctx, say("BUSYWORKER %lld '%s' calls wait already", class->queued, class->name));
@@ -494,10 +509,14 @@ static bool read_arguments(Ctx *ctx, String **argv, int argc) {
     commands = allocate((size_t)(argc / 2 + 1) * sizeof *commands);
     for (int i = 0; i < 2 * argc; i += 2) { /* two passes, classes first: commands refer to them */
         const char *keyword = RM_StringPtrLen(argv[i % argc], NULL);
-        bool is_class = !strcasecmp(keyword, "CLASS");
-        if (!is_class && strcasecmp(keyword, "CMD")) REJECT("'%s' is neither CLASS nor CMD", keyword);
+        bool is_class = !strcasecmp(keyword, "CLASS"), is_limit = !strcasecmp(keyword, "MAXCALL");
+        if (!is_class && !is_limit && strcasecmp(keyword, "CMD"))
+            REJECT("'%s' is neither CLASS nor CMD nor MAXCALL", keyword);
         if (i % argc + 1 == argc) REJECT("%s without a value", keyword);
         const char *value = RM_StringPtrLen(argv[i % argc + 1], NULL);
+        if (is_limit && (RM_StringToLongLong(argv[i % argc + 1], &max_call_bytes) != OK || max_call_bytes < 1))
+            REJECT("MAXCALL '%s' is not a number of bytes", value);
+        if (is_limit) continue;
         if (is_class && i < argc && !add_class(ctx, value)) return false;
         if (!is_class && i >= argc && !add_command(ctx, value)) return false;
     }
@@ -545,6 +564,7 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(Ctx *ctx, String *
     RM_SetModuleAttribs(ctx, "rededge", 1, 1);
     calls = RM_CreateDict(NULL);
     class_count = command_count = 0; /* an earlier load may have failed */
+    max_call_bytes = 0;
     return read_arguments(ctx, argv, argc) && register_all(ctx) ? OK : FAILED;
 }
 

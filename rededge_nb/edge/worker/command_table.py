@@ -19,9 +19,13 @@ TIMEOUTS_MS = {"ai": 120_000, "gears": 30_000, "executions": 0}
 """Milliseconds that a call may take in total; 0 means without limit, because a gear may read a long stream."""
 
 
-def module_arguments() -> list[str]:
-    """The words after the path of the module in `loadmodule`."""
-    words: list[str] = []
+def module_arguments(max_call_bytes: int | None = None) -> list[str]:
+    """The words after the path of the module in `loadmodule`.
+
+    Args:
+        max_call_bytes: How large the arguments of one call may be.
+    """
+    words = [] if max_call_bytes is None else ["MAXCALL", str(max_call_bytes)]
     for queue, timeout_ms in TIMEOUTS_MS.items():
         words += ["CLASS", f"{queue},{timeout_ms},{GRACE_MS},{MAX_QUEUED}"]
     for command in COMMANDS:

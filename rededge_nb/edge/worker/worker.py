@@ -28,8 +28,15 @@ from redis.exceptions import MovedError
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
-from rededge_nb.edge.ai.tensors import MAX_BYTES
-from rededge_nb.edge.client import COMMAND_TIMEOUT, RETRY_DELAY, client_from_url, is_transient, key_names
+from rededge_nb.edge.client import (
+    COMMAND_TIMEOUT,
+    RETRY_DELAY,
+    client_from_url,
+    even_if_full,
+    is_transient,
+    key_names,
+    max_value_bytes,
+)
 from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
@@ -52,8 +59,6 @@ HEARTBEAT_INTERVAL = 0.3
 """Seconds between heartbeats, which also renew leases."""
 HOUSEKEEPING_INTERVAL = 0.4
 """Seconds between checks for changed registrations; statistics are written at the same interval."""
-ALWAYS_ACCEPTED_BYTES = 1024**2 - 1024
-"""Size of a reply that any server accepts: proto-max-bulk-len cannot be less than 1 MB."""
 HEARTBEAT_TTL_MS = 3_000
 """Milliseconds that a worker counts as alive after a heartbeat."""
 
@@ -170,7 +175,8 @@ class Worker:
             client = state_client(self._heartbeat_client)
             busy = {queue: round(seconds, 1) for queue, seconds in self.health.busy_queues().items()}
             value = json.dumps({"process": own_process(), "busy": busy})
-            client.set(key_names.heartbeat(client, self.id), value, px=HEARTBEAT_TTL_MS)
+            key = key_names.heartbeat(client, self.id)
+            client.execute_command(*even_if_full(key, "SET", key, value, "PX", HEARTBEAT_TTL_MS))
             self.engine.leases.renew()
             self.engine.publish_executions()
             self.health.heartbeat_sent()
@@ -209,8 +215,6 @@ class Worker:
             self._stopping.wait(RETRY_DELAY)
 
     def _serve_connection(self, connection: redis.Connection, queue: str, activity: Activity) -> None:
-        connection.send_command("CLIENT", "NO-EVICT", "ON")
-        connection.read_response()
         connection.send_command("EDGE.NEXT", 1, queue)
         while True:
             while not connection.can_read(WAIT_INTERVAL):
@@ -267,7 +271,7 @@ class Worker:
             if isinstance(outcome, Exception) and not isinstance(outcome, CommandError):
                 raise outcome
             payload = encode(outcome)
-            limit = self._max_reply_bytes() if len(payload) > ALWAYS_ACCEPTED_BYTES else ALWAYS_ACCEPTED_BYTES
+            limit = max_value_bytes(self.client(), len(payload))
             if len(payload) <= limit:
                 return payload
             return encode(CommandError(f"ERR the reply has {len(payload)} bytes, but Redis accepts {limit} at most"))
@@ -277,14 +281,6 @@ class Worker:
         except Exception as error:
             logger.exception("%s failed", call.name)
             return encode(CommandError(f"ERR {call.name} failed inside the worker: {type(error).__name__}: {error}"))
-
-    def _max_reply_bytes(self) -> int:
-        """How long a reply may be. The server would close the connection of a worker that sends a longer one."""
-        try:
-            value = self.client().config_get("proto-max-bulk-len")["proto-max-bulk-len"]
-        except (redis.ResponseError, KeyError):
-            return MAX_BYTES  # managed servers refuse CONFIG; this is Redis's default
-        return int(value or MAX_BYTES)
 
     def _reply_later(self, call: Call, done: Future[object]) -> None:
         """Answer a call whose handler returned a future, in the thread that completes the future."""

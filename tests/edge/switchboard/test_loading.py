@@ -31,7 +31,10 @@ def empty_server() -> Iterator[BareRedis]:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["KLASS", "a,0,0,1"], "'KLASS' is neither CLASS nor CMD"),
+        (["KLASS", "a,0,0,1"], "'KLASS' is neither CLASS nor CMD nor MAXCALL"),
+        (["MAXCALL", "0"], "MAXCALL '0' is not a number of bytes"),
+        (["MAXCALL", "1mb"], "MAXCALL '1mb' is not a number of bytes"),
+        (["MAXCALL"], "MAXCALL without a value"),
         (["CLASS"], "CLASS without a value"),
         (["CLASS", "a,0,0"], "CLASS 'a,0,0' is not"),
         (["CLASS", "a,0,0,1,"], "is not name,timeout_ms,grace_ms,maxqueue"),
@@ -77,3 +80,13 @@ def test_existing_command_names_are_skipped_with_a_line_in_the_log() -> None:
         assert "get is a command already" in server.log()
         assert client.get("key") is None
         assert server.wire().send("T.CALL").receive_error().startswith("NOWORKER ")
+
+
+def test_calls_with_too_large_arguments_are_refused() -> None:
+    with bare_redis(*module_arguments(), "MAXCALL", "100") as server, server.client() as client:
+        error = r"^T.NOBODY has more than 100 bytes, the limit of this server for one command$"
+        for words in (["x" * 93], ["x" * 10] * 10):
+            with pytest.raises(redis.ResponseError, match=error):
+                client.execute_command("T.NOBODY", *words)
+        with pytest.raises(redis.ResponseError, match="NOWORKER"):
+            client.execute_command("T.NOBODY", "x" * 92)

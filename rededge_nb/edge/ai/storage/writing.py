@@ -19,8 +19,8 @@ from typing import Any
 import redis
 
 from rededge_nb.edge.ai.storage.hashes import KIND, TENSOR, WRONG_TYPE, Fields, Key, command_error, fields_of
-from rededge_nb.edge.ai.tensors import MAX_BYTES, Tensor
-from rededge_nb.edge.client import CommandArgs, check, in_transaction, next_reply, send
+from rededge_nb.edge.ai.tensors import Tensor
+from rededge_nb.edge.client import CommandArgs, check, in_transaction, max_value_bytes, next_reply, send
 from rededge_nb.edge.switchboard.calls import CommandError
 
 logger = logging.getLogger(__name__)
@@ -84,9 +84,10 @@ class Replacement:
         """
         for _, fields in values:
             blob = fields["blob"]
-            if isinstance(blob, bytes | memoryview) and len(blob) > MAX_BYTES:
+            size = len(blob) if isinstance(blob, bytes | memoryview) else 0
+            if size > (limit := max_value_bytes(self._client, size)):
                 raise CommandError(
-                    f"ERR the {self._kind} has {len(blob)} bytes, but a value in Redis can have {MAX_BYTES} at most"
+                    f"ERR the {self._kind} has {size} bytes, but a value in this Redis can have {limit} at most"
                 )
         writes: list[CommandArgs] = []
         for key, fields in values:

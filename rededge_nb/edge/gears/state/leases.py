@@ -28,7 +28,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import key_names
+from rededge_nb.edge.client import even_if_full, key_names
 
 LEASE_MS = 1_200
 """How long a worker that no longer renews keeps a stream, and stays a candidate for others."""
@@ -70,7 +70,8 @@ class Leases:
         if not self._may_take(registration_id, stream):
             return False
         holder = f"{self._worker_id}/{registration_id}"
-        if not self._client.execute_command("SET", key_names.lease(self._client, stream), holder, "NX", "PX", LEASE_MS):
+        key = key_names.lease(self._client, stream)
+        if not self._client.execute_command(*even_if_full(key, "SET", key, holder, "NX", "PX", LEASE_MS)):
             self._free_since.pop(stream, None)
             self._cap_lease_ttl(stream)
             return False
@@ -123,7 +124,7 @@ class Leases:
                         del self._owned[stream]
         for registration_id in joined:
             key = key_names.registration_keys(self._client, registration_id)["workers"]
-            pipeline.execute_command("ZADD", key, now_ms, self._worker_id)
+            pipeline.execute_command(*even_if_full(key, "ZADD", key, now_ms, self._worker_id))
             pipeline.execute_command("ZREMRANGEBYSCORE", key, "-inf", now_ms - LEASE_MS)
             pipeline.execute_command("ZREMRANGEBYSCORE", key, f"({now_ms + LEASE_MS}", "+inf")
             # somebody may just have removed the registration and its keys, and ZADD has created this one again

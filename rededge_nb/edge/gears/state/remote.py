@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, client_from_url, key_names, pairs
+from rededge_nb.edge.client import RETRY_DELAY, client_from_url, even_if_full, key_names, pairs
 from rededge_nb.edge.gears.runtime.host import Host
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def publish_executions(client: redis.Redis, worker_id: str, summary: Summary) ->
     """Publish the executions that run in this worker."""
     key = key_names.live_executions(client)
     if summary:
-        client.execute_command("HSET", key, worker_id, json.dumps(summary))
+        client.execute_command(*even_if_full(key, "HSET", key, worker_id, json.dumps(summary)))
     else:
         client.execute_command("HDEL", key, worker_id)
 
