@@ -16,6 +16,7 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.client_watch import Connection, Rules, parse
 from rededge_nb.edge.server.state import Instance, StateFolder
 from tests.waiting import wait_for
@@ -180,9 +181,10 @@ def test_our_own_clients_are_marked_and_others_cannot_be(instance: Instance, own
 def test_heartbeats_and_leases_are_written_although_the_memory_is_full(instance: Instance, owner: redis.Redis) -> None:
     owner.execute_command("RG.PYEXECUTE", "GB('StreamReader').foreach(lambda r: execute('DEL', 'full')).register('s')")
     owner.xadd("s", {"n": 1})
-    wait_for(lambda: not owner.xlen("s") and owner.keys("rededge:worker:*"), what="the gear and the first heartbeat")
+    state = state_client(owner)
+    wait_for(lambda: not owner.xlen("s") and state.keys("rededge:worker:*"), what="the gear and the first heartbeat")
     owner.config_set("maxmemory", "1mb")
     with pytest.raises(redis.exceptions.OutOfMemoryError):
         owner.set("x", 1)
-    owner.delete(*owner.keys("rededge:worker:*"), *owner.keys("rededge:gears:owner:*"))
-    wait_for(lambda: owner.keys("rededge:worker:*") and owner.keys("rededge:gears:owner:*"), what="new ones")
+    state.delete(*state.keys("rededge:worker:*"), *state.keys("rededge:gears:owner:*"))
+    wait_for(lambda: state.keys("rededge:worker:*") and state.keys("rededge:gears:owner:*"), what="new ones")

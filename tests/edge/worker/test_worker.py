@@ -152,7 +152,10 @@ def test_a_worker_lives_with_a_full_memory(caplog: pytest.LogCaptureFixture) -> 
         thread = threading.Thread(target=worker.run)
         thread.start()
         for _ in range(3):
-            wait_for(lambda: client.delete(*client.keys("rededge:worker:*") or ["x"]), what="a heartbeat")
+            wait_for(
+                lambda: (state := state_client(client)).delete(*state.keys("rededge:worker:*") or ["x"]),
+                what="a heartbeat",
+            )
         worker.stop()
         thread.join(20)
         messages = [record.getMessage() for record in caplog.records]
@@ -160,7 +163,7 @@ def test_a_worker_lives_with_a_full_memory(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_an_error_that_stays_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    worker, until, rounds = Worker("redis://localhost:1"), threading.Event(), []
+    until, rounds = threading.Event(), []
 
     def fail() -> None:
         rounds.append(1)
@@ -168,5 +171,6 @@ def test_an_error_that_stays_is_logged_once(caplog: pytest.LogCaptureFixture) ->
             until.set()
         raise redis.ResponseError("NOPERM" if len(rounds) < 6 else "another")
 
-    worker._repeat((fail,), 0.0, until=until)
+    with bare_redis(*CLASSES) as bare:
+        Worker(f"unix://{bare.socket_path}")._repeat((fail,), 0.0, until=until)
     assert [record.getMessage() for record in caplog.records] == ["fail failed", "fail failed"]
