@@ -12,6 +12,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h: the signal that a process gets when its parent dies."""
+PRIVATE_UMASK = 0o077
+"""With this umask, only the owner can read the files that a process makes."""
 
 
 def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
@@ -44,6 +46,19 @@ def end_with_parent(*, max_data_bytes: int | None = None) -> Callable[[], None] 
             resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
     return prepare
+
+
+def start_time(pid: int) -> str:
+    """When a process started: together with its id, this names one process for ever. Empty if there is none.
+
+    See proc(5): field 22 of /proc/<pid>/stat counts ticks since the machine has started.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"
 
 
 def resident_memory() -> int:

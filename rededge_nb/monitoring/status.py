@@ -153,8 +153,8 @@ def missing_models(client: redis.Redis, known: dict[str, Any] | None) -> list[st
 
 
 def dying_children(instance: Instance) -> list[str]:
-    """Return one sentence for each process of an embedded server that keeps dying."""
-    found = []
+    """Return one sentence for each process of an embedded server that keeps dying, and for its damaged files."""
+    found = [instance.problem] if instance.problem else []
     for trouble in instance.troubles:
         if trouble.deaths < MIN_DEATHS:
             continue

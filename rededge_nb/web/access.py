@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import secrets
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -95,13 +94,8 @@ def token_for(given: str | None, folder: StateFolder) -> Token:
     if given is not None:
         return Token(_checked(given), is_new=False)
     folder.create()
-    file = folder.path / TOKEN_FILE
-    try:
-        return Token(_checked(file.read_text().strip()), is_new=False)
-    except FileNotFoundError:
-        token = Token(secrets.token_urlsafe(32), is_new=True)
-        folder.write_private(file, token.value + "\n")
-        return token
+    is_new = not (folder.path / TOKEN_FILE).exists()
+    return Token(_checked(folder.secret(TOKEN_FILE, min_length=MIN_TOKEN_LENGTH)), is_new)
 
 
 def _checked(token: str) -> str:

@@ -78,7 +78,7 @@ def openssl11_folder(state_dir: Path) -> Path:
         ServerError: The installed OpenCV does not contain it.
     """
     folder = state_dir / "lib"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     for name in ("libssl", "libcrypto"):
         link = folder / f"{name}.so.1.1"
         link.unlink(missing_ok=True)

@@ -5,10 +5,8 @@ Everything that an instance owns is in its state folder: unix socket, port numbe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from rededge_nb import errors, settings
 from rededge_nb.edge.server.logs import open_log
+from rededge_nb.edge.server.private_files import check_owner
 from rededge_nb.edge.server.redis_server import STOP_TIMEOUT
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.edge.server.supervisor import FolderHeldError, Supervisor
@@ -114,12 +113,10 @@ def stop(directory: Path | None = None) -> bool:
         ServerError: It did not end in time.
     """
     folder = StateFolder(directory or settings.state_dir())
+    check_owner(folder.path)
     if not folder.held():
         return False
-    instance = folder.recorded()
-    if instance is not None:  # else it is ending already
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(instance.pid, signal.SIGTERM)
+    folder.end_supervisor()
     deadline = time.monotonic() + WORKER_STOP_TIMEOUT + STOP_TIMEOUT + 5
     while folder.held():
         if time.monotonic() > deadline:

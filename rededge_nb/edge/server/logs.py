@@ -1,9 +1,16 @@
-"""The log files of an instance: opening them, keeping them small, and reading their end."""
+"""The log files of an instance: opening them, keeping them small, and reading their end.
+
+Workers print what their gears print, which may be any amount. So they write to a pipe, and a thread of the supervisor
+copies it to the log file, which it begins again before it is too large. Nothing else would hold at every moment, or if
+somebody deletes the file. Redis opens its log file for every line, and the supervisor's own log is opened again when
+it is gone; both are truncated from time to time.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +20,38 @@ logger = logging.getLogger(__name__)
 
 MAX_LOG_BYTES = 8_000_000
 """Size at which a log file is truncated; the last bytes up to this size are kept in a second file."""
+
+
+_CHUNK_BYTES = 65_536
+
+
+class LogPipe:
+    """A pipe whose content is appended to a log file; child processes write to `write_end`.
+
+    What cannot be written, because the disk is full, is lost.
+    """
+
+    def __init__(self, folder: StateFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        read_end, write_end = os.pipe()
+        self.write_end = os.fdopen(write_end, "wb")
+        threading.Thread(target=self._copy, args=(read_end,), name=name, daemon=True).start()
+
+    def close(self) -> None:
+        """Close this process's end: the thread ends when the child processes have ended, too."""
+        self.write_end.close()
+
+    def _copy(self, read_end: int) -> None:
+        file = self._folder.logs / self._name
+        while chunk := os.read(read_end, _CHUNK_BYTES):
+            try:
+                if file.exists() and file.stat().st_size + len(chunk) > MAX_LOG_BYTES:
+                    file.replace(file.with_suffix(".log.1"))
+                with open_log(self._folder, self._name) as log:
+                    log.write(chunk)
+            except OSError:
+                continue
+        os.close(read_end)
 
 
 def open_log(folder: StateFolder, name: str) -> IO[bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.edge.processes import end_with_parent
+from rededge_nb.edge.processes import PRIVATE_UMASK, end_with_parent
 from rededge_nb.edge.server import memory, users
 from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
 from rededge_nb.edge.server.logs import log_tail, open_log
@@ -69,7 +69,7 @@ def write_configuration(
         f"port {port}",
         f"unixsocket {quoted(socket_path)}",
         "unixsocketperm 700",
-        f"requirepass {folder.password()}",
+        f"requirepass {quoted(folder.password())}",
         f"dir {quoted(folder.data)}",
         "daemonize no",
         'save ""',
@@ -91,12 +91,15 @@ def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[byt
     if binaries.needs_openssl11:
         environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder.path))
     with open_log(folder, "redis.log") as log:
+        # Redis opens this file for each line, so that it may be deleted; what comes before goes to the same file
+        logfile = ["--logfile", log.name] if log.name != os.devnull else []
         return subprocess.Popen(
-            [str(binaries.redis_server), str(folder.config_file)],
+            [str(binaries.redis_server), str(folder.config_file), *logfile],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            umask=PRIVATE_UMASK,
             preexec_fn=end_with_parent(),
         )
 

@@ -8,13 +8,17 @@ import fcntl
 import json
 import os
 import secrets
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
+from rededge_nb.edge.processes import start_time
+from rededge_nb.edge.server.private_files import check_owner, create_folder, read_secret, write_private
 from rededge_nb.edge.server.users import OWNER
 from rededge_nb.errors import ServerError
 
@@ -58,6 +62,10 @@ class Instance:
     """Which child process died last, and how."""
     troubles: tuple[Trouble, ...] = ()
     """The child processes that keep dying."""
+    problem: str = ""
+    """What else is wrong, such as deleted files."""
+    redis_start: str = ""
+    """When redis-server started, as processes.start_time() returns it."""
 
     @property
     def url(self) -> str:
@@ -85,6 +93,7 @@ class StateFolder:
         path = path.resolve()  # redis-server has another working directory
         self.path = path
         self.data = path / "data"
+        self.manifest_file = self.data / "appendonlydir" / "appendonly.aof.manifest"
         self.logs = path / "logs"
         self.config_file = path / "redis.conf"
         self.password_file = path / "password"
@@ -95,28 +104,34 @@ class StateFolder:
         self._users_file = path / "users"
 
     def create(self) -> None:
-        """Create the folder and its subfolders.
+        """Create the folder and its subfolders, or check that an existing folder may be used.
 
         Raises:
-            ServerError: They cannot be created.
+            ServerError: They cannot be created, or must not be used.
         """
         try:
-            for folder in (self.path, self.data, self.logs):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
+            create_folder(self.path)
+            for folder in (self.data, self.logs):
+                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ServerError(
                 f"the state folder {self.path} cannot be made or used ({error}): name another with --dir or REDEDGE_DIR"
             ) from error
 
     def password(self, user: str = OWNER) -> str:
-        """The password of a user, created at the first call and stored in a file with mode 0600."""
-        file = self.password_file if user == OWNER else self.password_file.with_name(f"password-{user}")
-        try:
-            return file.read_text().strip()
-        except FileNotFoundError:
+        """The password of a user, created at the first call and stored in a file with mode 0600.
+
+        Raises:
+            ServerError: The file is empty, too short, or belongs to another account.
+        """
+        return self.secret(self.password_file.name if user == OWNER else f"{self.password_file.name}-{user}")
+
+    def secret(self, name: str, **limits: int) -> str:
+        """The secret in the file `name`, which is created if it does not exist; `limits` as for read_secret()."""
+        file = self.path / name
+        if not file.exists():
             self.write_private(file, secrets.token_urlsafe(32) + "\n")
-            return self.password(user)
+        return read_secret(file, **limits)
 
     def socket_path(self) -> Path:
         """The path of the unix socket: in the folder, or in a private temporary folder if the path is too long."""
@@ -127,12 +142,7 @@ class StateFolder:
 
     def write_private(self, file: Path, text: str) -> None:
         """Write `text` to `file` atomically, with mode 0600 from the start."""
-        temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-        temporary.replace(file)
+        write_private(file, text)
 
     def record(self, instance: Instance) -> None:
         """Store the description of the running instance."""
@@ -145,11 +155,12 @@ class StateFolder:
         try:
             fields = json.loads(self.instance_file.read_text())
             troubles = tuple(Trouble(**one) for one in fields.get("troubles", ()))
-            fields.update(dir=Path(fields["dir"]), socket=Path(fields["socket"]), troubles=troubles)
+            numbers = {name: int(fields[name]) for name in ("pid", "redis_pid", "port", "workers")}
+            fields.update(numbers, dir=self.path, socket=Path(fields["socket"]), troubles=troubles)
             return Instance(**fields)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             # incomplete after a crash, or written by another version: treated as missing
             return None
 
@@ -172,13 +183,51 @@ class StateFolder:
     def last_port(self) -> int | None:
         """The TCP port of the previous instance, which clients may still use."""
         try:
-            return int(self._port_file.read_text())
+            port = int(self._port_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return port if 0 < port < 2**16 else None
 
     def running(self) -> Instance | None:
-        """The instance that is running and ready."""
-        return self.recorded() if self.held() else None
+        """The instance that is running and ready.
+
+        Raises:
+            ServerError: The folder belongs to another account.
+        """
+        check_owner(self.path)
+        instance = self.recorded() if self.held() else None
+        # the record of a dead supervisor remains until its successor is ready
+        return instance if instance is not None and instance.pid == self.supervisor() else None
+
+    def supervisor(self) -> int | None:
+        """The process id of the supervisor that holds the lock; None if none does, or its process is not visible."""
+        if not self.held():
+            return None
+        try:
+            pid, start = self._lock_file.read_text().split(maxsplit=1)
+            return int(pid) if start.strip() == start_time(int(pid)) else None
+        except (OSError, ValueError):
+            return None
+
+    def end_supervisor(self) -> None:
+        """Ask the supervisor to end, if there is one; never a process that has its process id by now."""
+        pid = self.supervisor()
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process = os.pidfd_open(pid)  # from here on it means one process, whatever becomes of it
+            try:
+                if pid == self.supervisor():
+                    signal.pidfd_send_signal(process, signal.SIGTERM)
+            finally:
+                os.close(process)
+
+    def is_ours(self, lock: IO[bytes]) -> bool:
+        """Whether the lock that hold() has opened is still that of the folder at this path."""
+        try:
+            return os.path.samestat(os.fstat(lock.fileno()), self._lock_file.stat())
+        except OSError:
+            return False
 
     def held(self) -> bool:
         """Whether a supervisor holds the folder's lock. The kernel releases the lock when the process ends."""
@@ -192,28 +241,34 @@ class StateFolder:
         return False
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[bool]:
-        """Hold the folder's lock as its supervisor; yields False if another supervisor holds it."""
-        with self._lock_file.open("ab") as lock:
+    def hold(self) -> Iterator[IO[bytes] | None]:
+        """Hold the folder's lock as its supervisor; yields the lock file, or None if another supervisor holds it."""
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b", buffering=0) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                yield None
             else:
-                yield True
+                lock.truncate()
+                lock.write(f"{os.getpid()} {start_time(os.getpid())}\n".encode())
+                yield lock
 
     def use(self) -> contextlib.ExitStack:
         """Keep an instance that was started with `while_used` running until the returned object is closed."""
         stack = contextlib.ExitStack()
-        users = stack.enter_context(self._users_file.open("ab"))
+        users = stack.enter_context(self._open_users())
         fcntl.flock(users, fcntl.LOCK_SH)
         return stack
 
     def used(self) -> bool:
         """Whether any process keeps the instance running with use()."""
-        with self._users_file.open("ab") as users:
+        with self._open_users() as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
         return False
+
+    def _open_users(self) -> IO[bytes]:
+        return os.fdopen(os.open(self._users_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -25,22 +25,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
 from rededge_nb.edge.client.state_database import state_client
-from rededge_nb.edge.processes import end_process
+from rededge_nb.edge.processes import PRIVATE_UMASK, end_process, start_time
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
 from rededge_nb.edge.server.client_watch import ClientWatch
 from rededge_nb.edge.server.damage import damage
-from rededge_nb.edge.server.logs import bound_logs, open_log
+from rededge_nb.edge.server.data_watch import DataWatch
+from rededge_nb.edge.server.logs import LogPipe, bound_logs
 from rededge_nb.edge.server.pings import Pings
+from rededge_nb.edge.server.private_files import check_owner, remove_unfinished
 from rededge_nb.edge.server.redis_server import (
     STOP_TIMEOUT,
     free_port,
@@ -89,6 +92,8 @@ class Supervisor:
         self._redis_trouble: Trouble | None = None
         self._redis_started_at = 0.0
         self._workers: list[Child] = []
+        self._data_watch: DataWatch | None = None
+        self._worker_log = LogPipe(folder, "worker.log")
 
     def stop(self) -> None:
         """Ask run() to return."""
@@ -106,25 +111,30 @@ class Supervisor:
         deadline = time.monotonic() + HOLD_TIMEOUT
         while True:
             with self._folder.hold() as held:
-                if held:
-                    return self._run_and_note_failure(ready)
+                if held is not None:
+                    return self._run_and_note_failure(ready, held)
             if time.monotonic() > deadline:
                 raise FolderHeldError(f"another supervisor uses {self._folder.path}: see `rededge status`")
             self._stop.wait(0.02)
 
-    def _run_and_note_failure(self, ready: Callable[[Instance], None]) -> None:
+    def _run_and_note_failure(self, ready: Callable[[Instance], None], lock: IO[bytes]) -> None:
         try:
-            self._run_held(ready)
-        except RedEdgeError as error:
-            self._folder.note_failure(str(error))
-            raise
-        except OSError as error:
-            message = f"RedisEdge in {self._folder.path} cannot continue: {error}"
-            self._folder.note_failure(message)
+            self._run_held(ready, lock)
+        except (RedEdgeError, OSError) as error:
+            message = str(error)
+            if isinstance(error, OSError):
+                message = f"RedisEdge in {self._folder.path} cannot continue: {error}"
+            if self._folder.is_ours(lock):
+                self._folder.note_failure(message)
+            if isinstance(error, RedEdgeError):
+                raise
             raise ServerError(message) from error
 
-    def _run_held(self, ready: Callable[[Instance], None]) -> None:
-        _end_orphan(self._folder)
+    def _run_held(self, ready: Callable[[Instance], None], lock: IO[bytes]) -> None:
+        remove_unfinished(self._folder.path)
+        _end_orphan(self._folder, self._stop)
+        if self._stop.is_set():
+            return
         binaries = find_binaries()
         port = self._choose_port()
         socket_path = self._folder.socket_path()
@@ -136,7 +146,7 @@ class Supervisor:
             module_arguments=module_arguments(memory.max_call_bytes()),
         )
         server = start_redis(self._folder, binaries)
-        watches: list[Pings | ClientWatch] = []
+        watches: list[Pings | ClientWatch | DataWatch] = []
         try:
             self._instance = self._new_instance(server, port, socket_path)
             # read once: a change of the password file applies from the next start
@@ -147,12 +157,14 @@ class Supervisor:
             self._folder.record(self._instance)
             self._folder.forget_failure()
             pings = Pings(url)
-            watches = [pings, ClientWatch(url)]
+            self._data_watch = DataWatch(url, self._folder)
+            watches = [pings, ClientWatch(url), self._data_watch]
             self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
             self._check_workers()
             ready(self._instance)
             unused_since = time.monotonic()
             while not self._stop.wait(CHECK_INTERVAL):
+                self._check_files(lock)
                 server = self._check_redis(server, binaries, url, pings)
                 self._check_workers()
                 if not self._while_used or self._folder.used():
@@ -167,14 +179,16 @@ class Supervisor:
                     self._folder.record(self._instance)
                 bound_logs(self._folder)
         finally:
-            with contextlib.suppress(OSError):  # the child processes must be ended in any case
-                self._folder.instance_file.unlink(missing_ok=True)
+            if self._folder.is_ours(lock):
+                with contextlib.suppress(OSError):  # the child processes must be ended in any case
+                    self._folder.instance_file.unlink(missing_ok=True)
             for watch in watches:
                 watch.close()
             for worker in self._workers:
                 worker.terminate()
             for worker in self._workers:
                 worker.end(WORKER_STOP_TIMEOUT)
+            self._worker_log.close()
             end_process(server, STOP_TIMEOUT)
             if socket_path.parent != self._folder.path:
                 with contextlib.suppress(OSError):
@@ -182,10 +196,27 @@ class Supervisor:
 
     def _new_worker(self, number: int, url: str, pings: Pings) -> Child:
         def start(reports: int, after_death: bool) -> subprocess.Popen[bytes]:
-            with open_log(self._folder, "worker.log") as log:
-                return start_worker(url, reports, after_death, log=log, state_dir=self._folder.path)
+            log = self._worker_log.write_end
+            return start_worker(url, reports, after_death, log=log, state_dir=self._folder.path)
 
         return Child(f"worker {number}", start, hang_timeout=settings.hang_timeout(), server_answers=pings.answers)
+
+    def _check_files(self, lock: IO[bytes]) -> None:
+        """Check that nobody has deleted or moved what the instance needs.
+
+        Raises:
+            ServerError: The state folder is not at its path any more, so that another supervisor may start there.
+        """
+        if not self._folder.is_ours(lock):
+            raise ServerError(
+                f"the state folder {self._folder.path} was moved or deleted while RedisEdge was running: it has ended; "
+                "if the folder was moved, its data is complete: name its new path with --dir"
+            )
+        with contextlib.suppress(OSError):  # without logs the instance continues
+            self._folder.logs.mkdir(mode=0o700, exist_ok=True)
+        problem = self._data_watch.problem if self._data_watch is not None else ""
+        if self._instance is not None and problem != self._instance.problem:
+            self._update_record(problem=problem)
 
     def _check_workers(self) -> None:
         for worker in self._workers:
@@ -204,6 +235,13 @@ class Supervisor:
             reason = f"killed: it did not answer for {timeout:.0f} s"
             server.kill()
             server.wait()
+        elif self._instance is not None and not self._instance.socket.exists():
+            # Redis cannot make its socket again; its data is saved when it ends
+            reason = "ended: its socket was deleted"
+            end_process(server, STOP_TIMEOUT)
+            if self._instance.socket.parent != self._folder.path:
+                self._instance.socket.parent.mkdir(mode=0o700, exist_ok=True)
+                check_owner(self._instance.socket.parent)
         else:
             if self._redis_trouble is not None and time.monotonic() - self._redis_started_at > STABLE_AFTER:
                 self._redis_trouble = None
@@ -242,7 +280,7 @@ class Supervisor:
                     raise ServerError(f"redis-server cannot be started any more: {error}") from error
                 reason = str(error)
             else:
-                self._update_record(redis_pid=server.pid)
+                self._update_record(redis_pid=server.pid, redis_start=start_time(server.pid))
                 return server
 
     def _wait_until_ready(self, server: subprocess.Popen[bytes], binaries: Binaries, url: str) -> None:
@@ -274,6 +312,7 @@ class Supervisor:
             socket=socket_path,
             started=time.time(),
             workers=self._worker_count,
+            redis_start=start_time(server.pid),
         )
 
     def _note(self, news: str, *, died: bool) -> None:
@@ -312,22 +351,25 @@ def _forget_workers(url: str) -> None:
         client.close()
 
 
-def _end_orphan(folder: StateFolder) -> None:
+def _end_orphan(folder: StateFolder, stop: threading.Event) -> None:
     """End a redis-server whose supervisor was killed, so that its port, socket and files are free."""
     stale = folder.recorded()
     if stale is None:
         return
-    # identified by its working directory, because redis-server changes its command line
+    # also identified by its working directory: records of earlier versions have no start time
     working_directory = Path(f"/proc/{stale.redis_pid}/cwd")
     try:
-        if working_directory.readlink() == folder.data.resolve():
+        if working_directory.readlink() == folder.data.resolve() and (
+            not stale.redis_start or stale.redis_start == start_time(stale.redis_pid)
+        ):
             logger.warning("redis-server %d is still running without its supervisor: ending it", stale.redis_pid)
             os.kill(stale.redis_pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_TIMEOUT
             while working_directory.readlink():
                 if time.monotonic() > deadline:
                     os.kill(stale.redis_pid, signal.SIGKILL)
-                time.sleep(0.02)
+                if stop.wait(0.02):
+                    return  # the record remains for the next supervisor
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass  # it has ended, or its process id belongs to another process now
     folder.instance_file.unlink(missing_ok=True)
@@ -348,10 +390,14 @@ def main(argv: list[str] | None = None) -> int:
     if os.fork():
         return 0  # The starting process waits for the end of this one; the supervisor is no child of it.
     os.setsid()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    supervisor = Supervisor(
-        StateFolder(options.dir), port=options.port, workers=options.workers, while_used=options.while_used
+    os.umask(PRIVATE_UMASK)
+    folder = StateFolder(options.dir)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        handlers=[WatchedFileHandler(folder.logs / "supervisor.log")],
     )
+    supervisor = Supervisor(folder, port=options.port, workers=options.workers, while_used=options.while_used)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     with os.fdopen(options.ready_fd, "w") as ready:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from rededge_nb import settings
-from rededge_nb.edge.processes import end_with_parent
+from rededge_nb.edge.processes import PRIVATE_UMASK, end_with_parent
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.children import Child
 from rededge_nb.edge.server.client_watch import ClientWatch
@@ -49,6 +49,7 @@ def start_worker(
         stderr=subprocess.STDOUT if log is not None else None,
         env=environment,
         pass_fds=(reports,),
+        umask=PRIVATE_UMASK,
         preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
     )
 

@@ -47,6 +47,7 @@ from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
 from rededge_nb.edge.worker.heartbeats import has_ended, own_process
+from rededge_nb.edge.worker.output import print_leniently
 from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
 from rededge_nb.errors import ConfigurationError
@@ -311,6 +312,7 @@ def _wait_for_server(url: str) -> None:
 
 def main() -> int:
     """Run a worker for the server that REDIS_URL names, until SIGTERM."""
+    print_leniently()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     url = settings.redis_url()
     if url is None:
