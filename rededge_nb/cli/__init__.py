@@ -35,7 +35,7 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(server.up, server.down, server.status, server.url, server.worker, server.module),
+    *(server.up, server.down, server.repair, server.status, server.url, server.worker, server.module),
     redis_command.redis,
     *(cameras.init, cameras.capture, cameras.cameras, cameras.top),
     *(gears.gears, models.models, pipeline.pipeline),

@@ -86,6 +86,24 @@ def down(directory: Path | None) -> None:
 
 @click.command(
     epilog=examples(
+        "rededge repair",
+        "rededge repair --dir ./edge && rededge up --dir ./edge",
+    ),
+)
+@directory_option
+def repair(directory: Path | None) -> None:
+    """Make damaged data loadable: copy it, then leave out what cannot be read."""
+    from rededge_nb.edge.server.repair import repair
+
+    done = repair(directory)
+    click.echo(f"the data as it was is in {done.copy}")
+    for step in done.steps or ["nothing had to be left out"]:
+        click.echo(step)
+    click.echo(f"the server can load {done.keys} keys: start it with `rededge up`")
+
+
+@click.command(
+    epilog=examples(
         "rededge status",
         "rededge status --json | jq .memory_mb",
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,20 +69,105 @@ def test_data_with_an_incomplete_end_is_loaded_without_it(written: Path) -> None
     assert entries_after_start(written) == ENTRIES - 1
 
 
-def test_the_error_for_damaged_data_has_the_command_that_repairs_it(written: Path) -> None:
-    file = append_only_file(written)
+def flip(file: Path, position: int) -> None:
     content = bytearray(file.read_bytes())
-    position = content.index(b"XADD", len(content) // 2)
-    before = content[:position].count(b"XADD")
-    content[position - 4 : position] = b"junk"
+    content[position] ^= 0xFF
     file.write_bytes(content)
-    with pytest.raises(ServerError, match=r"data is damaged, and nothing of it was loaded.*keep a copy") as caught:
-        server.start(written)
-    assert f"the data in {written}/data is damaged" in rededge("status", "--dir", written).stderr
-    command = str(caught.value).partition("keep a copy of everything: ")[2].splitlines()[0]
-    subprocess.run(["bash", "-c", command], check=True, capture_output=True, timeout=60)
-    assert entries_after_start(written) == before
-    assert append_only_file(written, "data-damaged").read_bytes() == bytes(content)
+
+
+def manifest(state: Path) -> Path:
+    return state / "data" / "appendonlydir" / "appendonly.aof.manifest"
+
+
+def base_file(state: Path) -> Path:
+    (file,) = manifest(state).parent.glob("*.base.rdb")
+    return file
+
+
+def middle(state: Path, word: bytes) -> tuple[Path, int]:
+    """The append-only file, and the position of a word in its middle."""
+    file = append_only_file(state)
+    content = file.read_bytes()
+    return file, content.index(word, len(content) // 2)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "a changed byte in the name of a command": (lambda state: flip(*middle(state, b"XADD")), False),
+    "a changed byte in a length": (lambda state: flip(*middle(state, b"$4")), False),
+    "zeros at the end": (
+        lambda state: os.truncate(append_only_file(state), append_only_file(state).stat().st_size + 4096),
+        True,
+    ),
+    "no file of commands": (lambda state: append_only_file(state).unlink(), False),
+    "an empty file of commands": (lambda state: os.truncate(append_only_file(state), 0), False),
+    "a shorter file of commands": (lambda state: os.truncate(append_only_file(state), 500), False),
+    "a changed byte in the base": (lambda state: flip(base_file(state), base_file(state).stat().st_size // 2), False),
+    "a changed first byte in the base": (lambda state: flip(base_file(state), 0), False),
+    "a shorter base": (lambda state: os.truncate(base_file(state), 20), False),
+    "an empty base": (lambda state: os.truncate(base_file(state), 0), False),
+    "no base": (lambda state: base_file(state).unlink(), False),
+    "a manifest of nonsense": (lambda state: manifest(state).write_text("nonsense\n"), True),
+    "an empty manifest": (lambda state: os.truncate(manifest(state), 0), True),
+    "no manifest": (lambda state: manifest(state).unlink(), True),
+    "no files": (lambda state: shutil.rmtree(manifest(state).parent), False),
+    "no folder": (lambda state: shutil.rmtree(state / "data"), False),
+}
+"""What is done to the data, and whether all of it can be kept nevertheless."""
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder that was closed with 50 keys in its base, and 100 entries since then."""
+    state = tmp_path_factory.mktemp("closed") / "state"
+    client = client_from_url(server.start(state).url)
+    for number in range(50):
+        client.set(f"key {number}", number)
+    client.bgrewriteaof()
+    wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the base", timeout=30)
+    for number in range(100):
+        client.xadd("s", {"n": number, "text": "x" * 100})
+    client.close()
+    server.stop(state)
+    return state
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damaged_data_is_never_loaded_in_part_and_can_be_repaired(closed: Path, folder: Path, what: str) -> None:
+    damage, keeps_all = DAMAGES[what]
+    state = folder / "state"
+    shutil.copytree(closed, state, symlinks=True)
+    damage(state)
+    before = {path.name: path.read_bytes() for path in (state / "data").rglob("*") if path.is_file()}
+    with pytest.raises(ServerError, match=r"the data in .* cannot be loaded \(.*\) and was left as it is: ") as caught:
+        server.start(state)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message in rededge("status", "--dir", state).stderr
+    assert {path.name: path.read_bytes() for path in (state / "data").rglob("*") if path.is_file()} == before
+    command = message.partition("`")[2].partition("`")[0]
+    told = rededge(*shlex.split(command)[1:])
+    assert told.returncode == 0, told.stderr
+    (copy,) = state.glob("data-damaged-*")
+    assert f"the data as it was is in {copy}\n" in told.stdout
+    assert {path.name: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+    client = client_from_url(server.start(state).url)
+    keys, entries = len(client.keys("key *")), client.xlen("s")
+    client.close()
+    if keeps_all:
+        assert (keys, entries) == (50, 100)
+    elif "base" in what:
+        assert (keys, entries) == (0, 100)
+    elif "changed byte" in what:
+        assert keys == 50
+        assert 40 < entries < 60
+        assert "bytes were kept" in told.stdout
+
+
+def test_data_that_is_not_damaged_is_kept_by_a_repair(written: Path) -> None:
+    assert "nothing had to be left out\n" in rededge("repair", "--dir", written).stdout
+    assert entries_after_start(written) == ENTRIES
+    told = rededge("repair", "--dir", written)
+    assert (told.returncode, "is running in" in told.stderr) == (1, True)
 
 
 def test_a_full_disk_is_reported_and_all_continues_when_it_has_room(

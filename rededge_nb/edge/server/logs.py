@@ -23,6 +23,9 @@ MAX_LOG_BYTES = 8_000_000
 
 
 _CHUNK_BYTES = 65_536
+_END_BYTES = 200_000
+_START_SIGN = b"Redis is starting"
+"""In the line that redis-server logs first."""
 
 
 class LogPipe:
@@ -58,7 +61,7 @@ def open_log(folder: StateFolder, name: str) -> IO[bytes]:
     """Open a log file for appending, also if its folder was deleted; without a log if that is not possible."""
     try:
         folder.logs.mkdir(mode=0o700, exist_ok=True)
-        return _open(folder.logs / name, os.O_APPEND)
+        return _open(folder.logs / name, "ab")
     except OSError as error:
         logger.error("there is no log %s: %s", folder.logs / name, error)
         return Path(os.devnull).open("ab")
@@ -72,7 +75,7 @@ def bound_logs(folder: StateFolder) -> None:
             if size <= MAX_LOG_BYTES:
                 continue
             try:
-                with log.open("rb") as source, _open(log.with_suffix(".log.1"), os.O_TRUNC) as copy:
+                with log.open("rb") as source, _open(log.with_suffix(".log.1"), "wb") as copy:
                     source.seek(-MAX_LOG_BYTES, os.SEEK_END)
                     copy.write(source.read(MAX_LOG_BYTES))
             finally:
@@ -82,13 +85,23 @@ def bound_logs(folder: StateFolder) -> None:
             logger.warning("%s is truncated without a copy: %s", log, error)
 
 
+def log_end(folder: StateFolder) -> bytes:
+    """What redis-server has logged since it was started last."""
+    try:
+        with (folder.logs / "redis.log").open("rb") as log:
+            log.seek(max(log.seek(0, os.SEEK_END) - _END_BYTES, 0))
+            return log.read().rpartition(_START_SIGN)[2]
+    except FileNotFoundError:
+        return b""
+
+
 def log_tail(folder: StateFolder, lines: int = 5) -> str:
     """The last lines of redis.log, and the path of the file."""
     file = folder.logs / "redis.log"
-    tail = file.read_text(errors="replace").splitlines()[-lines:] if file.exists() else []
+    tail = log_end(folder).decode(errors="replace").splitlines()[-lines:]
     return " | ".join(line.strip() for line in tail) + f" (see {file})"
 
 
-def _open(path: Path, flag: int) -> IO[bytes]:
+def _open(path: Path, mode: str) -> IO[bytes]:
     """Open a file for writing, with mode 0600 if it is new."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600), "ab" if flag == os.O_APPEND else "wb")
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))

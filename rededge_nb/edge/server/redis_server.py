@@ -92,7 +92,7 @@ def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[byt
         environment["LD_LIBRARY_PATH"] = str(openssl11_folder(folder.path))
     with open_log(folder, "redis.log") as log:
         # Redis opens this file for each line, so that it may be deleted; what comes before goes to the same file
-        logfile = ["--logfile", log.name] if log.name != os.devnull else []
+        logfile = ["--logfile", str(log.name)] if log.name != os.devnull else []
         return subprocess.Popen(
             [str(binaries.redis_server), str(folder.config_file), *logfile],
             stdin=subprocess.DEVNULL,

@@ -94,6 +94,7 @@ class StateFolder:
         self.path = path
         self.data = path / "data"
         self.manifest_file = self.data / "appendonlydir" / "appendonly.aof.manifest"
+        self.sizes_file = path / "data-sizes.json"
         self.logs = path / "logs"
         self.config_file = path / "redis.conf"
         self.password_file = path / "password"

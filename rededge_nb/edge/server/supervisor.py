@@ -39,7 +39,7 @@ from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
 from rededge_nb.edge.server.client_watch import ClientWatch
-from rededge_nb.edge.server.damage import damage
+from rededge_nb.edge.server.damage import damage, forget_sizes, missing_data, remember_sizes
 from rededge_nb.edge.server.data_watch import DataWatch
 from rededge_nb.edge.server.logs import LogPipe, bound_logs
 from rededge_nb.edge.server.pings import Pings
@@ -136,6 +136,7 @@ class Supervisor:
         if self._stop.is_set():
             return
         binaries = find_binaries()
+        self._check_data()
         port = self._choose_port()
         socket_path = self._folder.socket_path()
         write_configuration(
@@ -151,11 +152,12 @@ class Supervisor:
             self._instance = self._new_instance(server, port, socket_path)
             # read once: a change of the password file applies from the next start
             url, worker_url = self._instance.url, self._instance.url_of("worker")
-            self._wait_until_ready(server, binaries, url)
+            self._wait_until_ready(server, url)
             self._redis_started_at = time.monotonic()
             _forget_workers(url)
             self._folder.record(self._instance)
             self._folder.forget_failure()
+            forget_sizes(self._folder)
             pings = Pings(url)
             self._data_watch = DataWatch(url, self._folder)
             watches = [pings, ClientWatch(url), self._data_watch]
@@ -190,6 +192,8 @@ class Supervisor:
                 worker.end(WORKER_STOP_TIMEOUT)
             self._worker_log.close()
             end_process(server, STOP_TIMEOUT)
+            if server.returncode == 0 and self._folder.is_ours(lock):
+                remember_sizes(self._folder)
             if socket_path.parent != self._folder.path:
                 with contextlib.suppress(OSError):
                     socket_path.parent.rmdir()
@@ -271,9 +275,10 @@ class Supervisor:
             self._note(reason, died=True)
             if self._stop.wait(delay):
                 return died
+            self._check_data()
             server = start_redis(self._folder, binaries)
             try:
-                self._wait_until_ready(server, binaries, url)
+                self._wait_until_ready(server, url)
             except ServerError as error:
                 end_process(server, STOP_TIMEOUT)
                 if isinstance(error, DamagedDataError) or time.monotonic() - began > START_WINDOW:
@@ -283,11 +288,16 @@ class Supervisor:
                 self._update_record(redis_pid=server.pid, redis_start=start_time(server.pid))
                 return server
 
-    def _wait_until_ready(self, server: subprocess.Popen[bytes], binaries: Binaries, url: str) -> None:
+    def _check_data(self) -> None:
+        missing = missing_data(self._folder)
+        if missing is not None:
+            raise DamagedDataError(missing)
+
+    def _wait_until_ready(self, server: subprocess.Popen[bytes], url: str) -> None:
         try:
             wait_until_ready(server, self._folder, url, self._stop)
         except ServerError as error:
-            damaged = damage(self._folder, binaries)
+            damaged = damage(self._folder)
             if damaged is None:
                 raise
             raise DamagedDataError(damaged) from error

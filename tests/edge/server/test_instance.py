@@ -136,13 +136,15 @@ def test_binaries_named_in_the_environment_are_used(folder: Path, monkeypatch: p
     client.close()
 
 
-def test_the_error_of_a_server_that_cannot_start_has_the_reason(folder: Path) -> None:
-    StateFolder(folder).create()
-    (folder / "data" / "appendonlydir").mkdir()
-    (folder / "data" / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
-    with pytest.raises(ServerError, match=r"redis-server ended with exit code 1 while starting: .*redis\.log"):
-        server.start(folder)
-    assert server.find(folder) is None
+def test_the_error_of_a_server_that_cannot_start_has_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = folder / "own-redis-server"
+    own.write_text("#!/bin/sh\necho no room for it\nexit 1\n")
+    own.chmod(0o755)
+    monkeypatch.setenv(settings.REDIS_SERVER, str(own))
+    error = r"redis-server ended with exit code 1 while starting: no room for it .*redis\.log"
+    with pytest.raises(ServerError, match=error):
+        server.start(folder / "state")
+    assert server.find(folder / "state") is None
 
 
 def test_files_that_a_crash_left_are_removed(folder: Path) -> None:
