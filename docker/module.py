@@ -8,19 +8,20 @@ from pathlib import Path
 
 from rededge_nb.edge.server.binaries import built_switchboard
 from rededge_nb.edge.server.redis_server import quoted
-from rededge_nb.edge.server.users import RULES
+from rededge_nb.edge.server.users import CONTAINER_RULES
 from rededge_nb.edge.worker.command_table import module_arguments
 
 
 def main(folder: Path) -> None:
-    """Write `rededge.so`, `rededge.conf` and `viewer.rules`."""
+    """Write `rededge.so`, `rededge.conf`, and the rules of each user as `<user>.rules`."""
     folder.mkdir(parents=True)
     module = folder / "rededge.so"
     shutil.copy(built_switchboard(), module)
     module.chmod(0o755)
     words = " ".join(quoted(word) for word in (module, *module_arguments()))
     (folder / "rededge.conf").write_text(f"loadmodule {words}\n")
-    (folder / "viewer.rules").write_text(RULES["viewer"] + "\n")
+    for user, rules in CONTAINER_RULES.items():
+        (folder / f"{user}.rules").write_text(rules + "\n")
 
 
 if __name__ == "__main__":

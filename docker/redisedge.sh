@@ -1,5 +1,6 @@
 #!/bin/sh
 # Starts Redis. The passwords are written to a file in memory, because other users can read command lines.
+# REDIS_PASSWORD is that of the user `default`, REDIS_VIEWER_PASSWORD and so on are those of the others.
 # REDIS_MAXMEMORY is the memory limit of Redis, in bytes or as 2gb, 500mb.
 set -eu
 umask 077
@@ -11,6 +12,13 @@ case $maxmemory in
   *kb) bytes=$((${maxmemory%kb} * 1024)) ;;
   *) bytes=$((maxmemory)) ;;
 esac
+# Redis needs up to twice its data for a short time, when it writes all of it to the disk.
+limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
+if [ "$limit" != max ] && [ "$limit" -lt $((bytes * 2)) ]; then
+  echo "REDIS_MAXMEMORY is $maxmemory, but the container has only $limit bytes: give it at least twice as much with" \
+    "REDIS_CONTAINER_MEMORY in .env" >&2
+  exit 1
+fi
 # What one connection may leave unread, as in rededge_nb/edge/server/memory.py: an eighth, from 16 MB to 512 MB. A worker
 # receives the arguments of a call as a reply, so a call may have less than that.
 unread=$((bytes / 8))
@@ -21,8 +29,11 @@ unread=$((bytes / 8))
   cat /etc/rededge/redis.conf
   printf '%s MAXCALL %s\n' "$(cat /usr/local/lib/rededge/rededge.conf)" "$((unread / 10 * 9))"
   printf 'requirepass %s\n' "$REDIS_PASSWORD"
-  printf 'user viewer on >%s resetkeys resetchannels -@all %s\n' "$REDIS_VIEWER_PASSWORD" \
-    "$(cat /usr/local/lib/rededge/viewer.rules)"
+  for rules in /usr/local/lib/rededge/*.rules; do
+    user=$(basename "$rules" .rules)
+    password=$(printenv "REDIS_$(echo "$user" | tr a-z A-Z)_PASSWORD")
+    printf 'user %s on >%s resetkeys resetchannels -@all %s\n' "$user" "$password" "$(cat "$rules")"
+  done
   printf 'maxmemory %s\n' "$bytes"
   printf 'client-output-buffer-limit normal %s %s 60\n' "$unread" "$((unread / 2))"
   printf 'client-output-buffer-limit pubsub %s %s 60\n' "$unread" "$((unread / 4))"

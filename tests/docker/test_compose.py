@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rededge_nb.edge.server.users import CONTAINER_RULES
 from tests.paths import TOP
 
 COMPOSE = yaml.safe_load((TOP / "docker-compose.yml").read_text())
@@ -84,6 +85,43 @@ def test_make_env_keeps_passwords_private_and_never_replaces_them(tmp_path: Path
     first = path.read_text()
     assert "is not changed" in make_env(path)
     assert path.read_text() == first
+
+
+def test_make_env_adds_the_passwords_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("REDIS_PASSWORD=mine\nSCHEDULE=daily")
+    said = make_env(path)
+    assert "REDIS_WORKER_PASSWORD" in said
+    assert "REDIS_PASSWORD" not in said
+    made = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert made[:2] == ["REDIS_PASSWORD=mine", "SCHEDULE=daily"]
+    assert {line.split("=")[0] for line in made[2:]} == secrets_used() - {"REDIS_PASSWORD"}
+    assert "is not changed" in make_env(path)
+
+
+@each_service
+def test_each_service_has_its_own_user_of_redis(name: str) -> None:
+    environment = SERVICES[name].get("environment", {})
+    if name == "redisedge":
+        assert {f"REDIS_{user.upper()}_PASSWORD" for user in CONTAINER_RULES} < set(environment)
+        return
+    assert "REDIS_PASSWORD" not in " ".join(environment.values())
+    user = {"web": "viewer", "scheduler": "lab"}.get(name, name)
+    assert f"REDIS_{user.upper()}_PASSWORD" in " ".join([*environment, *environment.values()])
+    if name != "grafana":
+        assert environment["REDIS_URL"].startswith(f"redis://{user}:")
+
+
+def test_grafana_connects_as_its_user() -> None:
+    (source,) = yaml.safe_load((TOP / "grafana/provisioning/datasources/redis.yaml").read_text())["datasources"]
+    assert (source["jsonData"]["acl"], source["jsonData"]["user"]) == (True, "grafana")
+    assert source["secureJsonData"]["password"] == "${REDIS_GRAFANA_PASSWORD}"
+
+
+@each_service
+def test_memory_and_processes_are_limited(name: str) -> None:
+    assert re.fullmatch(r"\d+g|\$\{\w+:-\d+g\}", SERVICES[name]["mem_limit"])
+    assert 100 <= SERVICES[name]["pids_limit"] <= 1000
 
 
 @each_service

@@ -19,7 +19,7 @@ from rededge_nb import schema
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.state import Instance
-from rededge_nb.edge.server.users import RULES
+from rededge_nb.edge.server.users import CONTAINER_RULES
 from tests.edge.bare_redis import bare_redis
 from tests.paths import TOP
 from tests.waiting import wait_for
@@ -119,7 +119,8 @@ def test_redis_gets_its_passwords_in_a_file_and_the_limits_of_the_embedded_serve
     here.write_text(script.replace("/run/redis", str(tmp_path / "run")))
     (tmp_path / "run").mkdir()
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "abc-_1"}
-    environment |= {"REDIS_VIEWER_PASSWORD": "def-_2", "REDIS_MAXMEMORY": size}
+    environment |= {f"REDIS_{user.upper()}_PASSWORD": f"of-_{user}" for user in CONTAINER_RULES}
+    environment |= {"REDIS_MAXMEMORY": size}
     done = subprocess.run(["sh", str(here)], env=environment, capture_output=True, text=True, check=True)
     arguments, *configuration = done.stdout.splitlines()
     assert arguments == str(tmp_path / "run/redis.conf")
@@ -131,8 +132,21 @@ def test_redis_gets_its_passwords_in_a_file_and_the_limits_of_the_embedded_serve
     assert f"proto-max-bulk-len {unread}" in configuration
     (module,) = (line for line in configuration if "rededge.so" in line)
     assert int(module.rpartition(" MAXCALL ")[2]) == pytest.approx(unread * 0.9, abs=10)
-    assert f"user viewer on >def-_2 resetkeys resetchannels -@all {RULES['viewer']}" in configuration
+    for user, rules in CONTAINER_RULES.items():
+        assert f"user {user} on >of-_{user} resetkeys resetchannels -@all {rules}" in configuration
     assert (tmp_path / "run/redis.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_redis_does_not_start_in_a_container_that_is_too_small(server: Path, tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text(f"{1024**3}\n")
+    script = (TOP / "docker/redisedge.sh").read_text().replace("/sys/fs/cgroup", str(tmp_path))
+    (tmp_path / "redisedge.sh").write_text(script)
+    environment = {"PATH": os.environ["PATH"], "REDIS_MAXMEMORY": "600mb"}
+    done = subprocess.run(
+        ["sh", tmp_path / "redisedge.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "REDIS_MAXMEMORY is 600mb, but the container has only 1073741824 bytes" in done.stderr
 
 
 def test_the_edge_module_is_loaded_with_its_arguments(tmp_path: Path) -> None:

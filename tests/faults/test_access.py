@@ -29,11 +29,10 @@ from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.web import WebServer
 from rededge_nb.workbench import Workbench
+from tests.cli.running import rededge
 from tests.paths import TOP
 from tests.waiting import wait_for
 from tests.web.site import TOKEN, ask, watching
-
-DOCUMENT = TOP / "docs" / "security.md"
 
 READING = [
     *(("XRANGE", "camera:0", "-", "+"), ("XREVRANGE", "camera:0:yolo", "+", "-"), ("XLEN", "camera:0:errors")),
@@ -81,15 +80,41 @@ def allowed(owner: redis.Redis, user: str, command: tuple[str, ...]) -> bool:
         pytest.fail(f"{command}: {error}")
 
 
+CAPTURING = [
+    *(("XADD", "camera:0", "*", "image", "x"), ("XTRIM", "camera:0", "MAXLEN", "1"), ("SADD", "cameras", "1")),
+    *(("TS.MADD", "camera:0:in_fps", "1", "1"), ("CLIENT", "NO-EVICT", "ON")),
+]
+DASHBOARDS = [
+    *(("RG.DUMPREGISTRATIONS",), ("RG.DUMPEXECUTIONS",), ("RG.PYSTATS",), ("AI.INFO", "m"), ("SLOWLOG", "GET")),
+    *(("CLIENT", "LIST"), ("DBSIZE",), ("MEMORY", "USAGE", "x"), ("TYPE", "x"), ("XLEN", "x")),
+]
+INTERNAL = [
+    *(("TIMESERIES.HELLO",), ("TIMESERIES.FORCESHARDSCONNECTION",), ("TIMESERIES.REFRESHCLUSTER",)),
+    *(("TIMESERIES.INFOCLUSTER",), ("TIMESERIES.NETWORKTEST",), ("TIMESERIES.INNERCOMMUNICATION", "a")),
+    *(("TIMESERIES.CLUSTERSET", "a"), ("TIMESERIES.CLUSTERSETFROMSHARD", "a")),
+]
+
 ALLOWED = {
+    "capture": [*READING[:-4], *CAPTURING],
+    "grafana": [*(command for command in READING if command[0] != "SUBSCRIBE"), *DASHBOARDS],
     "viewer": [*READING],
     "notebook": [*READING, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS],
     "worker": [*READING, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *SERVING, *CONFIGURING],
 }
+_CAPTURED = {"XADD", "XTRIM", "SADD", "TS.ADD"}
 REFUSED = {
-    "viewer": [*WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING],
-    "notebook": [*SCRIPTING, *RULING, *SERVING, *CONFIGURING],
-    "worker": [*RULING],
+    "capture": [
+        *(command for command in WRITING if command[0] not in _CAPTURED),
+        *(("XADD", "other", "*", "image", "x"), ("SADD", "other", "1"), ("RG.DUMPREGISTRATIONS",)),
+        *(*MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING, *INTERNAL),
+    ],
+    "grafana": [
+        *(command for command in MODELS_AND_GEARS if command[0] != "RG.DUMPREGISTRATIONS"),
+        *(*WRITING, *CAPTURING, *SCRIPTING, *RULING, *SERVING, *CONFIGURING, *INTERNAL),
+    ],
+    "viewer": [*INTERNAL, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING],
+    "notebook": [*INTERNAL, *SCRIPTING, *RULING, *SERVING, *CONFIGURING],
+    "worker": [*INTERNAL, *RULING],
 }
 
 
@@ -99,9 +124,48 @@ def test_each_user_may_run_its_commands_and_no_others(edge: Instance, client: re
     assert [command for command in REFUSED[user] if allowed(client, user, command)] == []
 
 
-@pytest.mark.parametrize("user", users.RULES)
-def test_the_permissions_are_those_in_the_documentation(user: str) -> None:
-    assert f"ACL SETUSER {user} {users.RULES[user]}" in " ".join(DOCUMENT.read_text().split())
+@pytest.mark.parametrize("user", users.CONTAINER_RULES)
+def test_commands_of_modules_are_allowed_by_name(client: redis.Redis, user: str) -> None:
+    client.execute_command("ACL", "SETUSER", "tried", "resetkeys", "-@all", *users.CONTAINER_RULES[user].split())
+    connection = client.connection_pool.get_connection()
+    try:
+        known = set()
+        for module in ("timeseries", "rededge"):
+            connection.send_command("COMMAND", "LIST", "FILTERBY", "MODULE", module)
+            known |= {name.decode() for name in connection.read_response()}
+    finally:
+        client.connection_pool.release(connection)
+    assert len(known) > 60
+    may = {name for name in known if any(_may_be_called(client, name, count) for count in range(6))}
+    named = {word[1:] for word in users.CONTAINER_RULES[user].split() if "." in word and word[0] == "+"}
+    assert {name.lower() for name in may} == named
+    client.execute_command("ACL", "DELUSER", "tried")
+
+
+def _may_be_called(client: redis.Redis, name: str, count: int) -> bool:
+    try:
+        return bool(client.execute_command("ACL", "DRYRUN", "tried", name, *["x"] * count) == b"OK")
+    except redis.ResponseError:
+        return False  # the number of arguments is wrong
+
+
+def test_the_commands_that_create_the_users_are_accepted(client: redis.Redis) -> None:
+    lines = rededge("module", "--users").stdout.splitlines()
+    assert [line.split()[2] for line in lines] == list(users.RULES)
+    for line in lines:
+        words = line.split()
+        client.execute_command(*words[:2], "tried", *words[3:])
+        client.execute_command("ACL", "DELUSER", "tried")
+
+
+def test_a_capture_works_as_the_user_capture(edge: Instance, client: redis.Redis, video: Path) -> None:
+    provision(client)
+    client.execute_command("ACL", "LOG", "RESET")
+    as_capture = connect(edge.url_of("capture"))
+    report = capture(as_capture, video, pace="asap", frames=3)
+    as_capture.close()
+    assert report.frames == client.xlen("camera:0") == 3
+    assert client.execute_command("ACL", "LOG") == []
 
 
 def test_a_viewer_may_read_every_key_of_a_camera(client: redis.Redis) -> None:

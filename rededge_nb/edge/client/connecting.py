@@ -19,7 +19,7 @@ COMMAND_TIMEOUT = 10.0
 """Seconds in which a worker must have the reply to a command that does not wait for other clients."""
 READ_TIMEOUT = 15.0
 """Seconds to wait for the reply to a command that takes at most a second."""
-MARKED_USERS = (None, "", "default", "worker", "notebook", "capture")
+MARKED_USERS = (None, "", "default", "worker", "notebook", "capture", "init", "lab")
 """Users who may mark their connections as ours."""
 MAX_CONNECTIONS = 2_000
 """How many connections a client may have at the same time: more than there are threads, fewer than a server accepts.

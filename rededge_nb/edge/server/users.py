@@ -1,46 +1,73 @@
-"""The Redis users of an embedded server.
+"""The Redis users of an embedded server, and of the containers of docker-compose.yml.
 
 `default` is the owner and may do everything. `worker` answers AI.* and RG.* and runs gears. `notebook` may run the
-commands of this package and its notebooks. `viewer` may read the streams and series of cameras, and nothing else.
-docs/security.md says whom each of them protects from what.
+commands of this package and its notebooks. `capture` may write frames, `grafana` may read what its dashboards show,
+and `viewer` may read the streams and series of cameras, and nothing else. docs/security.md says whom each of them
+protects from what.
+
+Commands of modules are allowed by name, for all of these users: RedisTimeSeries has internal commands, and one of them
+lets the server crash. Every command of Redis itself is in one of the categories `fast` and `slow`; those of modules are
+in neither.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 
+from rededge_nb.edge.worker.command_table import COMMANDS
+
 OWNER = "default"
 """The user of a client that sends only a password."""
 
+_CORE = "+@fast +@slow"
+"""All commands of Redis itself."""
 _OF_THE_SERVER = "-acl -debug -failover -migrate -module -monitor -psync -replicaof -restore -restore-asking -slaveof"
 """Commands that change the server's role, or in which bugs have let clients read foreign memory."""
+_READING_SERIES = "+ts.get +ts.info +ts.mget +ts.mrange +ts.mrevrange +ts.queryindex +ts.range +ts.revrange"
+_SERIES = (
+    f"{_READING_SERIES} +ts.add +ts.alter +ts.create +ts.createrule +ts.decrby +ts.del +ts.deleterule +ts.incrby "
+    "+ts.madd"
+)
+_FROM_WORKERS = " ".join(sorted(f"+{command.name.lower()}" for command in COMMANDS))
+"""AI.* and RG.*."""
 
-# These commands are allowed one by one, so that the commands of a newer Redis or module are refused until somebody has
-# checked them. Only those about the connection itself are allowed as a category.
+# For the users below, the commands of Redis are allowed one by one, too, so that those of a newer version are refused
+# until somebody has checked them. Only commands about the connection itself are allowed as a category.
 _READING = (
     "+exists +hget +hgetall +hlen +hmget +info +scan +scard +sismember +smembers +ttl +type "
-    "+xinfo|groups +xinfo|stream +xlen +xrange +xread +xrevrange "
-    "+ts.get +ts.info +ts.mget +ts.mrange +ts.mrevrange +ts.queryindex +ts.range +ts.revrange"
+    f"+xinfo|groups +xinfo|stream +xlen +xrange +xread +xrevrange {_READING_SERIES}"
 )
 _CONNECTION = "+@connection -@admin -@dangerous +module|list +time"
 _SUBSCRIBING = "+psubscribe +punsubscribe +subscribe +unsubscribe"
+_CAMERA_KEYS = "~camera:* ~cameras* ~people_counter:*"
+
+_NOTEBOOK = (
+    # Lua and HyperLogLog are refused: most security bugs that were found in Redis 7.4.1 are in them
+    f"~* &* {_CORE} -@admin -@dangerous -@scripting -@hyperloglog {_SERIES} {_FROM_WORKERS} "
+    "+client|no-evict +flushall +flushdb +info +keys +module|list"
+)
 
 RULES = {
     # MODULE LIST: before Redis 7.2 the edge module checks for it in place of the category `dangerous`
-    "worker": f"~* &* +@all {_OF_THE_SERVER} -shutdown -sync +module|list",
-    # Lua and HyperLogLog are refused: most security bugs that were found in Redis 7.4.1 are in them
-    "notebook": (
-        "~* &* +@all -@admin -@dangerous -@scripting -@hyperloglog -edge.next -edge.reply "
-        "+ai.config +ai.dagexecute +ai.dagrun +ai.scriptdel +ai.scriptexecute +ai.scriptrun +ai.scriptset "
-        "+ai.scriptstore "
-        "+rg.abortexecution +rg.clearregistrationsstats +rg.configset +rg.dropexecution +rg.pauseregistrations "
-        "+rg.pyexecute +rg.pyexportreq +rg.pyimportreq +rg.refreshcluster +rg.unpauseregistrations +rg.unregister "
-        "+client|no-evict +flushall +flushdb +info +keys +module|list"
+    "worker": (
+        f"~* &* {_CORE} {_OF_THE_SERVER} -shutdown -sync +module|list {_SERIES} {_FROM_WORKERS} +edge.next +edge.reply"
+    ),
+    "notebook": _NOTEBOOK,
+    "capture": (
+        f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} +client|no-evict +discard +exec +multi +sadd +unwatch "
+        "+watch +xadd +xtrim +ts.add +ts.incrby +ts.madd"
+    ),
+    "grafana": (
+        f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
+        "+rg.dumpregistrations +rg.pystats +slowlog|get"
     ),
     # not %R~: RedisTimeSeries does not mark its reading commands as such
-    "viewer": f"~camera:* ~cameras* ~people_counter:* &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING}",
+    "viewer": f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING}",
 }
 """The permissions of each user, in the syntax of ACL SETUSER."""
+
+CONTAINER_RULES = RULES | {"init": _NOTEBOOK, "lab": _NOTEBOOK}
+"""The permissions of the users of docker-compose.yml: each service has a password of its own."""
 
 
 def configuration_line(user: str, password: str) -> str:
