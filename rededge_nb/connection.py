@@ -11,6 +11,7 @@ import redis
 from redis.exceptions import MovedError
 
 from rededge_nb import schema, settings
+from rededge_nb.addresses import shown_address
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, client_like, server_errors, shard
 from rededge_nb.errors import ConfigurationError, MissingModuleError, ServerUnavailableError
@@ -54,25 +55,22 @@ def connect(url: str | None = None, *, directory: Path | None = None) -> redis.R
         ConfigurationError: The address is not a Redis address.
     """
     address = resolve_url(url, directory=directory)
-    try:
-        client = client_from_url(address)
-    except ValueError as error:
-        raise ConfigurationError(f"{without_password(address)!r} is not a Redis address: {error}") from error
+    client = client_from_url(address)
     try:
         client.ping()
         listed: Any = client.command_list()
     except redis.AuthenticationError as error:
         client.close()
-        raise ServerUnavailableError(refused(without_password(address), error)) from error
+        raise ServerUnavailableError(refused(shown_address(address), error)) from error
     except redis.RedisError as error:
         client.close()
-        raise ServerUnavailableError(f"the server at {without_password(address)} cannot be used: {error}") from error
+        raise ServerUnavailableError(f"the server at {shown_address(address)} cannot be used: {error}") from error
     known = {bytes(name).decode().upper() for name in listed}
     missing = [what for command, what in NEEDED.items() if command not in known]
     if missing:
         client.close()
         raise MissingModuleError(
-            f"the server at {without_password(address)} lacks {' and '.join(missing)}: {ADD_EDGE_MODULE}"
+            f"the server at {shown_address(address)} lacks {' and '.join(missing)}: {ADD_EDGE_MODULE}"
         )
     return client
 
@@ -109,13 +107,6 @@ def refused(where: object, error: redis.RedisError) -> str:
         f"the server at {where} refuses the password: {error}; if the password in the state folder was "
         "changed, restart the server with `rededge down` and `rededge up`"
     )
-
-
-def without_password(url: str) -> str:
-    """The address without its password, to be shown."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, location = rest.rpartition("@")
-    return f"{scheme}{separator}{'***@' if at and credentials else ''}{location}"
 
 
 def _place(client: redis.Redis, camera: object) -> tuple[str, int] | None:

@@ -27,6 +27,7 @@ MAX_MEMORY = "REDEDGE_MAX_MEMORY"
 """Memory of the embedded server, as in redis.conf: `2gb`, `500mb`."""
 MIN_MAX_MEMORY = 64 * 1024**2
 """With less memory than this the server cannot hold a model and, while it is being stored, a copy of it."""
+_SECRET = re.compile(r"(REDIS|GRAFANA|GF|REDEDGE)_\w*(PASSWORD|TOKEN|SECRET)\w*|REDISCLI_AUTH")
 _SIZE = re.compile(r"(\d{1,18})(k|kb|m|mb|g|gb)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
@@ -56,8 +57,13 @@ RUN = "REDEDGE_RUN"
 """Id of the pipeline run that captures belong to; the pipeline sets it for the notebooks that it runs."""
 
 WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
-"""The token that requests to the web server must contain, on the loopback interface, too. Without this setting,
-requests on the loopback interface need no token."""
+"""The token that requests to the web server must contain, on the loopback interface, too. Without this setting, the
+state folder has it."""
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable contains a password or token of this package, or of the containers that it runs in."""
+    return name in (REDIS_URL, WEB_TOKEN, "JUPYTER_TOKEN") or _SECRET.fullmatch(name) is not None
 
 
 def disable_telemetry() -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 import redis
 
 from rededge_nb import assets, schema, settings
+from rededge_nb.addresses import shown_address
 from rededge_nb.camera import Camera
 from rededge_nb.capture.captures import Captures
-from rededge_nb.connection import connect, without_password
+from rededge_nb.connection import connect
 from rededge_nb.control import executions, gears, models
 from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
@@ -69,7 +70,7 @@ class Workbench:
         self.client: redis.Redis = connect(url)
         self._resources.callback(self.client.close)
         self._captures = Captures(self.client)
-        self._address = without_password(url or str(settings.redis_url()))
+        self._address = shown_address(url or str(settings.redis_url()))
         self.models = Models(self.client)
         self.gears = Gears(self.client)
         self.executions = Executions(self.client)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rededge_nb.connection import connect, resolve_url, without_password
+from rededge_nb.connection import connect, resolve_url
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, MissingModuleError, ServerUnavailableError
 from tests.bare import bare_server
@@ -48,17 +48,5 @@ def test_a_wrong_password_or_address_is_an_error_without_secrets(edge: Instance)
     assert "not-the-password" not in str(caught.value)
     with pytest.raises(ServerUnavailableError, match="/no/such/socket"):
         connect("unix:///no/such/socket")
-    with pytest.raises(ConfigurationError, match="'http://x' is not a Redis address"):
+    with pytest.raises(ConfigurationError, match="http://x is not a Redis address"):
         connect("http://x")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://:secret@host:1/0", "redis://***@host:1/0"),
-        ("unix://user:p%40ss@/run/redis.sock", "unix://***@/run/redis.sock"),
-        ("redis://host", "redis://host"),
-    ],
-)
-def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    assert without_password(url) == shown

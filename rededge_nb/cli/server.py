@@ -160,10 +160,7 @@ def worker(directory: Path | None, address: str | None) -> None:
     from rededge_nb.edge.server.worker_process import run_worker
 
     chosen = address or server_address(directory)[0]
-    try:
-        client_from_url(chosen).close()
-    except ValueError as error:
-        raise ConfigurationError(f"the address is not a Redis address: {error}") from error
+    client_from_url(chosen).close()
     if address:
         # start this command again with the address in the environment: other users can see command lines
         command = [sys.executable, "-P", "-m", "rededge_nb.cli", "worker"]

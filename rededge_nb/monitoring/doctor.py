@@ -158,13 +158,14 @@ def _server_starts() -> Finding:
 
 def _server_answers() -> Finding:
     """Check the server that REDIS_URL names."""
-    from rededge_nb.connection import connect, without_password
+    from rededge_nb.addresses import shown_address
+    from rededge_nb.connection import connect
     from rededge_nb.monitoring.status import server_status
 
     url = str(settings.redis_url())
     connect().close()
     facts = server_status(url, None)
-    found = f"{without_password(url)} answers: Redis {facts['redis_version']} with all modules"
+    found = f"{shown_address(url)} answers: Redis {facts['redis_version']} with all modules"
     return _from_status(facts["state"], "REDIS_URL", found)
 
 

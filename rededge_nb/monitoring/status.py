@@ -11,7 +11,8 @@ from typing import Any
 
 import redis
 
-from rededge_nb.connection import refused, without_password
+from rededge_nb.addresses import shown_address
+from rededge_nb.connection import refused
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
 from rededge_nb.control.provision import known_cameras, read_settings
@@ -230,7 +231,7 @@ def _embedded(instance: Instance | None) -> dict[str, Any]:
 
 
 def _unavailable(url: str, instance: Instance | None, error: redis.RedisError) -> str:
-    where = instance.dir if instance else without_password(url)
+    where = instance.dir if instance else shown_address(url)
     if isinstance(error, redis.AuthenticationError):
         return refused(where, error)
     message = f"the server at {where} does not answer: {error}"

@@ -15,12 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import redis
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from rededge_nb import settings
-from rededge_nb.connection import without_password
 from rededge_nb.edge.client import blocking_client, client_from_url
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError
@@ -99,7 +97,7 @@ class WebServer:
         directory: Path | None = None,
     ) -> None:
         self._resources = contextlib.ExitStack()
-        self._client = _client(url)
+        self._client = client_from_url(url, name="rededge-web")
         self._resources.callback(self._client.close)
         self._socket = self._resources.enter_context(_bind(host, port))
         folder = StateFolder(directory or settings.state_dir())
@@ -250,13 +248,6 @@ def _log_request(handler: RequestHandler) -> None:
     """Log a request without its query, which may contain the token."""
     request = handler.request
     _log.debug("%d %s %s %s", handler.get_status(), request.method, request.path, request.remote_ip)
-
-
-def _client(url: str) -> redis.Redis:
-    try:
-        return client_from_url(url, name="rededge-web")
-    except ValueError as error:
-        raise ConfigurationError(f"{without_password(url)!r} is not a Redis address: {error}") from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

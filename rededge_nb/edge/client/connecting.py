@@ -11,7 +11,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rededge_nb.errors import ServerUnavailableError
+from rededge_nb.addresses import has_unencoded_characters, shown_address
+from rededge_nb.errors import ConfigurationError, ServerUnavailableError
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a connection."""
@@ -43,20 +44,34 @@ def client_from_url(
         db: The database, in place of the one in the address.
         name: The name in CLIENT LIST.
         timeout: Seconds to wait for a reply; by default without limit.
+
+    Raises:
+        ConfigurationError: The address is not a Redis address.
     """
     options: dict[str, object] = {} if db is None else {"db": db}
-    return redis.Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=False,
-        socket_timeout=timeout,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        max_connections=MAX_CONNECTIONS,
-        retry=Retry(NoBackoff(), 0),
-        client_name=name,
-        redis_connect_func=_connect,
-        **options,
-    )
+    if has_unencoded_characters(url):
+        raise ConfigurationError(
+            f"the user name or password in the Redis address {shown_address(url)} has a character that must be "
+            "percent-encoded: write %2F for /, %3F for ?, %23 for #, %40 for @ and %20 for a space"
+        )
+    try:
+        return redis.Redis.from_url(
+            url,
+            protocol=2,
+            decode_responses=False,
+            socket_timeout=timeout,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            max_connections=MAX_CONNECTIONS,
+            retry=Retry(NoBackoff(), 0),
+            client_name=name,
+            redis_connect_func=_connect,
+            **options,
+        )
+    except ValueError:  # its text quotes parts of the address
+        raise ConfigurationError(
+            f"{shown_address(url)} is not a Redis address: it must be like redis://user:password@host:6379/0, "
+            "rediss://… or unix:///path/of/redis.sock"
+        ) from None
 
 
 def _connect(connection: Any) -> None:

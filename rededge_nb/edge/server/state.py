@@ -80,7 +80,7 @@ class Instance:
     def url_of(self, user: str, *, tcp: bool = False) -> str:
         """Address with the name and password of a user: that of the unix socket, or that of the TCP port."""
         name = "" if user == OWNER else user
-        credentials = f"{name}:{quote(StateFolder(self.dir).password(user))}"
+        credentials = f"{name}:{quote(StateFolder(self.dir).password(user), safe='')}"
         if tcp:
             return f"redis://{credentials}@127.0.0.1:{self.port}/0"
         return f"unix://{credentials}@{quote(str(self.socket))}"

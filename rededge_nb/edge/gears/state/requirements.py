@@ -211,13 +211,19 @@ def _run_pip(arguments: list[str], name: str) -> None:
             errors="replace",
             check=False,
             timeout=INSTALL_TIMEOUT,
-            env=os.environ | {"PIP_USER": "0"},  # pip refuses --target if the user's pip.conf has `user = true`
+            env=_environment(),
             preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
         raise _unsatisfied(f"{name}: pip did not end within {INSTALL_TIMEOUT:.0f} s") from None
     if done.returncode != 0:
         raise _unsatisfied(f"{name}: {_reason(done.stdout.splitlines())}")
+
+
+def _environment() -> dict[str, str]:
+    """The environment of pip, and of the code of packages that it runs: without the passwords of this package."""
+    kept = {name: value for name, value in os.environ.items() if not settings.is_secret(name)}
+    return kept | {"PIP_USER": "0"}  # pip refuses --target if the user's pip.conf has `user = true`
 
 
 def _reason(lines: list[str]) -> str:
