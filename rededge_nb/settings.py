@@ -50,6 +50,9 @@ MIN_HANG_TIMEOUT = 5.0
 REPORTS_DESCRIPTOR = "REDEDGE_REPORTS_DESCRIPTOR"
 """For workers only: the file descriptor to which they report that they work."""
 
+WORKER_LOG = "REDEDGE_WORKER_LOG"
+"""For workers only: the file to which their output goes; not set if that is no file of the supervisor."""
+
 AFTER_DEATH = "REDEDGE_AFTER_DEATH"
 """For workers only: set if the last worker died, so that this one tries cautiously what may have killed it."""
 
@@ -109,6 +112,12 @@ def redis_url() -> str | None:
 def run_id() -> str:
     """Id of the pipeline run that this process belongs to; empty if it belongs to none."""
     return os.environ.get(RUN, "")
+
+
+def worker_log() -> Path | None:
+    """The log file of a worker; None if its output goes elsewhere."""
+    value = os.environ.get(WORKER_LOG)
+    return Path(value) if value else None
 
 
 def web_token() -> str | None:

@@ -95,7 +95,7 @@ INTERNAL = [
 ]
 
 ALLOWED = {
-    "capture": [*READING[:-4], *CAPTURING],
+    "capture": [*(command for command in READING if command[0] != "SUBSCRIBE"), *CAPTURING],
     "grafana": [*(command for command in READING if command[0] != "SUBSCRIBE"), *DASHBOARDS],
     "viewer": [*READING],
     "notebook": [*READING, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS],

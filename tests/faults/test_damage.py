@@ -100,7 +100,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], bool]] = {
     ),
     "no file of commands": (lambda state: append_only_file(state).unlink(), False),
     "an empty file of commands": (lambda state: os.truncate(append_only_file(state), 0), False),
-    "a shorter file of commands": (lambda state: os.truncate(append_only_file(state), 500), False),
+    "a shorter file of commands": (lambda state: os.truncate(append_only_file(state), 5_000), False),
     "a changed byte in the base": (lambda state: flip(base_file(state), base_file(state).stat().st_size // 2), False),
     "a changed first byte in the base": (lambda state: flip(base_file(state), 0), False),
     "a shorter base": (lambda state: os.truncate(base_file(state), 20), False),
@@ -238,7 +238,7 @@ def test_a_changed_password_is_reported_and_used_from_the_next_start(folder: Pat
     instance = server.start(folder)
     old = client_from_url(instance.url)
     execute(old, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('s')")
-    (folder / "password").write_text("changed-by-hand\n")
+    (folder / "password").write_text("changed-by-hand-" * 3 + "\n")
     for command in ("status", "init"):
         told = rededge(command, "--dir", folder)
         assert told.returncode == 3

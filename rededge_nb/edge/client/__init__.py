@@ -19,6 +19,7 @@ from rededge_nb.edge.client.connecting import (
     blocking_client,
     client_from_url,
     client_like,
+    close_connections,
     is_transient,
     server_errors,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "client_from_url",
     "client_like",
+    "close_connections",
     "connection_of",
     "even_if_full",
     "in_transaction",

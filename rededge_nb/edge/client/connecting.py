@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +29,22 @@ MAX_CONNECTIONS = 2_000
 
 With redis-py's default of 100, the next thread gets an error, even if it is the one that sends the heartbeat.
 """
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (
+        ("TCP_KEEPIDLE", 5),
+        ("TCP_KEEPINTVL", 2),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 10_000),
+    )
+    if hasattr(socket, name)
+}
+"""Options of TCP connections: one to a computer that does not answer is closed after about ten seconds, whether this
+process waits for data or has sent some. See tcp(7); the first three are seconds and a number, the last milliseconds."""
+_CLIENT_ID = "rededge_client_id"
+"""An attribute of connections: their id at the server."""
+_connections: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The marked connections of this process, for close_connections()."""
 RETRY_DELAY = 0.2
 """Seconds before the next attempt, after the server was not available or did not accept a command for the moment."""
 
@@ -49,6 +67,8 @@ def client_from_url(
         ConfigurationError: The address is not a Redis address.
     """
     options: dict[str, object] = {} if db is None else {"db": db}
+    if not url.startswith("unix:"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     if has_unencoded_characters(url):
         raise ConfigurationError(
             f"the user name or password in the Redis address {shown_address(url)} has a character that must be "
@@ -82,9 +102,35 @@ def _connect(connection: Any) -> None:
     connection.on_connect()
     if connection.username not in MARKED_USERS:
         return
-    connection.send_command("CLIENT", "NO-EVICT", "ON")
+    connection.send_packed_command(
+        connection.pack_commands([("CLIENT", "NO-EVICT", "ON"), ("CLIENT", "ID")]), check_health=False
+    )
     with contextlib.suppress(redis.ResponseError):
         connection.read_response()
+    with contextlib.suppress(redis.ResponseError):
+        setattr(connection, _CLIENT_ID, connection.read_response())
+        _connections.add(connection)
+
+
+def close_connections(*, but: Any) -> None:
+    """Close all connections of this process to the server of one connection, at both ends, except for that one.
+
+    Threads that wait for a reply on one of them get redis.ConnectionError.
+    """
+    server = _server_of(but)
+    for connection in [one for one in _connections if one is not but and _server_of(one) == server]:
+        opened = connection._sock  # redis-py has no way to interrupt another thread
+        if opened is None:
+            continue
+        with contextlib.suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(redis.RedisError):
+            but.send_command("CLIENT", "KILL", "ID", getattr(connection, _CLIENT_ID))
+            but.read_response()
+
+
+def _server_of(connection: Any) -> tuple[object, object]:
+    return getattr(connection, "host", None), getattr(connection, "port", None)
 
 
 def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) -> redis.Redis:
@@ -101,6 +147,7 @@ def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) 
     connection_class = pool.connection_class
     if over_tcp and kept.pop("path", None) is not None:
         connection_class = redis.Connection
+        kept |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     return redis.Redis.from_pool(redis.ConnectionPool(connection_class=connection_class, **(kept | changes)))
 
 

@@ -16,6 +16,10 @@ from rededge_nb.edge.server.logs import log_end
 from rededge_nb.edge.server.state import StateFolder
 
 RDB_MAGIC = b"REDIS"
+EMPTY_BYTES = 200
+"""A base without keys has fewer bytes."""
+INCOMPLETE_END_BYTES = 65_536
+"""If more than this or a tenth is missing at the end of a file, Redis must not leave it out without a word."""
 UNKNOWN_COMMAND = re.compile(rb"Unknown command '(.*)' reading the append only file (\S+)", re.DOTALL)
 BAD_FORMAT = re.compile(rb"(?:Bad file format|Unexpected end of file) reading the append only file ([^\s:]+)")
 BAD_MANIFEST = re.compile(rb"FATAL AOF MANIFEST FILE ERROR")
@@ -48,7 +52,8 @@ def missing_data(folder: StateFolder) -> str | None:
     try:
         files = manifest_files(folder)
     except FileNotFoundError:
-        if folder.last_port() is None and not _sizes_at_last_end(folder):
+        there = folder.manifest_file.parent.glob("appendonly.aof.*")
+        if not folder.sizes_file.exists() and not any(file.stat().st_size > EMPTY_BYTES for file in there):
             return None  # no server has been ready in this folder yet
         return _message(folder, f"{folder.manifest_file} is missing")
     except ValueError:
@@ -61,8 +66,9 @@ def missing_data(folder: StateFolder) -> str | None:
         with file.open("rb") as stream:
             if kind == "b" and name.endswith(".rdb") and stream.read(len(RDB_MAGIC)) != RDB_MAGIC:
                 return _message(folder, _SIGNS[BAD_BASE])
-        if file.stat().st_size < sizes.get(name, 0):
-            return _message(folder, f"{file} is shorter than when the server ended")
+        size_before = sizes.get(name, 0)
+        if size_before - file.stat().st_size > min(size_before // 10, INCOMPLETE_END_BYTES):
+            return _message(folder, f"{file} is much shorter than when the server ended")
     return None
 
 
@@ -83,8 +89,9 @@ def remember_sizes(folder: StateFolder) -> None:
 
 
 def forget_sizes(folder: StateFolder) -> None:
-    """Forget the sizes, because the files change from now on."""
-    folder.sizes_file.unlink(missing_ok=True)
+    """Forget the sizes, because the files change from now on; that there is data is remembered."""
+    with contextlib.suppress(OSError):
+        folder.write_private(folder.sizes_file, "{}\n")
 
 
 def _sizes_at_last_end(folder: StateFolder) -> dict[str, int]:

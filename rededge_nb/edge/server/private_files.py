@@ -15,17 +15,15 @@ from pathlib import Path
 
 from rededge_nb.errors import ServerError
 
-MARK = ".rededge"
-"""A file that is in every state folder from the beginning."""
-_EARLIER_MARKS = (("lock", "password"), ("logs", "web_token"))
-"""What was in state folders before they had MARK; each group is enough."""
+_SUBFOLDERS = frozenset({"data", "logs"})
+"""Every state folder has these, with mode 0700, from the beginning."""
 MIN_PASSWORD_LENGTH = 32
 """A shorter password was cut off, for example by a power loss, or can be guessed."""
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
 
 
 def create_folder(path: Path) -> None:
-    """Create a folder with mode 0700 that may hold secrets, or check that an existing one may.
+    """Create a state folder with mode 0700 and its subfolders, or check that an existing folder may be one.
 
     Raises:
         ServerError: The folder must not be used.
@@ -41,12 +39,13 @@ def create_folder(path: Path) -> None:
             f"other accounts can write to {path}, so it cannot be a state folder: name another one with --dir or "
             "REDEDGE_DIR (it is made if it does not exist), or forbid that: chmod go-w"
         )
-    if not _is_state_folder(path) and any(path.iterdir()) and not _is_state_folder(path):  # another process may make it
+    if not _is_state_folder(path):
         raise ServerError(
             f"{path} is not empty and is no state folder: name a folder that does not exist or is empty with --dir or "
             "REDEDGE_DIR"
         )
-    os.close(os.open(path / MARK, os.O_WRONLY | os.O_CREAT, 0o600))
+    for name in _SUBFOLDERS:
+        (path / name).mkdir(mode=0o700, exist_ok=True)
 
 
 def check_owner(path: Path) -> None:
@@ -124,4 +123,8 @@ def read_secret(file: Path, *, min_length: int = MIN_PASSWORD_LENGTH) -> str:
 
 
 def _is_state_folder(path: Path) -> bool:
-    return any(all((path / name).exists() for name in names) for names in ((MARK,), *_EARLIER_MARKS))
+    """Whether a folder is empty or has what create_folder() makes; another process may be doing that now."""
+    if all(entry.name in _SUBFOLDERS and entry.is_dir() for entry in path.iterdir()):
+        return True
+    subfolders = [path / name for name in _SUBFOLDERS]
+    return all(one.is_dir() and not stat.S_IMODE(one.stat().st_mode) & 0o077 for one in subfolders)

@@ -72,6 +72,8 @@ def write_configuration(
         f"requirepass {quoted(folder.password())}",
         f"dir {quoted(folder.data)}",
         "daemonize no",
+        # a worker that has vanished is noticed after about half a minute, so that it gets no more calls
+        "tcp-keepalive 15",
         'save ""',
         "appendonly yes",
         "appendfsync everysec",

@@ -60,7 +60,7 @@ def repair(directory: Path | None = None) -> Repair:
         ServerError: An instance is running, or the data could not be copied or repaired.
     """
     folder = StateFolder(directory or settings.state_dir())
-    if folder.last_port() is None and not folder.data.is_dir():
+    if not folder.sizes_file.exists() and not folder.data.is_dir():
         raise ServerError(f"there is no data in {folder.path}")
     folder.create()
     binaries = find_binaries()

@@ -112,8 +112,6 @@ class StateFolder:
         """
         try:
             create_folder(self.path)
-            for folder in (self.data, self.logs):
-                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ServerError(
                 f"the state folder {self.path} cannot be made or used ({error}): name another with --dir or REDEDGE_DIR"

@@ -41,7 +41,7 @@ from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER
 from rededge_nb.edge.server.client_watch import ClientWatch
 from rededge_nb.edge.server.damage import damage, forget_sizes, missing_data, remember_sizes
 from rededge_nb.edge.server.data_watch import DataWatch
-from rededge_nb.edge.server.logs import LogPipe, bound_logs
+from rededge_nb.edge.server.logs import bound_logs, open_log
 from rededge_nb.edge.server.pings import Pings
 from rededge_nb.edge.server.private_files import check_owner, remove_unfinished
 from rededge_nb.edge.server.redis_server import (
@@ -93,7 +93,6 @@ class Supervisor:
         self._redis_started_at = 0.0
         self._workers: list[Child] = []
         self._data_watch: DataWatch | None = None
-        self._worker_log = LogPipe(folder, "worker.log")
 
     def stop(self) -> None:
         """Ask run() to return."""
@@ -190,7 +189,6 @@ class Supervisor:
                 worker.terminate()
             for worker in self._workers:
                 worker.end(WORKER_STOP_TIMEOUT)
-            self._worker_log.close()
             end_process(server, STOP_TIMEOUT)
             if server.returncode == 0 and self._folder.is_ours(lock):
                 remember_sizes(self._folder)
@@ -200,8 +198,8 @@ class Supervisor:
 
     def _new_worker(self, number: int, url: str, pings: Pings) -> Child:
         def start(reports: int, after_death: bool) -> subprocess.Popen[bytes]:
-            log = self._worker_log.write_end
-            return start_worker(url, reports, after_death, log=log, state_dir=self._folder.path)
+            with open_log(self._folder, "worker.log") as log:
+                return start_worker(url, reports, after_death, log=log, state_dir=self._folder.path)
 
         return Child(f"worker {number}", start, hang_timeout=settings.hang_timeout(), server_answers=pings.answers)
 

@@ -42,6 +42,7 @@ def start_worker(
     environment[settings.AFTER_DEATH] = "1" if after_death else ""
     if state_dir is not None:
         environment[settings.STATE_DIR] = str(state_dir)
+    environment[settings.WORKER_LOG] = "" if log is None or log.name == os.devnull else str(log.name)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "rededge_nb.edge.worker"],
         stdin=subprocess.DEVNULL,

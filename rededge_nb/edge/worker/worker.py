@@ -47,8 +47,9 @@ from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
 from rededge_nb.edge.worker.heartbeats import has_ended, own_process
-from rededge_nb.edge.worker.output import print_leniently
+from rededge_nb.edge.worker.output import bound_output
 from rededge_nb.edge.worker.own_gears import OwnGears
+from rededge_nb.edge.worker.partition import close_lost_connections
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
 from rededge_nb.errors import ConfigurationError
 
@@ -129,6 +130,10 @@ class Worker:
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
         for work, name in ((self._send_heartbeats, "heartbeat"), (self._listen_for_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
+        if not self.url.startswith("unix:"):
+            threading.Thread(
+                target=close_lost_connections, args=(self.url, self._ended), name="partition", daemon=True
+            ).start()
         self._repeat(
             (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_models),
             HOUSEKEEPING_INTERVAL,
@@ -312,7 +317,7 @@ def _wait_for_server(url: str) -> None:
 
 def main() -> int:
     """Run a worker for the server that REDIS_URL names, until SIGTERM."""
-    print_leniently()
+    bound_output()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     url = settings.redis_url()
     if url is None:

@@ -18,12 +18,13 @@ import pytest
 
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.log_files import MAX_LOG_BYTES
 from rededge_nb.edge.processes import start_time
-from rededge_nb.edge.server import logs
-from rededge_nb.edge.server.private_files import MARK, read_secret, write_private
+from rededge_nb.edge.server.private_files import read_secret, write_private
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ServerError
 from rededge_nb.monitoring.status import OK, server_status
+from rededge_nb.web.access import token_for
 from tests.cli.running import rededge
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
@@ -65,7 +66,7 @@ def test_a_folder_to_which_others_can_write_is_refused_and_stays_as_it_is(folder
     assert not list(state.iterdir())
 
 
-@pytest.mark.parametrize("name", ["letter.txt", ".hidden", "data", "lock"])
+@pytest.mark.parametrize("name", ["letter.txt", ".hidden", "data.txt", "datas"])
 def test_a_folder_with_other_files_is_refused_and_stays_as_it_is(folder: Path, name: str) -> None:
     (folder / name).mkdir()
     folder.chmod(0o755)
@@ -89,12 +90,20 @@ def test_a_folder_of_another_account_is_refused_by_all_commands(folder: Path) ->
     os.chown(state, 0, 0)
 
 
-@pytest.mark.parametrize("names", [("lock", "password", "data", "logs"), ("data", "logs", "web_token")])
+@pytest.mark.parametrize("names", [("lock", "password", "port"), ("web_token",), ("users",)])
 def test_a_folder_of_an_earlier_version_is_used(folder: Path, names: tuple[str, ...]) -> None:
+    for name in ("data", "logs"):
+        (folder / name).mkdir(mode=0o700)
     for name in names:
-        (folder / name).mkdir() if name in ("data", "logs") else (folder / name).touch()
+        (folder / name).touch()
     StateFolder(folder).create()
-    assert (folder / MARK).exists()
+
+
+def test_a_folder_with_data_and_logs_of_something_else_is_refused(folder: Path) -> None:
+    for name in ("data", "logs", "more"):
+        (folder / name).mkdir(mode=0o755)
+    with pytest.raises(ServerError, match="is no state folder"):
+        StateFolder(folder).create()
 
 
 # ---- Who can read the files ----
@@ -175,10 +184,11 @@ def test_a_password_with_quotes_is_used_as_it_is(folder: Path) -> None:
 
 
 def test_a_damaged_web_token_is_refused_by_the_name_of_its_file(folder: Path) -> None:
-    StateFolder(folder).create()
-    (folder / "web_token").write_text("")
-    told = rededge("web", "--port", "0", "--dir", folder)
-    assert f"{folder}/web_token is empty" in told.stderr
+    state = StateFolder(folder)
+    state.create()
+    (folder / "web_token").write_text("short")
+    with pytest.raises(ServerError, match=f"{folder}/web_token has only 5 characters.*: delete this file"):
+        token_for(None, state)
 
 
 @pytest.mark.parametrize("content", ["", "x", "0", "-5", "70000", "9" * 30])
@@ -236,7 +246,7 @@ def test_the_record_of_a_dead_supervisor_is_not_used_while_its_successor_starts(
     record = json.loads(state.instance_file.read_text())
     state.instance_file.write_text(json.dumps(record | {"pid": innocent.pid}))
     next_one = subprocess.Popen(
-        [sys.executable, "-m", "rededge_nb.cli", "up", "--detach", "--dir", str(folder)], stdout=subprocess.PIPE
+        [sys.executable, "-m", "rededge_nb.cli", "up", "--detach", "--dir", str(folder)], stdout=subprocess.DEVNULL
     )
     wait_for(state.held, what="the successor", timeout=30)
     assert state.running() is None
@@ -376,28 +386,32 @@ def test_an_instance_ends_and_says_so_if_its_folder_is_not_there_any_more(
 # ---- Logs ----
 
 
-def test_a_log_is_never_larger_than_its_limit_whatever_is_printed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 1_000_000)
-    state = StateFolder(folder)
-    state.create()
-    pipe = logs.LogPipe(state, "worker.log")
-    largest = 0
-    for number in range(200):
-        pipe.write_end.write(b"%d " % number * 20_000)
-        largest = max(largest, sum(file.stat().st_size for file in state.logs.iterdir()))
-    pipe.write_end.write(b"the end\n")
-    pipe.close()
-    wait_for(lambda: (state.logs / "worker.log").read_bytes().endswith(b"the end\n"), what="the last line")
-    assert 500_000 < largest <= 2_000_000
-    assert (state.logs / "worker.log.1").stat().st_size > 900_000
+def test_logs_are_never_larger_than_their_limit_whatever_a_gear_prints(running: Instance) -> None:
+    client = client_from_url(running.url)
+    script = "GB('ShardsIDReader').foreach(lambda r: [print('x' * 1_000_000) for _ in range(120)]).run()"
+    largest, ended = 0, threading.Event()
+
+    def look() -> None:
+        nonlocal largest
+        while not ended.wait(0.001):
+            largest = max(largest, server.disk_use(running.dir / "logs"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        execute(client, script)
+    finally:
+        ended.set()
+        thread.join()
+    client.close()
+    assert 2_000_000 < largest < 2 * MAX_LOG_BYTES + 1_000_000
+    assert (running.dir / "logs" / "worker.log.1").exists()
 
 
-def test_a_worker_may_print_after_its_supervisor_has_died() -> None:
+def test_printing_raises_no_error_if_nobody_reads_it() -> None:
     program = (
-        "import logging, sys\nfrom rededge_nb.edge.worker.output import print_leniently\nsys.stdin.read()\n"
-        "print_leniently()\nfor _ in range(5): print('x' * 100_000, flush=True); logging.warning('y' * 100_000)\n"
+        "import logging, sys\nfrom rededge_nb.edge.worker.output import bound_output\nsys.stdin.read()\n"
+        "bound_output()\nfor _ in range(5): print('x' * 100_000, flush=True); logging.warning('y' * 100_000)\n"
         "print('end')"
     )
     process = subprocess.Popen(
