@@ -48,7 +48,7 @@ LAYERS = (
     ("rededge_nb.image_headers",),
     ("rededge_nb.assets", "rededge_nb.schema"),
     ("rededge_nb.settings",),
-    ("rededge_nb.addresses",),
+    ("rededge_nb.addresses", "rededge_nb.yaml_files"),
     ("rededge_nb.errors", "rededge_nb._version"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

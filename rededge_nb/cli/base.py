@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from rededge_nb.edge.server.state import Instance
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters except tab and newline, and those that change the direction of text."""
 EXIT_FAILED = 1
 """The command failed. (Exit code 2, wrong usage, comes from click.)"""
 EXIT_NOT_RUNNING = 3
@@ -44,7 +47,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("rededge: interrupted", err=True)
+            echo("rededge: interrupted", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
@@ -53,7 +56,7 @@ class Group(click.Group):
             if ctx.params["debug"] or closed_pipe:
                 raise
             code, message = explained(error)
-            click.echo(f"rededge: {message}", err=True)
+            echo(f"rededge: {message}", err=True)
             ctx.exit(code)
 
 
@@ -97,9 +100,16 @@ def connected(directory: Path | None) -> Iterator[redis.Redis]:
         client.close()
 
 
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line. Control characters are shown as escapes: names and errors come from others, and could otherwise
+    change what the terminal shows, or what it does.
+    """
+    click.echo(_CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text)), err=err)
+
+
 def echo_json(value: object, *, one_line: bool = False) -> None:
     """Print indented JSON, or one line of it for commands that print several."""
-    click.echo(json.dumps(value, indent=None if one_line else 2))
+    echo(json.dumps(value, indent=None if one_line else 2))
 
 
 def on_signals(action: Callable[[], object]) -> None:
@@ -133,11 +143,11 @@ def server_address(directory: Path | None) -> tuple[str, Instance | None]:
         return existing, None
     instance = server.find(directory)
     if instance is None:
-        click.echo(server.not_running(directory), err=True)
+        echo(server.not_running(directory), err=True)
         sys.exit(EXIT_NOT_RUNNING)
     return instance.url, instance
 
 
 def echo_address(instance: Instance) -> None:
     """Print the addresses of an instance."""
-    click.echo(f"RedisEdge is ready on 127.0.0.1:{instance.port} and {instance.socket} (password: `rededge url`)")
+    echo(f"RedisEdge is ready on 127.0.0.1:{instance.port} and {instance.socket} (password: `rededge url`)")

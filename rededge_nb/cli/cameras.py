@@ -17,6 +17,7 @@ from rededge_nb.cli.base import (
     EXIT_INCOMPLETE,
     connected,
     directory_option,
+    echo,
     echo_json,
     end_like_ctrl_c,
     examples,
@@ -55,7 +56,7 @@ def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, ge
     if as_json:
         echo_json({"changes": changes})
     else:
-        click.echo("\n".join(changes) if changes else "everything is there already")
+        echo("\n".join(changes) if changes else "everything is there already")
 
 
 def capture_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -127,7 +128,7 @@ def capture(
     on_signals(stop.set)
     with connected(directory) as client:
         if source is None:
-            click.echo(_stop(client, str(stop_camera)))
+            echo(_stop(client, str(stop_camera)))
             return
         several = source.lower().endswith((".yaml", ".yml"))
         if several:
@@ -139,10 +140,10 @@ def capture(
     if as_json:
         echo_json(as_dicts if several else as_dicts[0])
     else:
-        click.echo("\n".join(map(str, reports)))
+        echo("\n".join(map(str, reports)))
     for report in reports:
         for problem in report.problems:
-            click.echo(f"rededge: camera {report.camera}: {problem}", err=True)
+            echo(f"rededge: camera {report.camera}: {problem}", err=True)
     if any(report.refused for report in reports):
         context.exit(EXIT_INCOMPLETE)
 
@@ -172,7 +173,7 @@ def _capture_one(
         tqdm(unit=" frames", disable=quiet or not sys.stderr.isatty()) as bar,
     ):
         for change in provision(client, cameras=[settings.camera]):
-            click.echo(change, err=True)
+            echo(change, err=True)
 
         def advance(done: int, expected: int | None) -> None:
             bar.total = expected
@@ -189,10 +190,10 @@ def _capture_file(
     from rededge_nb.control.provision import provision
 
     def tell(state: CameraState) -> None:
-        click.echo(f"camera {state.camera}: {state.state}{f', {state.problem}' if state.problem else ''}", err=True)
+        echo(f"camera {state.camera}: {state.state}{f', {state.problem}' if state.problem else ''}", err=True)
 
     for change in provision(client, cameras=[each.camera for each in read_cameras(path)]):
-        click.echo(change, err=True)
+        echo(change, err=True)
     return capture_cameras(client, path, seconds=seconds, stop=stop, on_change=tell)
 
 
@@ -224,7 +225,7 @@ def cameras(directory: Path | None, as_json: bool) -> None:
     if as_json:
         echo_json({"cameras": [each.as_dict() for each in found]})
     else:
-        click.echo(as_table(found))
+        echo(as_table(found))
 
 
 @click.command(

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from rededge_nb.cli.base import EXIT_FAILED, directory_option, echo_json, examples, json_option
+from rededge_nb.cli.base import EXIT_FAILED, directory_option, echo, echo_json, examples, json_option
 
 COMPLETE_VARIABLE = "_REDEDGE_COMPLETE"
 
@@ -30,7 +30,7 @@ def doctor(directory: Path | None, as_json: bool) -> None:
     for finding in examine(directory):
         findings.append(finding)
         if not as_json:
-            click.echo("\n".join(as_lines(finding)))
+            echo("\n".join(as_lines(finding)))
     if as_json:
         echo_json([asdict(finding) for finding in findings])
     if any(finding.state == "fail" for finding in findings):

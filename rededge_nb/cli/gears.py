@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rededge_nb import assets
-from rededge_nb.cli.base import connected, directory_option, echo_json, examples, json_option
+from rededge_nb.cli.base import connected, directory_option, echo, echo_json, examples, json_option
 
 if TYPE_CHECKING:
     from rededge_nb.control.gears import RegistrationInfo
@@ -57,12 +57,12 @@ def list_(directory: Path | None, as_json: bool) -> None:
             )
             for each in found
         ]
-        click.echo(Table(header, rows))
+        echo(Table(header, rows))
         for each in found:
             if each.last_error and (each.cannot_run or each.status == "PAUSED"):
-                click.echo(f"{each.session} {each.id}: {each.last_error}", err=True)
+                echo(f"{each.session} {each.id}: {each.last_error}", err=True)
     else:
-        click.echo("no gear is registered; `rededge init` registers the people counter", err=True)
+        echo("no gear is registered; `rededge init` registers the people counter", err=True)
 
 
 @gears.command(
@@ -93,9 +93,9 @@ def register(script: str, directory: Path | None, session: str | None, descripti
     for warning in trimming:
         click.echo(warning, err=True)
     for each in registered:
-        click.echo(f"registered {name} on {each.stream}: {each.id}")
+        echo(f"registered {name} on {each.stream}: {each.id}")
     if not registered:
-        click.echo(f"{path} ran without registering anything: a gear ends with builder.register(…)", err=True)
+        echo(f"{path} ran without registering anything: a gear ends with builder.register(…)", err=True)
 
 
 def _add_change(verb: str, done: str, text: str) -> None:
@@ -111,7 +111,7 @@ def _add_change(verb: str, done: str, text: str) -> None:
         with connected(directory) as client:
             for each in control.find_registrations(client, name):
                 apply[verb](client, each.id)
-                click.echo(f"{done} {each.session} on {each.stream}: {each.id}")
+                echo(f"{done} {each.session} on {each.stream}: {each.id}")
 
 
 _add_change("unregister", "unregistered", "Remove a gear; the frames in progress are completed.")
@@ -142,11 +142,11 @@ def errors(directory: Path | None, count: int, as_json: bool) -> None:
         echo_json({"gears": gear_errors, "frames": [asdict(each) for each in refused]})
         return
     for each in broken:
-        click.echo(f"{each.session} on {each.stream}, failed {each.failed} times; last error:\n{each.last_error}")
+        echo(f"{each.session} on {each.stream}, failed {each.failed} times; last error:\n{each.last_error}")
     for failed in refused:
-        click.echo(f"camera {failed.camera}, frame {failed.ref}: {failed.reason}")
+        echo(f"camera {failed.camera}, frame {failed.ref}: {failed.reason}")
     if not broken and not refused:
-        click.echo("no errors", err=True)
+        echo("no errors", err=True)
 
 
 @gears.command(
@@ -190,7 +190,7 @@ def _warn(pairs: Iterable[tuple[RegistrationInfo, RegistrationInfo]]) -> None:
     """Print a warning for gears that take entries away from each other."""
     for one, other in pairs:
         first, second = (f"{each.session or each.id} on {each.stream}" for each in (one, other))
-        click.echo(
+        echo(
             f"{first} and {second}: only one of two gears gets an entry of a stream; put both into one gear, "
             "or let the second one read what the first one writes",
             err=True,

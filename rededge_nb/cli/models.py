@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rededge_nb import assets
-from rededge_nb.cli.base import connected, directory_option, echo_json, examples, json_option
+from rededge_nb.cli.base import connected, directory_option, echo, echo_json, examples, json_option
 
 
 @click.group()
@@ -50,9 +50,9 @@ def list_(directory: Path | None, as_json: bool) -> None:
             )
             for each in found
         ]
-        click.echo(Table(header, rows))
+        echo(Table(header, rows))
     else:
-        click.echo("no model is stored; `rededge init` stores the people counter's model", err=True)
+        echo("no model is stored; `rededge init` stores the people counter's model", err=True)
 
 
 @models.command(
@@ -81,7 +81,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
             changes = use_model(client, card)
         else:
             changes = [f"stored model {described.name} as {key}"] if store_model(client, described) else []
-    click.echo("\n".join(changes) if changes else f"{key} is stored already")
+    echo("\n".join(changes) if changes else f"{key} is stored already")
 
 
 @models.command(
@@ -97,4 +97,4 @@ def remove(key: str, directory: Path | None) -> None:
 
     with connected(directory) as client:
         remove_model(client, key)
-    click.echo(f"removed {key}")
+    echo(f"removed {key}")

@@ -18,6 +18,7 @@ from rededge_nb import assets, settings
 from rededge_nb.cli.base import (
     EXIT_FAILED,
     directory_option,
+    echo,
     echo_address,
     echo_json,
     examples,
@@ -51,9 +52,9 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
         if as_json:
             echo_json({"url": served.url, "token": served.token}, one_line=True)
         elif served.token_is_new or sys.stdout.isatty():
-            click.echo(f"the video is on {served.link}")
+            echo(f"the video is on {served.link}")
         else:
-            click.echo(f"the video is on {served.url} (in a terminal, a link with the token is printed)")
+            echo(f"the video is on {served.url} (in a terminal, a link with the token is printed)")
 
     stop = threading.Event()
     address, _ = server_address(directory)
@@ -97,7 +98,7 @@ def lab(directory: Path | None, folder: Path, originals: bool, jupyter_options: 
     if originals:
         folder = assets.folder("notebooks")
     else:
-        click.echo(working_copy.prepare(folder), err=True)
+        echo(working_copy.prepare(folder), err=True)
     with _server_while_used(directory):
         # no question about news of JupyterLab, which would be fetched from its web site
         command = [sys.executable, "-P", "-m", "jupyterlab", str(folder / working_copy.FIRST), "--LabApp.news_url=None"]
@@ -125,10 +126,10 @@ def notebooks(folder: Path, name: str | None) -> None:
     from rededge_nb.jupyter import working_copy
 
     if name is None:
-        click.echo(working_copy.prepare(folder))
+        echo(working_copy.prepare(folder))
         return
     mine = working_copy.restore(name, folder)
-    click.echo(f"{name} is the original again" + (f"; yours is {mine}" if mine else ""))
+    echo(f"{name} is the original again" + (f"; yours is {mine}" if mine else ""))
 
 
 @click.command(
@@ -159,7 +160,7 @@ def dashboard(directory: Path | None, port: int, browser: bool, notebook: Path |
         raise ConfigurationError(f"port {port} of 127.0.0.1 is in use: choose another one with --port")
     token = secrets.token_hex(32)
     with _server_while_used(directory):
-        click.echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
+        echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
         words = [f"--port={port}", "--Voila.base_url=/", f"--Voila.open_browser={browser}"]
         sys.exit(_run(launcher.page_command(*words, notebook=notebook), **launcher.page_environment(token)))
 

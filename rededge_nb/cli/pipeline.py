@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rededge_nb.assets import NOTEBOOKS
-from rededge_nb.cli.base import camera_option, directory_option, echo_json, end_like_ctrl_c, examples, on_signals
+from rededge_nb.cli.base import camera_option, directory_option, echo, echo_json, end_like_ctrl_c, examples, on_signals
 
 
 @click.group()
@@ -93,8 +93,8 @@ def run(as_json: bool, **options: Any) -> None:
     if as_json:
         echo_json(report.summary | {"folder": str(report.folder)})
         return
-    click.echo(report.table())
-    click.echo(f"\nreport: {report.index}")
+    echo(report.table())
+    echo(f"\nreport: {report.index}")
 
 
 @pipeline.command(

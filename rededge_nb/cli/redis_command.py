@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from rededge_nb.cli.base import EXIT_FAILED, connected, directory_option, examples
+from rededge_nb.cli.base import EXIT_FAILED, connected, directory_option, echo, examples
 
 
 @click.command(
@@ -37,6 +37,6 @@ def redis(directory: Path | None, words: tuple[str, ...]) -> None:
             value = client.execute_command(*map(os.fsencode, words))
         except ResponseError as error:
             value = error
-    click.echo(repr(Reply(value, words)))
+    echo(repr(Reply(value, words)))
     if isinstance(value, ResponseError):
         sys.exit(EXIT_FAILED)

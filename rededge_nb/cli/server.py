@@ -15,6 +15,7 @@ from rededge_nb import settings
 from rededge_nb.cli.base import (
     EXIT_FAILED,
     directory_option,
+    echo,
     echo_address,
     echo_json,
     examples,
@@ -63,7 +64,7 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
         instance = server.start(directory, port=port, workers=workers)
         ready(instance)
         if not wait_for_worker(instance.url):
-            click.echo(f"no worker answers yet: see {instance.dir / 'logs' / 'worker.log'}", err=True)
+            echo(f"no worker answers yet: see {instance.dir / 'logs' / 'worker.log'}", err=True)
         return
     supervisor = server.run(directory, port=port, workers=workers)
     on_signals(supervisor.stop)
@@ -81,7 +82,7 @@ def down(directory: Path | None) -> None:
     """Stop the embedded RedisEdge and keep its data."""
     from rededge_nb.edge import server
 
-    click.echo("stopped" if server.stop(directory) else "not running")
+    echo("stopped" if server.stop(directory) else "not running")
 
 
 @click.command(
@@ -96,10 +97,10 @@ def repair(directory: Path | None) -> None:
     from rededge_nb.edge.server.repair import repair
 
     done = repair(directory)
-    click.echo(f"the data as it was is in {done.copy}")
+    echo(f"the data as it was is in {done.copy}")
     for step in done.steps or ["nothing had to be left out"]:
-        click.echo(step)
-    click.echo(f"the server can load {done.keys} keys: start it with `rededge up`")
+        echo(step)
+    echo(f"the server can load {done.keys} keys: start it with `rededge up`")
 
 
 @click.command(
@@ -118,7 +119,7 @@ def status(directory: Path | None, as_json: bool) -> None:
     if as_json:
         echo_json(facts)
     else:
-        click.echo("\n".join(status_lines(facts)))
+        echo("\n".join(status_lines(facts)))
     if facts["state"] != OK:
         sys.exit(EXIT_FAILED)
 
@@ -139,7 +140,7 @@ def url(directory: Path | None, tcp: bool, user: str | None) -> None:
         raise ConfigurationError(
             "--user works only with the embedded server, but REDIS_URL names another one: omit --user"
         )
-    click.echo(instance.url_of(user or OWNER, tcp=tcp) if instance else address)
+    echo(instance.url_of(user or OWNER, tcp=tcp) if instance else address)
 
 
 @click.command(
@@ -185,6 +186,6 @@ def module(users: bool) -> None:
 
     if users:
         for user, rules in RULES.items():
-            click.echo(f"ACL SETUSER {user} on >PASSWORD resetkeys resetchannels -@all {rules}")
+            echo(f"ACL SETUSER {user} on >PASSWORD resetkeys resetchannels -@all {rules}")
         return
-    click.echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))
+    echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))

@@ -13,6 +13,7 @@ import yaml
 from rededge_nb.analytics.detecting import MULTIPLE, RESIZES, input_size
 from rededge_nb.edge.client.shard import key_here
 from rededge_nb.errors import ModelCardError, ModelError
+from rededge_nb.yaml_files import read_yaml
 
 DEVICE = "CPU"
 
@@ -105,7 +106,7 @@ def load_card(path: Path) -> ModelCard:
         ModelCardError: the card is missing, is not YAML, lacks a field, or has a value that is not allowed.
     """
     try:
-        fields: Any = yaml.safe_load(path.read_text())
+        fields: Any = read_yaml(path)
     except FileNotFoundError:
         known = ", ".join(sorted(card.stem for card in path.parent.glob("*.yaml"))) or "none"
         raise ModelCardError(f"there is no model card {path}; cards in that folder: {known}") from None
@@ -113,24 +114,24 @@ def load_card(path: Path) -> ModelCard:
         raise ModelCardError(f"the model card {path} cannot be read: {error}") from error
     try:
         card = ModelCard(
-            name=str(fields["name"]),
-            key=str(fields["key"]),
-            file=path.parent / str(fields["file"]),
-            sha256=str(fields["sha256"]),
-            backend=str(fields["backend"]),
-            summary=str(fields.get("summary", "")),
-            licence=str(fields["licence"]),
-            origin=str(fields["origin"]).strip(),
-            input_name=str(fields["input"]["name"]),
-            input_wh=(int(fields["input"]["width"]), int(fields["input"]["height"])),
-            resize=str(fields["input"].get("resize", "stretch")),
-            multiple=int(fields["input"].get("multiple", MULTIPLE)),
-            class_id=int(fields["counting"]["class_id"]),
-            confidence=float(fields["counting"]["confidence"]),
-            iou=float(fields["counting"]["iou"]),
+            name=_text(fields["name"]),
+            key=_text(fields["key"]),
+            file=path.parent / _text(fields["file"]),
+            sha256=_text(fields["sha256"]),
+            backend=_text(fields["backend"]),
+            summary=_text(fields.get("summary", "")),
+            licence=_text(fields["licence"]),
+            origin=_text(fields["origin"]).strip(),
+            input_name=_text(fields["input"]["name"]),
+            input_wh=(int(_text(fields["input"]["width"])), int(_text(fields["input"]["height"]))),
+            resize=_text(fields["input"].get("resize", "stretch")),
+            multiple=int(_text(fields["input"].get("multiple", MULTIPLE))),
+            class_id=int(_text(fields["counting"]["class_id"])),
+            confidence=float(_text(fields["counting"]["confidence"])),
+            iou=float(_text(fields["counting"]["iou"])),
             tracking=_tracking(fields.get("tracking")),
             measured=_measured(fields.get("measured")),
-            classes=tuple(str(name) for name in fields["classes"]),
+            classes=tuple(_text(name) for name in fields["classes"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelCardError(
@@ -141,15 +142,28 @@ def load_card(path: Path) -> ModelCard:
     return card
 
 
+def _text(value: object) -> str:
+    """One value as text.
+
+    Raises:
+        TypeError: It is a list or a mapping, or no value at all.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"a text or a number is needed, and a value of the type {type(value).__name__} is there")
+    return str(value)
+
+
 def _tracking(fields: Any) -> TrackingThresholds | None:
-    return None if fields is None else TrackingThresholds(*(float(fields[name]) for name in ("low", "high", "new")))
+    if fields is None:
+        return None
+    return TrackingThresholds(*(float(_text(fields[name])) for name in ("low", "high", "new")))
 
 
 def _measured(fields: Any) -> Measured:
     if fields is None:
         return Measured()
-    ap = {str(video): float(value) for video, value in fields.get("ap", {}).items()}
-    return Measured(float(fields["time"]) if "time" in fields else None, ap)
+    ap = {_text(video): float(_text(value)) for video, value in fields.get("ap", {}).items()}
+    return Measured(float(_text(fields["time"])) if "time" in fields else None, ap)
 
 
 def _check(card: ModelCard, path: Path) -> None:

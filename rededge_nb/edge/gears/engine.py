@@ -49,6 +49,7 @@ from rededge_nb.edge.gears.state.executions import (
 )
 from rededge_nb.edge.gears.state.former_database import move_state
 from rededge_nb.edge.gears.state.leases import Leases
+from rededge_nb.edge.gears.state.leftovers import Leftovers
 from rededge_nb.edge.gears.state.options import DEFAULTS, Options
 from rededge_nb.edge.gears.state.registrations import Session
 
@@ -92,7 +93,12 @@ class Engine:
 
     def housekeeping(self) -> tuple[Callable[[], None], ...]:
         """Functions that follow what others have changed. Each has to be called a few times a second."""
-        return self.options.refresh, self.runners.follow_changes, self._timers.follow
+        return (
+            self.options.refresh,
+            self.runners.follow_changes,
+            self._timers.follow,
+            Leftovers(self.state_client).delete,
+        )
 
     def publish_executions(self) -> None:
         """Publish the executions that run here, for other workers."""

@@ -22,7 +22,7 @@ import threading
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -134,7 +134,7 @@ class Requirements:
         if site not in sys.path:
             sys.path.append(site)  # last, so that the worker itself imports the same packages as before
             importlib.invalidate_caches()
-        if not _have(name):
+        if not _have(name, installed_for_it=True):
             return False
         wheels = sorted(wheel.name for wheel in (path / "wheels").iterdir())
         self._known[name] = Installed(name, path, tuple(wheels))
@@ -146,7 +146,7 @@ class Requirements:
         if (
             present is not None
             and not self._path(name).exists()
-            and not requirement.specifier.contains(present, prereleases=True)
+            and (requirement.url is not None or not requirement.specifier.contains(present, prereleases=True))
         ):
             raise _unsatisfied(
                 f"{name} is asked for, and the environment of the workers has {requirement.name} {present}: one "
@@ -192,11 +192,30 @@ def _version_of(requirement: Requirement) -> str | None:
         return None
 
 
-def _have(name: str) -> bool:
-    """Whether the package can be imported here in a version that satisfies the requirement."""
+def _have(name: str, *, installed_for_it: bool = False) -> bool:
+    """Whether the package, and those that its extras need, can be imported here in versions that satisfy.
+
+    Args:
+        name: A requirement as pip takes it.
+        installed_for_it: Whether the folder of this very requirement has been activated. Without, a package that is to
+            come from a certain address (`name @ https://…`) is never the one that happens to be here.
+    """
     requirement = _parsed(name)
+    return (installed_for_it or requirement.url is None) and _satisfied(requirement)
+
+
+def _satisfied(requirement: Requirement) -> bool:
     present = _version_of(requirement)
-    return present is not None and requirement.specifier.contains(present, prereleases=True)
+    if present is None or not requirement.specifier.contains(present, prereleases=True):
+        return False
+    needed = [Requirement(line) for line in requires(requirement.name) or ()] if requirement.extras else []
+    return all(
+        _satisfied(one)
+        for one in needed
+        if one.marker is not None
+        and not one.marker.evaluate({"extra": ""})
+        and any(one.marker.evaluate({"extra": extra}) for extra in requirement.extras)
+    )
 
 
 def _run_pip(arguments: list[str], name: str) -> None:
@@ -211,7 +230,7 @@ def _run_pip(arguments: list[str], name: str) -> None:
             errors="replace",
             check=False,
             timeout=INSTALL_TIMEOUT,
-            env=_environment(),
+            env=environment_of_pip(),
             preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
@@ -220,7 +239,7 @@ def _run_pip(arguments: list[str], name: str) -> None:
         raise _unsatisfied(f"{name}: {_reason(done.stdout.splitlines())}")
 
 
-def _environment() -> dict[str, str]:
+def environment_of_pip() -> dict[str, str]:
     """The environment of pip, and of the code of packages that it runs: without the passwords of this package."""
     kept = {name: value for name, value in os.environ.items() if not settings.is_secret(name)}
     return kept | {"PIP_USER": "0"}  # pip refuses --target if the user's pip.conf has `user = true`

@@ -17,6 +17,7 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.gears.state.requirements import environment_of_pip
 from rededge_nb.edge.server.state import Instance
 from tests.gear_scripts import execute, fields
 from tests.waiting import wait_for
@@ -81,6 +82,8 @@ def test_a_requirement_goes_into_the_state_folder(client: redis.Redis, instance:
         (f"{NAME}==9", "No matching distribution found"),
         ("no-such-package-at-all", "No matching distribution found"),
         ("numpy<1", "one process cannot have both"),
+        ("numpy@file:///nowhere/numpy.whl", "one process cannot have both"),
+        ("redis[ocsp]", "No matching distribution found"),
         ("not a requirement", "is not a requirement that pip understands"),
     ],
 )
@@ -91,6 +94,22 @@ def test_a_requirement_that_cannot_be_installed_is_reported(client: redis.Redis,
     assert reason in str(caught.value)
     assert execute(client, "GB('ShardsIDReader').run()", "REQUIREMENTS") == [[b"1"], []]
     assert execute(client, "GB('ShardsIDReader').run()", "REQUIREMENTS", "numpy click") == [[b"1"], []]
+
+
+def test_pip_and_the_code_that_it_runs_see_no_password() -> None:
+    secrets = {
+        settings.REDIS_URL: "redis://:x@host",
+        settings.WEB_TOKEN: "x",
+        "JUPYTER_TOKEN": "x",
+        "REDIS_PASSWORD": "x",
+        "REDIS_WORKER_PASSWORD": "x",
+        "REDISCLI_AUTH": "x",
+    }
+    others = {"PIP_INDEX_URL": "https://index", "HTTPS_PROXY": "http://proxy", "REDEDGE_DIR": "/state"}
+    with mock.patch.dict(os.environ, secrets | others):
+        seen = environment_of_pip()
+    assert not secrets.keys() & seen.keys()
+    assert others.items() <= seen.items()
 
 
 def test_a_requirement_is_exported_and_imported_on_another_server(client: redis.Redis, folder: Path) -> None:
