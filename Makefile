@@ -80,8 +80,9 @@ fuzz: install  ## send INPUTS=100000 malformed inputs of every kind; takes some 
 	$(BIN)/python -m tests.faults.fuzz --inputs $(INPUTS)
 
 KILLS ?= 200
-kills: install  ## kill KILLS=200 processes of a whole stack at random moments, and account for every frame
-	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
+STOPS ?= 50
+kills: install  ## kill KILLS=200 and stop STOPS=50 processes of a whole stack at random, and account for every frame
+	$(BIN)/python -m tests.faults.kills --kills $(KILLS) --stops $(STOPS)
 
 SECONDS ?= 1800
 soak: install  ## run four cameras for SECONDS=1800, and check that nothing grows or gets slower

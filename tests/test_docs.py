@@ -154,3 +154,16 @@ def test_the_example_of_a_gear_works(edge: Instance, client: redis.Redis) -> Non
     for camera, people in (("door", 3), ("street", 5), ("door", 7), ("door", 2)):
         client.xadd(f"camera:{camera}:yolo", {"people": people})
     wait_for(lambda: client.zrange("busiest", 0, -1, withscores=True) == [(b"street", 5), (b"door", 7)], what="both")
+
+
+@pytest.mark.parametrize("page", ["security", "reliability"])
+def test_each_promise_names_a_test_that_exists(page: str) -> None:
+    rows = re.findall(
+        r"^\| (?!what happens|who or what|---)(.*) \|$", (TOP / "docs" / f"{page}.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
+        assert named or "there is no limit" in row, row
+        for file, function in named:
+            assert f"def {function}(" in (TOP / "tests" / file).read_text(), f"{file}::{function}"

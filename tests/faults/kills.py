@@ -1,11 +1,12 @@
-"""Kills processes of a whole stack at random moments, and accounts for every frame afterwards.
+"""Kills and stops processes of a whole stack at random moments, and accounts for every frame afterwards.
 
-    python -m tests.faults.kills --kills 200
+    python -m tests.faults.kills --kills 200 --stops 50
 
-The victims are workers, the capture, the web server, the supervisor and redis-server, all with SIGKILL. Whatever is not
-a child of the supervisor is started again as systemd would. After two kills of three it is waited until all works
-again, and then a little while; after the third the next one strikes into the recovery. Ends by itself; prints a table;
-exit code 1 if a frame is missing.
+The victims are workers, the capture, the web server, the supervisor and redis-server. They are killed with SIGKILL, or
+stopped with SIGSTOP. Half of the stopped workers and redis-servers stay stopped, so the supervisor has to kill them;
+all others continue after some seconds. Whatever is not a child of the supervisor is started again as systemd would.
+After two times of three the next one follows when all works again, and after the third it follows during the recovery.
+Ends by itself; prints a table; exit code 1 if a frame is missing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ from tests.faults.stack import Stack
 CAMERA = "0"
 SOURCE = ["synthetic:people=2,size=160x120", "--pace", "asap", "--max-age", "86400", "--max-bytes", "2000000000"]
 WEIGHTS = {"worker": 40, "redis": 20, "capture": 15, "supervisor": 15, "web": 10}
+STOP_WEIGHTS = {"worker": 45, "redis": 15, "capture": 20, "supervisor": 10, "web": 10}
+STAYS_STOPPED = 1 / 2
+SHORT_STOP, LONG_STOP = 0.5, 8.0
+"""Seconds after which a stopped process continues."""
+HANG_TIMEOUT = 5.0
+"""Seconds after which the supervisor kills a worker that is stopped; the least that can be configured."""
 STRIKES_INTO_RECOVERY = 1 / 3
 LONGEST_PAUSE = 1.0
 """Seconds between two kills at most, recovery not counted."""
@@ -57,6 +64,7 @@ class Outcome:
     """What the kills did."""
 
     kills: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    stops: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds from a kill until all worked again, where that was waited for."""
     unpaused: int = 0
@@ -68,12 +76,14 @@ class Outcome:
 
     def lines(self) -> list[str]:
         """A table."""
-        rows = [f"{'killed':<12}{'kills':>7}{'waited for':>12}{'back after':>12}{'at most':>10}"]
-        for name, kills in sorted(self.kills.items()):
+        rows = [f"{'process':<12}{'kills':>7}{'stops':>7}{'waited for':>12}{'back after':>12}{'at most':>10}"]
+        for name in sorted({*self.kills, *self.stops}):
             waits = self.recoveries[name]
             median, most = (statistics.median(waits), max(waits)) if waits else (0.0, 0.0)
-            rows.append(f"{name:<12}{kills:>7}{len(waits):>12}{median:>10.1f} s{most:>8.1f} s")
-        rows.append(f"{'all':<12}{sum(self.kills.values()):>7}   in {self.seconds:.0f} s")
+            counts = f"{self.kills[name]:>7}{self.stops[name]:>7}"
+            rows.append(f"{name:<12}{counts}{len(waits):>12}{median:>10.1f} s{most:>8.1f} s")
+        totals = f"{sum(self.kills.values()):>7}{sum(self.stops.values()):>7}"
+        rows.append(f"{'all':<12}{totals}   in {self.seconds:.0f} s")
         found = self.account
         if found is not None:
             rows += [
@@ -103,16 +113,23 @@ class Killer:
         self._broken: list[str] = []
         self._over = threading.Event()
 
-    def run(self, kills: int) -> Outcome:
-        """Kill so many times, then let everything settle and count."""
+    def run(self, kills: int, stops: int) -> Outcome:
+        """Kill and stop so many times, then let everything settle and count."""
         began = time.monotonic()
         self._wait_until_back("start", began)
         adding = threading.Thread(target=self._add_broken_frames, daemon=True)
         adding.start()
         try:
-            while sum(self.outcome.kills.values()) < kills:
+            while True:
+                to_kill = kills - sum(self.outcome.kills.values())
+                to_stop = stops - sum(self.outcome.stops.values())
+                if to_kill + to_stop <= 0:
+                    break
                 self._over.wait(self._random.uniform(0, LONGEST_PAUSE))
-                self._kill()
+                if self._random.random() * (to_kill + to_stop) < to_kill:
+                    self._kill()
+                else:
+                    self._stop()
             self._wait_until_back("end", time.monotonic())
         finally:
             self._over.set()
@@ -146,6 +163,28 @@ class Killer:
         if not into_recovery:
             self._wait_until_back(name, now, victim=victim)
             self.outcome.recoveries[name].append(time.monotonic() - now)
+
+    def _stop(self) -> None:
+        (name,) = self._random.choices(list(STOP_WEIGHTS), weights=list(STOP_WEIGHTS.values()))
+        stays = name in ("worker", "redis") and self._random.random() < STAYS_STOPPED
+        seconds = self._random.uniform(SHORT_STOP, LONG_STOP)
+        pids = self._stack.pids(name)
+        if not pids:
+            return
+        now = time.monotonic()
+        victim = self._random.choice(pids)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGSTOP)
+            self.outcome.stops[name] += 1
+        if stays and name == "redis":
+            self._redis_kills_ms.append(time.time_ns() // 1_000_000)
+        if not stays:
+            self._over.wait(seconds)
+            with contextlib.suppress(ProcessLookupError):  # it may have been killed for its silence meanwhile
+                os.kill(victim, signal.SIGCONT)
+            self._over.wait(0.5)
+        self._wait_until_back(name, now, victim=victim if stays else None)
+        self.outcome.recoveries[name].append(time.monotonic() - now)
 
     def _wait_until_back(self, after: str, since: float, victim: int | None = None) -> None:
         """Wait until another has the victim's place, frames are answered, and the web server says that all is well."""
@@ -204,17 +243,17 @@ def _tried(read: Callable[[], Value]) -> Value | None:
         return None
 
 
-def run(kills: int, *, seed: int, keep: Path | None = None) -> Outcome:
-    """Set up a stack, kill so many of its processes, and count.
+def run(kills: int, stops: int = 0, *, seed: int, keep: Path | None = None) -> Outcome:
+    """Set up a stack, kill and stop so many of its processes, and count.
 
     Raises:
         NotBackError: the stack did not come back after a kill.
     """
     folder = Path(tempfile.mkdtemp(prefix="rededge-"))
     try:
-        with Stack(folder, capture=SOURCE, recorded=True) as stack:
+        with Stack(folder, capture=SOURCE, recorded=True, hang_timeout=HANG_TIMEOUT) as stack:
             stack.services["capture"].start()
-            return Killer(stack, seed=seed).run(kills)
+            return Killer(stack, seed=seed).run(kills, stops)
     except BaseException:
         if keep is not None:
             shutil.copytree(folder, keep, ignore=shutil.ignore_patterns("*.sock", "appendonlydir"), dirs_exist_ok=True)
@@ -227,12 +266,13 @@ def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="default: any, and printed")
     parser.add_argument("--keep", type=Path, help="folder for the logs if it fails")
     options = parser.parse_args()
-    print(f"{options.kills} kills, seed {options.seed}", flush=True)
+    print(f"{options.kills} kills, {options.stops} stops, seed {options.seed}", flush=True)
     try:
-        outcome = run(options.kills, seed=options.seed, keep=options.keep)
+        outcome = run(options.kills, options.stops, seed=options.seed, keep=options.keep)
     except NotBackError as error:
         print(f"FAILED: {error}")
         return 1

@@ -87,15 +87,20 @@ class Stack:
     Args:
         capture: What `rededge capture` is told. It starts with `services["capture"].start()`, the others at once.
         recorded: Whether the capture's frames are written down in the file `record`.
+        hang_timeout: Seconds after which a worker that hangs is killed; by default as configured.
     """
 
-    def __init__(self, folder: Path, *, capture: list[str], recorded: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, capture: list[str], recorded: bool = False, hang_timeout: float | None = None
+    ) -> None:
         self.folder = folder
         self.state = StateFolder(folder / "state")
         self.record = folder / "record"
         self.web_port = free_port()
         environment = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
         environment |= {settings.STATE_DIR: str(self.state.path), settings.WEB_TOKEN: WEB_TOKEN, "PYTHONPATH": str(TOP)}
+        if hang_timeout is not None:
+            environment[settings.HANG_TIMEOUT] = str(hang_timeout)
         recording = [sys.executable, "-m", "tests.faults.recording", str(self.record)]
         commands = {
             "supervisor": [*CLI, "up"],
