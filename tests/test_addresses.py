@@ -7,8 +7,9 @@ import os
 import pytest
 
 from rededge_nb.addresses import shown_address
+from rededge_nb.capture.sources import open_source
 from rededge_nb.edge.client import client_from_url
-from rededge_nb.errors import ConfigurationError
+from rededge_nb.errors import ConfigurationError, SourceError
 from tests.cli.running import rededge
 
 SECRET = "hunter2"
@@ -96,3 +97,20 @@ def test_no_command_prints_a_secret(command: str, address: str) -> None:
     assert told.returncode != 0
     assert SECRET not in told.stdout + told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "user:hunter2@camera/stream",
+        "rtsp:/user:hunter2@127.0.0.1/",
+        "rtsp//user:hunter2@127.0.0.1/s",
+        "rtsp://user:hunter2/x@127.0.0.1:1/s",
+        "rtsp://127.0.0.1:1/user=admin&password=hunter2&channel=1",
+        "ftp://user:hunter2@127.0.0.1/",
+    ],
+)
+def test_the_error_for_a_wrong_camera_shows_no_secret(source: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(source)
+    assert SECRET not in str(caught.value)

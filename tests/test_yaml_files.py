@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from rededge_nb import assets
+from rededge_nb.capture.camera_file import read_cameras
 from rededge_nb.control.models import load_card
-from rededge_nb.errors import ModelCardError
+from rededge_nb.errors import ConfigurationError, ModelCardError
 from rededge_nb.yaml_files import MAX_BYTES, read_yaml
 
 LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
@@ -55,3 +56,9 @@ def test_a_model_card_with_such_values_is_refused(tmp_path: Path, old: str, new:
     with pytest.raises(ModelCardError) as caught:
         load_card(written(tmp_path, text.replace(old, new, 1)))
     assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("text", [LAUGHS, f"cameras: {'x' * MAX_BYTES}", "- id: &a a\n  source: *a\n"])
+def test_a_file_of_cameras_with_such_values_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"are not allowed|more than 100000 bytes"):
+        read_cameras(written(tmp_path, text))

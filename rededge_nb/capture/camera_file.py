@@ -21,6 +21,7 @@ from rededge_nb.capture.sources import synthetic
 from rededge_nb.capture.sources.address import Address, is_address
 from rededge_nb.capture.sources.certificates import is_fingerprint
 from rededge_nb.errors import ConfigurationError, SourceError
+from rededge_nb.yaml_files import loader_of
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _FOREIGN_PLACEHOLDER = re.compile(r"\$(?:[A-Za-z_{(]|\$)")
@@ -56,9 +57,9 @@ def read_cameras(path: str | Path) -> list[CameraConfig]:
     """
     path = Path(path).expanduser()
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = loader_of(path)
         root = loader.get_single_node()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read the cameras in {path}: {getattr(error, 'strerror', error)}") from error
     except (yaml.YAMLError, RecursionError) as error:
         # Not chained, and only in part: it quotes the line, which may hold a password.

@@ -91,7 +91,7 @@ def run_pipeline(
     while folder.exists():
         folder = folder.with_name(folder.name + "+")
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)  # it will contain pictures of people
     except OSError as error:
         raise ConfigurationError(f"the folder {folder} for the run cannot be made: {error}") from error
     shared: dict[str, Any] = {

@@ -10,6 +10,7 @@ import re
 import threading
 from pathlib import Path
 
+from rededge_nb.addresses import shown_address
 from rededge_nb.capture.sources import image_files, network, synthetic, video, webcam
 from rededge_nb.capture.sources.address import is_address
 from rededge_nb.capture.sources.base import Captured, Source
@@ -85,4 +86,8 @@ def open_source(
         return open_file(path, fps=fps, loop=loop, shape=shape)
     if glob.has_magic(text):
         return image_files.open_pattern(path, fps=fps, loop=loop, shape=shape)
+    if "@" in text:  # perhaps an address with a password, and a misspelled scheme
+        raise SourceError(
+            f"no such source: {shown_address(text)} is no file, and an address begins with its scheme, such as rtsp://"
+        )
     raise SourceError(f"no such source: {path} is neither a file nor a folder (seen from {Path.cwd()})")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from rededge_nb.addresses import shown_address
 from rededge_nb.errors import SourceError
 
 HTTP = frozenset({"http", "https"})
@@ -31,7 +32,7 @@ class Address:
     Attributes:
         url: The whole address, with user and password.
         bare_url: The same without them.
-        shown: Without the query as well, which often holds a password too.
+        shown: Without all that may be a secret; see `rededge_nb.addresses`.
     """
 
     url: str = field(repr=False)
@@ -84,7 +85,7 @@ class Address:
             bare_url=urlunsplit((scheme, netloc, parts.path, parts.query, "")),
             user=None if not parts.username else unquote(parts.username),
             password=None if parts.password is None else unquote(parts.password),
-            shown=urlunsplit((scheme, netloc, parts.path, "", "")),
+            shown=urlunsplit((scheme, netloc, parts.path, "", "")) if listens else shown_address(url),
         )
 
     def redirected(self, target: str) -> Address:
