@@ -48,5 +48,5 @@ def test_a_wrong_password_or_address_is_an_error_without_secrets(edge: Instance)
     assert "not-the-password" not in str(caught.value)
     with pytest.raises(ServerUnavailableError, match="/no/such/socket"):
         connect("unix:///no/such/socket")
-    with pytest.raises(ConfigurationError, match="http://x is not a Redis address"):
+    with pytest.raises(ConfigurationError, match="'http://x' is not a Redis address"):
         connect("http://x")

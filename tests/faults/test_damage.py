@@ -190,7 +190,7 @@ def test_a_full_disk_is_reported_and_all_continues_when_it_has_room(
     with pytest.raises(redis.ResponseError, match="MISCONF"):
         client.set("refused", 1)
     told = rededge("status", "--dir", folder / "state")
-    assert told.returncode == 1
+    assert told.returncode == 1, told.stderr
     assert "Redis refuses writes because it cannot save them: check whether the disk is full" in told.stdout
     with WebServer(instance.url, port=0, directory=folder) as web:
         answer = ask(web.port, "/healthz")

@@ -89,7 +89,7 @@ def client_from_url(
         )
     except ValueError:  # its text quotes parts of the address
         raise ConfigurationError(
-            f"{shown_address(url)} is not a Redis address: it must be like redis://user:password@host:6379/0, "
+            f"{shown_address(url)!r} is not a Redis address: it must be like redis://user:password@host:6379/0, "
             "rediss://… or unix:///path/of/redis.sock"
         ) from None
 

@@ -17,6 +17,8 @@ from rededge_nb.errors import ServerError
 
 _SUBFOLDERS = frozenset({"data", "logs"})
 """Every state folder has these, with mode 0700, from the beginning."""
+_FILES = ("lock", "password")
+"""A state folder in which a server was started has these."""
 MIN_PASSWORD_LENGTH = 32
 """A shorter password was cut off, for example by a power loss, or can be guessed."""
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation)
@@ -125,6 +127,8 @@ def read_secret(file: Path, *, min_length: int = MIN_PASSWORD_LENGTH) -> str:
 def _is_state_folder(path: Path) -> bool:
     """Whether a folder is empty or has what create_folder() makes; another process may be doing that now."""
     if all(entry.name in _SUBFOLDERS and entry.is_dir() for entry in path.iterdir()):
+        return True
+    if all((path / name).is_file() for name in _FILES):  # somebody may have deleted a subfolder
         return True
     subfolders = [path / name for name in _SUBFOLDERS]
     return all(one.is_dir() and not stat.S_IMODE(one.stat().st_mode) & 0o077 for one in subfolders)

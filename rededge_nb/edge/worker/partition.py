@@ -32,13 +32,18 @@ LATE_ANSWER_TIMEOUT = 1.0
 
 def close_lost_connections(url: str, until: threading.Event) -> None:
     """Ask the server at `url` every second, until the event is set; see the module's text."""
-    client = client_from_url(url, timeout=ANSWER_TIMEOUT, name="rededge-worker-partition")
-    pool = client.connection_pool
+    with client_from_url(url, timeout=ANSWER_TIMEOUT, name="rededge-worker-partition") as client:
+        _watch(client.connection_pool, until)
+
+
+def _watch(pool: redis.ConnectionPool, until: threading.Event) -> None:
     connection: redis.Connection | None = None
-    while not until.wait(INTERVAL):
+    while True:
         try:
             if connection is None:
                 connection = pool.get_connection()
+            if until.wait(INTERVAL):
+                return
             connection.send_command("PING")
             if connection.can_read(ANSWER_TIMEOUT):
                 connection.read_response()
@@ -46,6 +51,8 @@ def close_lost_connections(url: str, until: threading.Event) -> None:
         except redis.RedisError:
             _given_back(pool, connection)
             connection = None
+            if until.wait(RETRY_DELAY):
+                return
             continue
         other = _that_answers(pool, connection, until)
         if other is None or _answers(connection, LATE_ANSWER_TIMEOUT):

@@ -56,15 +56,15 @@ class Proxy:
                     threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if source not in self._passing or self.refuses:
-                    self._closed.wait()
-                    return
-                target.sendall(data)
-        for one in (source, target):
+        with source:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                while data := source.recv(65536):
+                    if source not in self._passing or self.refuses:
+                        self._closed.wait()
+                        break
+                    target.sendall(data)
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -80,6 +80,8 @@ def proxied() -> Iterator[tuple[Proxy, redis.Redis]]:
         execute(client, "GB('StreamReader').foreach(lambda r: execute('INCR', 'n')).register('s')")
         client.xadd("s", {"x": 1})
         wait_for(lambda: client.get("n") == b"1", what="an entry", timeout=30)
+        names = lambda: {one["name"] for one in client.client_list()}  # noqa: E731
+        wait_for(lambda: "rededge-worker-partition" in names(), what="the connection that notices", timeout=30)
         yield proxy, client
         worker.stop()
         thread.join(30)
