@@ -78,6 +78,8 @@ def _find(client: redis.Redis) -> redis.Redis | None:
         try:
             found.ping()
         except redis.ResponseError as error:
+            if str(error).startswith("MISCONF"):  # the disk is full: the database is there nevertheless
+                return found
             found.close()
             if "out of range" not in str(error):
                 raise

@@ -123,6 +123,8 @@ def wait_until_ready(
                 return
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 reason = str(error)
+            except redis.ResponseError:
+                return  # an error is an answer, such as that the disk is full
             if stop is not None and stop.is_set():
                 return
             try:
