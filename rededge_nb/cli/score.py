@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from rededge_nb.cli.base import camera_option, connected, directory_option, echo_json, examples, json_option
+from rededge_nb.cli.base import camera_option, connected, directory_option, echo, echo_json, examples, json_option
 from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def score(
     else:
         rows = result.as_rows()
         width = max(len(name) for name, _ in rows)
-        click.echo("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
+        echo("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
 
 
 def _parsed(file: Path, parse: Callable[[str], Content]) -> Content:
