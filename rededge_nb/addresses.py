@@ -34,6 +34,8 @@ def shown_address(address: str) -> str:
     host, slash, path = location.partition("/")
     if not _HOST.fullmatch(host) or not (scheme or at or ":" in host or host == "localhost"):
         return begin + OMITTED
+    if begin.lower() in ("redis://", "rediss://") and path and not path.isdigit():
+        return begin + host + slash + OMITTED  # it should be the number of a database
     return begin + host + slash + _shown_path(path)
 
 

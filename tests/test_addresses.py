@@ -21,6 +21,7 @@ SECRET = "hunter2"
         ("redis://:hunter2@host:6379/0", "redis://host:6379/0"),
         ("rediss://user:hunter2@[::1]:6379/15", "rediss://[::1]:6379/15"),
         ("redis://host", "redis://host"),
+        ("redis://127.0.0.1:1/hunter2", "redis://127.0.0.1:1/…"),
         ("redis://10.0.0.7:6379", "redis://10.0.0.7:6379"),
         ("unix://user:p%40hunter2@/run/redis.sock", "unix:///run/redis.sock"),
         ("unix:///x.sock?password=hunter2", "unix:///x.sock"),
