@@ -91,7 +91,7 @@ def register(script: str, directory: Path | None, session: str | None, descripti
     registered = [each for each in found if each.session == name]
     _warn(pair for pair in on_one_stream(found) if name in (pair[0].session, pair[1].session))
     for warning in trimming:
-        click.echo(warning, err=True)
+        echo(warning, err=True)
     for each in registered:
         echo(f"registered {name} on {each.stream}: {each.id}")
     if not registered:
@@ -169,9 +169,9 @@ def executions(directory: Path | None, ended: bool, as_json: bool) -> None:
         echo_json([asdict(each) for each in found])
     elif found:
         rows = [(each.id, each.status, "a registration" if each.registered else "RG.PYEXECUTE") for each in found]
-        click.echo(Table(("id", "status", "started by"), rows))
+        echo(Table(("id", "status", "started by"), rows))
     else:
-        click.echo("no gear runs now" if not ended else "no execution is remembered", err=True)
+        echo("no gear runs now" if not ended else "no execution is remembered", err=True)
 
 
 @gears.command(epilog=examples("rededge gears abort 0000000000000000000000000000000000000000-17"))
@@ -183,7 +183,7 @@ def abort(execution: str, directory: Path | None) -> None:
 
     with connected(directory) as client:
         abort_execution(client, execution)
-    click.echo(f"aborted {execution}")
+    echo(f"aborted {execution}")
 
 
 def _warn(pairs: Iterable[tuple[RegistrationInfo, RegistrationInfo]]) -> None:
