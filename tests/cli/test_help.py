@@ -113,7 +113,7 @@ def test_wrong_usage(words: tuple[str, ...], message: str) -> None:
         (("top", "--camera", "a b", "--once"), "camera id 'a b' cannot be used"),
         (("models", "load", "nothing"), "no model card"),
         (("gears", "register", "/no/such/gear.py"), "the gear script /no/such/gear.py cannot be read"),
-        (("worker", "--url", "nonsense"), "the address is not a Redis address"),
+        (("worker", "--url", "nonsense"), "is not a Redis address: it must be like"),
         (("pipeline", "run", "-o", "/proc/runs"), "cannot be made"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_missing_server_is_reported_in_one_line(folder: Path) -> None:
     nowhere = os.environ | {"REDIS_URL": "redis://:secret@127.0.0.1:1"}
     done = rededge("gears", "list", env=nowhere)
     assert done.returncode == 3
-    assert done.stderr.startswith("rededge: the server at redis://***@127.0.0.1:1 cannot be used: ")
+    assert done.stderr.startswith("rededge: the server at redis://127.0.0.1:1 cannot be used: ")
     assert "secret" not in done.stderr
 
 
