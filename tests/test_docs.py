@@ -118,7 +118,12 @@ def test_the_example_of_a_cameras_file_is_valid(tmp_path: Path, monkeypatch: pyt
 def test_every_setting_is_listed() -> None:
     text = (REFERENCE / "configuration.md").read_text()
     names = [value for value in vars(settings).values() if isinstance(value, str) and re.fullmatch(r"RED\w+", value)]
-    internal = (settings.SWITCHBOARD_MODULE, settings.REPORTS_DESCRIPTOR, settings.AFTER_DEATH)
+    internal = (
+        settings.SWITCHBOARD_MODULE,
+        settings.REPORTS_DESCRIPTOR,
+        settings.AFTER_DEATH,
+        settings.WORKER_LOG,
+    )
     assert len(names) > 5
     assert [name for name in names if f"`{name}`" not in text and name not in internal] == []
 
