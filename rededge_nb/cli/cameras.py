@@ -24,6 +24,7 @@ from rededge_nb.cli.base import (
     json_option,
     on_signals,
 )
+from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import redis
@@ -158,6 +159,29 @@ def _stop(client: redis.Redis, camera: str) -> str:
     return f"the capture of {ended} has ended, after {ended.frames} frames"
 
 
+def _provision(client: redis.Redis, cameras: list[str]) -> None:
+    """Provision the cameras; a user who may only capture can do without that if somebody else has done it.
+
+    Raises:
+        ConfigurationError: a camera is new, and the user of Redis may not provision it.
+    """
+    import redis
+
+    from rededge_nb.control.provision import known_cameras, provision
+
+    try:
+        for change in provision(client, cameras=cameras):
+            echo(change, err=True)
+    except redis.exceptions.NoPermissionError as error:
+        new = sorted({*cameras} - {*known_cameras(client)})
+        if new:
+            options = " ".join(f"--camera {camera}" for camera in new)
+            raise ConfigurationError(
+                f"there is no camera {', '.join(new)} yet, and this user of Redis may not add one ({error}): run "
+                f"`rededge init {options}` as a user who may"
+            ) from error
+
+
 def _capture_one(
     client: redis.Redis, source: str, *, stop: threading.Event, quiet: bool, **options: Unpack[CaptureOptions]
 ) -> CaptureReport:
@@ -165,15 +189,13 @@ def _capture_one(
 
     from rededge_nb.capture.capturing import open_for_capture
     from rededge_nb.capture.run import capture as run_capture
-    from rededge_nb.control.provision import provision
 
     settings = settings_of(options)
     with (
         open_for_capture(client, source, settings, stop) as opened,
         tqdm(unit=" frames", disable=quiet or not sys.stderr.isatty()) as bar,
     ):
-        for change in provision(client, cameras=[settings.camera]):
-            echo(change, err=True)
+        _provision(client, [settings.camera])
 
         def advance(done: int, expected: int | None) -> None:
             bar.total = expected
@@ -187,13 +209,11 @@ def _capture_file(
     client: redis.Redis, path: str, *, seconds: float | None, stop: threading.Event
 ) -> list[CaptureReport]:
     from rededge_nb.capture.cameras import CameraState, capture_cameras, read_cameras
-    from rededge_nb.control.provision import provision
 
     def tell(state: CameraState) -> None:
         echo(f"camera {state.camera}: {state.state}{f', {state.problem}' if state.problem else ''}", err=True)
 
-    for change in provision(client, cameras=[each.camera for each in read_cameras(path)]):
-        echo(change, err=True)
+    _provision(client, [each.camera for each in read_cameras(path)])
     return capture_cameras(client, path, seconds=seconds, stop=stop, on_change=tell)
 
 

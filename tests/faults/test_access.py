@@ -81,7 +81,8 @@ def allowed(owner: redis.Redis, user: str, command: tuple[str, ...]) -> bool:
 
 
 CAPTURING = [
-    *(("XADD", "camera:0", "*", "image", "x"), ("XTRIM", "camera:0", "MAXLEN", "1"), ("SADD", "cameras", "1")),
+    *(("XADD", "camera:0", "*", "image", "x"), ("XTRIM", "camera:0", "MAXLEN", "1")),
+    *(("HSET", "camera:0:capture", "id", "1"), ("PEXPIRE", "camera:0:capture", "1"), ("DEL", "camera:0:capture")),
     *(("TS.MADD", "camera:0:in_fps", "1", "1"), ("CLIENT", "NO-EVICT", "ON")),
 ]
 DASHBOARDS = [
@@ -101,7 +102,7 @@ ALLOWED = {
     "notebook": [*READING, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS],
     "worker": [*READING, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *SERVING, *CONFIGURING],
 }
-_CAPTURED = {"XADD", "XTRIM", "SADD", "TS.ADD"}
+_CAPTURED = {"XADD", "XTRIM", "DEL", "TS.ADD"}
 REFUSED = {
     "capture": [
         *(command for command in WRITING if command[0] not in _CAPTURED),
@@ -166,6 +167,14 @@ def test_a_capture_works_as_the_user_capture(edge: Instance, client: redis.Redis
     as_capture.close()
     assert report.frames == client.xlen("camera:0") == 3
     assert client.execute_command("ACL", "LOG") == []
+    words = ("capture", video, "--pace", "asap", "--frames", "2")
+    done = rededge(*words, env=os.environ | {"REDIS_URL": edge.url_of("capture")})
+    assert done.returncode == 0, done.stderr
+    assert client.xlen("camera:0") == 5
+    done = rededge(*words, "--camera", "new", env=os.environ | {"REDIS_URL": edge.url_of("capture")})
+    assert done.returncode == 1
+    assert "there is no camera new yet" in done.stderr
+    assert "`rededge init --camera new`" in done.stderr
 
 
 def test_a_viewer_may_read_every_key_of_a_camera(client: redis.Redis) -> None:

@@ -54,8 +54,8 @@ RULES = {
     ),
     "notebook": _NOTEBOOK,
     "capture": (
-        f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} +client|no-evict +discard +exec +multi +sadd +unwatch "
-        "+watch +xadd +xtrim +ts.add +ts.incrby +ts.madd"
+        f"~camera:* %R~cameras* %R~people_counter:* &camera:* {_CONNECTION} {_READING} +client|no-evict +del +discard "
+        "+exec +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.incrby +ts.madd"
     ),
     "grafana": (
         f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
