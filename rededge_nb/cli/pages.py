@@ -93,21 +93,20 @@ def lab(directory: Path | None, folder: Path, originals: bool, jupyter_options: 
     from rededge_nb.jupyter import working_copy
 
     _need("jupyterlab", "lab")
-    from rededge_nb.jupyter import server_log
+    from rededge_nb.jupyter import launcher, server_log
 
     if originals:
         folder = assets.folder("notebooks")
     else:
         echo(working_copy.prepare(folder), err=True)
     with _server_while_used(directory):
-        # no question about news of JupyterLab, which would be fetched from its web site
-        command = [sys.executable, "-P", "-m", "jupyterlab", str(folder / working_copy.FIRST), "--LabApp.news_url=None"]
+        command = [sys.executable, "-P", "-m", "jupyterlab", str(folder / working_copy.FIRST)]
         command.append(f"--ServerApp.logging_config={server_log.LOGGING_CONFIG}")
         if os.geteuid() == 0:
             # in containers, WSL and virtual machines people are root, and JupyterLab would refuse to start; it listens
             # on the loopback interface, and asks for a token
             command.append("--allow-root")
-        sys.exit(_run([*command, *jupyter_options]))
+        sys.exit(_run([*command, *jupyter_options], **launcher.lab_environment()))
 
 
 @click.command(

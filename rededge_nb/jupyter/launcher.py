@@ -23,6 +23,7 @@ START_TIMEOUT = 60.0
 
 # JupyterLab shows the icons of the categories Notebook and Console only
 _CATEGORY = "Notebook"
+_LAB_CONFIG = Path(__file__).with_name("lab_config")
 _PAGE = Path(__file__).with_name("page")
 _VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
@@ -69,10 +70,15 @@ def page_environment(token: str) -> dict[str, str]:
     """Environment variables for voila: where its settings and template are, and the token that it asks for."""
     return {
         "JUPYTER_TOKEN": token,
-        "JUPYTER_PATH": _with_page_folder("JUPYTER_PATH"),
-        "JUPYTER_CONFIG_PATH": _with_page_folder("JUPYTER_CONFIG_PATH"),
+        "JUPYTER_PATH": _with_folder(_PAGE, "JUPYTER_PATH"),
+        "JUPYTER_CONFIG_PATH": _with_folder(_PAGE, "JUPYTER_CONFIG_PATH"),
     }
 
 
-def _with_page_folder(variable: str) -> str:
-    return os.pathsep.join(filter(None, (str(_PAGE), settings.environment_value(variable))))
+def lab_environment() -> dict[str, str]:
+    """Environment variables for JupyterLab: it does not ask about news, which it would fetch from its web site."""
+    return {"JUPYTER_CONFIG_PATH": _with_folder(_LAB_CONFIG, "JUPYTER_CONFIG_PATH")}
+
+
+def _with_folder(folder: Path, variable: str) -> str:
+    return os.pathsep.join(filter(None, (str(folder), settings.environment_value(variable))))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from rededge_nb.edge import server
@@ -25,6 +28,10 @@ def test_lab_runs_until_a_signal(folder: Path, jupyter: dict[str, str]) -> None:
         base = f"http://127.0.0.1:{port}"
         wait_for(lambda: listens(f"{base}/lab"), what="JupyterLab", timeout=60)
         assert status(f"{base}/lab?token=t") == 200
+        with urllib.request.urlopen(f"{base}/lab?token=t", timeout=60) as page:
+            [text] = re.findall(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page.read().decode(), re.DOTALL)
+        # it would ask whether to fetch news
+        assert "@jupyterlab/apputils-extension:announcements" in json.loads(text)["disabledExtensions"]
         assert status(f"{base}/api/contents/02_register_gear.ipynb?token=t") == 200
         assert (copy / "00_start_here.ipynb").is_file()
         process.send_signal(signal.SIGTERM)
