@@ -13,9 +13,10 @@ from rededge_nb import schema, streams
 from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.report import CaptureReport
 from rededge_nb.capture.run import Capture, CaptureOptions, capture
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.errors import CameraInUseError, NoDataError
 from rededge_nb.reading import detections as found
-from rededge_nb.reading import frames
+from rededge_nb.reading import frames, scenes
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
 from rededge_nb.reading import tracks as paths
@@ -28,10 +29,16 @@ _POLL = 0.2
 
 
 class Camera:
-    """One camera of a workbench: see `Workbench.camera`."""
+    """One camera of a workbench: see `Workbench.camera`.
+
+    Attributes:
+        id: Camera id.
+        scene: Its lines, zones and masks, to show and to change.
+    """
 
     def __init__(self, client: redis.Redis, camera: object, captures: Captures) -> None:
         self.id = schema.camera_id(camera)
+        self.scene = CameraScene(client, self.id)
         self._client = client
         self._captures = captures
 
@@ -171,6 +178,14 @@ class Camera:
     def trails(self, detections: found.Detections) -> list[Trail]:
         """Where the person in each box has walked in the last seconds, for `draw_detections`."""
         return read_trails(self._client, detections)
+
+    def crossings(self, *, start_ms: int | None = None, end_ms: int | None = None) -> list[scenes.Crossings]:
+        """How often people crossed each line, in a range of times or in the last 24 hours."""
+        return scenes.read_crossings(self._client, self.id, start_ms=start_ms, end_ms=end_ms)
+
+    def zones(self, *, start_ms: int | None = None, end_ms: int | None = None) -> list[scenes.ZoneVisits]:
+        """Who is in each zone, and how long people stayed, in a range of times or in the last 24 hours."""
+        return scenes.read_zones(self._client, self.id, start_ms=start_ms, end_ms=end_ms)
 
     def errors(self) -> list[frames.FailedFrame]:
         """The frames that could not be processed, with the reasons."""

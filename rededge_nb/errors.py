@@ -4,6 +4,7 @@
     ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
     │   ├── ModelCardError                     a model's YAML card is wrong
     │   ├── SceneError                         a scene is wrong; names the field
+    │   │   └── SceneConflictError             somebody else has saved the scene meanwhile
     │   └── TrackerStateError                  a tracker's saved state is damaged
     ├── ServerError (RuntimeError)             the embedded server could not be started or stopped
     │   └── UnsupportedPlatformError           no redis-server wheel for this platform
@@ -51,6 +52,10 @@ class SceneError(ConfigurationError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}" if self.field else self.problem
+
+
+class SceneConflictError(SceneError):
+    """Somebody else has saved the scene since it was read."""
 
 
 class TrackerStateError(ConfigurationError):

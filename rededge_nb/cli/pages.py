@@ -38,8 +38,9 @@ from rededge_nb.errors import ConfigurationError
 @directory_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 means any free port.")
+@click.option("--edit", is_flag=True, help="Also print a link with which lines and zones can be changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and token as JSON.")
-def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
+def web(directory: Path | None, host: str, port: int, edit: bool, as_json: bool) -> None:
     """Serve the cameras' video with boxes and charts to browsers, until Ctrl-C.
 
     Each request needs a token: that of REDEDGE_WEB_TOKEN, or a generated one, which is kept in the state folder. A link
@@ -50,16 +51,29 @@ def web(directory: Path | None, host: str, port: int, as_json: bool) -> None:
 
     def ready(served: Ready) -> None:
         if as_json:
-            echo_json({"url": served.url, "token": served.token}, one_line=True)
-        elif served.token_is_new or sys.stdout.isatty():
+            tokens = {"token": served.token} | ({"edit_token": served.edit_token} if edit else {})
+            echo_json({"url": served.url} | tokens, one_line=True)
+            return
+        if served.token_is_new or sys.stdout.isatty():
             echo(f"the video is on {served.link}")
         else:
             echo(f"the video is on {served.url} (in a terminal, a link with the token is printed)")
+        if edit and (served.token_is_new or sys.stdout.isatty()):
+            echo(f"lines and zones can be changed on {served.edit_link}")
 
     stop = threading.Event()
     address, _ = server_address(directory)
     on_signals(stop.set)
-    run_web(address, host=host, port=port, token=settings.web_token(), directory=directory, on_ready=ready, stop=stop)
+    run_web(
+        address,
+        host=host,
+        port=port,
+        token=settings.web_token(),
+        directory=directory,
+        edit=edit,
+        on_ready=ready,
+        stop=stop,
+    )
 
 
 folder_option = click.option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError
 
 TOKEN_FILE = "web_token"  # noqa: S105 - the name of the file
+EDIT_TOKEN_FILE = "web_edit_token"  # noqa: S105 - the name of the file
 MIN_TOKEN_LENGTH = 16
 
 _TOKEN = re.compile(rf"[A-Za-z0-9._~-]{{{MIN_TOKEN_LENGTH},}}")
@@ -41,25 +43,36 @@ class Access:
 
     Args:
         token: The token that a request must have.
+        edit_token: The token of those who may also change lines and zones; None if nobody may.
         port: Port of the server. It is a part of the cookie's name: browsers send cookies to all ports of a host.
     """
 
-    def __init__(self, token: str, port: int) -> None:
+    def __init__(self, token: str, port: int, edit_token: str | None = None) -> None:
         self.token = token
+        self.edit_token = edit_token
         self.cookie_name = f"rededge_web_{port}"
 
     def allows(self, request: HTTPServerRequest) -> bool:
-        """Whether a request has the token: in a header, in its address, or in the cookie."""
-        return self.has_header(request) or self.has_query(request) or self._has_cookie(request)
+        """Whether a request has a token: in a header, in its address, or in the cookie."""
+        return self.token_of(request) is not None
+
+    def may_edit(self, request: HTTPServerRequest) -> bool:
+        """Whether a request has the token of those who may change lines and zones."""
+        return self.edit_token is not None and self.token_of(request) == self.edit_token
+
+    def token_of(self, request: HTTPServerRequest) -> str | None:
+        """The token that a request has; None if it has none that is right."""
+        found = request.cookies.get(self.cookie_name)
+        in_cookie = [] if found is None else [found.value.encode(errors="replace")]
+        return self._known([_in_header(request), *request.query_arguments.get("token", []), *in_cookie])
 
     def has_header(self, request: HTTPServerRequest) -> bool:
-        """Whether the Authorization header has the token. A page of another site cannot set this header."""
-        kind, _, value = request.headers.get("Authorization", "").partition(" ")
-        return kind.lower() == "bearer" and self._is_token(value.strip().encode(errors="replace"))
+        """Whether the Authorization header has a token. A page of another site cannot set this header."""
+        return self._known([_in_header(request)]) is not None
 
     def has_query(self, request: HTTPServerRequest) -> bool:
-        """Whether the address has the token."""
-        return any(self._is_token(value) for value in request.query_arguments.get("token", []))
+        """Whether the address has a token."""
+        return self._known(request.query_arguments.get("token", [])) is not None
 
     def same_origin(self, request: HTTPServerRequest, origin: str) -> bool:
         """Whether a page of `origin` may open a WebSocket."""
@@ -69,12 +82,18 @@ class Access:
             return False
         return self.has_header(request) or page == request.host.lower()
 
-    def _has_cookie(self, request: HTTPServerRequest) -> bool:
-        found = request.cookies.get(self.cookie_name)
-        return found is not None and self._is_token(found.value.encode(errors="replace"))
+    def _known(self, values: Iterable[bytes]) -> str | None:
+        """The token that is among these values, that of editors first."""
+        given = list(values)
+        for token in (self.edit_token, self.token):
+            if token is not None and any(hmac.compare_digest(value, token.encode()) for value in given):
+                return token
+        return None
 
-    def _is_token(self, value: bytes) -> bool:
-        return hmac.compare_digest(value, self.token.encode())
+
+def _in_header(request: HTTPServerRequest) -> bytes:
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip().encode(errors="replace") if kind.lower() == "bearer" else b""
 
 
 class Token(NamedTuple):
@@ -84,7 +103,7 @@ class Token(NamedTuple):
     is_new: bool
 
 
-def token_for(given: str | None, folder: StateFolder) -> Token:
+def token_for(given: str | None, folder: StateFolder, name: str = TOKEN_FILE) -> Token:
     """The token of a server: the given one, else the one in the state folder, which is created at the first start.
 
     Raises:
@@ -94,8 +113,8 @@ def token_for(given: str | None, folder: StateFolder) -> Token:
     if given is not None:
         return Token(_checked(given), is_new=False)
     folder.create()
-    is_new = not (folder.path / TOKEN_FILE).exists()
-    return Token(_checked(folder.secret(TOKEN_FILE, min_length=MIN_TOKEN_LENGTH)), is_new)
+    is_new = not (folder.path / name).exists()
+    return Token(_checked(folder.secret(name, min_length=MIN_TOKEN_LENGTH)), is_new)
 
 
 def _checked(token: str) -> str:

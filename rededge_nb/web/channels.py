@@ -25,6 +25,7 @@ import redis
 from rededge_nb.errors import MissingModuleError, RedEdgeError, ServerUnavailableError
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, FrameWithDetections
+from rededge_nb.live.scene import SceneReader
 from rededge_nb.live.tiles import UPDATE_INTERVAL, TileReader, as_json
 from rededge_nb.web.rendering import render_jpeg
 
@@ -60,6 +61,7 @@ class CameraView:
         message: Frame and detections for a page; None if there is no frame or no page needs it.
         status: The notice for a page.
         tiles: Figures for a page; None until they have been read.
+        scene: Lines and zones for a page, and whether the web server may change them; None until they have been read.
     """
 
     state: State
@@ -70,6 +72,7 @@ class CameraView:
     message: bytes | None
     status: bytes
     tiles: bytes | None
+    scene: dict[str, Any] | None = None
 
 
 class Viewer(Protocol):
@@ -99,6 +102,8 @@ class Channel:
         self._tile_reader = TileReader(camera)
         self._tiles: bytes | None = None
         self._tiles_at = 0.0
+        self._scene_reader = SceneReader(camera)
+        self._scene: dict[str, Any] | None = None
         self._frame: FrameWithDetections | None = None
         self._status_at = 0.0
         self._forms: frozenset[bool] = frozenset()
@@ -133,9 +138,10 @@ class Channel:
         self._follower.read(client, block_ms=_READ_MS)
         if False in self._forms:
             self._read_tiles(client)
+            self._scene = self._scene_reader.read(client) or self._scene
         self._frame = self._follower.next_frame(client) or self._frame
         if self._frame is not None:
-            self._show(State.FRAME, self._follower.notice)
+            self._show(State.FRAME, self._follower.notice or self._scene_reader.problem)
         else:
             self._show(State.NO_FRAMES, self._follower.notice or "waiting for the next frame")
 
@@ -179,7 +185,7 @@ class Channel:
             self._status_at = time.monotonic()
             content = {"kind": "status", "notice": notice, "heartbeat": HEARTBEAT, "sender": "the server"}
             status = pack("player", content)
-        view = CameraView(state, frame, notice, jpeg, part, message, status, self._tiles)
+        view = CameraView(state, frame, notice, jpeg, part, message, status, self._tiles, self._scene)
         if not same_status or view != last:
             self._post(view)
 

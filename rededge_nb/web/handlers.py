@@ -191,7 +191,9 @@ class PageHandler(StaticFile):
             await super().get()
             return
         secure = self.request.headers.get("X-Forwarded-Proto", self.request.protocol) == "https"
-        self.set_cookie(access.cookie_name, access.token, httponly=True, samesite="Strict", secure=secure)
+        self.set_cookie(
+            access.cookie_name, str(access.token_of(self.request)), httponly=True, samesite="Strict", secure=secure
+        )
         self.set_status(303)
         query = self.request.query_arguments
         kept = {name: value for name, value in (("camera", camera), ("view", "all")) if name in query}

@@ -23,7 +23,7 @@ from rededge_nb.edge.client import blocking_client, client_from_url
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError
 from rededge_nb.web import pages
-from rededge_nb.web.access import Access, token_for
+from rededge_nb.web.access import EDIT_TOKEN_FILE, Access, token_for
 from rededge_nb.web.api import CamerasHandler, DetectionsHandler, HealthHandler
 from rededge_nb.web.connections import Listener
 from rededge_nb.web.handlers import NotFound, PageHandler, Services, StaticFile
@@ -56,16 +56,23 @@ class Ready:
         url: Address of its page, without the token.
         token: The token that requests must have.
         token_is_new: Whether the token was created just now.
+        edit_token: The token of those who may change lines and zones; None if nobody may.
     """
 
     url: str
     token: str
     token_is_new: bool
+    edit_token: str | None = None
 
     @property
     def link(self) -> str:
         """The page's address with the token in it, for a browser to open."""
         return f"{self.url}?token={self.token}"
+
+    @property
+    def edit_link(self) -> str | None:
+        """The same with the token of those who may change lines and zones."""
+        return None if self.edit_token is None else f"{self.url}?token={self.edit_token}"
 
 
 class WebServer:
@@ -78,6 +85,7 @@ class WebServer:
         token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else the one in the state
             folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
+        edit: Whether there is a second token, for those who may change lines and zones on the page.
 
     Attributes:
         port: TCP port at which it listens.
@@ -95,6 +103,7 @@ class WebServer:
         port: int = DEFAULT_PORT,
         token: str | None = None,
         directory: Path | None = None,
+        edit: bool = False,
     ) -> None:
         self._resources = contextlib.ExitStack()
         self._client = client_from_url(url, name="rededge-web")
@@ -103,6 +112,7 @@ class WebServer:
         folder = StateFolder(directory or settings.state_dir())
         try:
             self._token = token_for(token or settings.web_token(), folder)
+            self._edit_token = token_for(None, folder, EDIT_TOKEN_FILE).value if edit else None
         except BaseException:
             self._resources.close()
             raise
@@ -120,7 +130,7 @@ class WebServer:
         everywhere = self._address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         name = socket.gethostname() if everywhere else self._address
         shown = f"[{name}]" if ":" in name else name
-        return Ready(f"http://{shown}:{self.port}/", self._token.value, self._token.is_new)
+        return Ready(f"http://{shown}:{self.port}/", self._token.value, self._token.is_new, self._edit_token)
 
     def start(self) -> Ready:
         """Start to serve; returns when the server is ready."""
@@ -160,7 +170,7 @@ class WebServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         hub = Hub(self._client)
-        access = Access(self._token.value, self.port)
+        access = Access(self._token.value, self.port, self._edit_token)
         pool = ThreadPoolExecutor(_THREADS, "rededge web redis")
         with blocking_client(self._client) as client:
             server = HTTPServer(
@@ -190,6 +200,7 @@ def run(
     port: int = DEFAULT_PORT,
     token: str | None = None,
     directory: Path | None = None,
+    edit: bool = False,
     on_ready: Callable[[Ready], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -204,6 +215,7 @@ def run(
         token: Token that every request but `/healthz` must have. None: REDEDGE_WEB_TOKEN, else the one in the state
             folder, which is created at the first start.
         directory: State folder, instead of REDEDGE_DIR or the user's own.
+        edit: Whether there is a second token, for those who may change lines and zones on the page.
         on_ready: Is called once when the server is ready.
         stop: Setting it ends the server. None: it runs for ever.
 
@@ -211,7 +223,7 @@ def run(
         ConfigurationError: `url` is not a Redis address, `host` or `port` cannot be used, or `token` is too short.
         ServerError: the token cannot be written to the state folder.
     """
-    with WebServer(url, host=host, port=port, token=token, directory=directory) as server:
+    with WebServer(url, host=host, port=port, token=token, directory=directory, edit=edit) as server:
         if on_ready is not None:
             on_ready(server.ready)
         (stop or threading.Event()).wait()

@@ -4,6 +4,7 @@ The page sends JSON objects; `to` is `page`, `player` or `charts`:
 
     {"to": "page", "kind": "watch", "camera": "0", "minutes": 5}      first
     {"to": "player", "kind": "ready" | "hidden" | "painted", "seq": 7}
+    {"to": "player", "kind": "save", "scene": {…}, "version": 12}      answered with `saved` or `refused`
     {"to": "charts", "kind": "ready" | "visible" | "hidden"}
     {"to": "charts", "kind": "set", "minutes": 5}
 
@@ -17,12 +18,14 @@ import asyncio
 import json
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from rededge_nb import schema
 from rededge_nb.live import chart_page
+from rededge_nb.live.scene import save_from_page
 from rededge_nb.web.channels import CameraView, pack
 from rededge_nb.web.charts import ChartChannel
 from rededge_nb.web.handlers import Handler, Services
@@ -55,6 +58,8 @@ class LiveHandler(Handler, WebSocketHandler):
         self._last_frame: bytes | None = None
         self._status: bytes | None = None
         self._tiles: bytes | None = None
+        self._scene: dict[str, Any] | None = None
+        self._saving: asyncio.Task[None] | None = None
         self._sequence = self._confirmed = 0
         self._generation = self._position = 0
         self._chart_notice: str | None = None
@@ -102,6 +107,10 @@ class LiveHandler(Handler, WebSocketHandler):
         if view.tiles is not None and view.tiles is not self._tiles and self._unsent < MAX_UNSENT:
             self._tiles = view.tiles
             self._send(view.tiles)
+        if view.scene is not None and view.scene is not self._scene and self._unsent < MAX_UNSENT:
+            self._scene = view.scene
+            editable = view.scene["editable"] and self.services.access.may_edit(self.request)
+            self._send(pack("player", {"kind": "state", "state": {**view.scene, "editable": editable}}))
         if view.message is None or view.message is self._last_frame:
             return
         if self._newest is not None and self._newest.message is not view.message:
@@ -139,6 +148,10 @@ class LiveHandler(Handler, WebSocketHandler):
                 self._player_seen = message.kind == "ready"
                 self._confirmed = self._sequence
                 self._last_frame = None
+            case "player", "save":
+                self._check_changes()
+                if self._camera is not None and (self._saving is None or self._saving.done()):
+                    self._saving = asyncio.ensure_future(self._save(self._camera, message.content))
             case "charts", "set":
                 self._minutes = message.minutes or self._minutes
             case "charts", "ready" | "visible" | "hidden":
@@ -146,13 +159,24 @@ class LiveHandler(Handler, WebSocketHandler):
                 self._generation = 0 if message.kind == "ready" else self._generation
         self._update_channels()
 
+    async def _save(self, camera: str, content: dict[str, Any]) -> None:
+        """Save a scene for a page that may, and answer."""
+        if not self.services.access.may_edit(self.request):
+            answer: dict[str, Any] = {"kind": "refused", "reason": "this link is for looking only"}
+        else:
+            try:
+                answer = await self.from_redis(lambda client: save_from_page(client, camera, content))
+            except HTTPError as error:
+                answer = {"kind": "refused", "reason": error.get_message()}
+        self._send(pack("player", answer))
+
     def _update_channels(self) -> None:
         """Watch the channels that the page shows now, and leave the others."""
         hub = self.services.hub
         wanted = self._camera if self._player_seen else None
         if self._watching is not None and self._watching != wanted:
             hub.leave(self._watching, self)
-            self._watching = self._newest = self._last_frame = self._tiles = None
+            self._watching = self._newest = self._last_frame = self._tiles = self._scene = None
         if wanted is not None and self._watching is None:
             self._check_changes()
             hub.watch(wanted, self)
@@ -202,6 +226,7 @@ class _PageMessage(NamedTuple):
     camera: str | None
     minutes: float | None
     seq: int
+    content: dict[str, Any]
 
 
 def _parse(message: str | bytes) -> _PageMessage:
@@ -219,4 +244,5 @@ def _parse(message: str | bytes) -> _PageMessage:
         # rounded, so that pages can share the charts
         minutes=None if minutes is None else float(round(minutes)),
         seq=int(content.get("seq", 0)),
+        content=content,
     )

@@ -55,14 +55,14 @@ RULES = {
     "notebook": _NOTEBOOK,
     "capture": (
         f"~camera:* %R~cameras* %R~people_counter:* &camera:* {_CONNECTION} {_READING} +client|no-evict +del +discard "
-        "+exec +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.incrby +ts.madd"
+        "+exec +get +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.incrby +ts.madd"
     ),
     "grafana": (
         f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
         "+rg.dumpregistrations +rg.pystats +slowlog|get"
     ),
     # not %R~: RedisTimeSeries does not mark its reading commands as such
-    "viewer": f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING}",
+    "viewer": f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING} +get",
 }
 """The permissions of each user, in the syntax of ACL SETUSER."""
 

@@ -1,0 +1,182 @@
+"""The commands of `rededge scene`: lines, zones and masks of a camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from rededge_nb.cli.base import camera_option, connected, directory_option, echo_json, examples
+
+if TYPE_CHECKING:
+    from rededge_nb.analytics.scene import Scene
+
+Point = tuple[float, float]
+
+
+@click.group()
+def scene() -> None:
+    """Lines, zones and privacy masks of a camera."""
+
+
+@scene.command(epilog=examples("rededge scene show", "rededge scene show --camera door --json | jq .lines"))
+@directory_option
+@camera_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the scene, and what was counted.")
+def show(directory: Path | None, camera: str, as_json: bool) -> None:
+    """Show what is drawn, and what was counted since it was made."""
+    from rededge_nb.display.tables import Table
+    from rededge_nb.reading.scenes import newest_counts, read_scene
+
+    with connected(directory) as client:
+        found = read_scene(client, camera)
+        lines, zones = newest_counts(client, camera)
+    if as_json:
+        echo_json(found.to_dict() | {"counts": {"lines": lines, "zones": zones}})
+        return
+    rows: list[tuple[str, str, str, str]] = []
+    for line in found.lines:
+        forward, backward = lines.get(line.name, (0, 0))
+        rows.append(
+            ("line", line.name, _shown((line.a, line.b)), f"{forward} {line.forward}, {backward} {line.backward}")
+        )
+    for zone in found.zones:
+        now, longest, entries, exits = zones.get(zone.name, (0, 0.0, 0, 0))
+        counted = f"{now} now, longest {longest:g} s, {entries} entered, {exits} left"
+        rows.append(("zone", zone.name, _shown(zone.points), counted))
+    rows += [("mask", mask.name, _shown(mask.points), mask.style) for mask in found.masks]
+    if rows:
+        click.echo(Table(("kind", "name", "points", "counted"), rows))
+    else:
+        click.echo(f"nothing is drawn for camera {camera}; `rededge scene set --help` shows how", err=True)
+    if found.boxes_only:
+        click.echo("boxes only: no image of this camera is stored")
+
+
+@scene.group("set")
+def set_() -> None:
+    """Draw a line, zone or mask; one of that name is replaced.
+
+    A point is X,Y from 0 to 1 of the frame's width and height; Y grows downwards. The next frame is counted with it.
+    """
+
+
+class _PointType(click.ParamType[Point]):
+    name = "X,Y"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> Point:
+        if isinstance(value, tuple):
+            return value
+        try:
+            x, y = map(float, str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a point: write X,Y, such as 0.1,0.5", param, context)
+        return x, y
+
+
+@set_.command(epilog=examples("rededge scene set line door 0.1,0.5 0.9,0.5 --forward in --backward out"))
+@click.argument("name")
+@click.argument("a", type=_PointType())
+@click.argument("b", type=_PointType())
+@directory_option
+@camera_option
+@click.option("--forward", help="Name of the direction from the left to the right of who walks from A to B.")
+@click.option("--backward", help="Name of the other direction.")
+def line(
+    name: str, a: Point, b: Point, directory: Path | None, camera: str, forward: str | None, backward: str | None
+) -> None:
+    """Draw the line NAME from A to B, at which people are counted in both directions."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).line(name, a, b, forward=forward, backward=backward))
+
+
+@set_.command(epilog=examples("rededge scene set zone desk 0.2,0.2 0.6,0.2 0.6,0.7"))
+@click.argument("name")
+@click.argument("points", type=_PointType(), nargs=-1, required=True)
+@directory_option
+@camera_option
+def zone(name: str, points: tuple[Point, ...], directory: Path | None, camera: str) -> None:
+    """Draw the zone NAME with the corners POINTS, in which people are counted."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).zone(name, points))
+
+
+@scene.command(epilog=examples("rededge scene remove door"))
+@click.argument("name")
+@directory_option
+@camera_option
+def remove(name: str, directory: Path | None, camera: str) -> None:
+    """Remove the line, zone or mask NAME; what was counted stays until its retention ends."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).remove(name))
+
+
+@scene.command(epilog=examples("EDITOR=nano rededge scene edit --camera door"))
+@directory_option
+@camera_option
+def edit(directory: Path | None, camera: str) -> None:
+    """Edit the scene as JSON in your text editor ($EDITOR). A scene with a mistake is shown again."""
+    from rededge_nb.analytics.scene import parse_scene
+    from rededge_nb.control.scenes import save_scene
+    from rededge_nb.errors import SceneError
+    from rededge_nb.reading.scenes import read_scene
+
+    with connected(directory) as client:
+        before = read_scene(client, camera)
+        text = before.to_json(indent=2)
+        while True:
+            edited = click.edit(text + "\n", extension=".json")
+            if edited is None or edited.strip() == before.to_json(indent=2):
+                click.echo("nothing was changed", err=True)
+                return
+            try:
+                changed = parse_scene(edited)
+                break
+            except SceneError as error:
+                click.echo(f"rededge: {error}", err=True)
+                click.confirm("Edit it again?", default=True, abort=True, err=True)
+                text = edited.strip()
+        _report(save_scene(client, camera, changed, version=before.version), camera)
+
+
+@scene.command(epilog=examples("rededge scene export > door.json", "rededge scene export --camera door door.json"))
+@click.argument("file", type=click.File("w"), default="-")
+@directory_option
+@camera_option
+def export(file: IO[str], directory: Path | None, camera: str) -> None:
+    """Write the scene to FILE as JSON; to the output if there is none."""
+    from rededge_nb.reading.scenes import read_scene
+
+    with connected(directory) as client:
+        click.echo(read_scene(client, camera).to_json(indent=2), file=file)
+
+
+@scene.command("import", epilog=examples("rededge scene import door.json --camera door2"))
+@click.argument("file", type=click.File("rb"))
+@directory_option
+@camera_option
+def import_(file: IO[bytes], directory: Path | None, camera: str) -> None:
+    """Replace the scene by that in FILE (`-`: the input), whatever is there."""
+    from rededge_nb.analytics.scene import parse_scene
+    from rededge_nb.control.scenes import save_scene
+
+    found = parse_scene(file.read())
+    with connected(directory) as client:
+        _report(save_scene(client, camera, found, version=None), camera)
+
+
+def _report(stored: Scene, camera: str) -> None:
+    counts = ((len(stored.lines), "lines"), (len(stored.zones), "zones"), (len(stored.masks), "masks"))
+    parts = ", ".join(f"{count} {what}" for count, what in counts)
+    click.echo(f"stored version {stored.version} of the scene of camera {camera}: {parts}")
+
+
+def _shown(points: tuple[Point, ...]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)

@@ -1,0 +1,78 @@
+"""The scene of a camera as notebooks edit it: `wb.camera("0").scene`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import redis
+
+from rededge_nb import schema
+from rededge_nb.analytics.geometry import Point
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.control.scenes import change_scene, save_scene
+from rededge_nb.reading.scenes import read_scene
+
+
+class CameraScene:
+    """Lines, zones and masks of a camera. Each change is stored at once, and in force from the next frame on.
+
+    Coordinates are from 0 to 1 of the frame's width and height; y grows downwards. Names have 1 to 32 letters, digits,
+    `_`, `-` or `.`. All methods raise `SceneError` if something is wrong with a name or a point.
+    """
+
+    def __init__(self, client: redis.Redis, camera: object) -> None:
+        self._client = client
+        self._camera = schema.camera_id(camera)
+
+    def __repr__(self) -> str:
+        scene = self.load()
+        parts = (("lines", scene.lines), ("zones", scene.zones), ("masks", scene.masks))
+        shown = "; ".join(f"{what} {', '.join(each.name for each in items)}" for what, items in parts if items)
+        return f"<Scene of camera {self._camera}, version {scene.version}: {shown or 'nothing drawn'}>"
+
+    def load(self) -> Scene:
+        """The scene as it is stored."""
+        return read_scene(self._client, self._camera)
+
+    def save(self, scene: Scene) -> Scene:
+        """Replace the scene by a changed copy of what `load` returned.
+
+        Raises:
+            SceneConflictError: somebody else has saved it since.
+        """
+        return save_scene(self._client, self._camera, scene, version=scene.version)
+
+    def line(
+        self, name: str, a: Point, b: Point, *, forward: str | None = None, backward: str | None = None
+    ) -> CameraScene:
+        """Draw a line, or move the one of that name.
+
+        Args:
+            name: Its name.
+            a: Where it begins, `(x, y)`.
+            b: Where it ends. Forward is from the left to the right of somebody who walks from `a` to `b` over the
+                image: downwards for a line from left to right.
+            forward: Name of that direction, such as "in".
+            backward: Name of the other direction.
+        """
+        return self._change(lambda scene: scene.with_line(name, a, b, forward=forward, backward=backward))
+
+    def zone(self, name: str, points: Sequence[Point]) -> CameraScene:
+        """Draw a zone, or replace the one of that name, by its corners in order."""
+        return self._change(lambda scene: scene.with_zone(name, points))
+
+    def remove(self, name: str) -> CameraScene:
+        """Remove a line, zone or mask. What was counted stays until its retention ends."""
+        return self._change(lambda scene: scene.without(name))
+
+    def rename(self, old: str, new: str) -> CameraScene:
+        """Give a line, zone or mask another name; what was counted follows."""
+        return self._change(lambda scene: scene.renamed(old, new))
+
+    def reverse(self, name: str) -> CameraScene:
+        """Exchange the two sides of a line."""
+        return self._change(lambda scene: scene.reversed_line(name))
+
+    def _change(self, change: Callable[[Scene], Scene]) -> CameraScene:
+        change_scene(self._client, self._camera, change)
+        return self

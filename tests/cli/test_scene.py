@@ -1,0 +1,75 @@
+"""`rededge scene`: what each command stores and prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.control.camera_scene import CameraScene
+from rededge_nb.edge.server.state import Instance
+
+
+@pytest.fixture
+def run(edge: Instance, client: redis.Redis):
+    def call(*words: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "rededge_nb.cli", "scene", *words]
+        variables = os.environ | {"REDIS_URL": edge.url} | environment
+        return subprocess.run(command, capture_output=True, text=True, input=text, env=variables, check=False)
+
+    return call
+
+
+def test_a_scene_is_drawn_shown_exported_and_imported(run, client: redis.Redis, tmp_path: Path) -> None:
+    assert "nothing is drawn" in run("show").stderr
+    run("set", "line", "door", "0.1,0.5", "0.9,0.5", "--forward", "in", "--backward", "out")
+    done = run("set", "zone", "desk", "0.2,0.2", "0.6,0.2", "0.6,0.7")
+    assert done.stdout == "<Scene of camera 0, version 2: lines door; zones desk>\n"
+    shown = run("show").stdout
+    assert "0 in, 0 out" in shown
+    assert "0.2,0.2 0.6,0.2 0.6,0.7" in shown
+    assert json.loads(run("show", "--json").stdout)["lines"][0]["forward"] == "in"
+    run("export", str(tmp_path / "scene.json"))
+    done = run("import", str(tmp_path / "scene.json"), "--camera", "yard")
+    assert done.stdout == "stored version 3 of the scene of camera yard: 1 lines, 1 zones, 0 masks\n"
+    assert CameraScene(client, "yard").load().zones == CameraScene(client, "0").load().zones
+    run("remove", "door")
+    assert not CameraScene(client, "0").load().lines
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("set", "line", "door", "0.1", "0.9,0.5"), "'0.1' is not a point: write X,Y"),
+        (("set", "line", "door", "0.1,2", "0.9,0.5"), "y is 2.0, must be from 0 to 1"),
+        (("remove", "door"), 'there is no line, zone or mask "door"'),
+    ],
+)
+def test_mistakes_are_named_in_one_line(run, words: tuple[str, ...], message: str) -> None:
+    done = run(*words)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_text_editor_changes_the_scene_and_a_mistake_can_be_corrected(
+    run,
+    client: redis.Redis,
+    tmp_path: Path,
+) -> None:
+    CameraScene(client, "0").save(Scene().with_line("door", (0, 0.5), (1, 0.5)))
+    # the first time it makes a mistake, the second time it corrects it
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i -e \'s/broken/"gate"/;t\' -e \'s/"door"/broken/\' "$1"\n')
+    editor.chmod(0o755)
+    done = run("edit", text="y\n", EDITOR=str(editor))
+    assert "not JSON" in done.stderr
+    assert "stored version 2" in done.stdout
+    assert [line.name for line in CameraScene(client, "0").load().lines] == ["gate"]
+    assert "nothing was changed" in run("edit", EDITOR="true").stderr
