@@ -67,7 +67,9 @@ class Delivery:
             capture=capture,
             own_times=own_times,
         )
-        self._sender = Sender(self._producer, must_not_lose=asap, timeout=options.stall_timeout, stop=stop)
+        self._sender = Sender(
+            self._producer, must_not_lose=asap, timeout=options.stall_timeout, stop=stop, on_problem=on_problem
+        )
         self._answers = Answers(client, options.camera, stall_timeout=options.stall_timeout) if asap else None
         self._lost: deque[Captured] = deque()
 
@@ -90,8 +92,6 @@ class Delivery:
             ServerUnavailableError: the server was away for `away_timeout` seconds, or refuses the password.
             ServerFullError: it had no room for too long.
         """
-        if self._answers:
-            captured = self._producer.encoded(captured)
         while not self._stop.is_set():
             try:
                 self._send_lost()
@@ -102,7 +102,8 @@ class Delivery:
                 if sent is None and self._answers:
                     continue
             if sent and self._answers:
-                self._answers.expect(sent[0], captured)
+                # as it was sent: what a mask hides is not kept here either
+                self._answers.expect(sent[0], self._producer.last or captured)
             return sent
         return None
 

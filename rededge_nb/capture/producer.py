@@ -1,4 +1,8 @@
-"""Appends frames to a camera's stream, which stays within bounds of age and size."""
+"""Appends frames to a camera's stream, which stays within bounds of age and size.
+
+Before that, the masks of the camera's scene are applied. The scene is watched (WATCH) from when it is read until the
+frame is added: if it changes in between, nothing is added, and the frame gets the new masks.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,19 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.capture.masking import masked
 from rededge_nb.capture.sources import Captured
-from rededge_nb.edge.client import CommandArgs, check, connection_of, replies_to
-from rededge_nb.errors import ServerFullError
-from rededge_nb.images import encode_jpeg
+from rededge_nb.edge.client import CommandArgs, check, connection_of, in_transaction, replies_to
+from rededge_nb.errors import SceneError, ServerFullError
+from rededge_nb.images import decode_image, encode_jpeg
+from rededge_nb.reading.scenes import scene_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +37,10 @@ _FULL_INTERVAL = 0.2
 
 
 class Producer:
-    """Appends frames to `camera:<id>`, numbered on from what is there.
+    """Appends frames to `camera:<id>`, masked, and numbered on from what is there.
+
+    Attributes:
+        last: The last frame as it was sent, or should have been: masked, and as JPEG.
 
     Args:
         client: One from `blocking_client`.
@@ -55,8 +65,10 @@ class Producer:
         capture: str = "",
         own_times: bool = False,
     ) -> None:
+        self.last: Captured | None = None
         self._client = client
         self._key = schema.frames_key(camera)
+        self._scene_key = schema.scene_key(camera)
         self._capture = capture
         self._quality = quality
         self._max_age_ms = round(max_age * 1000)
@@ -89,10 +101,10 @@ class Producer:
 
         Raises:
             ServerFullError: that was not enough.
+            SceneError: the scene cannot be read, so that nobody knows what must be masked.
         """
         ts_ms = self._time_of(captured)
-        image = self.encoded(captured).image
-        fields: dict[str, Any] = {schema.COUNT: self._count + 1, schema.TS: ts_ms, schema.IMAGE: image}
+        fields: dict[str, Any] = {schema.COUNT: self._count + 1, schema.TS: ts_ms}
         if self._keep:
             fields[schema.KEEP] = 1
         if self._capture:
@@ -101,25 +113,35 @@ class Producer:
             fields[schema.CAPTURED] = captured.read_ms
         self._unconfirmed = (self._count + 1, ts_ms)
         try:
-            entry_id = self._append(fields, not_answered)
+            entry_id, size = self._append(captured, fields, not_answered)
         except redis.exceptions.OutOfMemoryError:
             self._make_room(not_answered)
             try:
-                entry_id = self._append(fields, not_answered)
+                entry_id, size = self._append(captured, fields, not_answered)
             except redis.exceptions.OutOfMemoryError as error:
                 raise ServerFullError(
-                    f"Redis has no room for a frame of {self._key} ({len(image)} bytes): give it more memory "
+                    f"Redis has no room for a frame of {self._key}: give it more memory "
                     "(REDEDGE_MAX_MEMORY, or maxmemory of your own server), delete what is not needed, or bound the "
                     "cameras' streams (--max-bytes)"
                 ) from error
         self._confirm()
-        return entry_id, len(image)
+        return entry_id, size
 
-    def encoded(self, captured: Captured) -> Captured:
-        """The frame with its image as JPEG."""
-        if isinstance(captured.image, bytes):
-            return captured
-        return captured._replace(image=encode_jpeg(captured.image, quality=self._quality))
+    def _masked(self, connection: Any, captured: Captured) -> bytes:
+        """The frame as JPEG, with the masks of the scene, which is watched from now on."""
+        watching = replies_to(connection, [("WATCH", self._scene_key), ("GET", self._scene_key)])
+        try:
+            check(watching)
+        except redis.ResponseError:
+            replies_to(connection, [("UNWATCH",)])
+            raise
+        scene = scene_of(self._scene_key, watching[1])
+        if scene.boxes_only:
+            raise SceneError(f"{self._scene_key}.boxes_only", "captures cannot do without images in this version")
+        image = captured.image
+        if scene.masks:
+            image = masked(decode_image(image, f"a frame of {self._key}"), scene.masks)
+        return image if isinstance(image, bytes) else encode_jpeg(image, quality=self._quality)
 
     def find_unconfirmed(self) -> tuple[str, int] | None:
         """Entry id and size of the frame that the last `send` got no reply for, if the server has it."""
@@ -142,9 +164,23 @@ class Producer:
             self._count, self._last_ts = self._unconfirmed
             self._unconfirmed = None
 
-    def _append(self, fields: dict[str, Any], not_answered: list[str]) -> str:
-        size = len(fields[schema.IMAGE])
-        self._note_size(size)
+    def _append(self, captured: Captured, fields: dict[str, Any], not_answered: list[str]) -> tuple[str, int]:
+        replies = None
+        with connection_of(self._client) as connection:
+            while replies is None:  # somebody has changed the scene meanwhile
+                image = self._masked(connection, captured)
+                self.last = captured._replace(image=image)
+                replies = self._add(connection, fields | {schema.IMAGE: image}, not_answered)
+        added, entries, *_ = replies
+        entry_id: str = added.decode()
+        self._note_entries_of_others(entries, len(image))
+        # The age comes from the clock of the server, which entry ids carry.
+        self._oldest_allowed = f"{max(0, streams.time_ms(entry_id) - self._max_age_ms)}-0"
+        return entry_id, len(image)
+
+    def _add(self, connection: Any, fields: dict[str, Any], not_answered: list[str]) -> list[Any] | None:
+        """Add an entry unless the scene has changed since it was read; None if it has."""
+        self._note_size(len(fields[schema.IMAGE]))
         # Only a full stream is cut by length: it may hold frames of other clients that are not counted yet.
         longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
         cut = () if longest is None else ("MAXLEN", longest)
@@ -155,19 +191,14 @@ class Producer:
         if self._oldest_allowed is not None:
             oldest = min([self._oldest_allowed, *not_answered[:1]], key=streams.id_order)
             commands.append(("XTRIM", self._key, "MINID", "~", oldest))
+        replies: list[Any] | None = None
         try:
-            with connection_of(self._client) as connection:
-                replies = replies_to(connection, commands)
-            check(replies)
-        except redis.RedisError:
-            self._size -= self._sizes.pop()
-            raise
-        added, entries, *_ = replies
-        entry_id: str = added.decode()
-        self._note_entries_of_others(entries, size)
-        # The age comes from the clock of the server, which entry ids carry.
-        self._oldest_allowed = f"{max(0, streams.time_ms(entry_id) - self._max_age_ms)}-0"
-        return entry_id
+            *queued, replies = replies_to(connection, in_transaction(commands))
+            check([*queued, replies])
+        finally:
+            if not isinstance(replies, list):
+                self._size -= self._sizes.pop()
+        return replies
 
     def _make_room(self, not_answered: list[str]) -> None:
         """Take the older half out of the stream, as far as it may go: a full server refuses XADD, not XTRIM."""
@@ -208,42 +239,56 @@ class Producer:
 
 
 class Sender:
-    """Sends frames while the server is full: it leaves them out, or waits with those that must not be lost.
+    """Sends frames while the server is full, or the scene cannot be read: it leaves them out, or waits with those that
+    must not be lost.
 
     Args:
         producer: Sends them.
         must_not_lose: Wait until there is room.
         timeout: Seconds to wait.
         stop: Ends the waiting.
+        on_problem: Called with what is wrong, and with None when it is over.
     """
 
-    def __init__(self, producer: Producer, *, must_not_lose: bool, timeout: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        *,
+        must_not_lose: bool,
+        timeout: float,
+        stop: threading.Event,
+        on_problem: Callable[[str | None], None],
+    ) -> None:
         self._producer = producer
+        self._on_problem = on_problem
         self._must_not_lose = must_not_lose
         self._timeout = timeout
         self._stop = stop
-        self._full_since: float | None = None
+        self._waiting_since: float | None = None
 
     def send(self, captured: Captured, *, not_answered: list[str]) -> tuple[str, int] | None:
         """As `Producer.send`; None for a frame that was left out.
 
         Raises:
             ServerFullError: there was no room for `timeout` seconds.
+            SceneError: the scene could not be read for `timeout` seconds.
         """
         while True:
             try:
                 sent = self._producer.send(captured, not_answered=not_answered)
-            except ServerFullError as error:
+            except (ServerFullError, SceneError) as error:
                 now = time.monotonic()
-                if self._full_since is None:
-                    self._full_since = now
-                    logger.warning("%s", error)
-                if self._must_not_lose and now - self._full_since >= self._timeout:
+                if self._waiting_since is None:
+                    self._waiting_since = now
+                    logger.warning("no frame is sent: %s", error)
+                    self._on_problem(f"no frame is sent: {error}")
+                if self._must_not_lose and now - self._waiting_since >= self._timeout:
                     raise
                 if not self._must_not_lose or self._stop.wait(_FULL_INTERVAL):
                     return None
             else:
-                if self._full_since is not None:
-                    logger.warning("Redis has room again, after %.1f s", time.monotonic() - self._full_since)
-                self._full_since = None
+                if self._waiting_since is not None:
+                    logger.warning("frames are sent again, after %.1f s", time.monotonic() - self._waiting_since)
+                    self._on_problem(None)
+                self._waiting_since = None
                 return sent

@@ -106,6 +106,20 @@ def zone(name: str, points: tuple[Point, ...], directory: Path | None, camera: s
         click.echo(CameraScene(client, camera).zone(name, points))
 
 
+@set_.command(epilog=examples("rededge scene set mask 0,0 0.2,0 0.2,0.1 --style blur --name window"))
+@click.argument("points", type=_PointType(), nargs=-1, required=True)
+@directory_option
+@camera_option
+@click.option("--style", type=click.Choice(["black", "blur", "pixelate"]), default="black", show_default=True)
+@click.option("--name", help="Its name; default: mask-1, mask-2 …")
+def mask(points: tuple[Point, ...], directory: Path | None, camera: str, style: str, name: str | None) -> None:
+    """Hide what has the corners POINTS, before frames are stored."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).mask(points, style=style, name=name))
+
+
 @scene.command(epilog=examples("rededge scene remove door"))
 @click.argument("name")
 @directory_option

@@ -61,6 +61,16 @@ class CameraScene:
         """Draw a zone, or replace the one of that name, by its corners in order."""
         return self._change(lambda scene: scene.with_zone(name, points))
 
+    def mask(self, points: Sequence[Point], *, style: str = "black", name: str | None = None) -> CameraScene:
+        """Hide a part of the frame, before frames are stored.
+
+        Args:
+            points: Its corners in order.
+            style: "black", "blur" or "pixelate".
+            name: Its name; default: `mask-<n>`.
+        """
+        return self._change(lambda scene: scene.with_mask(points, style=style, name=name))
+
     def remove(self, name: str) -> CameraScene:
         """Remove a line, zone or mask. What was counted stays until its retention ends."""
         return self._change(lambda scene: scene.without(name))

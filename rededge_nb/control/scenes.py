@@ -80,8 +80,8 @@ def change_scene(
                     raise
                 old = Scene()
             new = change(old)
-            if new.masks or new.boxes_only:
-                raise SceneError("masks" if new.masks else "boxes_only", "captures do not apply it in this version")
+            if new.boxes_only:
+                raise SceneError("boxes_only", "captures cannot do without images in this version")
             new = replace(new, version=max(old.version, new.version if text is None else 0) + 1)
             commands = list(_series_commands(pipeline, schema.frames_key(camera), old, new))
             pipeline.multi()

@@ -112,7 +112,7 @@ def test_a_name_with_data_of_a_removed_line_keeps_that_data(client: redis.Redis,
 def test_what_is_no_scene_is_named_and_only_replaced_on_request(client: redis.Redis, scene: CameraScene) -> None:
     client.set(schema.scene_key("0"), '{"lines": [{"name": "a b"}]}')
     for action in (scene.load, lambda: scene.remove("door"), lambda: scene.save(DOOR)):
-        with pytest.raises(SceneError, match=r'camera:0:scene\.lines\[0\]: .*"a b" is not a name'):
+        with pytest.raises(SceneError, match=r'camera:0:scene\.lines\[0\]\.name: "a b" is not a name'):
             action()
     assert save_scene(client, "0", DOOR, version=None).version == 1
     assert scene.load().lines == DOOR.lines
@@ -127,8 +127,14 @@ def test_a_part_that_is_wrong_changes_nothing(scene: CameraScene) -> None:
     assert scene.load().version == 1
 
 
-def test_masks_are_refused_as_long_as_captures_do_not_apply_them(client: redis.Redis, scene: CameraScene) -> None:
-    for hidden in (DOOR.with_mask([(0, 0), (0.2, 0), (0.2, 0.1)]), Scene(boxes_only=True)):
-        with pytest.raises(SceneError, match="captures do not apply"):
-            scene.save(hidden)
+def test_a_scene_without_images_is_refused_as_long_as_captures_need_them(
+    client: redis.Redis, scene: CameraScene
+) -> None:
+    with pytest.raises(SceneError, match="captures cannot do without images"):
+        scene.save(Scene(boxes_only=True))
     assert not client.exists(schema.scene_key("0"))
+
+
+def test_masks_have_names_and_styles(scene: CameraScene) -> None:
+    scene.mask([(0, 0), (0.2, 0), (0.2, 0.1)], style="blur").mask([(0, 0), (0.2, 0), (0.2, 0.1)], name="window")
+    assert [(mask.name, mask.style) for mask in scene.load().masks] == [("mask-1", "blur"), ("window", "black")]

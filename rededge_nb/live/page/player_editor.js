@@ -6,7 +6,7 @@
 
 const NEAR = 14; // CSS pixels within which a pointer is on a point or line
 const STEP = 0.02; // of the frame, with the arrow keys; a quarter of it with Shift
-const TOOLS = { line: "lines", zone: "zones" };
+const TOOLS = { line: "lines", zone: "zones", mask: "masks" };
 const NAME = /^[A-Za-z0-9_.-]{1,32}$/;
 
 class SceneEditor {
