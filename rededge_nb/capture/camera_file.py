@@ -16,11 +16,12 @@ from urllib.parse import quote
 import yaml
 
 from rededge_nb import schema, settings
+from rededge_nb.analytics.scene import Scene, parse_scene
 from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option
 from rededge_nb.capture.sources import synthetic
 from rededge_nb.capture.sources.address import Address, is_address
 from rededge_nb.capture.sources.certificates import is_fingerprint
-from rededge_nb.errors import ConfigurationError, SourceError
+from rededge_nb.errors import ConfigurationError, SceneError, SourceError
 from rededge_nb.yaml_files import loader_of
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
@@ -41,12 +42,14 @@ class CameraConfig:
         source: What `open_source` takes, with its variables filled in; may hold a password.
         shown: The source for people, without credentials.
         options: Options of `start_capture`, `camera` among them.
+        scene: Lines, zones and masks; None leaves those that are stored.
     """
 
     camera: str
     source: str | int = field(repr=False)
     shown: str
     options: CaptureOptions
+    scene: Scene | None = None
 
 
 def read_cameras(path: str | Path) -> list[CameraConfig]:
@@ -98,7 +101,7 @@ class _File:
     def _camera(self, node: yaml.Node) -> CameraConfig:
         if not isinstance(node, yaml.MappingNode):
             self._refuse(node, "a camera is written as `id: …` and `source: …`, one in a line")
-        entries = self._entries(node, {"id", "source", *(each.name for each in _OPTIONS)}, "a camera")
+        entries = self._entries(node, {"id", "source", "scene", *(each.name for each in _OPTIONS)}, "a camera")
         for name in ("id", "source"):
             if name not in entries:
                 self._refuse(node, f"the camera has no `{name}`: every camera needs `id` and `source`")
@@ -114,7 +117,17 @@ class _File:
                 options.update(chosen)
         options.update({"camera": camera, "wait": True})
         source, shown = self._source(entries["source"])
-        return CameraConfig(camera, source, shown, options)
+        return CameraConfig(camera, source, shown, options, self._scene(entries.get("scene")))
+
+    def _scene(self, node: yaml.Node | None) -> Scene | None:
+        if node is None:
+            return None
+        try:
+            return parse_scene(self._loader.construct_object(node, deep=True))
+        except SceneError as error:
+            self._refuse(node, f"the `scene` is wrong: {error}")
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            self._refuse(node, f"the `scene` cannot be read: {getattr(error, 'problem', error)}")
 
     def _option_value(self, option: Option, node: yaml.Node) -> Any:
         value: Any

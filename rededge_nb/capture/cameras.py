@@ -26,12 +26,16 @@ from typing import Literal
 
 import redis
 
+from rededge_nb.analytics.scene import Scene
 from rededge_nb.capture.camera_file import CameraConfig, read_cameras
 from rededge_nb.capture.capturing import Resume
 from rededge_nb.capture.report import CaptureReport
 from rededge_nb.capture.run import Capture
 from rededge_nb.capture.sources import backoff
-from rededge_nb.errors import RedEdgeError
+from rededge_nb.control.scenes import save_scene
+from rededge_nb.edge.client import server_errors
+from rededge_nb.errors import RedEdgeError, SceneError
+from rededge_nb.reading.scenes import read_scene
 
 __all__ = ["CameraConfig", "CameraState", "capture_cameras", "read_cameras"]
 
@@ -122,6 +126,7 @@ class _Camera:
         self._resume: Resume | None = None
         self._delays = backoff.delays()
         self._again_at = 0.0
+        self._scene = config.scene
 
     @property
     def report(self) -> CaptureReport:
@@ -158,9 +163,23 @@ class _Camera:
 
     def _start(self) -> None:
         try:
+            self._save_scene()
             self._capture = Capture(self._client, self._config.source, resume=self._resume, **self._config.options)
         except RedEdgeError as error:
             self._try_again_later(error)
+
+    def _save_scene(self) -> None:
+        """Store the scene of the file, before the first frame: masks must be in force for that, too."""
+        if self._scene is None:
+            return
+        with server_errors(self._client):
+            try:
+                stored = read_scene(self._client, self._config.camera)
+            except SceneError:  # it is replaced
+                stored = Scene()
+            if not stored.version or replace(stored, version=0) != replace(self._scene, version=0):
+                save_scene(self._client, self._config.camera, self._scene, version=None)
+        self._scene = None
 
     def _note_end(self, capture: Capture) -> None:
         self._before = _together(self._before, capture.report)

@@ -70,6 +70,8 @@ class FrameWithDetections:
                 "names": [_LABEL] * len(found),
                 "tracked": found.tracks is not None,
                 "people": found.people,
+                "lines": found.lines,
+                "zones": found.zones,
             }
             if found.tracks is not None:
                 content |= {

@@ -10,7 +10,10 @@ from pathlib import Path
 
 _PAGE = Path(__file__).with_name("page")
 _SCRIPTS = {
-    "player": ("player_boxes.js", "player_trails.js", "player_frames.js", "player.js"),
+    "player": (
+        *("player_boxes.js", "player_trails.js", "player_scene.js"),
+        *("player_frames.js", "player_editor.js", "player.js"),
+    ),
     "charts": ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
     "tiles": ("tiles.js",),
 }

@@ -18,8 +18,9 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
-from rededge_nb.errors import GearError, NoDataError
+from rededge_nb.errors import GearError, NoDataError, SceneError
 from rededge_nb.reading.detections import read_latest_detections
+from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.seen import different_since, midnight_ms, seen_since
 from rededge_nb.reading.series import read_many, read_series
 from rededge_nb.reading.tracks import parse_track
@@ -217,8 +218,34 @@ def _latency(camera: str) -> Source:
     return read
 
 
+def _lines_and_zones(camera: str) -> Source:
+    """A tile for each line and zone of the scene: counts since it was made, and who is in the zone now."""
+
+    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        try:
+            found, scene = read_latest_detections(client, camera), read_scene(client, camera)
+        except (GearError, SceneError):  # the player reports it
+            return []
+        if found is None:
+            return []
+        tiles = []
+        for line in scene.lines:
+            forward, backward = found.lines.get(line.name, (0, 0))
+            names = f"{line.name}: {line.forward} / {line.backward}"
+            tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since the line was drawn"))
+        for zone in scene.zones:
+            now, longest, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
+            present = now_ms - found.ts_ms < PRESENT_MS
+            detail = f"longest {_duration(round(1000 * longest))}, " if now and present else ""
+            value = f"{now}" if present else _UNKNOWN
+            tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{detail}{entries} in, {exits} out"))
+        return tiles
+
+    return read
+
+
 SOURCES: tuple[Callable[[str], Source], ...] = (
-    _people_now, _seen, _longest_stay, _peak_today, _frames_per_second, _latency,
+    _people_now, _seen, _lines_and_zones, _longest_stay, _peak_today, _frames_per_second, _latency,
 )  # fmt: skip
 """What makes the tiles, in the order in which they are shown."""
 

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO, cast
 
 import redis
@@ -19,6 +19,7 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
+from rededge_nb.reading.scenes import newest_counts
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids, samples_with_labels
 
@@ -51,6 +52,8 @@ class CameraFigures:
         latency_ms: Mean time from the capture of a frame until its detections are in Redis.
         behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
         idle_ms: Age of the newest frame; None without frames.
+        lines: By line the crossings since it was made, forward and backward.
+        zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
     """
 
     camera: str
@@ -64,6 +67,8 @@ class CameraFigures:
     latency_ms: float | None
     behind_ms: int | None
     idle_ms: int | None
+    lines: dict[str, tuple[int, int]] = field(default_factory=dict)
+    zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -138,7 +143,9 @@ def as_table(figures: Iterable[CameraFigures]) -> str:
         cells = [row.camera, *map(_number, rates), *people, *(_number(row.ms[step]) for step in STEPS)]
         cells.append(_number(row.latency_ms))
         texts = (f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
-        lines.append("".join(texts) + f"  {row.state}")
+        counts = [f"{name} {forward}/{backward}" for name, (forward, backward) in row.lines.items()]
+        counts += [f"{name} {now}" for name, (now, *_) in row.zones.items()]
+        lines.append("".join(texts) + "  ".join(["", row.state, *counts]))
     if len(lines) == 1:
         lines.append("no camera has series or a gear yet: run `rededge init`, then `rededge capture SOURCE`")
     return "\n".join(lines)
@@ -166,6 +173,7 @@ def _figures(
     values = {name: [value for _, value in points] for name, points in samples.items()}
     frames_in, frames_out = sum(values.get(schema.IN_FPS, ())), sum(values.get(schema.OUT_FPS, ()))
     failed = _failed(client, camera, start_ms, start_ms + window * 1000)
+    lines, zones = newest_counts(client, camera)
     newest_ms, read_ms = _progress(client, schema.frames_key(camera))
     return CameraFigures(
         camera=camera,
@@ -179,6 +187,8 @@ def _figures(
         latency_ms=_mean(values.get(schema.LATENCY)),
         behind_ms=None if read_ms is None or newest_ms is None else max(0, newest_ms - read_ms),
         idle_ms=None if newest_ms is None else max(0, now_ms - newest_ms),
+        lines=lines,
+        zones=zones,
     )
 
 

@@ -58,6 +58,11 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("people in view, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
         ("frames per second", _number(summary["frames_per_second"], 1)),
     ]
+    for line, counts in summary.get("lines", {}).items():
+        rows.append((f"line {line}", ", ".join(f"{count} {direction}" for direction, count in counts.items())))
+    for zone, figures in summary.get("zones", {}).items():
+        most, stay = _number(figures["people_max"], 0), _number(figures["stay_median_s"], 1)
+        rows.append((f"zone {zone}, most people / median stay", f"{most} / {stay} s"))
     for step, figures in summary["ms_per_step"].items():
         rows.append((f"ms {step}, median / p95", f"{_number(figures['median'], 1)} / {_number(figures['p95'], 1)}"))
     rows.append(("duration", f"{summary['seconds']} s"))

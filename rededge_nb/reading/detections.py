@@ -17,6 +17,7 @@ from rededge_nb import schema, streams
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import ConfigurationError, GearError, NoDataError
 from rededge_nb.reading.frames import Frame, read_frame
+from rededge_nb.reading.scenes import counts_of
 from rededge_nb.streams import Entry
 
 _END_OF_NUMBERS = 2**62
@@ -45,6 +46,8 @@ class Detections:
         capture: Id of the capture that added the frame; empty if the frame has none.
         read_ms: When the frame was read from its recording; None where `ts_ms` is the time of its capture.
         since_ms: When each person was first seen, int64 of shape (n,), milliseconds since the epoch; None as `tracks`.
+        lines: By line of the camera's scene the crossings since it was made: forward and backward.
+        zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
     """
 
     camera: str
@@ -60,6 +63,8 @@ class Detections:
     capture: str = ""
     read_ms: int | None = None
     since_ms: NDArray[np.int64] | None = field(default=None, repr=False)
+    lines: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict, repr=False)
 
     @property
     def latency_ms(self) -> int:
@@ -179,6 +184,7 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
     if len(confidence) != len(xyxy):
         raise _malformed(camera, entry_id, f"{schema.CONFIDENCE} has {len(confidence)} numbers for {len(xyxy)} boxes")
     whole = {name: _whole(camera, entry_id, fields, name, len(xyxy)) for name in (schema.TRACKS, schema.SINCE)}
+    lines, zones = counts_of(fields)
     return Detections(
         camera=camera,
         ref=ref,
@@ -193,6 +199,8 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         read_ms=streams.number(fields, schema.CAPTURED, 0) or None,
         tracks=whole[schema.TRACKS],
         since_ms=whole[schema.SINCE],
+        lines=lines,
+        zones=zones,
     )
 
 

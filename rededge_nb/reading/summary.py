@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -13,8 +13,9 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
-from rededge_nb.errors import NoDataError
+from rededge_nb.errors import NoDataError, SceneError
 from rededge_nb.reading.captures import CaptureRecord, find_captures
+from rededge_nb.reading.scenes import read_crossings, read_zones
 from rededge_nb.reading.series import Series, read_many
 from rededge_nb.streams import Entry
 
@@ -47,6 +48,8 @@ class Summary:
         latency_ms: From capture to the detections being in Redis.
         seconds: From when the first frame that was processed was added, to the detections of the last.
         fps: Frames processed per second in that time.
+        lines: By line of the scene the crossings in the time of these frames, by name of the direction.
+        zones: By zone the mean and the maximum of the people in it, the stays that ended and their median in seconds.
     """
 
     camera: str
@@ -63,6 +66,8 @@ class Summary:
     latency_ms: Statistics
     seconds: float
     fps: float
+    lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    zones: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it, NaN as None."""
@@ -85,6 +90,8 @@ class Summary:
             "latency_ms": asdict(self.latency_ms),
             "frames_per_second": self.fps,
             "processing_seconds": self.seconds,
+            "lines": self.lines,
+            "zones": self.zones,
         }
         return cast(dict[str, Any], _without_nan(figures))
 
@@ -134,6 +141,7 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         processed, started_ms = len(counted), min((each.added_ms for each in counted), default=0)
     seconds = (max(each.stored_ms for each in counted) - started_ms) / 1000 if counted else 0.0
     pending = min(pending, max(0, frames_in - processed - failed))
+    lines, zones = _scene_counts(client, camera, [each.ts_ms for each in counted])
     return Summary(
         camera=schema.camera_id(camera),
         frames_in=frames_in,
@@ -149,6 +157,8 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         latency_ms=_statistics(series[schema.LATENCY]),
         seconds=seconds,
         fps=processed / seconds if seconds else 0.0,
+        lines=lines,
+        zones=zones,
     )
 
 
@@ -289,6 +299,30 @@ def _series_at(
         own = np.isin(at, times_ms) | ((at >= whole.start) & (at < whole.stop))
         chosen[name] = replace(series, timestamps_ms=at[own], values=series.values[own])
     return chosen
+
+
+def _scene_counts(
+    client: redis.Redis, camera: object, times_ms: list[int]
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
+    """What was counted at lines and in zones from the first to the last of these times; nothing without a scene."""
+    if not times_ms:
+        return {}, {}
+    span = {"start_ms": min(times_ms) - min(times_ms) % 1000, "end_ms": max(times_ms)}
+    try:
+        crossings, zones = read_crossings(client, camera, **span), read_zones(client, camera, **span)
+    except SceneError:
+        return {}, {}
+    return {
+        each.line: dict(zip((each.forward_name, each.backward_name), each.counts, strict=True)) for each in crossings
+    }, {
+        each.zone: {
+            "people_mean": float(each.people.values.mean()) if len(each.people) else math.nan,
+            "people_max": float(each.people.values.max()) if len(each.people) else math.nan,
+            "stays": float(len(each.dwell)),
+            "stay_median_s": _statistics(each.dwell).median,
+        }
+        for each in zones
+    }
 
 
 def _statistics(series: Series) -> Statistics:

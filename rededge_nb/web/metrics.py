@@ -12,7 +12,10 @@ from tornado.web import HTTPError
 
 from rededge_nb import schema
 from rededge_nb.edge.client import server_errors
+from rededge_nb.errors import GearError
+from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.seen import midnight_ms, seen_since
+from rededge_nb.reading.series import camera_ids
 from rededge_nb.web.handlers import Handler
 from rededge_nb.web.hub import Hub
 
@@ -78,7 +81,35 @@ def read_metrics(client: redis.Redis) -> list[Metric]:
     today.samples += [
         ({"camera": name}, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
     ]
-    return [*metrics.values(), today]
+    return [*metrics.values(), today, *_of_scenes(client, now_ms)]
+
+
+def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
+    """Lines and zones of all cameras, from the newest frames that were processed."""
+    crossings = Metric("rededge_line_crossings_total", "Crossings of a line since it was made.", "counter")
+    people = Metric("rededge_zone_people", "People in a zone in the newest frame.")
+    longest = Metric("rededge_zone_longest_stay_seconds", "How long the one who entered first has been in the zone.")
+    entries = Metric("rededge_zone_entries_total", "How many have entered a zone since it was made.", "counter")
+    exits = Metric("rededge_zone_exits_total", "How many have left a zone since it was made.", "counter")
+    for camera in camera_ids(client):
+        try:
+            found = read_latest_detections(client, camera)
+        except GearError:  # another gear wrote it
+            continue
+        if found is None:
+            continue
+        for line, counts in found.lines.items():
+            for direction, count in zip(("forward", "backward"), counts, strict=True):
+                labels = {"camera": camera, "line": line, "direction": direction}
+                crossings.samples.append((labels, float(count)))
+        for zone, (now, seconds, entered, left) in found.zones.items():
+            labels = {"camera": camera, "zone": zone}
+            if now_ms - found.ts_ms <= STALE_MS:
+                people.samples.append((labels, float(now)))
+                longest.samples.append((labels, float(seconds)))
+            entries.samples.append((labels, float(entered)))
+            exits.samples.append((labels, float(left)))
+    return [crossings, people, longest, entries, exits]
 
 
 def exposition(metrics: Iterable[Metric]) -> str:

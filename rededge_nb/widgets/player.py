@@ -24,6 +24,7 @@ from rededge_nb.images import encode_jpeg
 from rededge_nb.live import front_end
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, FrameWithDetections
+from rededge_nb.live.scene import SceneReader, save_from_page
 from rededge_nb.reading.detections import Detections, latest_detected_frame
 from rededge_nb.reading.frames import Frame, latest_frame
 from rededge_nb.reading.trails import read_trails
@@ -58,12 +59,14 @@ class PlayerStats:
 
 
 class Player(anywidget.AnyWidget):
-    """The newest frames of a camera that have detections, with boxes, trails, labels and the number of people.
+    """The newest frames of a camera that have detections, with boxes, trails, lines, zones and the number of people.
+
+    Lines, zones and masks can be drawn on it; see `Camera.scene`.
 
     Nothing is read or sent while no browser shows the player, or while it is paused. If no gear processes the frames,
     they are shown without boxes, and the player says so.
 
-    `boxes`, `labels`, `trails`, `paused` and `camera` may be set at any time.
+    `boxes`, `labels`, `trails`, `lines`, `paused` and `camera` may be set at any time.
 
     Args:
         client: Defines the server to connect to; the player has a connection of its own.
@@ -85,6 +88,9 @@ class Player(anywidget.AnyWidget):
     boxes = traitlets.Bool(True).tag(sync=True)
     labels = traitlets.Bool(True).tag(sync=True)
     trails = traitlets.Bool(True).tag(sync=True)
+    lines = traitlets.Bool(True).tag(sync=True)
+    scene = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    editable = traitlets.Bool(False).tag(sync=True)
     paused = traitlets.Bool(False).tag(sync=True)
     compact = traitlets.Bool(False).tag(sync=True)
     interval = traitlets.Int(0).tag(sync=True)
@@ -106,6 +112,7 @@ class Player(anywidget.AnyWidget):
         self._redis = client
         self._pages = Pages()
         self._follower = Follower(name)
+        self._scene = SceneReader(name)
         self._error = ""
         self._sent_notice = ""
         self._notice_sent_at = 0.0
@@ -158,6 +165,8 @@ class Player(anywidget.AnyWidget):
             self._pages.show(page)
             self._follower.restart()
             self._resume()
+        elif kind == "save":
+            self.send({**save_from_page(self._redis, self.camera, content), "page": page})
         elif kind == "hidden":
             self._pages.hide(page)
             if not self._pages.seen:
@@ -165,6 +174,7 @@ class Player(anywidget.AnyWidget):
 
     def _on_camera(self, change: Any) -> None:
         self._follower = Follower(change["new"])
+        self._scene = SceneReader(change["new"])
 
     def _on_paused(self, change: Any) -> None:
         if self._feed is not None and change["new"]:
@@ -187,6 +197,8 @@ class Player(anywidget.AnyWidget):
         ready = self._pages.wait_until_ready(min(0.05 + self._pages.blocked_for, 0.5) if follower.has_next else 0)
         block_ms = 1 if follower.has_next else round(_STATUS_INTERVAL * 1000)
         follower.read(client, block_ms=block_ms)
+        for name, value in (self._scene.read(client) or {}).items():
+            setattr(self, name, value)
         if ready and not self.paused:
             found = follower.next_frame(client)
             sequence = self._pages.next_sequence() if found is not None else None
@@ -201,7 +213,7 @@ class Player(anywidget.AnyWidget):
         """What is wrong, in a sentence; empty if nothing is."""
         if self._pages.blocked_for > BUSY_AFTER:
             return "the kernel runs a cell: the video continues when the cell has ended"
-        return follower.notice
+        return follower.notice or self._scene.problem
 
     def _on_feed_error(self, error: Exception | None) -> None:
         if error is not None:

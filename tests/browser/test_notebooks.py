@@ -23,6 +23,7 @@ LIVE = {
     "04_watch_streams": ".rededge-player-stage",
     "05_time_series": ".rededge-charts",
     "06_dashboard": ".rededge-player-stage",
+    "07_lines_and_zones": ".rededge-player-stage",
 }
 """What moves in a notebook when all of its cells have run."""
 OTHERWISE = {

@@ -13,11 +13,13 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.analytics.scene import Mask, Scene
+from rededge_nb.capture.camera_file import read_cameras
+from rededge_nb.capture.cameras import capture_cameras
 from rededge_nb.capture.masking import masked
 from rededge_nb.capture.options import CaptureOptions
 from rededge_nb.capture.run import capture, start_capture
 from rededge_nb.control.camera_scene import CameraScene
-from rededge_nb.errors import SceneError
+from rededge_nb.errors import ConfigurationError, SceneError
 from rededge_nb.images import Image
 from tests.mjpeg_server import mjpeg_server
 from tests.waiting import wait_for
@@ -187,3 +189,28 @@ def test_threads_can_mask_at_the_same_time() -> None:
     for thread in threads:
         thread.join()
     assert all(np.array_equal(result, expected) for result in results)
+
+
+def test_the_scene_of_a_cameras_file_is_in_force_from_the_first_frame(client: redis.Redis, tmp_path: Path) -> None:
+    (tmp_path / "marked").mkdir()
+    for number, jpeg in enumerate(jpegs()):
+        (tmp_path / "marked" / f"{number:02}.jpg").write_bytes(jpeg)
+    points = [[round(x, 4), round(y, 4)] for x, y in PARTS]
+    (tmp_path / "cameras.yaml").write_text(
+        f"cameras:\n- id: door\n  source: marked\n  scene:\n    masks:\n    - name: window\n      points: {points}\n"
+    )
+    CameraScene(client, "door").line("old", (0, 0), (1, 1))
+    for version in (2, 2):  # nothing is stored again
+        capture_cameras(client, tmp_path / "cameras.yaml")
+        found = images(client)
+        assert found
+        assert not any(map(shows_marker, found))
+        scene = CameraScene(client, "door").load()
+        assert (scene.version, len(scene.lines), scene.masks[0].name) == (version, 0, "window")
+
+
+def test_a_mistake_in_the_scene_of_a_cameras_file_names_line_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_text("- id: door\n  source: 0\n  scene:\n    lines:\n    - {name: door, a: [0, 2], b: [1, 1]}\n")
+    with pytest.raises(ConfigurationError, match=r"line 4: the `scene` is wrong: lines\[0\]\.a: y is 2"):
+        read_cameras(path)

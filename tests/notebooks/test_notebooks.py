@@ -20,7 +20,7 @@ SHARED = {"camera": "str", "source": "str", "seconds": "float", "pace": "str", "
 MAX_LINES = 25
 MAX_BYTES = 150_000
 MAX_IMAGE_BYTES = 100_000
-WITH_A_STILL = {"03_produce_frames", "04_watch_streams", "05_time_series", "06_dashboard"}
+WITH_A_STILL = {"03_produce_frames", "04_watch_streams", "05_time_series", "06_dashboard", "07_lines_and_zones"}
 """Notebooks that show a player or charts."""
 LINK = re.compile(r"\]\(([^)#]+)\)")
 PRIVATE = re.compile(

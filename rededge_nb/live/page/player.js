@@ -86,11 +86,15 @@ class PlayerView {
     this.stage.addEventListener("pointerleave", () => this.point(null));
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     el.append(this.root);
+    this.editor = new SceneEditor(this);
+    this.bar.insertBefore(this.editor.open, this.about);
+    this.root.append(this.editor.bar);
   }
 
   remove() {
     this.sight.disconnect();
     this.sizes.disconnect();
+    this.editor.remove();
     this.model.off(`${this.attributes} change:camera`, this.update);
     this.inSight = false;
     this.dialog?.close();
@@ -112,6 +116,7 @@ class PlayerView {
   }
 
   onKey(event) {
+    if (this.editor.active && this.editor.onKey(event)) return;
     const pressed = this.toggles.find(({ key }) => key === event.key);
     const onButton = event.target.closest("button");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -179,9 +184,9 @@ class PlayerView {
   }
 
   drawLayers(context, scale, unit) {
-    const { frame, model } = this;
-    const pointed = this.pointer && frame.boxes && model.get("boxes") ? boxAt(frame.boxes, this.pointer) : null;
-    for (const layer of LAYERS) layer.draw(context, { frame, model, scale, unit, pointed });
+    const { frame, model, editor } = this;
+    const pointed = this.pointer && !editor?.active && frame.boxes && model.get("boxes") ? boxAt(frame.boxes, this.pointer) : null;
+    for (const layer of LAYERS) layer.draw(context, { frame, model, editor, scale, unit, pointed });
     return pointed;
   }
 
@@ -249,6 +254,7 @@ class PlayerView {
 
   // In a grid of cameras a click selects the camera.
   open() {
+    if (this.editor.active) return;
     if (!this.model.get("compact")) return this.openFullSize();
     this.receiver.send({ kind: "open" });
     const detail = { camera: this.model.get("camera") };

@@ -223,7 +223,8 @@ class SceneEditor {
   }
 
   receive(content) {
-    if (!this.active) return;
+    const { receiver } = this.view;
+    if (!this.active || (content.page && content.page !== receiver.id)) return;
     if (content.kind === "saved") {
       this.cancel();
       this.view.stage.dispatchEvent(new CustomEvent("rededge-saved", { bubbles: true, detail: content }));

@@ -15,7 +15,7 @@ const find = (id) => document.getElementById(id);
 
 class Page {
   constructor() {
-    this.kept = { boxes: true, labels: true, trails: true };
+    this.kept = { boxes: true, labels: true, trails: true, lines: true };
     this.cameras = null;
     this.ends = [];
     const query = new URLSearchParams(location.search);
