@@ -1,0 +1,102 @@
+"""What lines, zones and masks cost for each frame.
+
+    python -m benchmarks.scene_cost [--rounds 5]
+
+Counting: CPU time of the thread for ten people, five lines and five zones, without and with the state from and to JSON.
+Masking: CPU time for three masks in a frame of 1280x720, one of each style.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.rows import Row, as_text
+from benchmarks.tracker_cost import FPS, FRAME_WH, _to_and_fro
+from rededge_nb.analytics.scene import Mask, Scene
+from rededge_nb.analytics.scene_counting import count_scene
+from rededge_nb.analytics.tracking import Tracker
+from rededge_nb.capture.masking import masked
+from tests.analytics.drawn_scene import frames, times
+
+COUNTING_BAR_MS, MASKING_BAR_MS = 0.1, 1.5
+MASKED_WH = (1280, 720)
+
+
+def measure(rounds: int = 5) -> list[Row]:
+    """Time for a frame."""
+    counting = [_counting(seed) for seed in range(rounds)]
+    masking = [_masking() for _ in range(rounds)]
+    return [
+        Row(
+            "10 people, 5 lines, 5 zones: counting",
+            statistics.median(each[0] for each in counting),
+            "ms",
+            COUNTING_BAR_MS,
+        ),
+        Row("the same, with its state from and to JSON", statistics.median(each[1] for each in counting), "ms"),
+        Row("three masks in a frame of 1280x720", statistics.median(masking), "ms", MASKING_BAR_MS),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    result = measure(parser.parse_args().rounds)
+    sys.stdout.write(as_text(result) + "\n")
+    return 1 if any(row.met is False for row in result) else 0
+
+
+def _scene() -> Scene:
+    scene = Scene()
+    for number in range(5):
+        x = 0.1 + 0.16 * number
+        scene = scene.with_line(f"line-{number}", (x, 0.1), (x + 0.05, 0.95))
+        scene = scene.with_zone(f"zone-{number}", [(x, 0.3), (x + 0.2, 0.3), (x + 0.2, 0.9), (x, 0.8)])
+    return scene
+
+
+def _counting(seed: int) -> tuple[float, float]:
+    """Median milliseconds of counting alone, and with the state."""
+    text, tracker = _scene().to_json(), Tracker()
+    saved: str = "null"
+    alone, whole = [], []
+    drawn = _to_and_fro(10, seed)
+    for frame in frames(drawn, times(drawn, FPS), seed):
+        result = tracker.step(frame.rows, frame.ts_ms, FRAME_WH)
+        ended = [track.id for track in result.finished]
+        began = time.thread_time()
+        state: Any = json.loads(saved)
+        loaded = time.thread_time()
+        counted = count_scene("camera:0", text, state, result.people, frame.ts_ms, FRAME_WH, ended)
+        done = time.thread_time()
+        saved = json.dumps(counted.saved, separators=(",", ":"))
+        alone.append((done - loaded) * 1000)
+        whole.append((time.thread_time() - began) * 1000)
+    return statistics.median(alone), statistics.median(whole)
+
+
+def _masking() -> float:
+    width, height = MASKED_WH
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    masks = tuple(
+        Mask(style, ((x, 0.1), (x + 0.2, 0.1), (x + 0.2, 0.4), (x, 0.4)), style)
+        for x, style in ((0.05, "black"), (0.4, "blur"), (0.75, "pixelate"))
+    )
+    masked(image, masks)
+    costs = []
+    for _ in range(50):
+        began = time.thread_time()
+        masked(image, masks)
+        costs.append((time.thread_time() - began) * 1000)
+    return statistics.median(costs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
