@@ -18,6 +18,8 @@ import redis
 from benchmarks.bare import sample_jpegs
 from rededge_nb import schema
 from rededge_nb.analytics.saved_tracker import SavedTracker
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.analytics.scene_series import series_of
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url, key_names
@@ -64,8 +66,12 @@ def wait_until_acknowledged(client: redis.Redis, ref: bytes, camera: str = "0") 
 def entries(client: redis.Redis, camera: str = "0") -> Entries:
     """The detection entries, without what differs from run to run."""
     numbers = (schema.BOXES, schema.CONFIDENCE, schema.TRACKS, schema.SINCE, schema.PEOPLE, schema.TS)
+    of_scenes = (schema.LINES, schema.ZONES)
     found = client.xrange(schema.detections_key(camera))
-    return [{name: json.loads(fields[name.encode()]) for name in numbers} for _, fields in found]
+    return [
+        {name: json.loads(fields[name.encode()]) for name in (*numbers, *of_scenes) if name.encode() in fields}
+        for _, fields in found
+    ]
 
 
 def finished_tracks(client: redis.Redis, camera: str = "0") -> Entries:
@@ -270,6 +276,10 @@ def test_ids_stay_the_same_when_workers_are_killed(bare_instance: Instance, jpeg
     try:
         wait_for(lambda: len(state_client(client).keys("rededge:worker:*")) == 2, what="both workers", timeout=30)
         provision(client, cameras=["calm", "killed"])
+        scene = Scene().with_line("left", (0.45, 0), (0.45, 1)).with_line("right", (0.73, 0), (0.73, 1))
+        scene = scene.with_zone("lawn", [(0, 0.4), (1, 0.4), (1, 1), (0, 1)])
+        for camera in ("calm", "killed"):
+            client.set(schema.scene_key(camera), scene.to_json())
         add_frames(client, jpegs, camera="calm")
         refs = [
             client.xadd("camera:killed", {"count": at, "image": jpeg, "ts": START_MS + at * INTERVAL_MS, "keep": 1})
@@ -293,7 +303,7 @@ def test_ids_stay_the_same_when_workers_are_killed(bare_instance: Instance, jpeg
         wait_until_acknowledged(client, refs[-1], "killed")
         assert entries(client, "killed") == entries(client, "calm")
         assert finished_tracks(client, "killed") == finished_tracks(client, "calm")
-        for name in ("people", "seen", "detected", "in_fps", "out_fps"):
+        for name in ("people", "seen", "detected", "in_fps", "out_fps", *series_of(scene)):
             assert samples(client, name, "killed") == samples(client, name, "calm"), name
     finally:
         client.close()

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.scene import Scene
 from rededge_nb.live.tiles import Tile, TileReader
 from rededge_nb.reading.series import create_series
 
@@ -107,3 +108,20 @@ def test_nobody_yet(bare_client: redis.Redis, reader: TileReader, now_ms: int) -
         UNKNOWN,
         "in the last hour",
     )
+
+
+def test_lines_and_zones_of_the_scene(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
+    assert not any(key.startswith(("line", "zone")) for key in tiles(bare_client, reader))
+    scene = Scene().with_line("door", (0, 0), (1, 1), forward="in", backward="out")
+    scene = scene.with_zone("desk", [(0, 0), (1, 0), (1, 1)])
+    bare_client.set(schema.scene_key("0"), scene.to_json())
+    counted: Any = {"lines": '{"door": [7, 5]}', "zones": '{"desk": [3, 75.5, 9, 6]}'}
+    for ts_ms, people, detail in (
+        (now_ms, "3", "longest 1 min 16 s, 9 in, 6 out"),
+        (now_ms - MINUTE_MS, UNKNOWN, "9 in, 6 out"),
+    ):
+        bare_client.xadd(schema.detections_key("0"), {"ref": "1-0", "ts": ts_ms, "boxes": "[]", "people": 0, **counted})
+        found = tiles(bare_client, reader)
+        assert (found["line-door"].label, found["line-door"].value) == ("door: in / out", "7 / 5")
+        assert (found["zone-desk"].label, found["zone-desk"].value) == ("in desk", people)
+        assert found["zone-desk"].detail == detail

@@ -107,3 +107,13 @@ def test_json_is_one_line_a_snapshot(bare_client: redis.Redis) -> None:
     assert tables[0]["cameras"][0]["ms"]["model"] == 50
     assert tables[0]["cameras"][0]["state"] == "no frames"
     assert tables[0]["time"] <= tables[2]["time"]
+
+
+def test_lines_and_zones_are_beside_the_state(bare_client: redis.Redis) -> None:
+    create_series(bare_client, "0")
+    assert snapshot(bare_client)[0].lines == {}
+    fields = {"ref": "1-0", "boxes": "[]", "lines": '{"door": [7, 5]}', "zones": '{"desk": [3, 75.5, 9, 6]}'}
+    bare_client.xadd("camera:0:yolo", fields)
+    (figures,) = snapshot(bare_client)
+    assert (figures.lines, figures.zones) == ({"door": (7, 5)}, {"desk": (3, 75.5, 9, 6)})
+    assert as_table([figures]).splitlines()[1].endswith("  no frames  door 7/5  desk 3")

@@ -164,3 +164,19 @@ def test_a_sample_may_be_any_number(port: int, bare_client: redis.Redis) -> None
     client.execute_command("TS.ADD", "camera:0:latency", "*", "1e300")
     value = metrics(port)["rededge_latency", "0"]
     assert math.isclose(value, 1e300)
+
+
+def test_metrics_have_the_counts_of_lines_and_zones(port: int, bare_client: redis.Redis) -> None:
+    create_series(bare_client, "0")
+    fields: Any = {"ref": "1-0", "boxes": "[]", "lines": '{"door": [7, 5]}', "zones": '{"desk": [3, 75.5, 9, 6]}'}
+    bare_client.xadd("camera:0:yolo", fields | {"ts": time.time_ns() // 1_000_000})
+    text = ask(port, "/metrics").body.decode()
+    assert 'rededge_line_crossings_total{camera="0",line="door",direction="forward"} 7.0\n' in text
+    assert 'rededge_line_crossings_total{camera="0",line="door",direction="backward"} 5.0\n' in text
+    assert 'rededge_zone_people{camera="0",zone="desk"} 3.0\n' in text
+    assert 'rededge_zone_longest_stay_seconds{camera="0",zone="desk"} 75.5\n' in text
+    assert 'rededge_zone_entries_total{camera="0",zone="desk"} 9.0\n' in text
+    bare_client.xadd("camera:0:yolo", fields | {"ts": time.time_ns() // 1_000_000 - 3_600_000})
+    text = ask(port, "/metrics").body.decode()
+    assert "rededge_zone_people" not in text, "nobody knows who is there now"
+    assert 'rededge_zone_exits_total{camera="0",zone="desk"} 6.0\n' in text
