@@ -232,7 +232,7 @@ def _lines_and_zones(camera: str) -> Source:
         for line in scene.lines:
             forward, backward = found.lines.get(line.name, (0, 0))
             names = f"{line.name}: {line.forward} / {line.backward}"
-            tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since the line was drawn"))
+            tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since it was drawn"))
         for zone in scene.zones:
             now, longest, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
             present = now_ms - found.ts_ms < PRESENT_MS
