@@ -63,12 +63,15 @@ class SceneCounter:
     Args:
         scene: The scene; another version of it needs another counter, and can take over the state.
         tolerance: When a change of side is believed.
+
+    Attributes:
+        keys: What identifies the lines and the zones in a state: `CountingState.lines` and `CountingState.zones`.
     """
 
     def __init__(self, scene: Scene, tolerance: Tolerance = Tolerance()) -> None:  # noqa: B008  # it is frozen
         self.scene = scene
         self.tolerance = tolerance
-        self._keys = scene_keys(scene)
+        self.keys = scene_keys(scene)
         self._frame_wh: tuple[float, float] = (0, 0)
         self._lines: tuple[PlacedLine, ...] = ()
         self._zones: tuple[PlacedZone, ...] = ()
@@ -98,8 +101,8 @@ class SceneCounter:
             ValueError: An id occurs twice, a box is not a box, or the frame has no size.
         """
         self._place(frame_wh)
-        if (state.lines, state.zones) != self._keys:
-            state = carry_over(state, *self._keys, self._zones)
+        if (state.lines, state.zones) != self.keys:
+            state = carry_over(state, *self.keys, self._zones)
         tracks, found = dict(state.tracks), _Found()
         present = {person.id for person in people}
         if len(present) < len(people):
@@ -124,7 +127,7 @@ class SceneCounter:
             self._zones_now(tracks, present),
             tuple(found.finished),
         )
-        return counts, CountingState(*self._keys, tracks)
+        return counts, CountingState(*self.keys, tracks)
 
     def _place(self, frame_wh: tuple[float, float]) -> None:
         """Brings lines and zones to the size of the frame, which changes rarely."""

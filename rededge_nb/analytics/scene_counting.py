@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from rededge_nb.analytics.counting import FORGET_S, SceneCounter, TrackedPerson
-from rededge_nb.analytics.counting_state import CountingState, read_state, renamed, scene_keys
+from rededge_nb.analytics.counting_state import CountingState, read_state, renamed
 from rededge_nb.analytics.counts import FrameCounts
 from rededge_nb.analytics.samples import Sample, second_of
 from rededge_nb.analytics.scene import Scene, parse_scene
@@ -78,17 +78,19 @@ def count_scene(
         return CountedScene(saved=saved, problem="" if said == counter else counter)
     _said.pop(camera_key, None)
     before, totals, problem = _read(saved)
-    totals = totals.of_scene(before, counter.scene)
+    new_series: tuple[str, ...] = ()
+    if (before.lines, before.zones) != counter.keys:
+        totals = totals.of_scene(before, counter)
+        known = _series_in(before)
+        new_series = tuple(series for series in series_of(counter.scene) if series not in known)
     counts, state = counter.count(before, people, ts_ms, frame_wh, finished)
     totals.add(counts)
-    known = {series for key in before.lines.split() for series in line_series(key.split(":")[0])}
-    known |= {series for key in before.zones.split() for series in zone_series(key.split(":")[0])}
     return CountedScene(
         saved={"state": state.to_data(), "totals": totals.to_data()},
         samples=_samples(counts, totals),
         fields=_fields(counter.scene, counts, totals),
         tracks={summary.track: _track_words(summary.crossed, summary.stayed) for summary in counts.finished},
-        new_series=tuple(series for series in series_of(counter.scene) if series not in known),
+        new_series=new_series,
         problem=problem,
     )
 
@@ -107,11 +109,9 @@ class _Totals:
     zones: dict[str, list[int]] = field(default_factory=dict)
     dwell_times: dict[str, list[int]] = field(default_factory=dict)
 
-    def of_scene(self, before: CountingState, scene: Scene) -> _Totals:
-        """The totals of the lines and zones that a scene has; those that are renamed keep theirs."""
-        lines, zones = scene_keys(scene)
-        if (lines, zones) == (before.lines, before.zones):
-            return self
+    def of_scene(self, before: CountingState, counter: SceneCounter) -> _Totals:
+        """The totals of the lines and zones that a changed scene has; those that are renamed keep theirs."""
+        scene, (lines, zones) = counter.scene, counter.keys
         line_was, zone_was = renamed(before.lines, lines), renamed(before.zones, zones)
         return _Totals(
             {line.name: self.lines.get(line_was.get(line.name, line.name), [0, 0]) for line in scene.lines},
@@ -164,6 +164,14 @@ def _read(saved: Any) -> tuple[CountingState, _Totals, str]:
     except (SceneError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return CountingState(), _Totals(), f"counting at lines and in zones begins again, its state is damaged: {error}"
     return state, _Totals(**copy), ""
+
+
+def _series_in(state: CountingState) -> set[str]:
+    """The series of the lines and zones that a state was counted at."""
+    lines, zones = ([key.split(":")[0] for key in keys.split()] for keys in (state.lines, state.zones))
+    return {series for name in lines for series in line_series(name)} | {
+        series for name in zones for series in zone_series(name)
+    }
 
 
 def _samples(counts: FrameCounts, totals: _Totals) -> tuple[Sample, ...]:
