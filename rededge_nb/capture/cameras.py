@@ -34,7 +34,7 @@ from rededge_nb.capture.run import Capture
 from rededge_nb.capture.sources import backoff
 from rededge_nb.control.scenes import save_scene
 from rededge_nb.edge.client import server_errors
-from rededge_nb.errors import RedEdgeError, SceneError
+from rededge_nb.errors import ConfigurationError, RedEdgeError, SceneError
 from rededge_nb.reading.scenes import read_scene
 
 __all__ = ["CameraConfig", "CameraState", "capture_cameras", "read_cameras"]
@@ -178,7 +178,13 @@ class _Camera:
             except SceneError:  # it is replaced
                 stored = Scene()
             if not stored.version or replace(stored, version=0) != replace(self._scene, version=0):
-                save_scene(self._client, self._config.camera, self._scene, version=None)
+                try:
+                    save_scene(self._client, self._config.camera, self._scene, version=None)
+                except redis.exceptions.NoPermissionError as error:
+                    raise ConfigurationError(
+                        f"the scene of camera {self._config.camera} is not stored: this user of Redis may not change "
+                        "it; store it as another one (`rededge scene import`), or leave `scene` out of the file"
+                    ) from error
         self._scene = None
 
     def _note_end(self, capture: Capture) -> None:
