@@ -9,11 +9,14 @@ from typing import Any
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.scene_series import LINE_SERIES
 from rededge_nb.edge.client.shard import is_here
 from rededge_nb.reading.series import call, series_info
 
 _SECOND_MS = 1000
 """Series that sum have one sample a second, to which each frame adds."""
+_LINE = "line:"
+"""How the names of the series of lines begin."""
 _REMEMBERED_MS = 2000
 """How long somebody may have been out of sight who is not new."""
 _PAGE = 1000
@@ -84,8 +87,13 @@ def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end
     frames = _times_of_frames(client, camera, start_ms, end_ms) if start_ms < end_ms else set()
     if not frames:
         return
-    counts_frames = key in (schema.series_key(camera, name) for name in (schema.IN_FPS, schema.OUT_FPS))
-    total = len(frames) if counts_frames else _people_seen_first(client, camera, start_ms, end_ms)
+    name = key.removeprefix(schema.series_key(camera, ""))
+    if name in (schema.IN_FPS, schema.OUT_FPS):
+        total = len(frames)
+    elif name.startswith(_LINE):
+        total = _crossings(client, camera, name, start_ms, end_ms)
+    else:
+        total = _people_seen_first(client, camera, start_ms, end_ms)
     call(client, "TS.ADD", key, start_ms - start_ms % _SECOND_MS, total)
 
 
@@ -96,8 +104,27 @@ def _times_of_frames(client: redis.Redis, camera: object, start_ms: int, end_ms:
 
 def _people_seen_first(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> int:
     """How many people were seen for the first time from one time to before another one, as the detections say."""
+    found = {at: _ids_in(fields) for at, fields in _detections(client, camera, start_ms, end_ms).items()}
+    earlier = {each for at, ids in found.items() if at < start_ms for each in ids}
+    return len({each for at, ids in found.items() if at >= start_ms for each in ids} - earlier)
+
+
+def _crossings(client: redis.Redis, camera: object, series: str, start_ms: int, end_ms: int) -> int:
+    """How often a line was crossed from one time to before another one, as the detections say, which have totals."""
+    line, _, direction = series.removeprefix(_LINE).rpartition(":")
+    index = LINE_SERIES.index(direction) if direction in LINE_SERIES else 0
+    found = _detections(client, camera, start_ms, end_ms)
+    totals = {at: total for at in sorted(found) if (total := _total_of(found[at], line, index)) is not None}
+    before = [total for at, total in totals.items() if at < start_ms]
+    within = [total for at, total in totals.items() if at >= start_ms]
+    # without a frame before, the first one of the time is taken for it
+    return max(0, within[-1] - (before or within)[-1 if before else 0]) if within else 0
+
+
+def _detections(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> dict[int, Mapping[bytes, bytes]]:
+    """The newest detections of each time from a moment before one time to before another one."""
     wanted = _times_of_frames(client, camera, max(0, start_ms - _REMEMBERED_MS), end_ms)
-    found: dict[int, set[int]] = {}
+    found: dict[int, Mapping[bytes, bytes]] = {}
     before = "+"
     while not wanted <= found.keys() and (
         page := streams.entries(client, schema.detections_key(camera), end=before, count=_PAGE, newest_first=True)
@@ -105,10 +132,18 @@ def _people_seen_first(client: redis.Redis, camera: object, start_ms: int, end_m
         for entry_id, fields in page:
             at = streams.number(fields, schema.TS, streams.time_ms(entry_id))
             if at in wanted:
-                found.setdefault(at, _ids_in(fields))
+                found.setdefault(at, fields)
         before = f"({page[-1][0]}"
-    earlier = {each for at, ids in found.items() if at < start_ms for each in ids}
-    return len({each for at, ids in found.items() if at >= start_ms for each in ids} - earlier)
+    return found
+
+
+def _total_of(fields: Mapping[bytes, bytes], line: str, index: int) -> int | None:
+    """How often a line was crossed in a direction since it was made; None if the detections do not say."""
+    try:
+        total = json.loads(fields.get(schema.LINES.encode(), b"{}"))[line][index]
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+    return total if isinstance(total, int) else None
 
 
 def _ids_in(fields: Mapping[bytes, bytes]) -> set[int]:

@@ -79,6 +79,25 @@ def test_a_part_of_a_second_leaves_what_the_other_part_adds(camera: redis.Redis)
     assert samples(camera, "seen") == {2000: 4, 3000: 0, 4000: 0}
 
 
+@pytest.mark.parametrize(("start", "end", "left"), [(500, 1000, 1), (0, 500, 2), (750, 1000, 2), (0, 1000, None)])
+def test_crossings_of_a_line_in_the_other_part_of_a_second_stay(
+    camera: redis.Redis, start: int, end: int, left: int | None
+) -> None:
+    labels = ("LABELS", "camera", 0, "__name__", "line_forward", "line", "door")
+    camera.execute_command("TS.CREATE", "camera:0:line:door:forward", "DUPLICATE_POLICY", "SUM", *labels)
+    total = 5
+    for at in range(0, 1000, 100):
+        total += at in (200, 700, 800)
+        add_frame(camera, START_MS + at, [1], new=0)
+        newest = camera.xrevrange("camera:0:yolo", count=1)[0][1]
+        camera.xadd("camera:0:yolo", {**newest, "lines": json.dumps({"door": [total, 0]})})
+        if at in (200, 700, 800):
+            camera.execute_command("TS.ADD", "camera:0:line:door:forward", START_MS, 1)
+    delete_samples(camera, 0, START_MS + start, START_MS + end)
+    found = camera.execute_command("TS.RANGE", "camera:0:line:door:forward", "-", "+")
+    assert [float(value) for _, value in found] == ([] if left is None else [left])
+
+
 def test_the_times_that_are_free(camera: redis.Redis) -> None:
     assert free_time_ms(camera, 0, 5000, START_MS) == START_MS - 5000
     for second in (-30, -12, -3):
