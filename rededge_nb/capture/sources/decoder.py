@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 
 import av
 import av.error
+import numpy as np
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.container.core import Flags as ContainerFlags
@@ -44,6 +45,8 @@ _EARLIEST_RECORDING = datetime(1990, 1, 1, tzinfo=UTC)
 """An earlier creation time is that of a clock that was never set."""
 _LARGE = 1280 * 720
 """Pixels of a frame from which on as many threads as there are processors decode it."""
+_GREY_LEVELS = 2
+"""Difference between the darkest and the brightest pixel of a frame that has no image."""
 _BYTES_BEFORE_JPEG = 16
 """Bytes in which the image of a packet has to begin."""
 _NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -212,7 +215,15 @@ class Decoder:
         for frame in frames:
             position = self._position(frame.pts, frame.dts)
             frame.pts, frame.time_base = round(position / _MICROSECONDS), _MICROSECONDS
-        return frames
+        return [frame for frame in frames if not frame.is_corrupt or self._has_image(frame)]
+
+    def _has_image(self, frame: VideoFrame) -> bool:
+        """Whether a damaged frame has an image. FFmpeg fills in what is missing, with grey if it has nothing else."""
+        if int(np.ptp(frame.to_ndarray(format="gray"))) <= _GREY_LEVELS:
+            self._problems.skip(f"a frame of {self._describe} is damaged: nothing of it is left")
+            return False
+        self._problems.repaired(self._describe)
+        return True
 
     def _position(self, pts: int | None, dts: int | None) -> float:
         stamp, unit = self._timestamps.best(pts, dts), self._stream.time_base

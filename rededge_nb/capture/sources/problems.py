@@ -21,10 +21,12 @@ class Problems:
 
     Attributes:
         skipped: Images that were left out because they cannot be read.
+        damaged: Frames that the decoder has repaired: what was missing is filled in from the frames before.
     """
 
     def __init__(self) -> None:
         self.skipped = 0
+        self.damaged = 0
         self._reasons: list[str] = []
         self._more_reasons = False
         self._remarks: list[str] = []
@@ -37,6 +39,12 @@ class Problems:
         if reason not in self._reasons:
             self._more_reasons = len(self._reasons) >= _EXAMPLES
             self._reasons = [*self._reasons, reason][:_EXAMPLES]
+
+    def repaired(self, describe: str) -> None:
+        """Count a frame of a source that is damaged, and was repaired."""
+        if not self.damaged:
+            logger.warning("a frame of %s is damaged: what is missing is filled in", describe)
+        self.damaged += 1
 
     def remark(self, sentence: str) -> None:
         """Note something else, once."""
@@ -51,8 +59,12 @@ class Problems:
 
     def sentences(self) -> list[str]:
         """Everything in words; empty when all went well."""
-        if not self.skipped:
-            return list(self._remarks)
-        images = "1 image was" if self.skipped == 1 else f"{self.skipped} images were"
-        more = "; …" if self._more_reasons else ""
-        return [f"{images} left out: {'; '.join(self._reasons)}{more}", *self._remarks]
+        found = list(self._remarks)
+        if self.damaged:
+            frames = "1 frame is" if self.damaged == 1 else f"{self.damaged} frames are"
+            found.insert(0, f"{frames} damaged: what is missing is filled in from the frames before")
+        if self.skipped:
+            images = "1 image was" if self.skipped == 1 else f"{self.skipped} images were"
+            more = "; …" if self._more_reasons else ""
+            found.insert(0, f"{images} left out: {'; '.join(self._reasons)}{more}")
+        return found

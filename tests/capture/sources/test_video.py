@@ -483,9 +483,31 @@ def test_damage_in_the_middle_of_a_video_is_no_end(tmp_path: Path) -> None:
     for _ in range(60):
         content[third + chance.randrange(third)] = chance.randrange(256)
     path.write_bytes(content)
-    found = images_from(path)
+    with open_source(path) as source:
+        found = [captured.image for captured in iter(source.read, None)]
     assert 25 <= len(found) <= 40
     assert difference(found[-1], whole[-1]) < 1  # what follows the damage is whole
+    problems = source.problems
+    assert problems.damaged > 0
+    assert f"{problems.damaged} frames are damaged: what is missing is filled in" in " ".join(problems.sentences())
+
+
+def test_a_frame_of_which_nothing_is_left_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.mkv"
+    noise = [np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8) for number in range(12)]
+    write_video(path, noise, options={"g": "4", "bf": "0"})
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        first = bytes(next(container.demux(video=0)))
+    start = content.find(first)
+    content[start + len(first) // 3 : start + len(first)] = bytes(len(first) - len(first) // 3)
+    path.write_bytes(content)
+    with open_source(path) as source:
+        found = [captured.image for captured in iter(source.read, None)]
+    assert len(found) == 11
+    assert source.problems.sentences() == [
+        f"1 image was left out: a frame of video {path} is damaged: nothing of it is left"
+    ]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg command, to compare with")
