@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,13 @@ def test_nonsense_is_refused_with_a_reason(
     assert tally.mishaps == []
     assert tally.inputs == count
     assert 10 < tally.refused < count
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg command, to compare with")
+def test_damaged_videos_have_the_frames_that_ffmpeg_decodes(
+    edge: Instance, client: redis.Redis, tmp_path: Path
+) -> None:
+    tally = run("decoding", edge, tmp_path, 40)
+    assert tally.mishaps == []
+    assert tally.inputs == 40
+    assert 5 < tally.refused < 40

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rededge_nb.edge.server.state import Instance
 from tests.faults.fuzz.commands import ai_kind, keys_kind, rg_kind
+from tests.faults.fuzz.decoding import decoding_kind
 from tests.faults.fuzz.files import video_kind, yaml_kind
 from tests.faults.fuzz.frames import frames_kind
 from tests.faults.fuzz.parameters import parameters_kind
@@ -18,8 +19,8 @@ from tests.faults.fuzz.world import Tally, World
 Kind = Callable[[World, int, Tally], None]
 
 KINDS: dict[str, tuple[int, Kind]] = {
-    "frames": (15, frames_kind),
-    "ai": (20, ai_kind),
+    "frames": (13, frames_kind),
+    "ai": (17, ai_kind),
     "rg": (10, rg_kind),
     "keys": (12, keys_kind),
     "switchboard": (13, lambda world, count, tally: switchboard_kind(world.rng, count, tally)),
@@ -28,6 +29,7 @@ KINDS: dict[str, tuple[int, Kind]] = {
     "parameters": (3, parameters_kind),
     "yaml": (8, yaml_kind),
     "video": (3, video_kind),
+    "decoding": (5, decoding_kind),
 }
 
 
