@@ -189,24 +189,14 @@ class _File:
         return filled + at + _VARIABLE.sub(lambda found: value(found, str), after)
 
     def _entries(self, node: yaml.MappingNode, known: set[str], what: str) -> dict[str, yaml.Node]:
-        """The fields of a mapping; those that `<<` takes from another one may be overridden."""
-        own = [pair for pair in node.value if pair[0].tag != _STANDARD_TAGS + "merge"]
-        try:
-            self._loader.flatten_mapping(node)
-        except yaml.YAMLError as error:
-            self._refuse(node, f"`<<` cannot be followed: {getattr(error, 'problem', error)}")
-        merged = node.value[: len(node.value) - len(own)]
-        entries: dict[str, yaml.Node] = {key.value: value for key, value in merged if key.value in known}
-        seen: set[str] = set()
-        for key, value in own:
+        """The fields of a mapping."""
+        entries: dict[str, yaml.Node] = {}
+        for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-            if name.startswith("x-"):  # where people keep what several cameras share
-                continue
             if name not in known:
                 self._refuse(key, f"{what} has no field `{name}`: take {', '.join(sorted(known))}")
-            if name in seen:
+            if name in entries:
                 self._refuse(key, f"`{name}` is there twice: remove one")
-            seen.add(name)
             entries[name] = value
         return entries
 

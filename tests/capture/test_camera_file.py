@@ -201,25 +201,6 @@ def test_files_are_found_in_folders_with_brackets_and_with_colons_in_their_names
             assert source.read() is not None, camera.camera
 
 
-def test_cameras_may_share_fields(write: Callable[[str], Path]) -> None:
-    path = write(
-        "x-common: &common {fps: 5, quality: 80}\n"
-        "cameras:\n"
-        "  - {<<: *common, id: a, source: 0, quality: 70}\n"
-        "  - &b {id: b, source: 1, x-note: in the yard}\n"
-        "  - {<<: [*b, *common], id: c}\n"
-    )
-    cameras = read_cameras(path)
-    assert [(each.camera, each.source) for each in cameras] == [("a", 0), ("b", 1), ("c", 1)]
-    assert [(each.options.get("fps"), each.options.get("quality")) for each in cameras] == [
-        (5, 70),
-        (None, None),
-        (5, 80),
-    ]
-    with pytest.raises(ConfigurationError, match="line 1: `<<` cannot be followed"):
-        read_cameras(write("- {<<: 5, id: a, source: 0}\n"))
-
-
 def test_a_certificate_in_a_file_is_looked_for_beside_the_file_of_the_cameras(
     write: Callable[[str], Path], tmp_path: Path
 ) -> None:
