@@ -104,13 +104,14 @@ def test_charts_show_what_redis_has_and_grow_with_a_capture(
     before = drawn(page)
     assert before["people"] == before["prf_total"] == 20
     histories = jupyter.execute(page, "print(charts.stats().histories)")
-    with run.start_capture(client, video, frames=30, pace="asap") as running:
+    # at its own speed: counting a recording again as fast as possible would replace the samples from before
+    with run.start_capture(client, video, frames=30) as running:
         wait_for(lambda: drawn(page)["people"] > before["people"], timeout=60, what="the charts to grow")
         running.wait(60)
     wait_for(lambda: latest(page) == pytest.approx(stored(client)), timeout=60, what="the newest samples")
     assert jupyter.execute(page, "print(charts.stats().histories)") == histories, "only what is new was sent"
     people = series.read_series(client, "0", "people")
-    assert len(people) == 50
+    assert drawn(page)["people"] == len(people) > 20
     assert legend(page, "people") == f"{people.latest:g}"
 
 
