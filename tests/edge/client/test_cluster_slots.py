@@ -58,7 +58,8 @@ def test_a_camera_moves_with_its_slot(cluster: list[Shard], video: Path) -> None
     provision(there, cameras=[stays, moves])
     capture_and_settle(left, video, moves)
     assert len(read_detections(there, moves)) == 4
-    assert len(read_many(there, moves, ["people", "people_max_1m"])["people"]) == 4
+    people = read_many(there, moves, ["people", "people_max_1m"])["people"]
+    assert len(people) == 2, "the samples of a recording that is counted again replace those of before"
     assert provision(there, cameras=[stays, moves]) == []
     assert known_cameras(left) == [stays]
     assert [each.stream for each in list_registrations(left)] == [schema.frames_key(stays)]
