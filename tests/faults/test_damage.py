@@ -192,7 +192,7 @@ def test_a_full_disk_is_reported_and_all_continues_when_it_has_room(
     told = rededge("status", "--dir", folder / "state")
     assert told.returncode == 1, told.stderr
     assert "Redis refuses writes because it cannot save them: check whether the disk is full" in told.stdout
-    with WebServer(instance.url, port=0, directory=folder) as web:
+    with WebServer(instance.url, port=0, directory=folder / "state") as web:
         answer = ask(web.port, "/healthz")
         assert (answer.status, answer.json["redis"]) == (503, True)
         assert "check whether the disk is full" in answer.json["status"]
