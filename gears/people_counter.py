@@ -35,10 +35,8 @@ def key_here(name):
     return f"{name}:{{{hashtag()}}}" if "cluster_enabled:1" in execute("INFO", "cluster") else name
 
 
-CAMERAS_KEY = key_here("cameras")
-SETTINGS_KEY = key_here("people_counter:settings")
 DEFAULTS = {
-    "model": key_here("model:nanodet-g-two-sizes"),
+    "model": "model:nanodet-g-two-sizes",
     "width": "512",
     "height": "384",
     "resize": "aspect",
@@ -55,17 +53,19 @@ SETTINGS_AGE = 1.0
 DETECTIONS_KEPT, ERRORS_KEPT = 100000, 1000
 TRACKS_KEPT, TRACKS_AGE_MS = 10000, 90 * 24 * 3600 * 1000
 
-settings = {"at": 0.0, "values": DEFAULTS}
+settings = {"at": float("-inf"), "values": DEFAULTS}
 store_ms = {}
 
 
 def current_settings():
     now = time.monotonic()
     if now - settings["at"] > SETTINGS_AGE:
-        flat = execute("HGETALL", SETTINGS_KEY)
+        # the keys' names are made each time: in a Redis Cluster, the slot with these keys may move to another shard
+        flat = execute("HGETALL", key_here("people_counter:settings"))
         values = dict(zip(flat[::2], flat[1::2], strict=True))
         # the card of an older version has no `resize`
-        settings.update(at=now, values={**DEFAULTS, **({"resize": "stretch"} if "model" in values else {}), **values})
+        defaults = {"resize": "stretch"} if "model" in values else {"model": key_here(DEFAULTS["model"])}
+        settings.update(at=now, values={**DEFAULTS, **defaults, **values})
     return settings["values"]
 
 
@@ -230,7 +230,7 @@ def add_missing(key, samples, replies):
         execute(*add_command(key, [sample]))
 
 
-for camera in execute("SMEMBERS", CAMERAS_KEY):
+for camera in execute("SMEMBERS", key_here("cameras")):
     builder = GearsBuilder("StreamReader", desc="counts the people in camera " + camera)
     builder.map(detect).foreach(store)
     builder.register(
