@@ -49,6 +49,27 @@ _WIDGET_MISSING = (
     "[...document.querySelectorAll('.jupyter-widgets')].some(each => each.textContent.includes('model not found'))"
 )
 
+_RUN_ACTIVE_CELL = """
+    await jupyterapp.commands.execute("notebook:run-cell");
+    return notebookPanel.content.activeCell.model.outputs.toJSON().map(output =>
+        output.text ?? output.traceback?.join("\\n") ?? output.data["text/plain"] ?? "").join("\\n");
+"""
+RUN_NEW_CELL = f"""async source => {{
+    const content = notebookPanel.content;
+    content.activeCellIndex = content.widgets.length - 1;
+    await jupyterapp.commands.execute("notebook:insert-cell-below");
+    content.activeCell.model.sharedModel.setSource(source);
+    {_RUN_ACTIVE_CELL}
+}}"""
+_CHANGE_AND_RUN = f"""async ([old, changed]) => {{
+    const content = notebookPanel.content;
+    const source = cell => cell.model.sharedModel.getSource();
+    content.activeCellIndex = content.widgets.findIndex(
+        cell => cell.model.type === "code" && source(cell).includes(old));
+    content.activeCell.model.sharedModel.setSource(source(content.activeCell).replace(old, changed));
+    {_RUN_ACTIVE_CELL}
+}}"""
+
 
 @dataclass
 class Lab:
@@ -92,17 +113,34 @@ class Watch:
 @contextmanager
 def running_lab(folder: Path, environment: dict[str, str]) -> Iterator[Lab]:
     """Start a JupyterLab that keeps everything in `folder`, and end it with its kernels."""
-    notebooks, log = folder / "notebooks", folder / "lab.log"
+    notebooks = folder / "notebooks"
     notebooks.mkdir(parents=True)
     _ask_for_no_news(folder / "config")
-    port = _free_port()
+    command = [sys.executable, "-m", "jupyterlab", "--allow-root"]
+    with started(command, notebooks, folder, environment) as lab:
+        yield lab
+
+
+@contextmanager
+def started(command: Sequence[str], notebooks: Path, folder: Path, environment: dict[str, str]) -> Iterator[Lab]:
+    """Start a JupyterLab by this command, and end it with its kernels.
+
+    Args:
+        command: Is run in the folder of the notebooks, with JupyterLab's options added.
+        notebooks: JupyterLab's root.
+        folder: For everything else that it keeps.
+        environment: Its environment variables.
+    """
+    port, log = _free_port(), folder / "lab.log"
     places = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     places |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--IdentityProvider.token=", "--ServerApp.password=", "--expose-app-in-browser"]
-    command += ["--ServerApp.terminals_enabled=False", f"--ServerApp.root_dir={notebooks}"]
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={notebooks}"]
+    options += ["--IdentityProvider.token=", "--ServerApp.password=", "--expose-app-in-browser"]
+    options += ["--ServerApp.terminals_enabled=False"]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**environment, **places}, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*command, *options], cwd=notebooks, env={**environment, **places}, stdout=output, stderr=output
+        )
     lab = Lab(f"http://127.0.0.1:{port}", notebooks, log)
     try:
         wait_for(lambda: _answers(lab.url, process, log), timeout=TIMEOUT, what="JupyterLab to answer")
@@ -166,6 +204,21 @@ def command(page: Page, name: str) -> None:
 def shut_down_kernel(page: Page) -> None:
     """End the kernel of the notebook, saving nothing."""
     page.evaluate(f"{_PANEL}?.sessionContext?.shutdown()")
+
+
+def run_new_cell(page: Page, source: str) -> str:
+    """Add a cell at the end of the notebook, run it, and wait for its end; returns what it shows, as text."""
+    return str(page.evaluate(RUN_NEW_CELL, source))
+
+
+def run_again(page: Page) -> str:
+    """Run the cell that was run last once more; returns what it shows, as text."""
+    return str(page.evaluate(f"async () => {{ {_RUN_ACTIVE_CELL} }}"))
+
+
+def change_and_run(page: Page, old: str, new: str) -> str:
+    """Change the first cell that contains `old`, run it, and wait for its end; returns what it shows, as text."""
+    return str(page.evaluate(_CHANGE_AND_RUN, [old, new]))
 
 
 def execute(page: Page, code: str) -> str:
