@@ -17,11 +17,13 @@ from rededge_nb.cli.base import EXIT_FAILED, connected, directory_option, echo, 
         "rededge redis XREVRANGE camera:0:yolo + - COUNT 1",
         "rededge redis TS.RANGE camera:0:people - + AGGREGATION avg 60000",
         "rededge redis AI._MODELSCAN",
+        "rededge redis -x AI.MODELSTORE model ONNX CPU BLOB < model.onnx",
     ),
 )
 @directory_option
+@click.option("-x", "from_stdin", is_flag=True, help="Take the last word from standard input, byte for byte.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
-def redis(directory: Path | None, words: tuple[str, ...]) -> None:
+def redis(directory: Path | None, from_stdin: bool, words: tuple[str, ...]) -> None:
     """Send one command to the server and print the reply as redis-cli does. Exit code 1: the reply is an error.
 
     It needs no redis-cli, and the password does not appear on a command line.
@@ -34,7 +36,8 @@ def redis(directory: Path | None, words: tuple[str, ...]) -> None:
         client.response_callbacks.clear()
         try:
             # arguments that are not UTF-8 contain surrogates, which redis-py cannot encode
-            value = client.execute_command(*map(os.fsencode, words))
+            last = [sys.stdin.buffer.read()] if from_stdin else []
+            value = client.execute_command(*map(os.fsencode, words), *last)
         except ResponseError as error:
             value = error
     echo(repr(Reply(value, words)))

@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 @directory_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on 127.0.0.1; 0 means any free port.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of worker processes.")
+@click.option(
+    "--no-password",
+    is_flag=True,
+    help="Let every program on this computer in, for programs that cannot send a password.",
+)
 @click.option("--detach", is_flag=True, help="Return when the server is ready, and let it run in the background.")
 @json_option
-def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: bool) -> None:
+def up(directory: Path | None, port: int, workers: int, no_password: bool, detach: bool, as_json: bool) -> None:
     """Start the embedded RedisEdge, until Ctrl-C; with --detach, until `rededge down`."""
     from rededge_nb.edge import server
 
@@ -49,6 +54,9 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
         raise ConfigurationError(
             "REDIS_URL is set, so all commands use that server: unset it to start one here, or name a folder with --dir"
         )
+
+    if no_password:
+        click.echo("warning: every program and user on this computer can read and change all data", err=True)
 
     def ready(instance: Instance) -> None:
         if as_json:
@@ -61,12 +69,12 @@ def up(directory: Path | None, port: int, workers: int, detach: bool, as_json: b
     if detach:
         from rededge_nb.monitoring.status import wait_for_worker
 
-        instance = server.start(directory, port=port, workers=workers)
+        instance = server.start(directory, port=port, workers=workers, no_password=no_password)
         ready(instance)
         if not wait_for_worker(instance.url):
             echo(f"no worker answers yet: see {instance.dir / 'logs' / 'worker.log'}", err=True)
         return
-    supervisor = server.run(directory, port=port, workers=workers)
+    supervisor = server.run(directory, port=port, workers=workers, no_password=no_password)
     on_signals(supervisor.stop)
     supervisor.run(ready)
 

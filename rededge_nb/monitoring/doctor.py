@@ -259,13 +259,15 @@ def _free_memory() -> int | None:
 
 def _instance(folder: Path) -> Finding:
     from rededge_nb.edge.server.state import StateFolder
+    from rededge_nb.monitoring.hooked import described
     from rededge_nb.monitoring.status import server_status
 
     instance = StateFolder(folder).running()
     if instance is None:
         return Finding("instance", "ok", "not running; `rededge up --detach` starts it")
     facts = server_status(instance.url, instance)
-    found = f"answers on port {facts['port']}, memory {facts['memory_mb']} MB"
+    hooks = f"; commands with hooks: {described(facts['hooks'])}" if facts["hooks"] else ""
+    found = f"answers on port {facts['port']}, memory {facts['memory_mb']} MB{hooks}"
     return _from_status(facts["state"], "instance", found)
 
 

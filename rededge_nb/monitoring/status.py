@@ -21,6 +21,7 @@ from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.instance import disk_use
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ServerUnavailableError
+from rededge_nb.monitoring.hooked import described, hooked_commands, without_worker
 from rededge_nb.monitoring.workloads import blocked
 
 ANSWER_TIMEOUT = 5.0
@@ -60,7 +61,8 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         workers = _workers_within(client, HEARTBEAT_TIMEOUT)
         known = _from_workers(client) if workers != 0 else None
         gears = known["gears"] if known else []
-        found = blocked(client, gears) + missing_models(client, known)
+        hooked = hooked_commands(client)
+        found = blocked(client, gears) + missing_models(client, known) + without_worker(hooked, workers)
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
@@ -83,6 +85,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
             "workers": workers,
         }
         | (known or {"models": None, "gears": None})
+        | {"hooks": hooked}
     )
 
 
@@ -175,6 +178,7 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
         )
     if facts["models"] is not None:
         texts["models"] = ", ".join(f"{model['key']} ({model['memory_mb']} MB)" for model in facts["models"])
+    texts["hooks"] = described(facts["hooks"]) or "none"
     width = max(map(len, texts))
     shown = {name: "not known" if text is None else text for name, text in texts.items()}
     return [f"{name.replace('_', ' '):<{width}}  {text}".rstrip() for name, text in shown.items()]

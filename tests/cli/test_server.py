@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 import redis
 
 from rededge_nb.edge import server
@@ -140,3 +141,22 @@ def test_one_redis_command(edge: Instance, client: redis.Redis) -> None:
         "(error) WRONGTYPE Operation against a key holding the wrong kind of value\n",
     )
     assert rededge("redis").returncode == 2
+
+
+def test_programs_that_cannot_send_a_password(folder: Path) -> None:
+    here = ("--dir", folder / "state")
+    up = rededge("up", *here, "--detach", "--no-password", "--json")
+    assert up.stderr == "warning: every program and user on this computer can read and change all data\n"
+    port = json.loads(up.stdout)["port"]
+    with redis.Redis(port=port) as client:
+        assert client.execute_command("RG.PYEXECUTE", "GB('ShardsIDReader').run()") == [[b"1"], []]
+    assert rededge("url", *here, "--tcp").stdout == f"redis://127.0.0.1:{port}/0\n"
+    assert ":" in rededge("url", *here, "--user", "viewer").stdout.removeprefix("unix://").partition("@")[0]
+    assert json.loads(rededge("status", *here, "--json").stdout)["state"] == "ok"
+    rededge("down", *here)
+    assert rededge("up", *here, "--detach").stderr == ""
+    with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+    refused = rededge("up", *here, "--detach", "--no-password")
+    assert refused.returncode == 1
+    assert "asks for a password" in refused.stderr

@@ -44,10 +44,19 @@ class BareRedis:
             environment["LD_PRELOAD"] = os.environ[PRELOAD]
         command = [str(binaries.redis_server), "--port", "0", "--unixsocket", self.socket_path, "--dir", str(folder)]
         command += ["--save", "", "--enable-module-command", "yes", "--enable-debug-command", "yes", *options]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self._command, self._environment = command, environment
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
         with self.client() as client:
             wait_for(lambda: self._answers(client), timeout=PATIENCE, what="redis-server to answer")
+
+    def restart(self) -> None:
+        """Kill the server and start it again with the data that it has written."""
+        self.close()
+        self.start()
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")

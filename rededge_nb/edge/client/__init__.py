@@ -22,6 +22,7 @@ from rededge_nb.edge.client.connecting import (
     close_connections,
     is_transient,
     server_errors,
+    worker_client,
 )
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "send",
     "server_errors",
     "transact",
+    "worker_client",
 ]

@@ -75,7 +75,7 @@ def even_if_full(key: str, *command: Any) -> CommandArgs:
         key: The key that the command writes.
         command: Name and arguments of the command.
     """
-    return ("EVAL", "#!lua flags=allow-oom\nreturn redis.call(unpack(ARGV))", 1, key, *command)
+    return ("EDGE.QUIET", "EVAL", "#!lua flags=allow-oom\nreturn redis.call(unpack(ARGV))", 1, key, *command)
 
 
 def max_value_bytes(client: redis.Redis, size: int) -> int:

@@ -133,6 +133,16 @@ def _server_of(connection: Any) -> tuple[object, object]:
     return getattr(connection, "host", None), getattr(connection, "port", None)
 
 
+def worker_client(url: str, *, name: str, db: int | None = None, timeout: float | None = None) -> redis.Redis:
+    """A client for a worker, as client_from_url(): hooks do not apply to its commands.
+
+    They would have to wait for the worker itself, among others.
+    """
+    client = client_from_url(url, db=db, name=name, timeout=timeout)
+    client.connection_pool.connection_kwargs["redis_connect_func"] = _connect_as_worker
+    return client
+
+
 def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) -> redis.Redis:
     """A client with its own connections and the settings of another one, except for `changes`.
 
@@ -211,6 +221,16 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, redis.ResponseError):
         return isinstance(error, redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
     return isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+def _connect_as_worker(connection: Any) -> None:
+    _connect(connection)
+    connection.send_command("EDGE.JOIN")
+    try:
+        connection.read_response()
+    except redis.ResponseError as error:
+        if "unknown command" not in str(error):  # the edge module of an earlier version has no hooks
+            raise
 
 
 def _address(client: redis.Redis) -> str:

@@ -46,6 +46,11 @@ def sessions_version(client: redis.Redis) -> str:
     return _own(client, "gears:version")
 
 
+def hooks(client: redis.Redis) -> str:
+    """Hash: id of a registration -> its hook, which the switchboard reads when Redis has loaded its data."""
+    return _own(client, "gears:hooks")
+
+
 def session_code(client: redis.Redis, session_id: str) -> str:
     """The pickled code of a session."""
     return _own(client, f"gears:session:{session_id}:code")

@@ -6,38 +6,44 @@ GearExecutor.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import InvalidStateError
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge.client import COMMAND_TIMEOUT, client_from_url
-from rededge_nb.edge.client.state_database import state_client
+from rededge_nb.edge.client import COMMAND_TIMEOUT, worker_client
+from rededge_nb.edge.client.state_database import database_of, state_client
 from rededge_nb.edge.gears.chain.profiles import Profiles
 from rededge_nb.edge.gears.chain.readers import READERS
 from rededge_nb.edge.gears.chain.run import ChainOptions, Outcome, describe_steps, run_chain
 from rededge_nb.edge.gears.runners.runners import Runners
 from rededge_nb.edge.gears.runners.timers import Timers
+from rededge_nb.edge.gears.runners.triggers import Trigger, hook_reply_of, reply_of
 from rededge_nb.edge.gears.runtime.context import Context, Script, current, entered, set_fallback
 from rededge_nb.edge.gears.runtime.errors import (
     SCRIPT_FILE_NAME,
     ExecutionAbortedError,
     GearsError,
     GearsForceStopped,
+    NestedError,
     ServerAwayError,
     error_text,
     own_server,
 )
 from rededge_nb.edge.gears.runtime.futures import Slots
 from rededge_nb.edge.gears.runtime.gear import Draft, Run
+from rededge_nb.edge.gears.runtime.hooked import CANNOT_WAIT, MAX_DEPTH, HookedCommand
 from rededge_nb.edge.gears.runtime.host import Host
 from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions
+from rededge_nb.edge.gears.runtime.values import from_redis, reply_for_gear
 from rededge_nb.edge.gears.script import modules
 from rededge_nb.edge.gears.script.api import script_globals
 from rededge_nb.edge.gears.state import registrations, remote, statistics
@@ -52,6 +58,7 @@ from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.leftovers import Leftovers
 from rededge_nb.edge.gears.state.options import DEFAULTS, Options
 from rededge_nb.edge.gears.state.registrations import Session
+from rededge_nb.edge.switchboard.calls import CommandError
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +72,11 @@ class Engine:
         settings.limit_image_size()
         modules.install()
         self.host = host
-        self.raw_client = client_from_url(host.url, name="rededge-worker-gears", timeout=COMMAND_TIMEOUT)
+        self.raw_client = worker_client(host.url, name="rededge-worker-gears", timeout=COMMAND_TIMEOUT)
         self.raw_client.response_callbacks.clear()
         self.state_client = state_client(self.raw_client)
         move_state(self.raw_client)
-        self.connections = client_from_url(host.url, name="rededge-worker-gears").connection_pool
+        self.connections = worker_client(host.url, name="rededge-worker-gears").connection_pool
         """The pool from which gear code takes its connections."""
         self.leases = Leases(self.state_client, host.id)
         self.execution_ids = ExecutionIds(self.state_client)
@@ -206,7 +213,7 @@ class Engine:
         if reader is None:
             raise GearsError("Given reader do not support run or not exists")
         with entered(context), self.live.hold(execution):
-            records = partial(reader, context.command, run.argument, run.keywords)
+            records = partial(reader, partial(_send, context), run.argument, run.keywords)
             outcome = self._perform(context, execution, records, run.steps)
             execution.end(outcome.status)
         if not run.future.cancelled():
@@ -250,7 +257,94 @@ class Engine:
     ) -> None:
         """Store a script's registrations and start running them; `replaced` is that of save_session()."""
         registrations.save_session(self.state_client, session, drafts, replaced)
-        self.runners.synchronize(ready=True)
+        self.runners.synchronize()
+
+    def register_now(self, draft: Draft, session_id: str | None) -> None:
+        """Add a registration to the session of running gear code, and start running it.
+
+        Raises:
+            GearsError: the trigger's name is taken, or others change the session at the same time.
+        """
+        with own_server():
+            sessions = registrations.load_sessions(self.state_client)
+        session = sessions.get(session_id or "")
+        drafts = [] if session is None else list(registrations.load_code(self.state_client, session).values())
+        new = registrations.new_session(session_id or "", None, (), [draft], database=database_of(self.raw_client))
+        if session is not None:
+            new = replace(session, registrations=(*session.registrations, *new.registrations))
+
+        def replaced(now: registrations.Sessions) -> Session | None:
+            if now.get(new.id) != session:
+                raise GearsError("the session was changed while the gear registered: try again")
+            registrations.check_triggers([draft], list(now.values()))
+            return None
+
+        self.register(new, [*drafts, draft], replaced)
+
+    def run_hooks(self, words: Sequence[bytes], *, in_place: bool) -> list[Any] | None:
+        """Run the hooks of a command that gear code sends; returns its reply in a list, or None if it has none.
+
+        Raises:
+            GearsError: there are hooks, and they cannot run in place, as inside of an atomic block.
+        """
+        hooks = self.runners.hooks_on(words)
+        if not hooks:
+            return None
+        if not in_place:
+            raise GearsError(CANNOT_WAIT)
+        following = tuple(hook.draft.id for hook in hooks[1:])
+        hooked = HookedCommand(words[0].decode(errors="replace"), following, None)
+        return [self._run_in_place(hooks[0], words, hooked)]
+
+    def call_next(self, hooked: HookedCommand, words: Sequence[bytes]) -> Any:
+        """Run the next hook of a command, or have it executed; returns the reply as gear code gets it."""
+        if hooked.next_hooks:
+            hook = self.hook(hooked.next_hooks[0])
+            following = replace(hooked, next_hooks=hooked.next_hooks[1:])
+            return self._run_in_place(hook, [hooked.name.encode(), *words], following)
+        if hooked.call_id is None:
+            return from_redis(current().command(hooked.name, *words))
+        return from_redis(current().command("EDGE.CALL", hooked.call_id, *words))
+
+    def run_trigger(self, words: Sequence[bytes]) -> Any:
+        """Run a sync trigger in place; returns the reply of RG.TRIGGER as gear code gets it."""
+        found = self.runners.trigger(words[1].decode(errors="replace"))
+        if found is None:
+            raise GearsError("ERR subcommand not found")
+        return self._run_in_place(found, words[1:], None)
+
+    def hook(self, registration_id: str) -> Trigger:
+        """The hook of a registration, which may have been registered a moment ago.
+
+        Raises:
+            GearsError: it does not run in this worker.
+        """
+        found = self.runners.hook(registration_id)
+        if found is None:
+            self.runners.follow_changes()
+            found = self.runners.hook(registration_id)
+        if found is None:
+            raise GearsError(
+                f"ERR Could not run the hook of registration {registration_id} in worker {self.host.id}: what it "
+                "requires is being installed there, or lastError in RG.DUMPREGISTRATIONS has the reason"
+            )
+        return found
+
+    def _run_in_place(self, found: Trigger, words: Sequence[bytes], hooked: HookedCommand | None) -> Any:
+        """Run a trigger or hook for gear code, in its thread; returns the reply as gear code gets it."""
+        if found.draft.mode != "sync" and (hooked is None or hooked.call_id is None):
+            raise GearsError(CANNOT_WAIT)
+        around = current()
+        if around.depth >= MAX_DEPTH:
+            raise GearsError(f"hooks and triggers call each other more than {MAX_DEPTH} levels deep")
+        depth, can_wait = around.depth + 1, not _in_event_loop()
+        context = Context(self, hooked=hooked, depth=depth, quiet=around.quiet, can_wait=can_wait)
+        outcome = found.run(context, self.new_execution(found.draft.id, found.draft.steps), words)
+        found.count(outcome)
+        try:
+            return reply_for_gear(reply_of(outcome) if hooked is None else hook_reply_of(outcome))
+        except CommandError as error:
+            raise (NestedError if around.depth else GearsError)(str(error)) from None
 
     def pause(self, registration_id: str, reason: str | None = None) -> None:
         """Pause a registration from inside its own runner, which ends by itself."""
@@ -305,6 +399,23 @@ class Engine:
             tracebacks=bool(self.options.number("PythonAttemptTraceback")),
             profile=bool(self.options.number("ProfileExecutions")),
         )
+
+
+def _send(context: Context, *words: Any) -> Any:
+    """Send a command for a reader. An error is that of Redis alone, without a traceback through the client library."""
+    try:
+        return context.command(*words)
+    except redis.ResponseError as error:
+        raise GearsError(str(error)) from None
+
+
+def _in_event_loop() -> bool:
+    """Whether this thread runs an event loop: then it cannot wait for a coroutine of the same loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _fail(run: Run, reason: str) -> None:

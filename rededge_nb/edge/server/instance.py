@@ -38,7 +38,14 @@ def not_running(directory: Path | None = None) -> str:
     return f"no RedisEdge runs in {path}{reason}: start one with `rededge up --detach`"
 
 
-def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, while_used: bool = False) -> Instance:
+def start(
+    directory: Path | None = None,
+    *,
+    port: int = 0,
+    workers: int = 1,
+    while_used: bool = False,
+    no_password: bool = False,
+) -> Instance:
     """Start an instance as a process of its own, and return when it is ready. If one is running already, return that.
 
     Args:
@@ -46,6 +53,7 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
         port: TCP port on 127.0.0.1; 0 uses the last port again if it is free, or else any free port.
         workers: Number of worker processes.
         while_used: End the instance soon after the last process has closed its `StateFolder.use()`.
+        no_password: Let every process of this computer in without a password, for programs that cannot send one.
 
     Raises:
         ServerError: It could not be started; the message says why.
@@ -56,9 +64,9 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
     while True:
         running = folder.running()
         if running:
-            return _checked_port(running, port)
+            return _checked(running, port, no_password=no_password)
         if not folder.held():
-            failure = _spawn(folder, port=port, workers=workers, while_used=while_used)
+            failure = _spawn(folder, port=port, workers=workers, while_used=while_used, no_password=no_password)
             # If two processes start one at the same time, the second uses the instance of the first.
             if failure and failure["error"] != FolderHeldError.__name__:
                 raise getattr(errors, failure["error"], ServerError)(failure["message"])
@@ -68,12 +76,13 @@ def start(directory: Path | None = None, *, port: int = 0, workers: int = 1, whi
             time.sleep(0.02)
 
 
-def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) -> dict[str, str]:
+def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool, no_password: bool) -> dict[str, str]:
     """Start a supervisor and wait for its answer: empty if it is ready, or `error` (a class name) and `message`."""
     # -P: if the current folder has a rededge_nb (a checkout that was not built), the installed one must be used
     command = [sys.executable, "-P", "-m", "rededge_nb.edge.server.supervisor", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
+    command += ["--no-password"] if no_password else []
     read_end, write_end = os.pipe()
     with open_log(folder, "supervisor.log") as log, os.fdopen(read_end) as answer:
         process = subprocess.Popen(
@@ -92,7 +101,7 @@ def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool) ->
     return said
 
 
-def run(directory: Path | None = None, *, port: int = 0, workers: int = 1) -> Supervisor:
+def run(directory: Path | None = None, *, port: int = 0, workers: int = 1, no_password: bool = False) -> Supervisor:
     """A supervisor that can run in this process (`.run(ready)`), for `rededge up` in the foreground.
 
     Raises:
@@ -103,7 +112,7 @@ def run(directory: Path | None = None, *, port: int = 0, workers: int = 1) -> Su
     running = folder.running()
     if running:
         raise ServerError(f"RedisEdge is running already in {folder.path} (process {running.pid}, port {running.port})")
-    return Supervisor(folder, port=port, workers=workers, while_used=False)
+    return Supervisor(folder, port=port, workers=workers, while_used=False, no_password=no_password)
 
 
 def stop(directory: Path | None = None) -> bool:
@@ -136,7 +145,11 @@ def disk_use(directory: Path) -> int:
     return total
 
 
-def _checked_port(instance: Instance, port: int) -> Instance:
+def _checked(instance: Instance, port: int, *, no_password: bool) -> Instance:
+    if no_password and not instance.no_password:
+        raise ServerError(
+            f"RedisEdge is running already in {instance.dir}, and asks for a password: stop it first (`rededge down`)"
+        )
     if port not in (0, instance.port):
         raise ServerError(
             f"RedisEdge is running already in {instance.dir} on port {instance.port}, not {port}: "

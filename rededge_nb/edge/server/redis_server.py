@@ -50,7 +50,13 @@ def port_is_free(port: int) -> bool:
 
 
 def write_configuration(
-    folder: StateFolder, binaries: Binaries, *, port: int, socket_path: Path, module_arguments: Sequence[str]
+    folder: StateFolder,
+    binaries: Binaries,
+    *,
+    port: int,
+    socket_path: Path,
+    module_arguments: Sequence[str],
+    no_password: bool = False,
 ) -> None:
     """Write redis.conf. It contains the password, so only its owner can read it.
 
@@ -60,6 +66,7 @@ def write_configuration(
         port: TCP port on the loopback interface.
         socket_path: The unix socket.
         module_arguments: The arguments of the switchboard module, from worker.command_table.
+        no_password: Let every process of this computer in as the owner.
 
     Raises:
         ConfigurationError: The memory limit in the environment is not a size.
@@ -69,7 +76,7 @@ def write_configuration(
         f"port {port}",
         f"unixsocket {quoted(socket_path)}",
         "unixsocketperm 700",
-        f"requirepass {quoted(folder.password())}",
+        "user default on nopass ~* &* +@all" if no_password else f"requirepass {quoted(folder.password())}",
         f"dir {quoted(folder.data)}",
         "daemonize no",
         # a worker that has vanished is noticed after about half a minute, so that it gets no more calls

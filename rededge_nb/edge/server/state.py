@@ -56,6 +56,8 @@ class Instance:
     """Seconds since the epoch."""
     workers: int
     """Number of worker processes that were asked for."""
+    no_password: bool = False
+    """Whether every process of this computer may connect as the owner."""
     restarts: int = 0
     """How often a child process died and was started again."""
     last_death: str = ""
@@ -80,10 +82,12 @@ class Instance:
     def url_of(self, user: str, *, tcp: bool = False) -> str:
         """Address with the name and password of a user: that of the unix socket, or that of the TCP port."""
         name = "" if user == OWNER else user
-        credentials = f"{name}:{quote(StateFolder(self.dir).password(user), safe='')}"
+        credentials = f"{name}:{quote(StateFolder(self.dir).password(user), safe='')}@"
+        if self.no_password and user == OWNER:
+            credentials = ""  # Redis refuses a password where none is set
         if tcp:
-            return f"redis://{credentials}@127.0.0.1:{self.port}/0"
-        return f"unix://{credentials}@{quote(str(self.socket))}"
+            return f"redis://{credentials}127.0.0.1:{self.port}/0"
+        return f"unix://{credentials}{quote(str(self.socket))}"
 
 
 class StateFolder:

@@ -82,11 +82,14 @@ class DamagedDataError(ServerError):
 class Supervisor:
     """Starts the child processes, checks them, and ends them."""
 
-    def __init__(self, folder: StateFolder, *, port: int, workers: int, while_used: bool) -> None:
+    def __init__(
+        self, folder: StateFolder, *, port: int, workers: int, while_used: bool, no_password: bool = False
+    ) -> None:
         self._folder = folder
         self._port = port
         self._worker_count = workers
         self._while_used = while_used
+        self._no_password = no_password
         self._stop = threading.Event()
         self._instance: Instance | None = None
         self._redis_trouble: Trouble | None = None
@@ -144,6 +147,7 @@ class Supervisor:
             port=port,
             socket_path=socket_path,
             module_arguments=module_arguments(memory.max_call_bytes()),
+            no_password=self._no_password,
         )
         server = start_redis(self._folder, binaries)
         watches: list[Pings | ClientWatch | DataWatch] = []
@@ -321,6 +325,7 @@ class Supervisor:
             started=time.time(),
             workers=self._worker_count,
             redis_start=start_time(server.pid),
+            no_password=self._no_password,
         )
 
     def _note(self, news: str, *, died: bool) -> None:
@@ -392,6 +397,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--no-password", action="store_true")
     parser.add_argument("--while-used", action="store_true")
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args(argv)
@@ -405,7 +411,13 @@ def main(argv: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         handlers=[WatchedFileHandler(folder.logs / "supervisor.log")],
     )
-    supervisor = Supervisor(folder, port=options.port, workers=options.workers, while_used=options.while_used)
+    supervisor = Supervisor(
+        folder,
+        port=options.port,
+        workers=options.workers,
+        while_used=options.while_used,
+        no_password=options.no_password,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     with os.fdopen(options.ready_fd, "w") as ready:

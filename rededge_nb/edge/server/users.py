@@ -47,11 +47,15 @@ _NOTEBOOK = (
     "+client|no-evict +flushall +flushdb +info +keys +module|list"
 )
 
+_SWITCHBOARD = (
+    "+edge.call +edge.done +edge.events +edge.hook +edge.join +edge.next +edge.quiet +edge.reply +edge.unhook "
+    "+edge.read +edge.write"
+)
+"""The commands of the switchboard, by which workers get their work."""
+
 RULES = {
     # MODULE LIST: before Redis 7.2 the edge module checks for it in place of the category `dangerous`
-    "worker": (
-        f"~* &* {_CORE} {_OF_THE_SERVER} -shutdown -sync +module|list {_SERIES} {_FROM_WORKERS} +edge.next +edge.reply"
-    ),
+    "worker": (f"~* &* {_CORE} {_OF_THE_SERVER} -shutdown -sync +module|list {_SERIES} {_FROM_WORKERS} {_SWITCHBOARD}"),
     "notebook": _NOTEBOOK,
     "capture": (
         f"~camera:* %R~cameras* %R~people_counter:* &camera:* {_CONNECTION} {_READING} +client|no-evict +del +discard "

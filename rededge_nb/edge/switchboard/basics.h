@@ -17,26 +17,45 @@ typedef struct RedisModuleCommand Registered;
 typedef struct RedisModuleUser User;
 typedef struct RedisModuleDict Dict;
 typedef struct RedisModuleInfoCtx Info;
+typedef struct RedisModuleCallReply Reply;
+typedef struct RedisModuleCommandFilter Filter;
+typedef struct RedisModuleCommandFilterCtx Filtered;
 typedef int (*CommandFn)(Ctx *, String **, int);
+typedef int (*KeyspaceFn)(Ctx *, int, const char *, String *);
 typedef void (*FreeFn)(Ctx *, void *);
-typedef struct { uint64_t id, data_version; } Event;
+typedef struct { uint64_t id, data_version; } ServerEvent;
 typedef struct { uint64_t version, flags, id; } ClientInfo; /* the first fields of RedisModuleClientInfo */
 typedef struct { int version; size_t entry, key_spec, argument; } DetailsVersion;
 typedef struct { const DetailsVersion *version; const char *summary, *complexity, *since; void *history;
                  const char *tips; int arity; void *key_specs, *arguments; } Details; /* RedisModuleCommandInfo */
 
 enum { OK, FAILED };
-enum { CTX_LUA = 1 << 0, CTX_MULTI = 1 << 1, CTX_REPLICATED = 1 << 12, CTX_DENY_BLOCKING = 1 << 21,
-       CTX_RESP3 = 1 << 22 };
+enum { CTX_LUA = 1 << 0, CTX_MULTI = 1 << 1, CTX_REPLICA = 1 << 3, CTX_REPLICATED = 1 << 12, CTX_LOADING = 1 << 13,
+       CTX_DENY_BLOCKING = 1 << 21, CTX_RESP3 = 1 << 22 };
 enum { KEY_READ = 1 << 0 | 1 << 4, KEY_WRITE = 1 << 2 | 1 << 5, KEY_READ_WRITE = 1 << 1 | 1 << 4 | 1 << 5 };
-enum { CLIENT_CHANGE_EVENT = 4, CLIENT_DISCONNECTED = 1 };
+enum { ROLE_CHANGED_EVENT, LOADING_EVENT = 3, CLIENT_CHANGE_EVENT };
+enum { NOW_MASTER, CLIENT_DISCONNECTED, LOADING_ENDED = 3 };
+enum { NOTIFY_ALL = 0x7fc | 1 << 11 | 1 << 13 }; /* all data types, expired, evicted, missed, those of modules */
+enum { REPLY_STRING, REPLY_ERROR, REPLY_INTEGER, REPLY_ARRAY };
+enum { FILTER_NOT_OWN_CALLS = 1 };
 
 #define REQUIRED_API(X)                                                                                              \
     X(int, IsModuleNameBusy, (const char *)) X(void, SetModuleAttribs, (Ctx *, const char *, int, int))              \
     X(void, Log, (Ctx *, const char *, const char *, ...)) X(Registered *, GetCommand, (Ctx *, const char *))        \
     X(int, CreateCommand, (Ctx *, const char *, CommandFn, const char *, int, int, int))                             \
     X(int, SetCommandInfo, (Registered *, const Details *)) X(int, RegisterInfoFunc, (Ctx *, void (*)(Info *, int))) \
-    X(int, SubscribeToServerEvent, (Ctx *, Event, void (*)(Ctx *, Event, uint64_t, void *)))                         \
+    X(int, SubscribeToServerEvent, (Ctx *, ServerEvent, void (*)(Ctx *, ServerEvent, uint64_t, void *)))             \
+    X(int, SubscribeToKeyspaceEvents, (Ctx *, int, KeyspaceFn))                                           \
+    X(long long, CallReplyInteger, (Reply *)) X(const char *, CallReplyProto, (Reply *, size_t *))                   \
+    X(Reply *, Call, (Ctx *, const char *, const char *, ...)) X(void, FreeCallReply, (Reply *))                     \
+    X(int, CallReplyType, (Reply *)) X(size_t, CallReplyLength, (Reply *))                                           \
+    X(Reply *, CallReplyArrayElement, (Reply *, size_t)) X(const char *, CallReplyStringPtr, (Reply *, size_t *))    \
+    X(int, ReplyWithCallReply, (Ctx *, Reply *)) X(Ctx *, GetDetachedThreadSafeContext, (Ctx *))                     \
+    X(int, SelectDb, (Ctx *, int)) X(int *, GetCommandKeysWithFlags, (Ctx *, String **, int, int *, int **))         \
+    X(void, Free, (void *)) X(int, SetModuleUserACL, (User *, const char *))                                         \
+    X(String *, GetClientUserNameById, (Ctx *, uint64_t)) X(int, UnregisterCommandFilter, (Ctx *, Filter *))         \
+    X(Filter *, RegisterCommandFilter, (Ctx *, void (*)(Filtered *), int)) X(int, CommandFilterArgsCount, (Filtered *)) \
+    X(String *, CommandFilterArgGet, (Filtered *, int)) X(int, CommandFilterArgInsert, (Filtered *, int, String *))  \
     X(int, InfoAddSection, (Info *, const char *)) X(int, InfoAddFieldCString, (Info *, const char *, const char *)) \
     X(int, GetContextFlags, (Ctx *)) X(unsigned long long, GetClientId, (Ctx *))         \
     X(int, GetSelectedDb, (Ctx *)) X(String *, GetCurrentUserName, (Ctx *)) X(void, FreeModuleUser, (User *))        \
@@ -58,7 +77,9 @@ enum { CLIENT_CHANGE_EVENT = 4, CLIENT_DISCONNECTED = 1 };
     X(int, ReplyWithStringBuffer, (Ctx *, const char *, size_t)) X(int, ReplyWithNullArray, (Ctx *))                 \
     X(int, ReplyWithVerbatimStringType, (Ctx *, const char *, size_t, const char *))                                 \
     X(int, ReplyWithArray, (Ctx *, long)) X(int, ReplyWithMap, (Ctx *, long)) X(int, ReplyWithSet, (Ctx *, long))
-#define OPTIONAL_API(X) X(int, SetCommandACLCategories, (Registered *, const char *)) /* Redis 7.2 and newer */
+#define OPTIONAL_API(X) /* Redis 7.2 and newer */                                                                     \
+    X(int, SetCommandACLCategories, (Registered *, const char *)) X(void, SetContextUser, (Ctx *, const User *))     \
+    X(unsigned long long, CommandFilterGetClientId, (Filtered *))
 
 #define DECLARE(type, name, parameters) static type(*RM_##name) parameters;
 REQUIRED_API(DECLARE)

@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 import redis
 
-QUEUES = ("ai", "gears", "executions")
+HOOKS = "hooks"
+"""The queue of commands that have a hook: any commands of Redis."""
+QUEUES = ("ai", "gears", "executions", HOOKS)
 """The queues of commands. Each has threads of its own, so that a long run of a gear does not delay other commands."""
 
 
@@ -58,6 +60,8 @@ class Call:
     """A client (bytes replies, RESP2) of the caller's database."""
     id: bytes
     """The id of the call, for EDGE.REPLY."""
+    hooks: tuple[str, ...] = ()
+    """Ids of the registrations whose hooks answer it, the first one first; none for a command of ours."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@
  *
  *     CLASS name,timeout_ms,grace_ms,maxqueue
  *     CMD   NAME,class,arity,flags,categories,keys
+ *     HOOKS class,db,key
+ *
+ * HOOKS names the class of commands that hooks pass to workers, and the hash in which the workers keep the hooks: they
+ * are in force as soon as Redis has loaded its data. Without HOOKS, there can be none.
  *
  *     MAXCALL bytes
  *
@@ -36,6 +40,30 @@
  *         it is sent in the caller's version of the protocol. Returns 1 (delivered) or 0 (the caller has disconnected
  *         or was answered before). For a malformed payload both the worker and the caller get an error. In MULTI the
  *         caller gets its answer if, and only if, the other commands of the transaction are executed.
+ *     EDGE.HOOK id spec, EDGE.UNHOOK id
+ *         Adds or removes a hook (see hooks.h). spec is `KIND DB COMMANDS EVENTS KEYS`: hook, linked or events; the
+ *         database of the events; names of commands, or of events, separated by commas, or `*` for all (COMMANDS: all
+ *         that write, and do not block); a key, or the beginning of keys followed by `*`.
+ *     EDGE.EVENTS id after
+ *         Blocks until there are events for a hook after the one with that number; returns [number of lost events, [[sequence, event, key, whether
+ *         somebody waits, [NAME, argument, ...]], ...]], oldest first. The words are those of the command that caused
+ *         it, if that was a client's. Null means: ask again. One connection at a time reads the events of a hook.
+ *     EDGE.DONE id sequence [payload]
+ *         An event has been processed. Whoever waits for it gets the payload as its reply, if there is one. Returns 1,
+ *         or 0 if there is no such event.
+ *     EDGE.CALL id [argument ...]
+ *         Executes the command of a call from a hook, with these arguments, for its caller: with the caller's
+ *         permissions, in the caller's database. Events that it causes are waited for like those of the caller.
+ *     EDGE.QUIET NAME [argument ...]
+ *         Executes a command that raises no events for gears and has no hooks.
+ *     EDGE.JOIN
+ *         The commands of this connection have no hooks: a worker sends it.
+ *
+ * Inside MULTI no client can wait, so a command is refused there, unless the workers have registered a Redis function
+ * for it: edge_AI_TENSORSET for AI.TENSORSET. It gets the first argument as its key, and the others as arguments.
+ *
+ * Clients do not call EDGE.READ and EDGE.WRITE: the filter puts them before a command that may have hooks. They check
+ * the caller's permission for that command, so the filter gives them to every user who lacks them.
  *
  * Errors to callers: NOWORKER (no worker within grace_ms), WORKERLOST (the worker that took the call has disconnected;
  * the call may have been executed and is not repeated), TIMEOUT, BUSYWORKER (the queue is full). Calls that no worker
@@ -47,270 +75,13 @@
  * for each blocked client, by the function that takes the client out of `calls` or out of its Worker.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <limits.h>
-#include <strings.h>
+#include "hooks.h"
 
-#include "resp_reply.h"
-
-enum { MAX_CLASSES = 32, MAX_TOKENS = 16, MAX_BATCH = 1024 };
-
-typedef struct {
-    char name[64];
-    long long timeout_ms, grace_ms, maxqueue;
-    Link calls;                        /* calls that are not answered yet, oldest first */
-    long long workers, unserved_since; /* connections that serve it; when the last one closed */
-    long long queued, in_flight, delivered, lost, timed_out;
-} Class;
-
-typedef struct { enum { SKIP, KEY, REST, COUNTED } kind; int access; char *word; } Token;
-
-typedef struct {
-    char name[64], *flags, *categories;
-    Class *class;
-    int arity, token_count;
-    Token tokens[MAX_TOKENS];
-} Command;
-
-typedef struct {
-    Link link; /* in `workers`, in the order of their last EDGE.NEXT */
-    uint64_t client;
-    uint32_t classes; /* bit n: serves classes[n] */
-    long long count;  /* of its last EDGE.NEXT */
-    Blocked *blocked; /* while it waits */
-    bool woken;       /* unblocked, but Redis has not called on_worker_woken yet */
-} Worker;
-
-typedef struct {
-    Link link;
-    uint64_t client, sequence, timer;
-    Class *class;
-    const char *name;
-    Blocked *blocked;
-    Worker *worker; /* that took it; NULL: it is queued, and has the arguments below */
-    int resp, db, argc;
-    String **argv, *user;
-    long long queued_at, deadline;
-} Call;
-
-typedef struct { String *payload; char error[256]; } Answer;
-
-static Class classes[MAX_CLASSES];
-static Command *commands;
-static int class_count, command_count;
 static long long max_call_bytes; /* 0: no limit. A worker could not receive more than its output buffer limit */
-static Dict *calls; /* by client id: a client is blocked in one call at a time */
-static Link workers = {&workers, &workers};
-static uint64_t last_sequence;
 
-static Call *call_of(uint64_t client) { return RM_DictGetC(calls, &client, sizeof client, NULL); }
-
-static Worker *worker_of(uint64_t client) {
-    for EACH(Worker, worker, workers)
-        if (worker->client == client) return worker;
-    return NULL;
-}
-
-static Class *class_named(const char *name) {
-    for (Class *class = classes; class < classes + class_count; class++)
-        if (!strcmp(class->name, name)) return class;
-    return NULL;
-}
-
-static Command *command_named(const char *name) {
-    for (Command *command = commands; command < commands + command_count; command++)
-        if (!strcasecmp(command->name, name)) return command;
-    return NULL;
-}
-
-/* ---- Calls ---- */
-
-static void free_arguments(Call *call) {
-    if (!call->argv) return;
-    for (int i = 0; i < call->argc; i++) RM_FreeString(NULL, call->argv[i]);
-    RM_FreeString(NULL, call->user);
-    free(call->argv);
-    call->argv = NULL;
-}
-
-/* Ends a call: the caller gets `answer`, or has disconnected if that is NULL. */
-static void finish(Ctx *ctx, Call *call, Answer *answer) {
-    *(call->worker ? &call->class->in_flight : &call->class->queued) -= 1;
-    take_out(&call->link);
-    RM_DictDelC(calls, &call->client, sizeof call->client, NULL);
-    if (call->timer) RM_StopTimer(ctx, call->timer, NULL);
-    RM_BlockedClientMeasureTimeEnd(call->blocked);
-    RM_UnblockClient(call->blocked, answer);
-    free_arguments(call);
-    free(call);
-}
-
-static void fail(Ctx *ctx, Call *call, const char *error) {
-    Answer *answer = allocate(sizeof *answer);
-    snprintf(answer->error, sizeof answer->error, "%s", error);
-    finish(ctx, call, answer);
-}
-
-static void on_timer(Ctx *ctx, void *data);
-
-/* Ends the call if it is overdue; otherwise sets its timer to the next time at which it can be. */
-static void watch(Ctx *ctx, Call *call) {
-    Class *class = call->class;
-    long long now = now_ms(), give_up = LLONG_MAX;
-    long long alone_since = call->queued_at > class->unserved_since ? call->queued_at : class->unserved_since;
-    if (!call->worker && class->workers == 0) give_up = alone_since + class->grace_ms;
-    if (now >= call->deadline) {
-        class->timed_out++;
-        fail(ctx, call, say("TIMEOUT %s had no answer within %lld ms", call->name, class->timeout_ms));
-    } else if (now >= give_up) {
-        fail(ctx, call, say("NOWORKER no edge worker serves '%s' for %s: is one running?", class->name, call->name));
-    } else {
-        long long due = give_up < call->deadline ? give_up : call->deadline;
-        if (call->timer) RM_StopTimer(ctx, call->timer, NULL);
-        call->timer = due == LLONG_MAX ? 0 : RM_CreateTimer(ctx, due - now, on_timer, call);
-    }
-}
-
-static void on_timer(Ctx *ctx, void *data) { /* the call exists: a call that ends stops its timer */
-    ((Call *)data)->timer = 0;
-    watch(ctx, data);
-}
-
-static void on_caller_gone(Ctx *ctx, Blocked *blocked) {
-    Call *call = call_of(RM_GetClientId(ctx));
-    if (call && call->blocked == blocked) finish(ctx, call, NULL);
-}
-
-/* ---- Workers ---- */
-
-static bool serves(const Worker *worker, const Class *class) { return worker->classes >> (class - classes) & 1; }
-
-static Worker *waiting_for(const Class *class) {
-    for EACH(Worker, worker, workers)
-        if (worker->blocked && serves(worker, class)) return worker;
-    return NULL;
-}
-
-/* Wakes a waiting worker for each queued call. The worker takes its calls in on_worker_woken, as many as it asked
- * for. Until then no call is lost if it dies, and a second worker that was woken may find no call left. */
-static void dispatch(void) {
-    for (Class *class = classes; class < classes + class_count; class++) {
-        long long calls_left = class->queued;
-        for EACH(Worker, worker, workers) calls_left -= worker->woken && serves(worker, class);
-        for (Worker *worker; calls_left > 0 && (worker = waiting_for(class)); calls_left--) {
-            RM_UnblockClient(worker->blocked, NULL);
-            worker->blocked = NULL;
-            worker->woken = true;
-        }
-    }
-}
-
-static void set_classes(Ctx *ctx, Worker *worker, uint32_t mask) {
-    uint32_t changed = worker->classes ^ mask;
-    worker->classes = mask;
-    for (Class *class = classes; class < classes + class_count; class++) {
-        if (!(changed >> (class - classes) & 1)) continue;
-        class->workers += serves(worker, class) ? 1 : -1;
-        if (class->workers > 0) continue;
-        class->unserved_since = now_ms();
-        for EACH(Call, call, class->calls) watch(ctx, call);
-    }
-}
-
-/* A worker that dies while it is busy is not a blocked client, so only this event reports its death. */
-static void on_client_change(Ctx *ctx, Event event, uint64_t what, void *data) {
-    (void)event;
-    Worker *worker = what == CLIENT_DISCONNECTED ? worker_of(((ClientInfo *)data)->id) : NULL;
-    if (!worker) return;
-    for (Class *class = classes; class < classes + class_count; class++) {
-        for EACH(Call, call, class->calls) {
-            if (call->worker != worker) continue;
-            class->lost++;
-            fail(ctx, call, say("WORKERLOST the edge worker died before it answered %s; not retried", call->name));
-        }
-    }
-    if (worker->blocked) RM_UnblockClient(worker->blocked, NULL);
-    take_out(&worker->link);
-    set_classes(ctx, worker, 0);
-    free(worker);
-    dispatch();
-}
-
-/* Called if Redis unblocks a worker because the server became a replica. A disconnection is reported above first. */
-static void on_worker_unblocked(Ctx *ctx, Blocked *blocked) {
-    Worker *worker = worker_of(RM_GetClientId(ctx));
-    if (!worker || worker->blocked != blocked) return;
-    worker->blocked = NULL;
-    RM_UnblockClient(blocked, NULL);
-}
-
-static Call *next_call(const Worker *worker) {
-    Call *oldest = NULL;
-    for (Class *class = classes; class < classes + class_count; class++) {
-        if (!serves(worker, class) || class->queued == 0) continue;
-        Call *call = (Call *)class->calls.next;
-        while (call->worker) call = (Call *)call->link.next;
-        if (!oldest || call->sequence < oldest->sequence) oldest = call;
-    }
-    return oldest;
-}
-
-static int reply_with_calls(Ctx *ctx, Worker *worker) {
-    Call *batch[MAX_BATCH];
-    int size = 0;
-    for (Call *call; size < worker->count && (call = next_call(worker)); batch[size++] = call) {
-        call->worker = worker;
-        call->class->queued--;
-        call->class->in_flight++;
-    }
-    if (size == 0) return RM_ReplyWithNull(ctx);
-    RM_ReplyWithArray(ctx, size);
-    for (int i = 0; i < size; i++) {
-        Call *call = batch[i];
-        const char *id = say("%llu-%llu", (unsigned long long)call->client, (unsigned long long)call->sequence);
-        RM_ReplyWithArray(ctx, 7);
-        RM_ReplyWithStringBuffer(ctx, id, strlen(id));
-        RM_ReplyWithStringBuffer(ctx, call->class->name, strlen(call->class->name));
-        RM_ReplyWithLongLong(ctx, (long long)call->client);
-        RM_ReplyWithLongLong(ctx, call->resp);
-        RM_ReplyWithLongLong(ctx, call->db);
-        RM_ReplyWithString(ctx, call->user);
-        RM_ReplyWithArray(ctx, call->argc);
-        for (int j = 0; j < call->argc; j++) RM_ReplyWithString(ctx, call->argv[j]);
-        free_arguments(call);
-        RM_BlockedClientMeasureTimeStart(call->blocked);
-    }
-    return OK;
-}
-
-static int on_worker_woken(Ctx *ctx, String **argv, int argc) {
-    (void)argv, (void)argc;
-    Worker *worker = worker_of(RM_GetClientId(ctx));
-    worker->woken = false;
-    reply_with_calls(ctx, worker);
-    dispatch();
-    return OK;
-}
+#define CANNOT_WAIT "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading."
 
 /* ---- Commands ---- */
-
-static int on_answered(Ctx *ctx, String **argv, int argc) {
-    (void)argv, (void)argc;
-    Answer *answer = RM_GetBlockedClientPrivateData(ctx);
-    if (!answer->payload) return RM_ReplyWithError(ctx, answer->error);
-    Reader in = read_from(answer->payload);
-    walk(&in, ctx, 0);
-    return OK;
-}
-
-static void free_answer(Ctx *ctx, void *data) {
-    (void)ctx;
-    if (((Answer *)data)->payload) RM_FreeString(NULL, ((Answer *)data)->payload);
-    free(data);
-}
-
-static bool cannot_block(Ctx *ctx) {
-    return RM_GetContextFlags(ctx) & (CTX_LUA | CTX_MULTI | CTX_REPLICATED | CTX_DENY_BLOCKING);
-}
 
 /* Before Redis 7.2 a module cannot add its commands to an ACL category. There, users who may not run MODULE LIST,
  * which is in the category `dangerous`, may not run our commands of that category either. */
@@ -347,9 +118,35 @@ static int report_keys(Ctx *ctx, const Command *command, String **argv, int argc
 static int refuse_to_block(Ctx *ctx, const char *name) {
     if (!strncasecmp(name, "AI.", 3))
         return RM_ReplyWithError(ctx, "ERR Cannot run RedisAI command within a transaction or a LUA script");
+    if (!strncasecmp(name, "RG.TRIGGER", 10)) return RM_ReplyWithError(ctx, CANNOT_WAIT);
     if (!strncasecmp(name, "RG.", 3))
         return RM_ReplyWithError(ctx, "Can not run gears inside a multi exec, lua, or when blocking is not allowed");
     return RM_ReplyWithError(ctx, say("ERR %s cannot run in MULTI, in a script or where a client cannot wait", name));
+}
+
+static int send_reply(Ctx *ctx, Reply *reply) {
+    if (!reply) return RM_ReplyWithError(ctx, "ERR this command cannot be executed for a hook");
+    RM_ReplyWithCallReply(ctx, reply);
+    RM_FreeCallReply(reply);
+    return OK;
+}
+
+/* The reply of the Redis function that stands for a command inside MULTI, if the workers have registered one: for
+ * AI.X it is called edge_AI_X. Not in scripts: Redis cannot run a function while it runs a script. */
+static Reply *call_function(Ctx *ctx, const char *command, String **argv, int argc) {
+    static const char missing[] = "ERR Function not found";
+    int flags = RM_GetContextFlags(ctx);
+    if (argc < 2 || !(flags & CTX_MULTI) || flags & (CTX_LUA | CTX_REPLICATED | CTX_LOADING)) return NULL;
+    char name[80];
+    snprintf(name, sizeof name, "edge_%s", command);
+    for (char *at = name; *at; at++)
+        if (*at == '.') *at = '_';
+    Reply *reply = RM_Call(ctx, "FCALL", "!ME0ccv", name, "1", argv + 1, (size_t)argc - 1);
+    size_t length;
+    const char *text = reply && RM_CallReplyType(reply) == REPLY_ERROR ? RM_CallReplyStringPtr(reply, &length) : NULL;
+    if (!text || length < sizeof missing - 1 || memcmp(text, missing, sizeof missing - 1)) return reply;
+    RM_FreeCallReply(reply);
+    return NULL;
 }
 
 static bool is_too_long(String **argv, int argc) {
@@ -367,29 +164,15 @@ static int run_call(Ctx *ctx, String **argv, int argc) {
     if (!command) return RM_ReplyWithError(ctx, "ERR the edge module does not know this command under that name");
     if (RM_IsKeysPositionRequest(ctx)) return report_keys(ctx, command, argv, argc);
     if (strstr(command->categories, "dangerous") && !permitted(ctx)) return OK;
-    uint64_t client = RM_GetClientId(ctx);
-    if (cannot_block(ctx) || call_of(client)) return refuse_to_block(ctx, command->name);
+    if (cannot_block(ctx)) {
+        Reply *reply = call_function(ctx, command->name, argv, argc);
+        return reply ? send_reply(ctx, reply) : refuse_to_block(ctx, command->name);
+    }
     if (is_too_long(argv, argc))
         return RM_ReplyWithError(ctx, say("ERR %s has more than %lld bytes, the limit of this server for one command",
                                           command->name, max_call_bytes));
-    Class *class = command->class;
-    if (class->queued >= class->maxqueue && !waiting_for(class))
-        return RM_ReplyWithError(ctx, say("BUSYWORKER %lld '%s' calls wait already", class->queued, class->name));
-    Call *call = allocate(sizeof *call);
-    *call = (Call){.client = client, .sequence = ++last_sequence, .class = class, .name = command->name, .argc = argc,
-                   .resp = RM_GetContextFlags(ctx) & CTX_RESP3 ? 3 : 2, .db = RM_GetSelectedDb(ctx),
-                   .user = RM_GetCurrentUserName(ctx), .argv = allocate((size_t)argc * sizeof *argv),
-                   .queued_at = now_ms()};
-    for (int i = 0; i < argc; i++) RM_RetainString(NULL, call->argv[i] = argv[i]);
-    call->deadline = class->timeout_ms ? call->queued_at + class->timeout_ms : LLONG_MAX;
-    call->blocked = RM_BlockClient(ctx, on_answered, NULL, free_answer, 0);
-    RM_SetDisconnectCallback(call->blocked, on_caller_gone);
-    RM_DictSetC(calls, &call->client, sizeof call->client, call);
-    put_last(&call->link, &class->calls);
-    class->queued++;
-    dispatch();
-    watch(ctx, call);
-    return OK;
+    if (queue_is_full(ctx, command->class)) return OK;
+    return queue_call(ctx, new_call(ctx, command->class, command->name, NULL, 0, argv, argc));
 }
 
 static int edge_next(Ctx *ctx, String **argv, int argc) {
@@ -418,25 +201,262 @@ static int edge_next(Ctx *ctx, String **argv, int argc) {
     return OK;
 }
 
+/* Finds the call with an id from EDGE.NEXT that a worker has; false if this is no id. */
+static bool find_call(const String *id, Call **call) {
+    char *dash, *end;
+    uint64_t client = strtoull(RM_StringPtrLen(id, NULL), &dash, 10);
+    uint64_t sequence = *dash == '-' ? strtoull(dash + 1, &end, 10) : 0;
+    if (*dash != '-' || *end) return false;
+    *call = call_of(client);
+    if (*call && ((*call)->sequence != sequence || (*call)->state != TAKEN)) *call = NULL;
+    return true;
+}
+
+static bool is_reply(String *payload, Reader *in) {
+    *in = read_from(payload);
+    return walk(in, NULL, 0) && (in->at == in->end || wrong(in, "it goes on after its end"));
+}
+
+static int refuse_payload(Ctx *ctx, const Reader *in) {
+    return RM_ReplyWithError(ctx, say("ERR malformed reply, before byte %td: %s", in->at - in->start, in->wrong));
+}
+
+static Answer *answer_with(String *payload) {
+    Answer *answer = allocate(sizeof *answer);
+    RM_RetainString(NULL, answer->payload = payload);
+    return answer;
+}
+
 static int edge_reply(Ctx *ctx, String **argv, int argc) {
     (void)argc;
     if (!permitted(ctx)) return OK;
-    char *dash, *end;
-    uint64_t client = strtoull(RM_StringPtrLen(argv[1], NULL), &dash, 10);
-    uint64_t sequence = *dash == '-' ? strtoull(dash + 1, &end, 10) : 0;
-    if (*dash != '-' || *end) return RM_ReplyWithError(ctx, "ERR EDGE.REPLY takes the id of a call, from EDGE.NEXT");
-    Call *call = call_of(client);
-    if (!call || call->sequence != sequence || !call->worker) return RM_ReplyWithLongLong(ctx, 0);
-    Reader in = read_from(argv[2]);
-    if (!walk(&in, NULL, 0) || (in.at < in.end && !wrong(&in, "it goes on after its end"))) {
+    Call *call;
+    if (!find_call(argv[1], &call))
+        return RM_ReplyWithError(ctx, "ERR EDGE.REPLY takes the id of a call, from EDGE.NEXT");
+    if (!call) return RM_ReplyWithLongLong(ctx, 0);
+    Reader in;
+    if (!is_reply(argv[2], &in)) {
         fail(ctx, call, say("ERR the edge worker sent a malformed reply to %s: %s", call->name, in.wrong));
-        return RM_ReplyWithError(ctx, say("ERR malformed reply, before byte %td: %s", in.at - in.start, in.wrong));
+        return refuse_payload(ctx, &in);
     }
-    Answer *answer = allocate(sizeof *answer);
-    RM_RetainString(NULL, answer->payload = argv[2]);
     call->class->delivered++;
-    finish(ctx, call, answer);
+    answer_call(ctx, call, answer_with(argv[2]));
     return RM_ReplyWithLongLong(ctx, 1);
+}
+
+/* ---- Hooks ---- */
+
+/* Executes a command; argv[0] is its name. `call` waits for the events that it causes, unless that is NULL. */
+static Reply *execute(Ctx *ctx, const char *format, String **argv, int argc, Call *call) {
+    Cause now = {argv, argc, call}, *before = cause;
+    cause = &now;
+    Reply *reply = RM_Call(ctx, RM_StringPtrLen(argv[0], NULL), format, argv + 1, (size_t)argc - 1);
+    cause = before;
+    return reply;
+}
+
+static bool may_run(Ctx *ctx, String **argv, int argc) {
+    String *name = RM_GetCurrentUserName(ctx);
+    User *user = name ? RM_GetModuleUserFromUserName(name) : NULL;
+    bool allowed = user && RM_ACLCheckCommandPermissions(user, argv, argc) == OK;
+    if (user) RM_FreeModuleUser(user);
+    if (name) RM_FreeString(NULL, name);
+    return allowed;
+}
+
+/* The ids of all hooks of kind HOOK for a command, the first to be run first; NULL if there are none. */
+static String *hooks_for(const Known *known, const char *name, size_t length, String **argv, int argc) {
+    char *ids = NULL;
+    size_t size = 0;
+    for EACH(Hook, hook, hooks) {
+        if (hook->kind != HOOK || !concerns(hook, known, name, length, NULL, argv, argc)) continue;
+        size_t more = strlen(hook->id) + 1;
+        if (!(ids = realloc(ids, size + more))) abort();
+        memcpy(ids + size, hook->id, more);
+        ids[size + more - 1] = ' ';
+        size += more;
+    }
+    String *joined_ids = ids ? RM_CreateString(NULL, ids, size - 1) : NULL;
+    free(ids);
+    return joined_ids;
+}
+
+/* Executes a command at once, and lets its caller wait for the gears that process its events. */
+static int run_linked(Ctx *ctx, const char *format, String **argv, int argc) {
+    if (cannot_block(ctx)) return send_reply(ctx, execute(ctx, format, argv, argc, NULL));
+    Call *call = new_call(ctx, hook_class, RM_StringPtrLen(argv[0], NULL), NULL, 0, argv, argc);
+    Reply *reply = execute(ctx, format, argv, argc, call);
+    if (call->waits == 0 || !reply) {
+        free_call(call);
+        return send_reply(ctx, reply);
+    }
+    size_t length;
+    const char *protocol = RM_CallReplyProto(reply, &length);
+    call->answer = allocate(sizeof *call->answer);
+    call->answer->payload = RM_CreateString(NULL, protocol, length); /* the reply itself must not outlive `ctx` */
+    RM_FreeCallReply(reply);
+    free_arguments(call);
+    call->state = WAITING;
+    call->executed = true;
+    block_caller(ctx, call);
+    hook_class->in_flight++;
+    RM_BlockedClientMeasureTimeStart(call->blocked);
+    watch(ctx, call);
+    return OK;
+}
+
+/* Tells Redis the keys of a command that is an argument of another one, from word 1 on. */
+static int report_inner_keys(Ctx *ctx, String **argv, int argc) {
+    int count = 0, *flags = NULL, *at = argc > 1 ? RM_GetCommandKeysWithFlags(ctx, argv + 1, argc - 1, &count, &flags) : NULL;
+    for (int i = 0; at && i < count; i++) RM_KeyAtPosWithFlags(ctx, at[i] + 1, flags[i]);
+    if (at) RM_Free(at);
+    if (flags) RM_Free(flags);
+    return OK;
+}
+
+static int run_hooked(Ctx *ctx, String **argv, int argc, const char *format) {
+    if (RM_IsKeysPositionRequest(ctx)) return report_inner_keys(ctx, argv, argc);
+    argv++, argc--;
+    char name[MAX_COMMAND_NAME + 1];
+    size_t length;
+    const char *text = RM_StringPtrLen(argv[0], &length);
+    Known *known = known_command(name, length = lower_case(text, length, name));
+    if (!known || !known->script || known->own) return RM_ReplyWithError(ctx, "ERR this command cannot have a hook");
+    if (RM_GetContextFlags(ctx) & (CTX_REPLICATED | CTX_LOADING))
+        return send_reply(ctx, execute(ctx, "!E0v", argv, argc, NULL));
+    String *ids = hooks_for(known, name, length, argv, argc);
+    if (ids) {
+        bool allowed = may_run(ctx, argv, argc), blocks = !cannot_block(ctx);
+        if (allowed && blocks && is_too_long(argv, argc)) {
+            RM_FreeString(NULL, ids);
+            return RM_ReplyWithError(ctx, say("ERR %.63s has more than %lld bytes, the limit of this server for a "
+                                              "command with a hook", text, max_call_bytes));
+        }
+        if (allowed && blocks && !queue_is_full(ctx, hook_class))
+            return queue_call(ctx, new_call(ctx, hook_class, text, &ids, 1, argv, argc));
+        RM_FreeString(NULL, ids);
+        if (!allowed)
+            return RM_ReplyWithError(ctx, say("NOPERM this user has no permissions to run '%.63s' on these keys", text));
+        return blocks ? OK : RM_ReplyWithError(ctx, CANNOT_WAIT);
+    }
+    for EACH(Hook, hook, hooks) {
+        if (hook->kind != LINKED || !concerns(hook, known, name, length, NULL, argv, argc)) continue;
+        if (is_unread(hook))
+            return RM_ReplyWithError(ctx, say("NOWORKER no edge worker runs the gear that %.63s waits for", text));
+        if (hook->queued >= MAX_EVENTS)
+            return RM_ReplyWithError(ctx, say("BUSYWORKER %lld events wait for the gear of %.63s", hook->queued, text));
+    }
+    return run_linked(ctx, format, argv, argc);
+}
+
+static int edge_read(Ctx *ctx, String **argv, int argc) { return run_hooked(ctx, argv, argc, "!WMCE0v"); }
+
+static int edge_write(Ctx *ctx, String **argv, int argc) { return run_hooked(ctx, argv, argc, "!MCE0v"); }
+
+static int edge_call(Ctx *ctx, String **argv, int argc) {
+    if (!permitted(ctx)) return OK;
+    Call *call;
+    if (!find_call(argv[1], &call)) return RM_ReplyWithError(ctx, "ERR EDGE.CALL takes the id of a call, from EDGE.NEXT");
+    if (!call || call->class != hook_class) return RM_ReplyWithError(ctx, "ERR the caller does not wait any more");
+    User *user = RM_GetModuleUserFromUserName(call->user);
+    if (!user) return RM_ReplyWithError(ctx, "NOPERM the caller's user does not exist any more");
+    int before = RM_GetSelectedDb(ctx);
+    String **words = allocate((size_t)(argc - 1) * sizeof *words);
+    words[0] = RM_CreateString(NULL, call->name, strlen(call->name));
+    for (int i = 2; i < argc; i++) words[i - 1] = argv[i];
+    RM_SetContextUser(ctx, user);
+    RM_SelectDb(ctx, call->db);
+    send_reply(ctx, execute(ctx, "!MCEv", words, argc - 1, call));
+    RM_SelectDb(ctx, before);
+    RM_SetContextUser(ctx, NULL);
+    RM_FreeModuleUser(user);
+    RM_FreeString(NULL, words[0]);
+    free(words);
+    return OK;
+}
+
+static int edge_quiet(Ctx *ctx, String **argv, int argc) {
+    if (RM_IsKeysPositionRequest(ctx)) return report_inner_keys(ctx, argv, argc);
+    if (!permitted(ctx)) return OK;
+    unheard++;
+    Reply *reply = execute(ctx, "!ME0v", argv + 1, argc - 1, NULL);
+    unheard--;
+    return send_reply(ctx, reply);
+}
+
+static int edge_join(Ctx *ctx, String **argv, int argc) {
+    (void)argv, (void)argc;
+    if (!permitted(ctx)) return OK;
+    uint64_t client = RM_GetClientId(ctx);
+    RM_DictSetC(joined, &client, sizeof client, &joined);
+    return RM_ReplyWithSimpleString(ctx, "OK");
+}
+
+static int edge_hook(Ctx *ctx, String **argv, int argc) {
+    (void)argc;
+    if (!permitted(ctx)) return OK;
+    size_t id_length, spec_length;
+    const char *id = RM_StringPtrLen(argv[1], &id_length), *spec = RM_StringPtrLen(argv[2], &spec_length);
+    const char *error = hook_class ? add_hook(ctx, id, id_length, spec, spec_length)
+                                   : "ERR the edge module was loaded without HOOKS";
+    return error ? RM_ReplyWithError(ctx, error) : RM_ReplyWithSimpleString(ctx, "OK");
+}
+
+static int edge_unhook(Ctx *ctx, String **argv, int argc) {
+    (void)argc;
+    if (!permitted(ctx)) return OK;
+    Hook *hook = hook_of(argv[1]);
+    if (hook) remove_hook(ctx, hook);
+    return RM_ReplyWithLongLong(ctx, hook != NULL);
+}
+
+static int edge_events(Ctx *ctx, String **argv, int argc) {
+    (void)argc;
+    if (!permitted(ctx)) return OK;
+    if (cannot_block(ctx)) return refuse_to_block(ctx, "EDGE.EVENTS");
+    long long after;
+    if (RM_StringToLongLong(argv[2], &after) != OK || after < 0)
+        return RM_ReplyWithError(ctx, "ERR EDGE.EVENTS takes the number of an event");
+    Hook *hook = hook_of(argv[1]);
+    if (!hook || hook->kind == HOOK) return RM_ReplyWithError(ctx, "ERR there is no such hook, or it has no events");
+    uint64_t client = RM_GetClientId(ctx);
+    for EACH(Hook, other, hooks)
+        if (other->reader == client && other != hook) begin_unread(ctx, other);
+    if (hook->reader != client) wake_reader(hook);
+    stop_hook_timer(ctx, hook);
+    hook->reader = client;
+    hook->after = (uint64_t)after;
+    if (has_new_events(hook)) return reply_with_events(ctx, hook);
+    hook->blocked = RM_BlockClient(ctx, on_reader_woken, NULL, NULL, 0);
+    RM_SetDisconnectCallback(hook->blocked, on_reader_unblocked);
+    return OK;
+}
+
+static int edge_done(Ctx *ctx, String **argv, int argc) {
+    if (!permitted(ctx)) return OK;
+    if (argc > 4) return RM_ReplyWithError(ctx, "ERR wrong number of arguments for 'EDGE.DONE' command");
+    long long number;
+    if (RM_StringToLongLong(argv[2], &number) != OK || number < 1)
+        return RM_ReplyWithError(ctx, "ERR EDGE.DONE takes the number of an event");
+    Reader in;
+    if (argc == 4 && !is_reply(argv[3], &in)) return refuse_payload(ctx, &in);
+    Hook *hook = hook_of(argv[1]);
+    if (!hook) return RM_ReplyWithLongLong(ctx, 0);
+    for EACH(Event, event, hook->events) {
+        if (event->sequence < (uint64_t)number) continue;
+        if (event->sequence > (uint64_t)number) break;
+        uint64_t client = event->client, sequence = event->call;
+        Call *call = sequence ? call_of(client) : NULL;
+        if (argc == 4 && call && call->sequence == sequence) {
+            free_answer(NULL, call->answer);
+            call->answer = answer_with(argv[3]);
+            call->overridden = true;
+        }
+        free_event(hook, event);
+        if (sequence) end_wait(ctx, client, sequence);
+        return RM_ReplyWithLongLong(ctx, 1);
+    }
+    return RM_ReplyWithLongLong(ctx, 0);
 }
 
 static void on_info(Info *info, int for_crash_report) {
@@ -449,9 +469,16 @@ static void on_info(Info *info, int for_crash_report) {
             "workers=%lld,waiting=%d,queued=%lld,in_flight=%lld,delivered=%lld,lost=%lld,timed_out=%lld",
             class->workers, waiting, class->queued, class->in_flight, class->delivered, class->lost, class->timed_out));
     }
+    long long queued = 0, lost = 0;
+    for EACH(Hook, hook, hooks) queued += hook->queued, lost += hook->lost;
+    RM_InfoAddFieldCString(info, "hooked", say("hooks=%d,linked=%d,events=%d,queued=%lld,lost=%lld", hook_counts[HOOK],
+                                               hook_counts[LINKED], hook_counts[EVENTS], queued, lost));
 }
 
 /* ---- Loading ---- */
+
+static int hooks_database;
+static char *hooks_key;
 
 #define REJECT(...) return RM_Log(ctx, "warning", "cannot load: " __VA_ARGS__), false
 #define NAME "%63[A-Za-z0-9._-]"
@@ -505,20 +532,38 @@ static bool add_command(Ctx *ctx, const char *text) {
     return true;
 }
 
+static bool set_hooks(Ctx *ctx, const char *text) {
+    char class[64];
+    int end = 0;
+    if (sscanf(text, NAME ",%4d,%n", class, &hooks_database, &end) != 2 || end == 0 || hooks_database < 0 || !text[end])
+        REJECT("HOOKS '%s' is not class,db,key", text);
+    if (!(hook_class = class_named(class))) REJECT("HOOKS '%s' names a class that is not given: %s", text, class);
+    free(hooks_key);
+    hooks_key = copy_text(text + end, strlen(text + end));
+    return true;
+}
+
+static void on_loading(Ctx *ctx, ServerEvent event, uint64_t what, void *data) {
+    (void)event, (void)data;
+    if (what == LOADING_ENDED && hook_class) load_hooks(ctx, hooks_database, hooks_key);
+}
+
 static bool read_arguments(Ctx *ctx, String **argv, int argc) {
     commands = allocate((size_t)(argc / 2 + 1) * sizeof *commands);
     for (int i = 0; i < 2 * argc; i += 2) { /* two passes, classes first: commands refer to them */
         const char *keyword = RM_StringPtrLen(argv[i % argc], NULL);
-        bool is_class = !strcasecmp(keyword, "CLASS"), is_limit = !strcasecmp(keyword, "MAXCALL");
-        if (!is_class && !is_limit && strcasecmp(keyword, "CMD"))
-            REJECT("'%s' is neither CLASS nor CMD nor MAXCALL", keyword);
+        bool is_class = !strcasecmp(keyword, "CLASS"), is_command = !strcasecmp(keyword, "CMD");
+        bool is_limit = !strcasecmp(keyword, "MAXCALL");
+        if (!is_class && !is_command && !is_limit && strcasecmp(keyword, "HOOKS"))
+            REJECT("'%s' is none of CLASS, CMD, HOOKS and MAXCALL", keyword);
         if (i % argc + 1 == argc) REJECT("%s without a value", keyword);
         const char *value = RM_StringPtrLen(argv[i % argc + 1], NULL);
         if (is_limit && (RM_StringToLongLong(argv[i % argc + 1], &max_call_bytes) != OK || max_call_bytes < 1))
             REJECT("MAXCALL '%s' is not a number of bytes", value);
         if (is_limit) continue;
         if (is_class && i < argc && !add_class(ctx, value)) return false;
-        if (!is_class && i >= argc && !add_command(ctx, value)) return false;
+        if (is_command && i >= argc && !add_command(ctx, value)) return false;
+        if (!is_class && !is_command && i >= argc && !set_hooks(ctx, value)) return false;
     }
     return true;
 }
@@ -546,15 +591,34 @@ static bool register_command(Ctx *ctx, const Command *command) {
     return true;
 }
 
+typedef struct { const char *name; CommandFn function; int arity; const char *flags, *categories; } Own;
+
 static bool register_all(Ctx *ctx) {
     static const char flags[] = "deny-script no-monitor no-slowlog allow-stale", categories[] = "admin dangerous";
-    if (RM_CreateCommand(ctx, "EDGE.NEXT", edge_next, flags, 0, 0, 0) != OK ||
-        RM_CreateCommand(ctx, "EDGE.REPLY", edge_reply, flags, 0, 0, 0) != OK)
-        REJECT("EDGE.NEXT or EDGE.REPLY is another module's command");
-    if (!describe(ctx, "EDGE.NEXT", -3, categories) || !describe(ctx, "EDGE.REPLY", 3, categories)) return false;
+    static const char quiet_flags[] = "write deny-script no-monitor no-slowlog";
+    const Own all[] = {
+        {"EDGE.NEXT", edge_next, -3, flags, categories},
+        {"EDGE.REPLY", edge_reply, 3, flags, categories},
+        {"EDGE.HOOK", edge_hook, 3, flags, categories},
+        {"EDGE.UNHOOK", edge_unhook, 2, flags, categories},
+        {"EDGE.EVENTS", edge_events, 3, flags, categories},
+        {"EDGE.DONE", edge_done, -3, flags, categories},
+        {"EDGE.JOIN", edge_join, 1, flags, categories},
+        {"EDGE.CALL", edge_call, -2, quiet_flags, categories},
+        {"EDGE.QUIET", edge_quiet, -2, "write deny-script no-monitor no-slowlog getkeys-api", categories},
+        {"EDGE.READ", edge_read, -2, "readonly getkeys-api", "read"},
+        {"EDGE.WRITE", edge_write, -2, "write getkeys-api", "write"},
+    };
+    for (const Own *own = all; own < all + sizeof all / sizeof *all; own++) {
+        int has_keys = strstr(own->flags, "getkeys-api") != NULL;
+        if (RM_CreateCommand(ctx, own->name, own->function, own->flags, has_keys * 2, has_keys * 2, has_keys) != OK)
+            REJECT("%s is another module's command", own->name);
+        if (!describe(ctx, own->name, own->arity, own->categories)) return false;
+    }
     for (int i = 0; i < command_count; i++)
         if (!register_command(ctx, &commands[i])) return false;
-    return RM_SubscribeToServerEvent(ctx, (Event){CLIENT_CHANGE_EVENT, 1}, on_client_change) == OK &&
+    return RM_SubscribeToServerEvent(ctx, (ServerEvent){CLIENT_CHANGE_EVENT, 1}, on_client_change) == OK &&
+           RM_SubscribeToServerEvent(ctx, (ServerEvent){LOADING_EVENT, 1}, on_loading) == OK &&
            RM_RegisterInfoFunc(ctx, on_info) == OK;
 }
 
@@ -563,6 +627,9 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(Ctx *ctx, String *
     if (!look_up_api(ctx) || RM_IsModuleNameBusy("rededge")) return FAILED;
     RM_SetModuleAttribs(ctx, "rededge", 1, 1);
     calls = RM_CreateDict(NULL);
+    known_commands = RM_CreateDict(NULL);
+    joined = RM_CreateDict(NULL);
+    general = RM_GetDetachedThreadSafeContext(ctx);
     class_count = command_count = 0; /* an earlier load may have failed */
     max_call_bytes = 0;
     return read_arguments(ctx, argv, argc) && register_all(ctx) ? OK : FAILED;

@@ -18,7 +18,7 @@ import threading
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, client_from_url, close_connections
+from rededge_nb.edge.client import RETRY_DELAY, close_connections, worker_client
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ LATE_ANSWER_TIMEOUT = 1.0
 
 def close_lost_connections(url: str, until: threading.Event) -> None:
     """Ask the server at `url` every second, until the event is set; see the module's text."""
-    with client_from_url(url, timeout=ANSWER_TIMEOUT, name="rededge-worker-partition") as client:
+    with worker_client(url, timeout=ANSWER_TIMEOUT, name="rededge-worker-partition") as client:
         _watch(client.connection_pool, until)
 
 

@@ -28,21 +28,23 @@ from redis.exceptions import MovedError
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
+from rededge_nb.edge.ai.storage import in_transactions
 from rededge_nb.edge.client import (
     COMMAND_TIMEOUT,
     RETRY_DELAY,
-    client_from_url,
     even_if_full,
     is_transient,
     key_names,
     max_value_bytes,
+    worker_client,
 )
 from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
+from rededge_nb.edge.gears.commands.hooks import answer_hooked
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime import output
-from rededge_nb.edge.switchboard.calls import Answered, Call, Command, CommandError, Target
+from rededge_nb.edge.switchboard.calls import HOOKS, Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
@@ -55,7 +57,7 @@ from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-THREADS = {"ai": 2, "gears": 1, "executions": 3}
+THREADS = {"ai": 2, "gears": 1, "executions": 3, HOOKS: 1}
 """How many threads take calls from each queue; RedisGears has three execution threads, too."""
 HEARTBEAT_INTERVAL = 0.3
 """Seconds between heartbeats, which also renew leases."""
@@ -92,13 +94,13 @@ class Worker:
         self._clients_lock = threading.Lock()
         # If Redis hangs, a heartbeat must fail before this worker counts as hanging.
         patience = min(COMMAND_TIMEOUT, settings.hang_timeout() / 3 or COMMAND_TIMEOUT)
-        self._heartbeat_client = client_from_url(url, name="rededge-worker-heartbeat", timeout=patience)
+        self._heartbeat_client = worker_client(url, name="rededge-worker-heartbeat", timeout=patience)
 
     def client(self, db: int = 0) -> redis.Redis:
         """The worker's client of database `db`; safe to use from any thread."""
         with self._clients_lock:
             if db not in self._clients:
-                self._clients[db] = client_from_url(self.url, db=db, name="rededge-worker")
+                self._clients[db] = worker_client(self.url, db=db, name="rededge-worker")
             return self._clients[db]
 
     def alive(self, worker_id: str) -> bool:
@@ -121,6 +123,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until stop() is called; then the batches that gears are processing are finished."""
+        self._register_functions()
         threading.Thread(target=self.health.report_until, args=(self._ended,), name="health", daemon=True).start()
         threading.Thread(
             target=self._pending_replies.serve, args=(self._ended,), name="pending replies", daemon=True
@@ -141,6 +144,12 @@ class Worker:
         )
         self.engine.runners.stop()
         self._ended.set()
+
+    def _register_functions(self) -> None:
+        try:
+            in_transactions.register(self.client())
+        except redis.RedisError as error:
+            logger.warning("AI.TENSORSET and AI.TENSORGET are refused inside MULTI: %s", error)
 
     def _send_heartbeats(self) -> None:
         # until _ended, not until _stopping: the leases must be kept while the last batches are finished
@@ -208,7 +217,7 @@ class Worker:
         """Take calls from one queue and answer them, until stop() is called."""
         activity = self.health.watch(queue)
         while not self._stopping.is_set():
-            client = client_from_url(self.url, name=f"rededge-worker-{queue}")
+            client = worker_client(self.url, name=f"rededge-worker-{queue}")
             try:
                 self._serve_connection(client.connection_pool.get_connection(), queue, activity)
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
@@ -234,9 +243,11 @@ class Worker:
                 self._stopping.wait(RETRY_DELAY)
                 calls = None
             for request_id, _, client_id, resp, db, user, argv in calls or ():
+                hooks = argv.pop(0).decode().split() if queue == HOOKS else ()
                 call = Call(
                     name=argv[0].decode(errors="replace"),
                     args=argv[1:],
+                    hooks=tuple(hooks),
                     client_id=client_id,
                     resp=resp,
                     db=db,
@@ -267,7 +278,7 @@ class Worker:
     def _outcome(self, call: Call) -> object:
         """What the handler of a call returns, or the exception that it raises."""
         try:
-            return self.handlers[call.name.upper()](call)
+            return answer_hooked(call, self.engine) if call.hooks else self.handlers[call.name.upper()](call)
         except Exception as error:  # noqa: BLE001 - it becomes the reply
             return error
 
@@ -301,7 +312,7 @@ def _answer(command: Command[Target], target: Target, call: Call) -> object:
 
 def _wait_for_server(url: str) -> None:
     """Return once the server answers, however long that takes."""
-    client, logged = client_from_url(url, timeout=COMMAND_TIMEOUT), False
+    client, logged = worker_client(url, name="rededge-worker", timeout=COMMAND_TIMEOUT), False
     while True:
         try:
             state_client(client)

@@ -31,7 +31,7 @@ def empty_server() -> Iterator[BareRedis]:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["KLASS", "a,0,0,1"], "'KLASS' is neither CLASS nor CMD nor MAXCALL"),
+        (["KLASS", "a,0,0,1"], "'KLASS' is none of CLASS, CMD, HOOKS and MAXCALL"),
         (["MAXCALL", "0"], "MAXCALL '0' is not a number of bytes"),
         (["MAXCALL", "1mb"], "MAXCALL '1mb' is not a number of bytes"),
         (["MAXCALL"], "MAXCALL without a value"),
@@ -50,6 +50,8 @@ def empty_server() -> Iterator[BareRedis]:
         (["CLASS", "a,0,0,1", "CMD", "X.Y,a,0,,,"], "is not NAME,class,arity,flags,categories,keys"),
         (["CLASS", "a,0,0,1", "CMD", "X|Y,a,1,,,"], "is not NAME,class,arity,flags,categories,keys"),
         (["CMD", "X.Y,a,1,,,", "CLASS", "b,0,0,1"], "CMD 'X.Y,a,1,,,' names a class that is not given: a"),
+        (["CLASS", "a,0,0,1", "HOOKS", "a,15"], "HOOKS 'a,15' is not class,db,key"),
+        (["CLASS", "a,0,0,1", "HOOKS", "b,15,k"], "HOOKS 'b,15,k' names a class that is not given: b"),
         (["CLASS", "a,0,0,1", "CMD", "X.Y,a,1,,,", "CMD", "x.y,a,1,,,"], "CMD 'x.y' is given twice"),
         (["CLASS", "a,0,0,1", "CMD", "X.Y,a,1,writing,,"], "X.Y has unknown flags 'writing'"),
         (["CLASS", "a,0,0,1", "CMD", "X.Y,a,1,,harmful,"], "X.Y has unknown ACL categories 'harmful'"),

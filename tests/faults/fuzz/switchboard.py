@@ -21,6 +21,7 @@ ARGUMENTS = (
         "T.KEYS,main,-2,readonly,read,r INPUTS:r OUTPUTS:w",
     ),
     *("CMD", "T.REST,main,-2,write,write,. rw w*"),
+    *("CLASS", "hooks,2000,500,50", "HOOKS", "hooks,15,hooks"),
 )
 SIGNS_OF_A_CRASH = ("REDIS BUG REPORT", "ERROR: AddressSanitizer", "runtime error:")
 VALUES = (
@@ -61,9 +62,13 @@ def switchboard_kind(rng: random.Random, count: int, tally: Tally) -> None:
         admin.response_callbacks.clear()
         worker = server.wire()
         while tally.inputs < count:
-            match rng.randrange(10):
+            match rng.randrange(12):
                 case 0:
                     keys(rng, admin, tally)
+                case 10:
+                    hooks(rng, server, tally)
+                case 11:
+                    hooked(rng, server, tally)
                 case 1:
                     request(rng, server, tally)
                 case 2:
@@ -105,6 +110,66 @@ def keys(rng: random.Random, admin: redis.Redis, tally: Tally) -> None:
         tally.taken()
     except redis.ResponseError as error:
         tally.refuse(error, words)
+
+
+def hooks(rng: random.Random, server: BareRedis, tally: Tally) -> None:
+    """Hooks that come and go, most of them wrong; commands about calls and events that do not exist."""
+    wire = server.wire()
+    spec = b" ".join(
+        rng.choice(choices)
+        for choices in (
+            (b"hook", b"linked", b"events", b"", b"hooks"),
+            (b"0", b"1", b"-1", b"9" * 20, b"x"),
+            (b"*", b"set", b"set,hset,get", b"eval", b"nosuch", b",,", b"", b"x" * 200, b"migrate"),
+            (b"*", b"set", b"set,del,keymiss", b"", b",", b"\xff"),
+            (b"*", b"k*", b"k", b"", b"**", b"a b*", b"\0"),
+        )
+    )
+    spec = mutated(rng, spec) if rng.random() < 0.2 else spec
+    hook_id = rng.choice((b"r-1", b"r-2", b"r-18446744073709551616", b"-", b"", b"r\0"))
+    payload = rng.choice(VALUES) if rng.random() < 0.5 else b"+"
+    words = rng.choice(
+        (
+            (b"EDGE.HOOK", hook_id, spec),
+            (b"EDGE.HOOK", hook_id, spec),
+            (b"EDGE.UNHOOK", hook_id),
+            (b"EDGE.DONE", hook_id, rng.choice((b"0", b"1", b"-1", b"9" * 18, b"x")), payload),
+            (b"EDGE.DONE", hook_id, b"9" * 18),
+            (b"EDGE.CALL", rng.choice((b"1-1", b"", b"-", b"9" * 40)), b"k"),
+            (
+                b"EDGE.QUIET",
+                *rng.choice(((b"SET", b"k", b"v"), (b"EDGE.QUIET", b"PING"), (b"NOSUCH",), (b"EDGE.JOIN",))),
+            ),
+            (b"EDGE.JOIN",),
+        )
+    )
+    try:
+        wire.call(*words)
+        tally.taken()
+    except redis.ResponseError as error:
+        tally.refuse(error, words)
+    wire.close()
+
+
+def hooked(rng: random.Random, server: BareRedis, tally: Tally) -> None:
+    """Commands that may have hooks, while readers of events come and go; not all of them wait for the reply."""
+    reader = server.wire().send(
+        "EDGE.EVENTS", rng.choice((b"r-1", b"r-2", b"r-3")), rng.choice((b"0", b"9" * 18, b"x", b"-1"))
+    )
+    caller = server.wire(protocol=rng.choice((2, 3)))
+    prefix = rng.choice(((), (), ("EDGE.WRITE",), ("EDGE.READ",), ("EDGE.WRITE", "EDGE.WRITE")))
+    if rng.random() < 0.3:
+        caller.send("MULTI")
+    for _ in range(rng.randint(1, 3)):
+        caller.send(
+            *prefix, *rng.choice((("SET", "k", "v"), ("GET", "nosuch"), ("HSET", "k2", "f"), ("DEL", "k"), ("SET",)))
+        )
+    caller.send("EXEC")
+    worker = server.wire().send("EDGE.NEXT", 1, "hooks")
+    for wire in rng.sample((reader, caller, worker), 3):
+        if rng.random() < 0.5:
+            tally.taken()
+        wire.close()
 
 
 def request(rng: random.Random, server: BareRedis, tally: Tally) -> None:

@@ -16,6 +16,9 @@ from rededge_nb.edge.switchboard.calls import CommandError
 MAX_ELEMENTS = 1 << 28
 """The most elements that an input may have. With more, LiteRT cannot allocate memory and ends the process."""
 
+WRONG_TYPE = "Input tensor type doesn't match the type expected by the model definition"
+"""RedisAI's own text."""
+
 
 class LiteModel:
     """An interpreter of LiteRT; it can do only one run at a time."""
@@ -41,9 +44,13 @@ class LiteModel:
             try:
                 self._resize([array.shape for array in inputs])
                 for detail, array in zip(self._inputs, inputs, strict=True):
+                    if detail["dtype"] != array.dtype:
+                        raise CommandError(WRONG_TYPE)
                     self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(array).reshape(array.shape))
                 self._interpreter.invoke()
                 return [np.asarray(self._interpreter.get_tensor(detail["index"])) for detail in self._outputs]
+            except CommandError:
+                raise
             except Exception as error:  # LiteRT's errors have no common base class
                 self._shapes = None
                 raise command_error(error) from error

@@ -36,7 +36,8 @@ def modelstore(call: Call, models: LoadedModels) -> object:
         raise CommandError(MISSING_BLOB)
     inputs, outputs = _counted_names(words, "input", backend), _counted_names(words, "output", backend)
     if not words.take_keyword(b"BLOB"):
-        raise CommandError("ERR Invalid argument, expected BLOB" if len(words) else MISSING_BLOB)
+        expected = len(words) or backend == "TF"
+        raise CommandError("ERR Invalid argument, expected BLOB" if expected else MISSING_BLOB)
     return _store(call, models, key, backend, device, _blob(words), _Options(tag, batching, inputs, outputs))
 
 
@@ -57,7 +58,15 @@ def modelset(call: Call, models: LoadedModels) -> object:
         raise CommandError("ERR Auto-batching not supported by the TFLITE backend")
     batching = _batching(words)
     if backend != "TF":
-        return _store(call, models, key, backend, device, _blob_after_any_words(words), _Options(tag, batching))
+        return _store(
+            call,
+            models,
+            key,
+            backend,
+            device,
+            _blob_after_any_words(words, may_be_bare=batching == (0, 0, 0)),
+            _Options(tag, batching),
+        )
     if not len(words) or words.peek() == b"BLOB":
         raise CommandError("ERR Insufficient arguments, INPUTS and OUTPUTS not specified")
     if not words.take_keyword(b"INPUTS"):
@@ -168,12 +177,15 @@ def _blob(words: ArgumentReader) -> bytes:
     return b"".join(words.take_rest() or [words.take(MISSING_BLOB)])
 
 
-def _blob_after_any_words(words: ArgumentReader) -> bytes:
-    """The words after BLOB, whatever comes before it; without BLOB, the only word that is left."""
+def _blob_after_any_words(words: ArgumentReader, *, may_be_bare: bool) -> bytes:
+    """The words after BLOB, whatever comes before it; without BLOB the only word that is left, if `may_be_bare`.
+
+    RedisAI up to 0.9 had no word BLOB, but no sizes of batches either.
+    """
     before = _names_until(words, b"BLOB")
     if words.take_keyword(b"BLOB"):
         return _blob(words)
-    if len(before) != 1:
+    if len(before) != 1 or not may_be_bare:
         raise CommandError(MISSING_BLOB)
     return before[0]
 

@@ -124,8 +124,20 @@ def check_replaceable(client: redis.Redis, key: Key, kind: str) -> None:
         value = client.hget(key, KIND)
     except redis.ResponseError as error:
         raise command_error(error) from error
-    if value != kind.encode() and (value is not None or client.exists(key)):
+    if value != kind.encode() and is_other(client, key, kind):
         raise CommandError(WRONG_TYPE)
+
+
+def is_other(client: redis.Redis, key: Key, kind: str) -> bool:
+    """Whether a key holds something that is not of this kind. False if it is missing.
+
+    It is asked in one step: between two commands, somebody may store a model or delete it.
+    """
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.exists(key)
+        pipeline.hget(key, KIND)
+        exists, found = pipeline.execute(raise_on_error=False)
+    return bool(exists) and found != kind.encode()
 
 
 def delete(client: redis.Redis, key: Key, kind: str) -> None:
@@ -140,7 +152,7 @@ def delete(client: redis.Redis, key: Key, kind: str) -> None:
             reply: object = pipeline.hmget(key, [KIND])
         except redis.ResponseError as error:
             reply = error
-        _checked(pipeline, key, kind, reply)
+        _checked(client, key, kind, reply)
         pipeline.multi()
         pipeline.delete(key)
 
@@ -184,7 +196,7 @@ def _checked(client: redis.Redis, key: Key, kind: str, reply: object) -> list[by
     if isinstance(reply, Exception):
         raise reply
     found_kind, *values = cast(list[Any], reply)
-    if found_kind is None and not client.exists(key):
+    if found_kind is None and not is_other(client, key, kind):
         raise CommandError(_MISSING[kind])
     if found_kind != kind.encode() or None in values:
         raise CommandError(WRONG_TYPE)

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.ai.storage.hashes import KIND, TENSOR, WRONG_TYPE, Fields, Key, command_error, fields_of
+from rededge_nb.edge.ai.storage.hashes import KIND, TENSOR, WRONG_TYPE, Fields, Key, command_error, fields_of, is_other
 from rededge_nb.edge.ai.tensors import Tensor
 from rededge_nb.edge.client import CommandArgs, check, in_transaction, max_value_bytes, next_reply, send
 from rededge_nb.edge.switchboard.calls import CommandError
@@ -99,7 +99,8 @@ class Replacement:
         try:
             while True:
                 try:
-                    self._check_and_send(keys, commands)
+                    if not self._check_and_send(keys, commands):
+                        continue
                 except redis.ConnectionError:
                     # Trying again is safe: EXEC is sent last, so nothing has been written yet.
                     if reconnected:
@@ -122,8 +123,8 @@ class Replacement:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _check_and_send(self, keys: Collection[Key], commands: Sequence[CommandArgs]) -> None:
-        """Send the transaction if these keys may be replaced.
+    def _check_and_send(self, keys: Collection[Key], commands: Sequence[CommandArgs]) -> bool:
+        """Send the transaction if these keys may be replaced; False if one was changed during the checks: check again.
 
         Raises:
             CommandError: A key holds something of another kind.
@@ -139,6 +140,9 @@ class Replacement:
             if isinstance(kind, redis.ResponseError):
                 raise command_error(kind)
             check([exists])
+            if exists and kind is None and not is_other(self._client, key, self._kind):
+                self._checks_sent = False
+                return False
             if exists and kind != self._kind.encode():
                 raise CommandError(WRONG_TYPE)
         # Over TCP, data sent to a closed connection seems to be accepted. Readable data or an end of file now means
@@ -146,6 +150,7 @@ class Replacement:
         if self._connection.can_read():
             raise redis.ConnectionError("Redis sent data that was not requested")
         send(self._connection, commands)
+        return True
 
     def _executed(self, commands: Sequence[CommandArgs], writes: int) -> bool:
         """Read the replies; False if a watched key had changed and nothing was executed."""

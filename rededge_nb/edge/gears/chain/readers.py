@@ -68,7 +68,7 @@ def read_stream(send: SendCommand, key: str, *, from_id: str = "0-0") -> Iterato
 
 def key_type(send: SendCommand, key: bytes) -> str:
     """A key's type as `keyTypes` names it."""
-    kind: str = send("EVAL", READ_KEY, 1, key, 0)[0].decode()
+    kind: str = send("EDGE.QUIET", "EVAL", READ_KEY, 1, key, 0)[0].decode()
     return "empty" if kind == "none" else kind if kind in (*PLAIN_TYPES, "stream") else "module"
 
 
@@ -77,7 +77,7 @@ def key_record(send: SendCommand, key: bytes, *, event: str | None, read_value: 
     record: dict[str, Any] = {"key": text_or_bytes(key)}
     if not read_value:
         return record | {"event": event}
-    kind, *values = send("EVAL", READ_KEY, 1, key, 1)
+    kind, *values = send("EDGE.QUIET", "EVAL", READ_KEY, 1, key, 1)
     value: Any = from_redis(values[0]) if values else None
     if kind == b"hash":
         value = pairs(value)
@@ -86,7 +86,7 @@ def key_record(send: SendCommand, key: bytes, *, event: str | None, read_value: 
     return record | {"value": value, "type": shown, "event": event}
 
 
-def scan_keys(send: SendCommand, pattern: str, count: int = SCAN_COUNT) -> Iterator[bytes]:
+def scan_keys(send: SendCommand, pattern: str, count: Any = SCAN_COUNT) -> Iterator[bytes]:
     """The keys that match a pattern, each once; keys of the workers only if the pattern names them."""
     client, asked_for = current().executor.raw_client, key_names.PREFIX in pattern
     seen: set[bytes] = set()
@@ -114,14 +114,15 @@ class Reader:
 
 
 def _run_keys(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
-    read_value, pattern = keywords.get("readValue", True), str(argument)
-    keys_found = [pattern.encode()] if keywords.get("noScan") else scan_keys(send, pattern)
+    read_value, exact = _flag(keywords, "readValue", True), _flag(keywords, "noScan", False)
+    pattern = _pattern(argument)
+    keys_found = [pattern.encode()] if exact else scan_keys(send, pattern)
     for key in keys_found:
         yield key_record(send, key, event=None, read_value=read_value)
 
 
 def _run_keys_only(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
-    pattern, exact = str(argument), bool(keywords.get("noScan"))
+    pattern, exact = _pattern(argument), _flag(keywords, "noScan", False)
     generator = keywords.get("patternGenerator")
     if generator is not None:
         pattern, exact = generator()
@@ -129,12 +130,15 @@ def _run_keys_only(send: SendCommand, argument: Any, keywords: dict[str, Any]) -
         if send("EXISTS", pattern):
             yield pattern
         return
-    for key in scan_keys(send, pattern, int(keywords.get("count", SCAN_COUNT))):
+    for key in scan_keys(send, pattern, keywords.get("count", SCAN_COUNT)):
         yield text_or_bytes(key)
 
 
 def _run_stream(send: SendCommand, argument: Any, keywords: dict[str, Any]) -> Iterator[Any]:
-    return read_stream(send, str(argument), from_id=str(keywords.get("fromId", "0-0")))
+    from_id = keywords.get("fromId", "0-0")
+    if not isinstance(from_id, str):
+        raise GearsError("fromId argument must be a string")
+    return read_stream(send, _pattern(argument), from_id=from_id)
 
 
 def _run_python(_: SendCommand, argument: Any, __: dict[str, Any]) -> Iterator[Any]:
@@ -147,6 +151,19 @@ def _run_python(_: SendCommand, argument: Any, __: dict[str, Any]) -> Iterator[A
 
 def _run_shards(_: SendCommand, __: Any, ___: dict[str, Any]) -> Iterator[Any]:
     yield "1"
+
+
+def _pattern(argument: Any) -> str:
+    if not isinstance(argument, str):
+        raise GearsError("regex argument must be a string")
+    return argument
+
+
+def _flag(keywords: dict[str, Any], name: str, default: bool) -> bool:
+    value = keywords.get(name, default)
+    if not isinstance(value, bool):
+        raise GearsError(f"{name} value is not boolean")
+    return value
 
 
 def _a_function(argument: Any) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
 
 FAILURE_POLICIES = ("continue", "abort", "retry")
 KEY_TYPES = ("empty", "string", "list", "hash", "set", "zset", "module", "stream")
-OUTSIDE_THE_SERVER = "is not possible here: gears run outside the Redis process, which {}"
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,8 @@ class RegisterRequest:
     keywords: dict[str, Any]
     drafts: list[Draft]
     """The registrations that the script has made before."""
+    send: Callable[..., Any]
+    """Sends a command and returns the reply as Redis sent it."""
 
 
 def stream(request: RegisterRequest) -> dict[str, Any]:
@@ -31,10 +32,8 @@ def stream(request: RegisterRequest) -> dict[str, Any]:
     policy = str(keywords.get("onFailedPolicy", "continue")).lower()
     if policy not in FAILURE_POLICIES:
         raise GearsError("onFailedPolicy must be Continue/Abort/Retry")
-    if request.mode == "sync":
-        if policy != "continue":
-            raise GearsError("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
-        raise _no_sync()
+    if request.mode == "sync" and policy != "continue":
+        raise GearsError("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
     return {
         "batchSize": _number(keywords, "batch", 1, minimum=1),
         "durationMS": _number(keywords, "duration", 0),
@@ -52,14 +51,22 @@ def keys(request: RegisterRequest) -> dict[str, Any]:
     if types is not None and not set(types) <= set(KEY_TYPES):
         raise GearsError("unknown key type")
     read_value = _boolean(request.keywords, "readValue", True)
-    if request.keywords.get("commands") is not None:
-        raise GearsError(
-            f"commands {OUTSIDE_THE_SERVER.format('answers its commands at once')}; "
-            "register on eventTypes instead, or let clients call a CommandReader's trigger"
-        )
-    if request.mode == "sync":
-        raise _no_sync()
-    return {"regex": request.pattern, "eventTypes": events, "keyTypes": types, "hookCommands": None,
+    commands = request.keywords.get("commands")
+    if commands is not None:
+        if not isinstance(commands, Iterable):
+            raise GearsError("given commands is not iterable")
+        commands = list(commands)
+        for command in commands:
+            if not isinstance(command, str):
+                raise GearsError("given command is not string")
+            information = _information(request, command)
+            if information is None:
+                raise GearsError("bad reply on COMMAND command")
+            if not information.hookable:
+                raise GearsError("Can not hook a command which are not allowed inside a script")
+            if information.movable_keys:
+                raise GearsError("Can not hook a command with moveable keys by key prefix")
+    return {"regex": request.pattern, "eventTypes": events, "keyTypes": types, "hookCommands": commands,
             "readValue": int(read_value)}  # fmt: skip
 
 
@@ -68,24 +75,56 @@ def commands(request: RegisterRequest) -> dict[str, Any]:
     trigger, hook = request.keywords.get("trigger"), request.keywords.get("hook")
     if trigger is None and hook is None:
         raise GearsError("no trigger or hook argument was given")
+    inorder = int(_boolean(request.keywords, "inorder", False))
     if trigger is None:
-        if not isinstance(hook, str):
-            raise GearsError("hook argument is not string")
-        raise GearsError(
-            f"a hook on {hook} {OUTSIDE_THE_SERVER.format('lets nobody else answer its commands')}; "
-            "let clients call a trigger instead"
-        )
+        return _hook(request, hook, inorder)
     if hook is not None:
         raise GearsError("trigger and hook can not be given together")
     if not isinstance(trigger, str):
         raise GearsError("trigger argument is not string")
-    if any(draft.reader == "CommandReader" and draft.arguments["trigger"] == trigger for draft in request.drafts):
+    others = (draft.arguments for draft in request.drafts if draft.reader == "CommandReader")
+    if any(one["trigger"] == trigger and "hook" not in one for one in others):
         raise GearsError("trigger already registered in this session")
-    return {"trigger": trigger, "inorder": int(_boolean(request.keywords, "inorder", False))}
+    return {"trigger": trigger, "inorder": inorder}
 
 
-def _no_sync() -> GearsError:
-    return GearsError(f"ExecutionMode sync {OUTSIDE_THE_SERVER.format('does not wait for them')}, use async")
+def _hook(request: RegisterRequest, command: Any, inorder: int) -> dict[str, Any]:
+    """The arguments of a hook; RG.DUMPREGISTRATIONS shows its command as the trigger."""
+    prefix = request.keywords.get("keyprefix")
+    if not isinstance(command, str):
+        raise GearsError("hook argument is not string")
+    if prefix is not None and not isinstance(prefix, str):
+        raise GearsError("keyprefix argument is not string")
+    information = _information(request, command)
+    if information is None:
+        raise GearsError("Can not override an unexisting command")
+    if not information.hookable:
+        raise GearsError("Can not override a command which are not allowed inside a script")
+    if prefix is not None and information.movable_keys:
+        raise GearsError("Can not override a command with moveable keys by key prefix")
+    return {"trigger": command, "inorder": inorder, "hook": command, "keyprefix": prefix,
+            "positions": information.positions}  # fmt: skip
+
+
+class CommandInformation(NamedTuple):
+    """What COMMAND INFO says about a command."""
+
+    hookable: bool
+    movable_keys: bool
+    positions: tuple[int, int, int]
+    """Places of its first and last key, and the step between keys."""
+
+
+def _information(request: RegisterRequest, command: str) -> CommandInformation | None:
+    """None if there is no such command."""
+    found = request.send("COMMAND", "INFO", command)[0]
+    if found is None or b"|" in found[0]:
+        return None
+    name, _, flags, first, last, step, *_ = found
+    name = name.lower()
+    ours = name.startswith((b"edge.", b"rg.", b"ai."))  # workers answer them, so no script may wait for that
+    hookable = b"noscript" not in flags and not ours and name != b"select"
+    return CommandInformation(hookable, b"movablekeys" in flags, (first, last, step))
 
 
 def _words(keywords: dict[str, Any], name: str, not_text: str) -> list[str] | None:

@@ -7,14 +7,19 @@ such as `count` consist of several steps, as in RedisGears, so that there are fe
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 from rededge_nb.edge.gears.runtime.context import Context, current
-from rededge_nb.edge.gears.runtime.futures import resolve
+from rededge_nb.edge.gears.runtime.futures import begin, resolve, wait
 from rededge_nb.edge.gears.runtime.gear import Step
+
+MAX_WAITING = 1_000
+"""How many records may wait at one step before the next record has to."""
 
 Records = Iterator[Any]
 
@@ -31,30 +36,57 @@ def text_key(key: Any) -> str:
     return key if isinstance(key, str) else repr(key)
 
 
-def _map(records: Records, step: Step) -> Records:
+def _with_values(records: Records, step: Step) -> Iterator[tuple[Any, Any]]:
+    """Each record with what the step's callback returns for it, in the order of the records.
+
+    Records whose callback returned a future or a coroutine wait together: up to MAX_WAITING of them, as in RedisGears.
+    """
     context, callback = current(), step.callback
-    for record in records:
-        yield resolve(context, callback(record))
+    waiting: deque[tuple[Any, Future[Any]]] = deque()
+    try:
+        for record in records:
+            value = callback(record)
+            future = begin(context, value)
+            if future is None and not waiting:
+                yield record, value
+                continue
+            waiting.append((record, _done(value) if future is None else future))
+            value = None  # only user code may refer to a future that waits: see GearsFuture.__del__
+            while waiting and (len(waiting) > MAX_WAITING or waiting[0][1].done()):
+                first, future = waiting.popleft()
+                yield first, wait(context, future)
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, wait(context, future)
+    finally:
+        for _, future in waiting:  # an error has ended the chain, or a later step needs no more records
+            future.cancel()
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
+def _map(records: Records, step: Step) -> Records:
+    for _, value in _with_values(records, step):
+        yield value
 
 
 def _filter(records: Records, step: Step) -> Records:
-    context, callback = current(), step.callback
-    for record in records:
-        if resolve(context, callback(record)):
+    for record, value in _with_values(records, step):
+        if value:
             yield record
 
 
 def _foreach(records: Records, step: Step) -> Records:
-    context, callback = current(), step.callback
-    for record in records:
-        resolve(context, callback(record))
+    for record, _ in _with_values(records, step):
         yield record
 
 
 def _flatmap(records: Records, step: Step) -> Records:
-    context, callback = current(), step.callback
-    for record in records:
-        spread = resolve(context, callback(record))
+    for _, spread in _with_values(records, step):
         if isinstance(spread, list):
             yield from reversed(spread)  # the last element first, as in RedisGears: sort() relies on it
         else:

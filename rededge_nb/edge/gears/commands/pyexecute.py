@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from rededge_nb.edge.client.state_database import database_of
 from rededge_nb.edge.gears.commands.background import run_in_background
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime.errors import GearsError
@@ -146,13 +147,16 @@ def _register(engine: Engine, request: PyExecute, session_id: str, drafts: list[
     present = registrations.load_sessions(engine.state_client).get(session_id) if request.keep_unchanged else None
     kept = {} if present is None else registrations.find_unchanged(present, drafts)
     own = [replace(draft, id=kept[draft.id].id) if draft.id in kept else draft for draft in drafts]
-    session = registrations.new_session(session_id, request.description, request.requirements, own, kept.values())
+    database = database_of(engine.raw_client)
+    session = registrations.new_session(
+        session_id, request.description, request.requirements, own, kept.values(), database=database
+    )
 
     def replaced(sessions: Sessions) -> Session | None:
         if kept and sessions.get(session_id) != present:
             raise _SessionChangedError
         gone = _session_to_replace(request, sessions)
-        _check_triggers(own, [one for one in sessions.values() if one != gone])
+        registrations.check_triggers(own, [one for one in sessions.values() if one != gone])
         return gone
 
     engine.register(session, own, replaced)
@@ -164,7 +168,7 @@ def _trigger(engine: Engine, words: list[bytes]) -> object:
     found = engine.runners.trigger(name)
     if found is None:
         known = registrations.all_registrations(registrations.load_sessions(engine.state_client))
-        if any(one.reader == "CommandReader" and one.arguments["trigger"] == name for one in known):
+        if name in registrations.trigger_names(known):
             raise CommandError(
                 f"ERR Could not trigger execution, {name} is registered and does not run in worker {engine.host.id}: "
                 "what it requires is being installed there, or lastError in RG.DUMPREGISTRATIONS has the reason"
@@ -201,12 +205,3 @@ def _session_to_replace(request: PyExecute, sessions: Sessions) -> Session | Non
     if existing is not None and not request.upgrade:
         raise CommandError(f"Session {request.session_id} already exists")
     return existing
-
-
-def _check_triggers(drafts: list[Draft], others: list[Session]) -> None:
-    used = {
-        one.arguments["trigger"] for session in others for one in session.registrations if one.reader == "CommandReader"
-    }
-    for draft in drafts:
-        if draft.reader == "CommandReader" and draft.arguments["trigger"] in used:
-            raise CommandError("trigger already registered")

@@ -8,7 +8,7 @@ from rededge_nb.edge.gears.state import registrations, statistics
 from rededge_nb.edge.gears.state.registrations import Registration, Session, Sessions
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
-HIDDEN = {"readValue"}
+HIDDEN = {"readValue", "hook", "keyprefix", "positions"}
 """Arguments of registrations that RedisGears does not show."""
 
 

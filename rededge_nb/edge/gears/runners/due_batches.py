@@ -70,14 +70,16 @@ class DueBatches:
 
     def start(self, stream: str, *, is_new: bool) -> None:
         """Begin with a stream. All entries of a new one wait for a full batch."""
-        self._newest_before[stream] = (0, 0) if is_new else _parts(self._connection.command("EVAL", NEWEST, 1, stream))
+        self._newest_before[stream] = (
+            (0, 0) if is_new else _parts(self._connection.command("EDGE.QUIET", "EVAL", NEWEST, 1, stream))
+        )
 
     def wait(self, streams: list[str]) -> list[str]:
         """The streams whose next batch is due; if there are none, waits a moment for new entries first."""
         due, newest = [], []
         for stream in streams:
             count, last_delivered, first, last = self._connection.command(
-                "EVAL", UNREAD, 1, stream, self._batch_size, GROUP
+                "EDGE.QUIET", "EVAL", UNREAD, 1, stream, self._batch_size, GROUP
             )
             if count and (count >= self._batch_size or self._is_old(stream, first) or self._has_waited(stream, first)):
                 due.append(stream)

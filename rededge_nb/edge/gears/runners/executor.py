@@ -26,6 +26,9 @@ class GearExecutor(Executor, Protocol):
     def options(self) -> Options:
         """The options of RG.CONFIGSET."""
 
+    def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
+        """An execution that has not begun."""
+
     @property
     def retry_slot(self) -> RetrySlot:
         """Where the gears of this worker wait to try what dead workers left behind."""

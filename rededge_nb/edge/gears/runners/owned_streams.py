@@ -59,6 +59,10 @@ class OwnedStreams:
             if stream not in self._matching or not self._leases.chosen(self._registration_id, stream)
         ]
 
+    def search_now(self) -> None:
+        """Search for new streams at the next to_release()."""
+        self._scanned_at = float("-inf")
+
     def release(self, stream: str) -> None:
         """Give a stream to other workers."""
         self._owned.discard(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import redis
@@ -19,7 +19,7 @@ from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import registrations, statistics
 from rededge_nb.edge.gears.state.crashes import CrashGuard, Verdict
-from rededge_nb.edge.gears.state.registrations import Registration, Session
+from rededge_nb.edge.gears.state.registrations import Registration, Session, Sessions
 from rededge_nb.edge.gears.state.requirements import Requirements
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ STOP_TIMEOUT = 8.0
 """Seconds that a running batch may take to end when the worker stops."""
 IDLE_STOP_TIMEOUT = 1.0
 """Seconds that an idle runner may take to end."""
-READY_TIMEOUT = 2.0
-"""Seconds until a new KeysReader registration receives events."""
 ON_REGISTERED = "onRegistered"
 
 
@@ -69,6 +67,10 @@ class Runners:
         self._incomplete = False
         self._installing: set[str] = set()
         self._requirements = Requirements()
+        self._hooks: dict[str, list[Trigger]] = {}
+        """The hooks that run here, by command in lower case, the last registered one first."""
+        self._refused: str | None = None
+        """Why the switchboard does not accept hooks."""
         self._lock = threading.RLock()
 
     @property
@@ -107,9 +109,18 @@ class Runners:
     def trigger(self, name: str) -> Trigger | None:
         """The trigger of that name."""
         for _, runner in tuple(self._running.values()):
-            if isinstance(runner, Trigger) and runner.draft.arguments["trigger"] == name:
+            if isinstance(runner, Trigger) and not runner.is_hook and runner.draft.arguments["trigger"] == name:
                 return runner
         return None
+
+    def hook(self, registration_id: str) -> Trigger | None:
+        """The hook of that registration."""
+        found = self._running.get(registration_id)
+        return found[1] if found is not None and isinstance(found[1], Trigger) else None
+
+    def hooks_on(self, words: Sequence[bytes]) -> list[Trigger]:
+        """The hooks on a command with these words that run in this worker, the last registered one first."""
+        return [hook for hook in self._hooks.get(words[0].decode(errors="replace").lower(), ()) if hook.is_on(words)]
 
     def forget(self, registration_id: str) -> None:
         """Remove a runner that ends by itself. Another one is started when the registration is unpaused."""
@@ -122,16 +133,13 @@ class Runners:
         with self._lock:
             self._stop(tuple(self._running), STOP_TIMEOUT)
 
-    def synchronize(self, *, ready: bool = False) -> None:
-        """Run exactly what is registered now.
-
-        Args:
-            ready: Return only when new runners receive events.
-        """
+    def synchronize(self) -> None:
+        """Run exactly what is registered now."""
         client = self._executor.state_client
         with self._lock:
             version = registrations.current_version(client)
             sessions = registrations.load_sessions(client)
+            self._announce_hooks(sessions)
             known = {one.id: one for one in registrations.all_registrations(sessions)}
             gone = [self._running[name][0] for name in self._running if name not in known]
             self._stop([name for name in self._running if name not in known or known[name].stopped], IDLE_STOP_TIMEOUT)
@@ -145,10 +153,25 @@ class Runners:
             for session in sessions.values():
                 self._start_session(session)
             self._version = None if self._incomplete else version
-            started = [runner for _, runner in self._running.values() if isinstance(runner, KeysRunner)]
-        if ready:
-            for runner in started:
-                runner.wait_until_listening(READY_TIMEOUT)
+            self._index_hooks()
+
+    def _announce_hooks(self, sessions: Sessions) -> None:
+        engine = self._executor
+        try:
+            registrations.announce_hooks(engine.state_client, sessions)
+        except redis.ResponseError as error:
+            if str(error) != self._refused:
+                logger.error("gears on events and commands do not run, the edge module refuses them: %s", error)
+            self._refused = str(error)
+
+    def _index_hooks(self) -> None:
+        found: dict[str, list[Trigger]] = {}
+        for _, runner in reversed(self._running.values()):
+            if isinstance(runner, Trigger) and runner.is_hook:
+                found.setdefault(runner.draft.arguments["hook"].lower(), []).append(runner)
+        for hooks in found.values():
+            hooks.sort(key=lambda hook: int(hook.draft.id.rpartition("-")[2]), reverse=True)
+        self._hooks = found
 
     def _start_session(self, session: Session) -> None:
         wanted = [one for one in session.registrations if not one.stopped and one.id not in self._running]

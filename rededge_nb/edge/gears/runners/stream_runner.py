@@ -40,13 +40,14 @@ import time
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, CommandArgs, client_from_url, shard
+from rededge_nb.edge.client import RETRY_DELAY, CommandArgs, shard, worker_client
 from rededge_nb.edge.gears.chain.readers import stream_record
 from rededge_nb.edge.gears.runners.acknowledgements import Acknowledgements, Entries
 from rededge_nb.edge.gears.runners.due_batches import BLOCK_MS, POLL_DELAY, DueBatches
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runners.owned_streams import OwnedStreams
 from rededge_nb.edge.gears.runners.stream_connection import Batch, StreamConnection
+from rededge_nb.edge.gears.runners.sync_stream import SyncStream
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
@@ -73,7 +74,7 @@ class StreamRunner:
         self._executor = executor
         self._draft = draft
         self._arguments = draft.arguments
-        self._client = client_from_url(executor.host.url, name="rededge-worker-streams")
+        self._client = worker_client(executor.host.url, name="rededge-worker-streams")
         self._client.response_callbacks.clear()
         self._connection = StreamConnection(self._client)
         self._stopping = threading.Event()
@@ -92,6 +93,7 @@ class StreamRunner:
         self._proved: set[str] = set()
         """Streams of which a first new batch has been tried under the guard."""
         self._context = Context(executor, session_id=session_id)
+        self._sync = SyncStream(executor, draft) if draft.mode == "sync" else None
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -119,6 +121,8 @@ class StreamRunner:
                 except BaseException:  # the thread must go on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)
                     self._stopping.wait(RETRY_DELAY)
+            if self._sync is not None:
+                self._sync.stop()
             try:
                 self._connection.flush()
                 for stream in self._streams.all:
@@ -130,6 +134,9 @@ class StreamRunner:
 
     def _round(self) -> None:
         """Run the batches that are due now; wait a moment if there are none."""
+        if self._sync is not None and self._sync.appeared.is_set():
+            self._sync.appeared.clear()
+            self._streams.search_now()
         for stream in self._streams.to_release():
             self._release(stream)
         streams = self._streams.acquire()
@@ -271,6 +278,8 @@ class StreamRunner:
         finally:
             self.busy = False
             self._acknowledgements.end_retry()
+            if self._sync is not None:
+                self._sync.processed.set()
         return not self._stopping.is_set()
 
     def _read(self, streams: list[str], after: str, block_ms: int | None = None) -> list[Batch]:

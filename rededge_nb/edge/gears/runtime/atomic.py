@@ -53,8 +53,10 @@ class atomic:  # noqa: N801 - RedisGears' name
         self._owner = _this_task_or_thread()
         _open.set(self)
 
-    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        """Send the commands; after an exception inside the block, none."""
+    def __exit__(
+        self, kind: type[BaseException] | None = None, value: object = None, trace: TracebackType | None = None
+    ) -> None:
+        """Send the commands; after an exception inside the block, none. Programs also call it without arguments."""
         context = current()
         if _open.get() is self:  # a coroutine that was never finished ends in whatever thread collects the garbage
             _open.set(None)

@@ -14,12 +14,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import redis
 
 from rededge_nb.edge.client import CommandArgs, check, in_transaction, replies_to
 from rededge_nb.edge.gears.runtime import connection_state
 from rededge_nb.edge.gears.runtime.errors import GearsError, own_server
 from rededge_nb.edge.gears.runtime.gear import Draft, Run
+from rededge_nb.edge.gears.runtime.hooked import HookedCommand, WaitingCommand
 from rededge_nb.edge.gears.runtime.host import Executor
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 
@@ -48,6 +50,16 @@ class Context:
     """The future that the running step has created."""
     futures_allowed: bool = True
     """Whether the running step can wait for a future."""
+    can_wait: bool = True
+    """Whether the execution can wait at all."""
+    hooked: HookedCommand | None = None
+    """The command that the running hook answers."""
+    waiting: WaitingCommand | None = None
+    """The command that waits for the running execution."""
+    quiet: bool = False
+    """Whether the commands of this execution raise no events for gears."""
+    depth: int = 0
+    """How many executions have called each other to get here."""
     _connection: redis.Connection | None = field(default=None, init=False)
     _connection_changed: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
@@ -100,6 +112,8 @@ class Context:
 
     def _replies(self, commands: Sequence[CommandArgs]) -> list[Any]:
         """The replies to commands that are sent together. A command that failed has its error as its reply."""
+        if self.quiet:
+            commands = [_made_quiet(command) for command in commands]
         with self._lock:
             connection = self._connection
             if connection is None:
@@ -125,6 +139,15 @@ class Context:
             if changed:
                 connection.disconnect()
             self.executor.connections.release(connection)
+
+
+def _made_quiet(command: CommandArgs) -> CommandArgs:
+    """The command in a form that raises no events for gears, where there is one."""
+    name = str(command[0]).upper()
+    own = name.startswith(("AI.", "RG.", "EDGE."))  # workers answer these, so no module can execute them
+    return (
+        command if own or name in ("MULTI", "EXEC") or connection_state.changes(command) else ("EDGE.QUIET", *command)
+    )
 
 
 _current: ContextVar[Context] = ContextVar("gears_context")
@@ -153,7 +176,12 @@ def current() -> Context:
 
 @contextlib.contextmanager
 def entered(context: Context) -> Iterator[Context]:
-    """Run gear code in `context`."""
+    """Run gear code in `context`.
+
+    Gears store the text of lists of numbers. Numbers of NumPy appear in it as they did before NumPy 2: `0.5`, and not
+    `np.float64(0.5)`. That is a setting of each thread.
+    """
+    np.set_printoptions(legacy="1.25")
     token = _current.set(context)
     try:
         yield context

@@ -25,6 +25,13 @@ class GearsFlatError(Exception):
     """Raised by flat_error(). Replies have its message alone, without a traceback."""
 
 
+class NestedError(GearsError, GearsFlatError):
+    """An error of gear code that other gear code has called, which itself was called so.
+
+    It is reported by its text alone: a traceback inside a traceback doubles its backslashes at each level.
+    """
+
+
 class GearsForceStopped(Exception):  # noqa: N818 - RedisGears' name
     """`gears.forcestopped`: RG.ABORTEXECUTION raises it inside gear code, again and again until the code ends."""
 
@@ -41,6 +48,7 @@ class ExecutionAbortedError(BaseException):
 
 
 GearsError.__module__, GearsError.__qualname__, GearsError.__name__ = "gears", "error", "error"
+NestedError.__module__, NestedError.__qualname__, NestedError.__name__ = "gears", "error", "error"
 GearsForceStopped.__module__, GearsForceStopped.__qualname__ = "gears", "forcestopped"
 GearsForceStopped.__name__ = "forcestopped"
 

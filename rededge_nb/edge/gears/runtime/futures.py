@@ -30,7 +30,7 @@ from typing import Any
 
 from rededge_nb.edge.gears.runtime.atomic import current_block
 from rededge_nb.edge.gears.runtime.context import Context, current
-from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsError, GearsForceStopped
+from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsError, GearsForceStopped, ServerAwayError
 from rededge_nb.edge.gears.runtime.live import LiveExecution, raise_in_thread
 
 logger = logging.getLogger(__name__)
@@ -50,14 +50,17 @@ class GearsFuture:
             raise GearsError("Future object can only be created inside certain execution steps")
         if not context.futures_allowed:
             raise GearsError("Step does not support async")
+        if not context.can_wait:
+            raise GearsError("Creating async record is not allowed")
         if context.future is not None:
             raise GearsError("Can not create async record twice on the same step")
         context.future = self
         self._result: Future[Any] = Future()
         self._returned = False
+        self._thread = threading.get_ident()
 
     def continueRun(self, value: Any) -> None:  # noqa: N802
-        """Let the record go on, as if the step had returned `value`."""
+        """Let the record go on, as if the step had returned `value`; before the step returns, if that is sooner."""
         self._check()
         with contextlib.suppress(InvalidStateError):  # the execution was aborted meanwhile
             self._result.set_result(value)
@@ -74,7 +77,8 @@ class GearsFuture:
         return self._result
 
     def _check(self) -> None:
-        if not self._returned:
+        # another thread or execution may be faster than the callback that returns the future: its value is kept
+        if not self._returned and self._thread == threading.get_ident():
             raise GearsError("Can not handle future untill it returned from the callback")
         if self._result.done() and not self._result.cancelled():
             raise GearsError("Can not handle future twice")
@@ -90,17 +94,38 @@ class FailedRecordError(Exception):
 
 def resolve(context: Context, value: Any) -> Any:
     """The value that a callback returned; waits for it if it is a future or a coroutine."""
+    future = begin(context, value)
+    if future is None:
+        return value
+    value = None  # from now on only user code refers to it: see __del__
+    return wait(context, future)
+
+
+def begin(context: Context, value: Any) -> Future[Any] | None:
+    """Begin to wait for what a callback returned, if it is a future or a coroutine; None for any other value."""
     if isinstance(value, GearsFuture):
-        waiting = value.returned_from_step()
-        context.future = value = None  # from now on only user code refers to it: see __del__
-        return wait(context, waiting)
+        context.future = None
+        return value.returned_from_step()
     context.future = None
     if inspect.iscoroutine(value):
         if not context.futures_allowed:
             value.close()
-            raise GearsError("Step does not support async")
-        return wait(context, loop().submit(value))
-    return value
+            raise GearsError("coroutine are not allow on this step")
+        if not context.can_wait:
+            value.close()
+            raise GearsError("Creating async record is not allowed")
+        return loop().submit(_with_bare_error(value))
+    return None
+
+
+async def _with_bare_error(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The coroutine's result. Its exceptions are reported by their text alone, as in RedisGears."""
+    try:
+        return await coroutine
+    except (asyncio.CancelledError, GearsForceStopped, ServerAwayError):
+        raise
+    except Exception as error:
+        raise FailedRecordError(str(error)) from error
 
 
 def wait(context: Context, future: Future[Any]) -> Any:

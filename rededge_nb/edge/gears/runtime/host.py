@@ -5,14 +5,15 @@ They are protocols, because the worker and the engine import this package, so it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import redis
 
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
-from rededge_nb.edge.gears.runtime.gear import Run
+from rededge_nb.edge.gears.runtime.gear import Draft, Run
+from rededge_nb.edge.gears.runtime.hooked import HookedCommand
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 
 
@@ -60,6 +61,9 @@ class Executor(Protocol):
     def next_registration_id(self) -> str:
         """The id of a new registration."""
 
+    def register_now(self, draft: Draft, session_id: str | None) -> None:
+        """Add a registration to the session of running gear code, and start running it."""
+
     def run_nested(self, run: Run) -> None:
         """Start a run that code inside an execution asked for. The run's future gets the results."""
 
@@ -68,6 +72,15 @@ class Executor(Protocol):
 
     def start_timer(self, seconds: float, function: Callable[[], Any], key: str | None) -> None:
         """Call a function every `seconds`."""
+
+    def run_hooks(self, words: Sequence[bytes], *, in_place: bool) -> list[Any] | None:
+        """Run the hooks of a command that gear code sends; returns its reply in a list, or None if it has none."""
+
+    def call_next(self, hooked: HookedCommand, words: Sequence[bytes]) -> Any:
+        """Run the next hook of a command, or have it executed; returns the reply as gear code gets it."""
+
+    def run_trigger(self, words: Sequence[bytes]) -> Any:
+        """Run a sync trigger in place; returns the reply of RG.TRIGGER as gear code gets it."""
 
     def slot_released(self, execution: LiveExecution | None) -> AbstractContextManager[None]:
         """Let another execution use this one's slot inside the block."""

@@ -61,6 +61,8 @@ class LiveExecution:
         self.ended = threading.Event()
         self.idle = threading.Event()
         """Set when it has ended, or waits: then its thread needs no processor, and the next call may be taken."""
+        self.when_waiting: Callable[[], None] | None = None
+        """Called when it begins to wait for a future."""
         self._aborting = False
         self._thread: int | None = None
         """The thread that runs user code of this execution now."""
@@ -131,6 +133,8 @@ class LiveExecution:
                 raise ExecutionAbortedError
             self._future, thread, self._thread = future, self._thread, None
         self.idle.set()
+        if self.when_waiting is not None:
+            self.when_waiting()
         try:
             with while_waiting():
                 return future.result()

@@ -36,6 +36,23 @@ def text_or_bytes(value: bytes) -> str | bytearray:
         return bytearray(value)
 
 
+def reply_for_gear(reply: object) -> object:
+    """What to_reply() returned, as gear code would get it from Redis.
+
+    Raises:
+        CommandError: it is an error reply.
+    """
+    match reply:
+        case CommandError():
+            raise reply
+        case bytes():
+            return text_or_bytes(reply)
+        case list():
+            return [str(one) if isinstance(one, CommandError) else reply_for_gear(one) for one in reply]
+        case _:
+            return str(reply) if isinstance(reply, Simple) else reply
+
+
 def to_argument(value: object) -> bytes:
     """An argument of execute(): bytes and bytearray as they are, anything else as its text."""
     if isinstance(value, (bytes, bytearray)):

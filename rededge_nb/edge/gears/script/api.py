@@ -26,6 +26,7 @@ from rededge_nb.edge.gears.runtime.futures import (
     set_future_exception,
     set_future_results,
 )
+from rededge_nb.edge.gears.runtime.hooked import CANNOT_WAIT, WaitingCommand
 from rededge_nb.edge.gears.runtime.values import from_redis, to_argument
 from rededge_nb.edge.gears.script.builder import GearsBuilder
 
@@ -39,7 +40,7 @@ LOG_LEVELS = {
 }
 BLOCKING = {
     "RG.PYEXECUTE": "Can not run gears inside a multi exec, lua, or when blocking is not allowed",
-    "RG.TRIGGER": "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
+    "RG.TRIGGER": CANNOT_WAIT,
 }
 BLOCKING["RG.TRIGGERONKEY"] = BLOCKING["RG.TRIGGER"]
 BLOCKING["RG.GETRESULTSBLOCKING"] = BLOCKING["RG.PYEXECUTE"]
@@ -58,15 +59,22 @@ def execute(*words: object) -> Any:
     command = words[0]
     if not isinstance(command, str):
         raise GearsError("the given command must be a string")
-    if command[:3].upper() == "RG." and command.upper() in BLOCKING:
-        raise GearsError(BLOCKING[command.upper()])
-    sent = (command, *(to_argument(value) for value in words[1:]))
+    arguments = [to_argument(value) for value in words[1:]]
+    sent = (command, *arguments)
     context = current()
     block = current_block()
+    name = command.upper()
+    if name == "RG.TRIGGER" and block is None and arguments:
+        return context.executor.run_trigger([name.encode(), *arguments])
+    if name in BLOCKING:
+        raise GearsError(BLOCKING[name])
     connection_state.check(sent, atomic=block is not None)
-    if block is not None:
-        return block.queue(sent)
     try:
+        hooked = context.executor.run_hooks([command.encode(), *arguments], in_place=block is None)
+        if hooked is not None:
+            return hooked[0]
+        if block is not None:
+            return block.queue(sent)
         return from_redis(context.command(*sent))
     except redis.ResponseError as error:
         raise GearsError(shard.describe_error(error)) from None
@@ -102,25 +110,53 @@ def hashtag() -> str:
     return shard.tag(current().executor.raw_client) or shard.tag_of_slot(0)
 
 
-def override_reply(value: object) -> None:  # noqa: ARG001
-    """Refused: Redis answers a client's command before any gear is called."""
-    raise GearsError("Can not get command ctx")
+def override_reply(value: object) -> None:
+    """Replace the reply to the command that waits for this execution.
+
+    Raises:
+        GearsError: no command waits for it, or the reply has been replaced before.
+    """
+    _waiting_command().override(value)
 
 
 def get_command() -> list[str]:
-    """Refused, like override_reply."""
-    raise GearsError("Can not get command ctx")
+    """The words of the command that waits for this execution.
+
+    Raises:
+        GearsError: no command waits for it.
+    """
+    return list(_waiting_command().words)
 
 
-def call_next(*arguments: object) -> None:  # noqa: ARG001
-    """Refused: there are no command hooks outside the server process."""
-    raise GearsError("Can not get CommandHook ctx")
+def call_next(*arguments: object) -> Any:
+    """Run the next hook of the command that this hook answers, or the command itself.
+
+    Args:
+        arguments: Its arguments, without its name.
+
+    Raises:
+        GearsError: the running code is no hook, or the reply is an error.
+    """
+    context = current()
+    if context.hooked is None:
+        raise GearsError("Can not get CommandHook ctx")
+    try:
+        return context.executor.call_next(context.hooked, [to_argument(value) for value in arguments])
+    except redis.ResponseError as error:
+        raise GearsError(shard.describe_error(error)) from None
+
+
+def _waiting_command() -> WaitingCommand:
+    waiting = current().waiting
+    if waiting is None:
+        raise GearsError("Can not get command ctx")
+    return waiting
 
 
 def is_async_allow() -> bool:
     """Whether the running code may wait for a future."""
     context = current()
-    return context.execution is not None and context.script is None
+    return context.execution is not None and context.script is None and context.can_wait
 
 
 def is_in_atomic_block() -> bool:
@@ -130,6 +166,8 @@ def is_in_atomic_block() -> bool:
 
 def register_timer(seconds: float, function: Callable[[], Any], key: str | None = None) -> None:
     """Call a function every so many seconds until it raises; with a key, for as long as the key exists."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise GearsError("time argument must be a long")
     if not callable(function):
         raise GearsError("callback argument must be a function")
     current().executor.start_timer(float(seconds), function, key)

@@ -71,13 +71,14 @@ class GearsBuilder:
         """Skip `start` records (default 0), and keep the next `length`."""
         if not 1 <= len(numbers) <= 2:
             raise GearsError("wrong number of args to limit function")
-        if not all(isinstance(number, int) for number in numbers):
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
             raise GearsError("limit argument must be a number")
         self._steps.append(Step("limit", argument=(numbers[0], numbers[1] if len(numbers) > 1 else 0)))
         return self
 
-    def collect(self) -> Self:
+    def collect(self, *none: Any) -> Self:
         """Bring all records to the shard that started; there is only one."""
+        _functions("collect", none, ())
         self._steps.append(Step("collect"))
         return self
 
@@ -117,8 +118,15 @@ class GearsBuilder:
         self.localgroupby(extractor, partial(_fold_of_key, zero, seqOp))
         return self.groupby(_key_of_group, partial(_fold_groups, zero, combOp))
 
-    def count(self) -> Self:
+    def __localAggregateby__(  # noqa: N802 - RedisGears' name
+        self, extractor: Callable[[Any], Any], zero: Any, aggregator: Callable[..., Any]
+    ) -> Self:
+        """The first half of aggregateby: fold the records of each key on each shard."""
+        return self.localgroupby(extractor, partial(_fold_of_key, zero, aggregator))
+
+    def count(self, *none: Any) -> Self:
         """Replace all records by their number; without records there is no number."""
+        _functions("count", none, ())
         return self.accumulate(_count).collect().accumulate(_sum)
 
     def countby(self, extractor: Callable[[Any], Any] | None = None) -> Self:
@@ -130,8 +138,9 @@ class GearsBuilder:
         self.aggregate([], _append, operator.add)
         return self.map(partial(sorted, reverse=reverse)).flatmap(_itself)
 
-    def distinct(self) -> Self:
+    def distinct(self, *none: Any) -> Self:
         """Keep one of several equal records."""
+        _functions("distinct", none, ())
         return self.aggregate(set(), _add_to_set, operator.or_).flatmap(list)
 
     def avg(self, extractor: Callable[[Any], float] = float) -> Self:
@@ -176,18 +185,25 @@ class GearsBuilder:
         onUnregistered: Callable[[], Any] | None = None,  # noqa: N803
         **keywords: Any,
     ) -> str:
-        """Run for each event from now on; returns the registration's id."""
-        script = self._script(mode)
-        if script is None:
-            raise GearsError("register can be called only while a script is executed by RG.PYEXECUTE")
+        """Run for each event from now on; returns the registration's id.
+
+        In a script, it begins when the script has ended; in an execution at once, in the session of the gear.
+        """
+        script, context = self._script(mode), current()
+        if script is None and context.session_id is None:
+            raise GearsError("register can be called only from a script or a gear that RedisGears runs")
         reader = READERS[self._reader]
         if reader.register is None:
             raise GearsError("Given reader do not support register or not exists")
         for name, callback in (("onRegistered", onRegistered), ("onUnregistered", onUnregistered)):
             if callback is not None and not callable(callback):
                 raise GearsError(f"{name} argument must be a function")
-        pattern = str(keywords.pop("regex", prefix))
-        arguments = reader.register(RegisterRequest(pattern, mode, keywords, script.drafts))
+        pattern = keywords.pop("regex", prefix)
+        if not isinstance(pattern, str):
+            raise GearsError("regex argument must be a string")
+        arguments = reader.register(
+            RegisterRequest(pattern, mode, keywords, [] if script is None else script.drafts, context.command)
+        )
         draft = Draft(
             id=current().executor.next_registration_id(),
             reader=self._reader,
@@ -201,7 +217,10 @@ class GearsBuilder:
         for step in draft.steps:
             if step.callback is not None:
                 checked_callback(step.callback)
-        script.drafts.append(draft)
+        if script is not None:
+            script.drafts.append(draft)
+        else:
+            context.executor.register_now(draft, context.session_id)
         return draft.id
 
     def _add(self, kind: str, functions: tuple[Callable[..., Any], ...]) -> Self:

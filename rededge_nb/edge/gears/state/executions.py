@@ -100,7 +100,7 @@ def save_unregistered(client: redis.Redis, fields: list[Any], *, keep: int) -> N
     """
     execution_id = fields[1]
     keys = key_names.execution(client, execution_id), key_names.executions(client)
-    client.execute_command("EVAL", SAVE, len(keys), *keys, *fields)
+    client.execute_command("EDGE.QUIET", "EVAL", SAVE, len(keys), *keys, *fields)
     while client.execute_command("LLEN", key_names.executions(client)) > keep:
         oldest = client.execute_command("LPOP", key_names.executions(client))
         if oldest is not None:
@@ -140,7 +140,7 @@ def load_unregistered(client: redis.Redis, execution_id: str) -> Execution | Non
 def find_registered(client: redis.Redis, execution_id: str, registration_ids: Sequence[str]) -> Execution | None:
     """The execution of that id, if one of these registrations started it and it has ended."""
     keys = [_stream(client, registration_id) for registration_id in registration_ids]
-    found = client.execute_command("EVAL", FIND, len(keys), *keys, execution_id)
+    found = client.execute_command("EDGE.QUIET", "EVAL", FIND, len(keys), *keys, execution_id)
     if found is None:
         return None
     number, entry_id, flat = found

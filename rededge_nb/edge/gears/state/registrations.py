@@ -22,7 +22,7 @@ import redis
 from rededge_nb.edge.client import key_names, pairs
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft, Step
-from rededge_nb.edge.gears.state import stored_code, vault
+from rededge_nb.edge.gears.state import hooks, stored_code, vault
 
 SHARD_ID = "0" * 40
 """The shard's id in replies. In a Redis Cluster it is the same: the gears of each shard know nothing of the others."""
@@ -41,11 +41,20 @@ class Registration:
     paused: bool = False
     aborted: bool = False
     """Whether it failed with onFailedPolicy abort. Nothing runs until it is unpaused."""
+    database: int = 0
+    """The database of clients, from which it gets keyspace events."""
 
     @property
     def stopped(self) -> bool:
         """Whether no worker may run it."""
         return self.paused or self.aborted
+
+    @property
+    def hook(self) -> str | None:
+        """Its hook, for the switchboard; None if it has none."""
+        if self.stopped and self.reader == "StreamReader":
+            return None  # clients do not wait for a gear that somebody has paused
+        return hooks.hook_spec(self.reader, self.mode, self.arguments, self.database)
 
 
 @dataclass(frozen=True)
@@ -121,14 +130,38 @@ def find_unchanged(session: Session, drafts: Iterable[Draft]) -> dict[str, Regis
     return {draft.id: found for draft in drafts if (found := present.pop(_what(draft), None)) is not None}
 
 
+def trigger_names(registered: Iterable[Registration | Draft]) -> set[str]:
+    """The names of triggers; a hook has none, although RG.DUMPREGISTRATIONS shows its command as one."""
+    return {
+        str(one.arguments["trigger"])
+        for one in registered
+        if one.reader == "CommandReader" and "hook" not in one.arguments
+    }
+
+
+def check_triggers(drafts: Iterable[Draft], others: Iterable[Session]) -> None:
+    """Refuse names of triggers that other sessions have.
+
+    Raises:
+        GearsError: one is taken.
+    """
+    if trigger_names(drafts) & trigger_names(one for session in others for one in session.registrations):
+        raise GearsError("trigger already registered")
+
+
 def new_session(
     session_id: str,
     description: str | None,
     requirements: Iterable[str],
     drafts: Iterable[Draft],
     kept: Iterable[Registration] = (),
+    *,
+    database: int = 0,
 ) -> Session:
-    """The session with the registrations that a script has made; those in `kept` stay paused if they were."""
+    """The session with the registrations that a script has made; those in `kept` stay paused if they were.
+
+    `database` is that of clients.
+    """
     known = {one.id: one for one in kept}
     return Session(
         id=session_id,
@@ -138,22 +171,30 @@ def new_session(
         requirements=tuple(requirements),
         registrations=tuple(
             known.get(draft.id)
-            or Registration(draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments)
+            or Registration(
+                draft.id, session_id, draft.reader, draft.description, draft.mode, draft.arguments, database=database
+            )
             for draft in drafts
         ),
     )
 
 
 def save_session(
-    client: redis.Redis, session: Session, drafts: Iterable[Draft], replaced: Callable[[Sessions], Session | None]
+    client: redis.Redis,
+    session: Session,
+    drafts: Iterable[Draft],
+    replaced: Callable[[Sessions], Session | None],
 ) -> None:
-    """Store a session and its code in one step.
+    """Store a session and its code in one step, and set its hooks.
 
     Args:
         client: A connection to the server.
         session: The session.
         drafts: Its registrations, with their code.
         replaced: Gets all sessions and returns the one to remove, or raises an error that this function passes on.
+
+    Raises:
+        GearsError: The switchboard refuses a hook. Nothing of the session is stored then.
     """
     stored = stored_code.dumps({draft.id: _code_of(draft) for draft in drafts})
 
@@ -162,7 +203,38 @@ def save_session(
         kept = {name: other for name, other in sessions.items() if gone is None or name != gone.id}
         return kept | {session.id: session}
 
-    _change(client, edit, {session.id: stored})
+    try:
+        _change(client, edit, {session.id: stored})
+    except redis.ResponseError as error:
+        for registration in session.registrations:
+            remove_registration(client, registration.id)
+        raise GearsError(str(error)) from error
+
+
+def announce_hooks(client: redis.Redis, sessions: Sessions) -> None:
+    """Set the hooks of all registrations again: an earlier version did not, or FLUSHALL has deleted them.
+
+    Nothing is done if somebody changes the sessions at the same time; whoever follows their version calls this again.
+
+    Raises:
+        redis.ResponseError: The switchboard does not know hooks: it is that of an earlier version.
+    """
+    specs = _hooks_of(sessions)
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.watch(key_names.sessions_version(client))
+        if load_sessions(client) != sessions:
+            return
+        stale = hooks.stored_hooks(client) - specs.keys()
+        pipeline.multi()
+        for registration_id in stale:
+            hooks.queue_removal(pipeline, registration_id)
+        for registration_id, spec in specs.items():
+            hooks.queue_hook(pipeline, registration_id, spec)
+        if stale or specs:
+            try:
+                pipeline.execute()
+            except redis.WatchError:
+                return
 
 
 def remove_registration(client: redis.Redis, registration_id: str) -> bool:
@@ -234,6 +306,7 @@ def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dic
                 continue
             after = edit(before)
             gone = {one.id for one in all_registrations(before)} - {one.id for one in all_registrations(after)}
+            old_hooks, new_hooks = _hooks_of(before), _hooks_of(after)
             changed = {name: one for name, one in after.items() if one != before.get(name) or name in code}
             pickled = {name: code.get(name) or _code(client, name) for name in changed}
             pipeline.multi()
@@ -246,12 +319,22 @@ def _change(client: redis.Redis, edit: Callable[[Sessions], Sessions], code: dic
                 vault.queue_store(pipeline, name, session.json(), pickled[name])
             for registration_id in gone:
                 pipeline.execute_command("DEL", *key_names.registration_keys(client, registration_id).values())
+            for registration_id in old_hooks.keys() - new_hooks.keys():
+                hooks.queue_removal(pipeline, registration_id)
+            for registration_id, spec in new_hooks.items():
+                if old_hooks.get(registration_id) != spec:
+                    hooks.queue_hook(pipeline, registration_id, spec)
             pipeline.execute_command("INCR", key_names.sessions_version(client))
             try:
                 pipeline.execute()
             except redis.WatchError:
                 continue
             return
+
+
+def _hooks_of(sessions: Sessions) -> dict[str, str]:
+    """The hooks of all registrations, by id."""
+    return {one.id: one.hook for one in all_registrations(sessions) if one.hook is not None}
 
 
 def _restore(client: redis.Redis) -> bytes:

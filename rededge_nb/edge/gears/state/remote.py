@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, client_from_url, even_if_full, key_names, pairs
+from rededge_nb.edge.client import RETRY_DELAY, even_if_full, key_names, pairs, worker_client
 from rededge_nb.edge.gears.runtime.host import Host
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def ask_to_abort(client: redis.Redis, execution_id: str) -> None:
 
 def listen_for_aborts(url: str, abort: Callable[[str], None], stopping: threading.Event) -> None:
     """Call `abort` with each execution id that a worker asks to abort, until `stopping` is set."""
-    client = client_from_url(url, name="rededge-worker-aborts")
+    client = worker_client(url, name="rededge-worker-aborts")
     while not stopping.is_set():
         try:
             channel = key_names.abort_channel(client)

@@ -124,7 +124,7 @@ class Requirements:
     def _activate(self, name: str) -> bool:
         if name in self._known:
             return True
-        if _have(name):
+        if not _is_location(name) and _have(name):
             self._known[name] = Installed(name, Path(sys.prefix), ())
             return True
         path = self._path(name)
@@ -134,25 +134,16 @@ class Requirements:
         if site not in sys.path:
             sys.path.append(site)  # last, so that the worker itself imports the same packages as before
             importlib.invalidate_caches()
-        if not _have(name, installed_for_it=True):
+        if not _is_location(name) and not _have(name, installed_for_it=True):
             return False
         wheels = sorted(wheel.name for wheel in (path / "wheels").iterdir())
         self._known[name] = Installed(name, path, tuple(wheels))
         return True
 
     def _install(self, name: str, wheels: dict[str, bytes] | None = None) -> None:
-        requirement = _parsed(name)
-        present = _version_of(requirement)
-        if (
-            present is not None
-            and not self._path(name).exists()
-            and (requirement.url is not None or not requirement.specifier.contains(present, prereleases=True))
-        ):
-            raise _unsatisfied(
-                f"{name} is asked for, and the environment of the workers has {requirement.name} {present}: one "
-                "process cannot have both. Change the requirement, or that environment"
-            )
         path = self._path(name)
+        if not _is_location(name) and not path.exists():
+            _check_version(name)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=self._folder))
         try:
@@ -162,7 +153,9 @@ class Requirements:
             if wheels is None:
                 _run_pip(["wheel", "--quiet", "--wheel-dir", str(new / "wheels"), name], name)
             offline = ["--no-index", "--find-links", str(new / "wheels"), "--target", str(new / "site")]
-            _run_pip(["install", "--quiet", *offline, name], name)
+            # a location is not looked up twice: all that pip has built from it is installed
+            built = [str(wheel) for wheel in sorted((new / "wheels").iterdir())] if _is_location(name) else [name]
+            _run_pip(["install", "--quiet", *offline, *built], name)
             (new / DONE).write_text(json.dumps({"name": name}))
             shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):  # another worker of this machine has installed it meanwhile
@@ -176,6 +169,28 @@ class Requirements:
     def _path(self, name: str) -> Path:
         python = "".join(platform.python_version_tuple()[:2])
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-py{python}"
+
+
+def _is_location(name: str) -> bool:
+    """Whether pip gets a package from a place and not by its name: a URL, a repository (git+https://…) or a path."""
+    return "://" in name.partition("@")[0] or name.startswith(("/", "./", "../", "~"))
+
+
+def _check_version(name: str) -> None:
+    """Refuse a requirement if the environment of the workers has another version of the package.
+
+    Raises:
+        GearsError: It has, or this is no requirement.
+    """
+    requirement = _parsed(name)
+    present = _version_of(requirement)
+    if present is None:
+        return
+    if requirement.url is not None or not requirement.specifier.contains(present, prereleases=True):
+        raise _unsatisfied(
+            f"{name} is asked for, and the environment of the workers has {requirement.name} {present}: one "
+            "process cannot have both. Change the requirement, or that environment"
+        )
 
 
 def _parsed(name: str) -> Requirement:

@@ -60,6 +60,7 @@ def test_the_older_commands(call: Callable[..., object], words: Words) -> None:
         (("ONNX", "bad", "BLOB", ADD), "ERR unsupported device"),
         (("ONNX", "CPU"), "ERR Insufficient arguments, missing model BLOB"),
         (("ONNX", "CPU", "BLOB"), "ERR Insufficient arguments, missing model BLOB"),
+        (("ONNX", "CPU", "BATCHSIZE", 2, "NOT_BLOB"), "ERR Insufficient arguments, missing model BLOB"),
         (("ONNX", "CPU", "INPUTS", "a", "OUTPUTS", "c"), "ERR Insufficient arguments, missing model BLOB"),
         (("ONNX", "CPU", "BATCHSIZE", "x", "BLOB", ADD), "ERR Invalid argument for BATCHSIZE"),
         (("ONNX", "CPU", "MINBATCHSIZE", 1, "BLOB", ADD), "ERR MINBATCHSIZE specified without BATCHSIZE"),

@@ -126,3 +126,20 @@ def test_readers_that_only_run(client: redis.Redis, reader: str) -> None:
 def test_command_reader_only_registers(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="Given reader do not support run or not exists"):
         execute(client, "GB('CommandReader').run()")
+
+
+@pytest.mark.parametrize(
+    ("run", "error"),
+    [
+        ("GB('KeysReader').run(5)", b"regex argument must be a string"),
+        ("GB('KeysReader').run('k', noScan=1)", b"noScan value is not boolean"),
+        ("GB('KeysReader').run('k', readValue=1)", b"readValue value is not boolean"),
+        ("GB('StreamReader').run('s', fromId=1)", b"fromId argument must be a string"),
+        ("GB('StreamReader').run('s', fromId='test')", b"Invalid stream ID"),
+        ("GB('KeysOnlyReader').run('*', count='x')", b"value is not an integer"),
+    ],
+)
+def test_wrong_arguments_of_run(client: redis.Redis, run: str, error: bytes) -> None:
+    _, (text,) = execute(client, run)
+    assert error in text
+    assert b"connection.py" not in text

@@ -98,7 +98,6 @@ def test_a_script_that_raises_replies_with_its_traceback_and_leaves_nothing(clie
         ("GB('StreamReader').register('s', onFailedPolicy='x')", (), "onFailedPolicy must be Continue/Abort/Retry"),
         ("GB('StreamReader').register('s', batch='x')", (), "batch argument must be a number"),
         ("GB('StreamReader').register('s', trimStream=1)", (), "trimStream argument must be a boolean"),
-        ("GB('StreamReader').register('s', mode='sync')", (), "ExecutionMode sync is not possible here"),
         (
             "GB('StreamReader').register('s', mode='sync', onFailedPolicy='retry')",
             (),

@@ -92,8 +92,7 @@ def test_it_cannot_be_paused(client: redis.Redis) -> None:
         ("eventTypes=[3]", "given event type is not string"),
         ("keyTypes=['what']", "unknown key type"),
         ("readValue=1", "readValue argument must be a boolean"),
-        ("mode='sync'", "ExecutionMode sync is not possible here"),
-        ("commands=['get']", "commands is not possible here"),
+        ("commands=['nosuch']", "bad reply on COMMAND command"),
         ("onRegistered=3", "onRegistered argument must be a function"),
     ],
 )

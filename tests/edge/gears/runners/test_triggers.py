@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
-from tests.gear_scripts import execute, only_registration
+from tests.gear_scripts import execute, only_registration, registrations
 from tests.waiting import wait_for
 
 
@@ -60,7 +62,7 @@ def test_modes_and_arguments_are_shown(client: redis.Redis, arguments: str) -> N
     [
         ("GB('CommandReader').register()", "no trigger or hook argument was given"),
         ("GB('CommandReader').register(trigger=3)", "trigger argument is not string"),
-        ("GB('CommandReader').register(hook='set')", "a hook on set is not possible here"),
+        ("GB('CommandReader').register(hook='exec')", "Can not override a command which are not allowed inside"),
         (
             "GB('CommandReader').register(trigger='t')\nGB('CommandReader').register(trigger='t')",
             "trigger already registered in this session",
@@ -84,13 +86,54 @@ def test_a_trigger_belongs_to_one_session_and_an_upgrade_can_take_it_over(client
     assert client.execute_command("RG.TRIGGER", "t") == [4]
 
 
+def test_a_gear_runs_a_sync_trigger_in_place(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').map(lambda r: 'inner ' + r[1]).register(trigger='inner', mode='sync')")
+    execute(client, "GB('CommandReader').map(lambda r: execute('RG.TRIGGER', 'inner', 'x')).register(trigger='outer')")
+    assert client.execute_command("RG.TRIGGER", "outer") == [b"['inner x']"]
+
+
+def test_sync_triggers_that_wait_let_others_begin(client: redis.Redis) -> None:
+    script = """
+import asyncio
+async def slow(record):
+    execute('INCR', 'begun')
+    while execute('GET', 'begun') != '4':
+        await asyncio.sleep(0.01)
+    return 1
+GB('CommandReader').map(slow).register(trigger='t', mode='sync')
+"""
+    execute(client, script)
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: client.execute_command("RG.TRIGGER", "t"), range(4)))
+    assert replies == [[b"1"]] * 4
+
+
+def test_a_gear_that_runs_can_register(client: redis.Redis) -> None:
+    script = """
+def add(record):
+    GB('CommandReader').map(lambda r: 'new').register(trigger=record[1])
+    return 1
+GB('CommandReader').map(add).register(trigger='add')
+"""
+    execute(client, script, "ID", "mine")
+    client.execute_command("RG.TRIGGER", "add", "new")
+    assert client.execute_command("RG.TRIGGER", "new") == [b"new"]
+    assert len(registrations(client)) == 2
+    [session] = client.execute_command("RG.PYDUMPSESSIONS")
+    assert session[1] == b"mine"
+    assert len(session[15]) == 2
+    with pytest.raises(redis.ResponseError, match="trigger already registered"):
+        client.execute_command("RG.TRIGGER", "add", "add")
+
+
 def test_a_trigger_is_refused_in_transactions_and_in_gears(client: redis.Redis) -> None:
+    execute(client, "GB('CommandReader').register(trigger='other')")
     execute(client, "GB('CommandReader').map(lambda r: execute('RG.TRIGGER', 'other')).register(trigger='t')")
     with pytest.raises(redis.ResponseError, match="can not run a non-sync execution inside a MULTI/LUA"):
         client.execute_command("RG.TRIGGER", "t")
     pipeline = client.pipeline(transaction=True)
     pipeline.execute_command("RG.TRIGGER", "t")
-    with pytest.raises(redis.ResponseError, match="multi exec"):
+    with pytest.raises(redis.ResponseError, match="can not run a non-sync"):
         pipeline.execute()
 
 

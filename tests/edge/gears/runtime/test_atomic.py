@@ -118,3 +118,16 @@ def test_atomic_raises_what_redis_refuses_and_cannot_be_nested(client: redis.Red
         execute(client, nested)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         execute(client, "with atomic():\n    execute('RPUSH', 'text', 'x')")
+
+
+def test_a_block_can_be_entered_and_left_by_hand(client: redis.Redis) -> None:
+    script = """
+def work(record):
+    block = redisgears.atomicCtx()
+    block.__enter__()
+    execute('SET', 'k', 1)
+    block.__exit__()
+    return execute('GET', 'k')
+GB('ShardsIDReader').map(work).run()
+"""
+    assert execute(client, script) == [[b"1"], []]

@@ -118,10 +118,9 @@ GB('StreamReader').foreach(work).register('s')
 
 def test_a_run_that_cannot_begin_ends_with_an_error(client: redis.Redis) -> None:
     script = """
-class Keys(str):
-    def __str__(self):
-        raise SystemExit('no pattern')
-GB('KeysReader').run(Keys('k'))
+def pattern():
+    raise SystemExit('no pattern')
+GB('KeysOnlyReader').run(patternGenerator=pattern)
 """
     execution = execute(client, script, "UNBLOCKING")
     results, (error,) = client.execute_command("RG.GETRESULTSBLOCKING", execution)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 import redis
@@ -127,11 +128,68 @@ GB('ShardsIDReader').{step}.run()
     assert execute(client, script) == [expected, []]
 
 
-def test_an_error_in_a_coroutine_has_its_traceback(client: redis.Redis) -> None:
+def test_an_error_in_a_coroutine_is_reported_by_its_text(client: redis.Redis) -> None:
     script = "async def f(r):\n    raise ValueError('no')\nGB('ShardsIDReader').map(f).run()"
-    _, (error,) = execute(client, script)
-    assert b"line 2, in f" in error
-    assert b"rededge_nb" not in error
+    assert execute(client, script) == [[], [b"no"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("map(slow)", [b"%d" % number for number in range(200)]),
+        ("filter(slow)", [b"%d" % number for number in range(1, 200)]),
+        ("foreach(slow)", [b"%d" % number for number in range(200)]),
+        ("map(slow).map(slow).limit(3)", [b"0", b"1", b"2"]),
+    ],
+)
+def test_records_wait_together_and_keep_their_order(client: redis.Redis, step: str, expected: list[bytes]) -> None:
+    script = f"""
+import asyncio
+def numbers():
+    yield from range(200)
+async def slow(number):
+    await asyncio.sleep(0.3 if number % 2 else 0.2)
+    return number
+GB('PythonReader').{step}.run(numbers)
+"""
+    started = time.monotonic()
+    assert execute(client, script) == [expected, []]
+    assert time.monotonic() - started < 20, "one after another they take 50 s"
+
+
+def test_the_first_record_that_fails_ends_the_others(client: redis.Redis) -> None:
+    script = """
+import asyncio
+def numbers():
+    yield from range(5)
+async def slow(number):
+    await asyncio.sleep(0.05 if number < 2 else 60)
+    if number == 1:
+        raise ValueError('no')
+    return number
+GB('PythonReader').map(slow).run(numbers)
+"""
+    assert execute(client, script) == [[b"0"], [b"no"]]
+
+
+def test_a_future_that_is_continued_before_its_callback_returns_keeps_the_value(client: redis.Redis) -> None:
+    script = """
+import threading
+def park(record):
+    future = gearsFuture()
+    thread = threading.Thread(target=future.continueRun, args=('yes',))
+    thread.start()
+    thread.join()
+    return future
+GB('CommandReader').map(park).register(trigger='park')
+"""
+    execute(client, script)
+    assert client.execute_command("RG.TRIGGER", "park") == [b"yes"]
+
+
+def test_numbers_of_numpy_are_shown_as_before_numpy_2(client: redis.Redis) -> None:
+    script = "import numpy\nGB('ShardsIDReader').map(lambda r: [numpy.float32(0.5), numpy.int64(2)]).run()"
+    assert execute(client, script) == [[b"[0.5, 2]"], []]
 
 
 def test_a_coroutine_can_await_runs_and_futures(client: redis.Redis) -> None:

@@ -68,7 +68,8 @@ def test_values(client: redis.Redis, expression: str, expected: object) -> None:
         ("call_next('x')", "Can not get CommandHook ctx"),
         ("log(3)", "log message must be a string"),
         ("registerTE(1, 3)", "callback argument must be a function"),
-        ("GB().register('x')", "register can be called only while a script is executed"),
+        ("GB().register(1)", "regex argument must be a string"),
+        ("registerTE('2', log)", "time argument must be a long"),
     ],
 )
 def test_errors(client: redis.Redis, expression: str, error: str) -> None:

@@ -51,3 +51,14 @@ def test_a_builder_that_registers_twice_adds_its_last_steps_twice(client: redis.
     once, twice = (b"filter", b"map", b"collect"), (b"filter", b"map", b"collect", b"map")
     wait_for(lambda: len(steps()) == 2, what="an execution of each registration")
     assert steps() == {once, twice}
+
+
+@pytest.mark.parametrize("step", ["collect(1, 2, 3)", "count(1)", "distinct(1)"])
+def test_steps_without_arguments_refuse_them(client: redis.Redis, step: str) -> None:
+    with pytest.raises(redis.ResponseError, match=f"wrong number of args to {step.partition('(')[0]} function"):
+        execute(client, f"GB('ShardsIDReader').{step}.run()")
+
+
+def test_a_negative_limit_is_refused(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="limit argument must be a number"):
+        execute(client, "GB('ShardsIDReader').limit(-1).run()")
