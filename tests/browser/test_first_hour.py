@@ -47,6 +47,7 @@ SHORTER = {
     "01_load_model": ("timing: float = 0.5 ", "timing: float = 0.1 "),
     "03_produce_frames": ("seconds: float = 0 ", "seconds: float = 5 "),
     "05_time_series": ("minutes: float = 5.0 ", "minutes: float = 1.0 "),
+    "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 15.0 "),
 }
 """Parameters that are changed to save time."""
 CROWD = """%%gear --id crowd
@@ -107,6 +108,16 @@ EXERCISES: dict[str, list[tuple[str, str]]] = {
         ("%redis TS.MRANGE $start_ms + COUNT 3 FILTER camera=0 __name__=(in_fps,out_fps)", "camera:0:out_fps"),
         ('plot_people(cam.series("detected", start_ms=start_ms))', "Axes"),
         ("{name: median_p95(f'prf_{name}') for name in ('read', 'resize', 'model', 'store')}", "model"),
+    ],
+    "07_lines_and_zones": [
+        ('cam.scene.line("path", (0.2, 0.6), (0.7, 0.6), forward="down", backward="up")', ""),
+        ('cam.capture(source, pace="asap", seconds=5, replace=True)', "50 frames"),
+        ("cam.crossings()", "path"),
+        ('cam.scene.reverse("middle")', ""),
+        ('cam.scene.rename("lawn", "grass")', ""),
+        ("%redis TS.INFO camera:park:zone:grass:people", "grass"),
+        ('cam.scene.mask([(0.7, 0), (1, 0), (1, 0.3)], style="blur")', ""),
+        ('cam.scene.remove("mask-1")', ""),
     ],
     "tour_redisai": [
         ("%redis AI.TENSORSET words STRING 3 VALUES sea open blue", "OK"),
