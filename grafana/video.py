@@ -28,6 +28,7 @@ from grafana.panels import (
     unit,
 )
 from grafana.queries import CAMERA, SOURCE, Query, cli, ts_range
+from grafana.scene import LINES_PATTERN, LINES_QUERY, ZONES_PATTERN, ZONES_QUERY, with_scene_rows
 
 UID, TITLE = "rededge-video", "Video Stream Analytics"
 VIDEO_URL = "http://127.0.0.1:5000/video?"
@@ -51,13 +52,16 @@ def video_dashboard() -> Dashboard:
     board.with_row(Row("Latest results").grid_pos(at(0, 33, 24, 1)))
     for panel in results.latest_results():
         board.with_panel(panel)
-    return board.with_row(Row("History").grid_pos(at(0, 42, 24, 1))).with_panel(history())
+    board.with_row(Row("History").grid_pos(at(0, 42, 24, 1))).with_panel(history())
+    return with_scene_rows(board, 51)
 
 
-def variables() -> tuple[QueryVariable, QueryVariable, TextBoxVariable]:
+def variables() -> tuple[QueryVariable | TextBoxVariable, ...]:
     """The choices at the top of the page, and the address of the video."""
     return (
         choice("camera", "Camera", "ts.queryindex __name__=people", "/^camera:(.*):people$/", "0"),
+        every("line", LINES_QUERY, LINES_PATTERN),
+        every("zone", ZONES_QUERY, ZONES_PATTERN),
         choice("model", "Model", "ai._modelscan", "/^(model:.*)$/", "model:nanodet-g-two-sizes"),
         TextBoxVariable("video")
         .label("Video server")
@@ -78,6 +82,17 @@ def choice(name: str, label: str, command: str, pattern: str, first: str) -> Que
         .sort(dashboard.VariableSort.NATURAL_ASC)
         .refresh(dashboard.VariableRefresh.ON_DASHBOARD_LOAD)
         .current(dashboard.VariableOption(text=first, value=first))
+    )
+
+
+def every(name: str, command: str, pattern: str) -> QueryVariable:
+    """A hidden variable that has all values that match `pattern` at once: a row is repeated for each of them."""
+    return (
+        choice(name, name.capitalize(), command, pattern, "")
+        .multi(True)
+        .include_all(True)
+        .hide(dashboard.VariableHide.HIDE_VARIABLE)
+        .current(dashboard.VariableOption(text=["All"], value=["$__all"]))
     )
 
 

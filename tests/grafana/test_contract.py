@@ -13,6 +13,7 @@ import redis
 
 from rededge_nb import assets, schema
 from rededge_nb.capture.run import start_capture
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance
@@ -47,6 +48,9 @@ def source(edge: Instance) -> Iterator[DataSource]:
             before = int(time.time() * 1000) - HISTORY_MS
             client.execute_command("TS.ADD", schema.series_key(camera, schema.PEOPLE), before, 3)
             client.xadd(schema.frames_key(camera), {schema.COUNT: 1, schema.IMAGE: b"not a picture"})
+            CameraScene(client, camera).line("door", (0, 0.5), (1, 0.5)).zone("desk", [(0, 0), (1, 0), (1, 1)])
+            for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
+                client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
             captures.append(start_capture(client, assets.sample_video(), camera=camera, fps=4, loop=True))
         for camera in CAMERAS:
             wait_for(lambda camera=camera: seen(client, camera), timeout=60, what=f"results of camera {camera}")
@@ -66,9 +70,12 @@ def seen(client: redis.Redis, camera: str) -> bool:
 
 
 def choices(source: DataSource, dashboard: dict[str, Any]) -> dict[str, list[str]]:
-    """Every choice of the dashboard's query variables."""
+    """Every choice of the dashboard's query variables, those that depend on the camera for the first one."""
     found = variables(dashboard, "query")
-    return {name: source.options(variable["query"], variable["regex"]) for name, variable in found.items()}
+    return {
+        name: source.options(variable["query"].replace("${camera}", CAMERAS[0]), variable["regex"])
+        for name, variable in found.items()
+    }
 
 
 @pytest.mark.parametrize(("dashboard", "panel", "target"), QUERIES)
@@ -93,6 +100,8 @@ def test_variables_find_cameras_and_models(source: DataSource) -> None:
     video = next(load(path) for path in FILES if path.stem == "video-stream-analytics")
     assert {name: sorted(found) for name, found in choices(source, video).items()} == {
         "camera": sorted(CAMERAS),
+        "line": ["door"],
+        "zone": ["desk"],
         "model": [f"model:{assets.DEFAULT_MODEL}"],
     }
 
