@@ -47,7 +47,7 @@ def source(edge: Instance) -> Iterator[DataSource]:
         for camera in CAMERAS:
             before = int(time.time() * 1000) - HISTORY_MS
             client.execute_command("TS.ADD", schema.series_key(camera, schema.PEOPLE), before, 3)
-            client.xadd(schema.frames_key(camera), {schema.COUNT: 1, schema.IMAGE: b"not a picture"})
+            client.xadd(schema.frames_key(camera), {schema.COUNT: 1, schema.IMAGE: b"not a picture", schema.KEEP: 1})
             CameraScene(client, camera).line("door", (0, 0.5), (1, 0.5)).zone("desk", [(0, 0), (1, 0), (1, 1)])
             for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
                 client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
