@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 
 import redis
 
@@ -40,21 +41,24 @@ class DataWatch:
         self._closed.set()
 
     def _run(self) -> None:
-        interval = INTERVAL
-        while not self._closed.wait(interval):
-            interval = INTERVAL
-            if self._folder.manifest_file.exists():
-                self.problem = ""
-                continue
-            if self._folder.data.exists():
-                self.problem = f"the files in {self._folder.data} were deleted: they are being written again"
+        next_rewrite = 0.0
+        while not self._closed.wait(INTERVAL):
+            problem = self._look()
+            if problem and problem != self.problem:
+                logger.error("%s", problem)
+            self.problem = problem
+            if problem and self._folder.data.exists() and time.monotonic() > next_rewrite:
+                next_rewrite = time.monotonic() + REWRITE_INTERVAL
                 with contextlib.suppress(redis.RedisError):  # it does not run, or it is saving already
                     self._client.bgrewriteaof()
-            else:
-                self.problem = (
-                    f"{self._folder.data} was deleted, so nothing is saved and the next start finds no data: copy what "
-                    "you need while this server runs"
-                )
-            logger.error("%s", self.problem)
-            interval = REWRITE_INTERVAL
         self._client.close()
+
+    def _look(self) -> str:
+        if self._folder.manifest_file.exists():
+            return ""
+        if self._folder.data.exists():
+            return f"the files in {self._folder.data} were deleted: they are being written again"
+        return (
+            f"{self._folder.data} was deleted, so nothing is saved and the next start finds no data: copy what you "
+            "need while this server runs"
+        )

@@ -334,11 +334,12 @@ def test_deleted_data_is_written_again(running: Instance, what: str) -> None:
 def test_a_deleted_data_folder_is_reported_and_the_data_in_memory_is_kept(running: Instance) -> None:
     client = client_from_url(running.url)
     client.set("kept", 1)
-    shutil.rmtree(running.dir / "data")
+    gone = (running.dir / "data").rename(running.dir.parent / "gone")  # at once, so that nothing is written meanwhile
+    shutil.rmtree(gone)
     told = wait_for(
         lambda: (found := rededge("status", "--dir", running.dir)) and "was deleted" in found.stdout and found,
         what="the report",
-        timeout=30,
+        timeout=60,
     )
     assert told.returncode == 1
     assert "nothing is saved and the next start finds no data" in told.stdout
