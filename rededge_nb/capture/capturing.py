@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from rededge_nb import schema
+from rededge_nb import schema, streams
 from rededge_nb.capture import pacing
 from rededge_nb.capture.answers import Refusals
 from rededge_nb.capture.delivery import Delivery
@@ -26,8 +26,8 @@ from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import ServerUnavailableError, SourceError
 from rededge_nb.reading.captures import current_capture, stop_capture
 
-_LAST_ANSWERS = 1.0
-"""Seconds to wait at the end for the gear to process the last frames, with `realtime`, so that refusals are counted."""
+_LAST_ANSWERS = 5.0
+"""Seconds that a `realtime` capture waits at most at its end for the last frames, so that refusals are counted."""
 _POLL = 0.05
 
 
@@ -209,6 +209,9 @@ def _wait_for_last_answers(client: redis.Redis, camera: str, tally: Tally) -> No
         except redis.RedisError:
             return
         group = next((each for each in groups if each["name"] == schema.GEAR_GROUP.encode()), None)
-        if group is None or (group["last-delivered-id"].decode() >= last_id and not group["pending"]):
+        if group is None:
+            return
+        delivered = streams.id_order(group["last-delivered-id"].decode())
+        if delivered >= streams.id_order(last_id) and not group["pending"]:
             return
         time.sleep(_POLL)
