@@ -176,7 +176,7 @@ def test_frames_without_an_answer_stay(full_soon: redis.Redis) -> None:
             picture = random.Random(number).randbytes(1_000_000)
             waiting.append(producer.send(Captured(picture, number + 1), not_answered=waiting)[0])
 
-    with pytest.raises(ServerFullError, match=r"no room for a frame of camera:0 .*REDEDGE_MAX_MEMORY.*--max-bytes"):
+    with pytest.raises(ServerFullError, match=r"no room for a frame of camera:0: .*REDEDGE_MAX_MEMORY.*--max-bytes"):
         send_all()
     assert [entry_id.decode() for entry_id, _ in full_soon.xrange(FRAMES)] == waiting
     assert len(waiting) > 10

@@ -13,6 +13,7 @@ import redis
 
 from rededge_nb.capture.producer import Producer
 from rededge_nb.capture.run import Capture, start_capture
+from rededge_nb.capture.sources import Captured
 from rededge_nb.errors import ServerUnavailableError
 from tests.bare import BareServer, bare_server
 from tests.capture.test_run import ERRORS, FOUND, FRAMES, StandInGear
@@ -104,8 +105,10 @@ def test_a_frame_whose_reply_was_lost_is_not_sent_twice(server: BareServer, monk
     client = server.client()
     append, lost_replies = Producer._append, iter([True])
 
-    def lose_one_reply(producer: Producer, fields: dict[str, object], not_answered: list[str]) -> str:
-        reply = append(producer, fields, not_answered)
+    def lose_one_reply(
+        producer: Producer, captured: Captured, fields: dict[str, object], not_answered: list[str]
+    ) -> tuple[str, int]:
+        reply = append(producer, captured, fields, not_answered)
         if fields["count"] == 2 and next(lost_replies, False):
             raise redis.ConnectionError("Connection closed by server.")
         return reply

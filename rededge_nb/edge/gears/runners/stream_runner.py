@@ -212,6 +212,7 @@ class StreamRunner:
             if entries and not self._may_run(stream, entries[0][0], is_first=is_first):
                 self._acknowledgements.end_retry()
                 return False
+            # RedisGears runs, and counts, one execution at the first sight of a stream, even if nothing is pending
             if (entries or is_first) and not self._execute(stream, entries, at_once=True):
                 return False
             if not entries:

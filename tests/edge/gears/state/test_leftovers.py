@@ -12,7 +12,7 @@ from tests.waiting import wait_for
 def test_keys_of_unknown_registrations_are_deleted_and_others_stay(own: Server) -> None:
     execute(own.client, "GB('StreamReader').foreach(lambda r: 1).register('s')")
     own.client.xadd("s", {"n": 1})
-    wait_for(lambda: only_registration(own.client)["data"]["numSuccess"] == 1, what="an entry", timeout=30)
+    wait_for(lambda: only_registration(own.client)["data"]["numSuccess"] >= 1, what="an entry", timeout=30)
     state = state_client(own.client)
     known = only_registration(own.client)["id"].decode()
     kept = key_names.registration_keys(state, known)["statistics"]
