@@ -23,8 +23,7 @@ FLAKY_LOG = STATE / "flaky-tests.txt"
 MAX_FLAKY = 2
 SLOWEST = 25
 PARTS = {"tests": ("-m", "not browser"), "browser": ("-m", "browser")}
-IN_PARALLEL = ("-n", "3", "--dist", "loadfile")
-"""Three processes keep two cores busy: a test often waits for a condition."""
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 FAILED_TESTS, NO_TESTS = 1, 5
 """Exit codes of pytest."""
 

@@ -54,7 +54,7 @@ class CaptureReport:
         return self.frames / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
-        counts = [f"{self.frames} frames"]
+        counts = ["1 frame" if self.frames == 1 else f"{self.frames} frames"]
         counts += [f"{self.skipped} skipped"] if self.skipped else []
         counts += [f"{self.refused} refused by the gear"] if self.refused else []
         return (
