@@ -41,7 +41,7 @@ class Holder:
     """Who holds a lease.
 
     Attributes:
-        id: Made anew for each lease.
+        id: A new one for each lease.
         host: Name of the machine.
         pid: Process id there.
         since_ms: When it got the lease, by the server's clock, in milliseconds since the epoch.
@@ -97,7 +97,7 @@ class Lease:
         details: What to say about oneself.
 
     Attributes:
-        id: Made anew for each lease.
+        id: A new one for each lease.
         since_ms: When it was acquired, by the server's clock, in milliseconds since the epoch.
     """
 
@@ -159,7 +159,7 @@ class Lease:
 
         Args:
             on_lost: Called once, with the reason, when the holder has to end.
-            report: Gives the details anew; called with a client for this thread, whose errors it may raise.
+            report: Gives the present details; called with a client for this thread, whose errors it may raise.
         """
         self._keeper = threading.Thread(
             target=self._keep, args=(on_lost, report), name=f"rededge lease {self.key}", daemon=True

@@ -12,7 +12,7 @@ Colours = Sequence[float]
 """Shares of `COLOURS` colours, which add up to 1: see `rededge_nb.analytics.colours`."""
 
 COLOURS = 24
-"""How many colours are told apart: 12 of the upper and 12 of the lower half of the body."""
+"""The number of different colours: 12 of the upper and 12 of the lower half of the body."""
 
 FAR = 1e6
 """No coordinate of a box is that large."""

@@ -46,7 +46,7 @@ _LOOK_INTERVAL = 0.2
 
 @dataclass(frozen=True)
 class CameraState:
-    """How the capture of one camera fares.
+    """The state of one camera's capture.
 
     Attributes:
         camera: Camera id.

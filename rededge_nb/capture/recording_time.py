@@ -119,7 +119,7 @@ def recording_time(client: redis.Redis, source: Source, options: Settings) -> Re
     if options.start_ms is None and length_ms is None:
         return None
     content_id, camera = source.content_id(), options.camera
-    start_ms = _told_start_ms(client, source, options, length_ms)
+    start_ms = _given_start_ms(client, source, options, length_ms)
     if length_ms is None:
         return None if start_ms is None else RecordingTime(start_ms, None, content_id)
     earlier = _earlier_counts(client, camera, content_id) if content_id else []
@@ -138,8 +138,10 @@ def _length_ms(source: RecordedSource, options: Settings) -> int | None:
     return None if length is None else round(1000 * length)
 
 
-def _told_start_ms(client: redis.Redis, source: RecordedSource, options: Settings, length_ms: int | None) -> int | None:
-    """The start that was asked for, or that the file tells; None if there is none that can be used."""
+def _given_start_ms(
+    client: redis.Redis, source: RecordedSource, options: Settings, length_ms: int | None
+) -> int | None:
+    """The start that the user or the file gives; None if there is none that can be used."""
     if options.start_ms is not None:
         _check(client, options.camera, options.start_ms)
         return options.start_ms

@@ -29,7 +29,7 @@ NO_DETECTIONS_AFTER = 2.0
 """Seconds without detections after which frames are shown without them."""
 
 SILENT_AFTER = 3.0
-"""Seconds without frames or detections after which the viewer is told."""
+"""Seconds without frames or detections after which the viewer shows a notice."""
 
 _LABEL = "person"
 _FRAMES_ONLY_INTERVAL_MS = 33

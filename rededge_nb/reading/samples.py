@@ -52,7 +52,7 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
     """Delete the samples of a camera from one time to before another one.
 
     Where a second belongs to this time only in part, its sample in the series that sum keeps what the frames outside
-    add. RedisTimeSeries computes the averages and other compactions of this time anew.
+    add. RedisTimeSeries computes the averages and other compactions of this time again.
 
     Returns:
         How many samples of `people` there were.

@@ -85,7 +85,7 @@ class Scores:
 
 
 def parse_truth(text: str) -> Truth | Counts:
-    """The truth in MOT format, or a table of counts in CSV, which is told by the letters in its first line.
+    """The truth in MOT format, or a table of counts in CSV, which has letters in its first line.
 
     Raises:
         ConfigurationError: a line is wrong.

@@ -22,10 +22,6 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _names = (f"notebook-{number}" for number in itertools.count(1))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: drives JupyterLab in chromium")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:

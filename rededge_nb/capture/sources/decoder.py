@@ -82,7 +82,7 @@ class Decoder:
         container: Closed by `close`.
         describe: What it is, for messages.
         problems: Notes frames that cannot be decoded, and timestamps that jump.
-        live: The timestamps may start anew at any point, whatever the format.
+        live: The timestamps may start again at any point, whatever the format.
 
     Attributes:
         size_wh: Width and height as stored; frames may be turned, or change.

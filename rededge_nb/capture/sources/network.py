@@ -72,7 +72,7 @@ def open_address(
 
 
 class NetworkConnection:
-    """The connection to an address, made anew each time."""
+    """The connection to an address, made again each time."""
 
     def __init__(
         self, address: Address, *, fps: float | None, loop: bool, certificate: str | None, problems: Problems

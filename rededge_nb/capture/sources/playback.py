@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 LONGEST_PAUSE = 5.0
-"""Seconds without a frame after which the clock starts anew with the next one."""
+"""Seconds without a frame after which the clock starts again with the next one."""
 _USUAL_INTERVALS = 10
 """A pause of fewer usual intervals is none: a recording may have one frame in ten seconds."""
 

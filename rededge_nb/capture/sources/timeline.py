@@ -2,7 +2,7 @@
 
 A video that was joined from several, or whose encoder was restarted, has timestamps that jump by seconds or hours,
 ahead or back. Nothing was recorded in between, so that the positions go on at the usual distance; the jump is reported.
-FFmpeg does the same, for the same formats: MPEG-TS and others whose timestamps may start anew at any point. In other
+FFmpeg does the same, for the same formats: MPEG-TS and others whose timestamps may start again at any point. In other
 formats, such as MP4, a gap is part of the recording, as of a camera that records movement only.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 LONGEST_GAP = 5.0
-"""Seconds between two frames that are not a jump, in formats whose timestamps may start anew."""
+"""Seconds between two frames that are not a jump, in formats whose timestamps may start again."""
 LONGEST_GAP_ELSEWHERE = 30 * 3600.0
 """The same in all other formats; above it a timestamp is taken for damaged."""
 _USUAL_INTERVALS = 10

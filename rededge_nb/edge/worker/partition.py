@@ -1,13 +1,13 @@
 """Notices connections that were lost without notice, and has the worker connect again.
 
-A firewall or a proxy can drop what is sent on the existing connections while new ones work. Then nobody is told: a
+A firewall or a proxy can drop what is sent on the existing connections while new ones work. Nothing reports this: a
 thread that waits for a call, or for the reply to a command without a time limit, would wait for ever. TCP keepalive
 (edge/client/connecting.py) finds this only if the other computer does not answer; a proxy does.
 
 So a thread asks on a connection of its own. If there is no answer, but one on a new connection, and the old one remains
 silent after that, then all connections of this process are closed. Threads that wait on them get an error and connect
-again. If Redis was only busy, both answer. The server is told to close its end of the old connections, too: it would
-hand calls to them.
+again. If Redis was only busy, both answer. The worker also asks the server to close its end of the old connections: it
+would send calls to them.
 """
 
 from __future__ import annotations
