@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +36,19 @@ def gray_levels(count: int, *, size_wh: tuple[int, int] = (64, 48), step: int = 
 
 def brightness(image: NDArray[Any]) -> float:
     return float(np.asarray(image).mean())
+
+
+@contextlib.contextmanager
+def _scheduling_kept() -> Iterator[None]:
+    """Undo what SVT-AV1 does as root: it gives the thread that calls it real-time priority.
+
+    All processes that this thread starts later would inherit it, and one that is busy would stop all others.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def write_video(
@@ -68,7 +83,10 @@ def write_video(
         change: Called with each frame before it is encoded.
     """
     file = str(target) if isinstance(target, Path) else target
-    with av.open(file, "w", format=container, options=container_options or {}) as output:
+    with (
+        _scheduling_kept(),
+        av.open(file, "w", format=container, options=container_options or {}) as output,
+    ):
         output.metadata.update(metadata or {})
         images = list(images)
         stream = output.add_stream(codec, rate=fps, options=options or {})
