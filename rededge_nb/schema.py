@@ -74,6 +74,12 @@ PATH = "path"
 Where the camera has a scene, there are LINES, too, a JSON object with `[forward, backward]` for each line that the
 person crossed, and ZONES, with the seconds in each zone."""
 
+ACKNOWLEDGED = "acknowledged"
+"""Of an active alarm in `camera:<id>:alarms`: when somebody acknowledged it, in milliseconds since the epoch."""
+
+SERVER_EVENTS_KEY = "rededge:events"
+"""Stream of the events that belong to no camera."""
+
 # Fields of an error entry (`camera:<id>:errors`), besides REF, TS, CAPTURE and CAPTURED.
 REASON = "reason"
 
@@ -168,6 +174,16 @@ def errors_key(camera: object) -> str:
 def tracks_key(camera: object) -> str:
     """Stream of the people who have left the camera's view, with their paths."""
     return f"{frames_key(camera)}:tracks"
+
+
+def events_key(camera: object) -> str:
+    """Stream of what happened at the camera: crossings, alarms, silence."""
+    return f"{frames_key(camera)}:events"
+
+
+def alarms_key(camera: object) -> str:
+    """Hash of the camera's active alarms, by id: the fields of the event that raised it, as JSON."""
+    return f"{frames_key(camera)}:alarms"
 
 
 def scene_key(camera: object) -> str:
