@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Unpack
 
+import numpy as np
 import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.report import CaptureReport
 from rededge_nb.capture.run import Capture, CaptureOptions, capture
+from rededge_nb.clips.clip import AFTER, BEFORE, Clip, make_clip
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.errors import CameraInUseError, NoDataError
 from rededge_nb.reading import detections as found
@@ -205,6 +208,18 @@ class Camera:
             NoDataError: the camera has no active alarm of that id.
         """
         return happened.acknowledge_alarm(self._client, self.id, alarm)
+
+    def clip(
+        self,
+        when: happened.Event | int | datetime | np.datetime64,
+        *,
+        before: float = BEFORE,
+        after: float = AFTER,
+        boxes: bool = True,
+        max_width: int | None = None,
+    ) -> Clip:
+        """The video of what happened around an event or a time; see `clips.clip.make_clip`."""
+        return make_clip(self._client, self.id, when, before=before, after=after, boxes=boxes, max_width=max_width)
 
     def errors(self) -> list[frames.FailedFrame]:
         """The frames that could not be processed, with the reasons."""
