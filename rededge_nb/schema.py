@@ -63,6 +63,9 @@ ZONES = "zones"
 """JSON object with `[people, longest, entries, exits]` for each zone: people in it now, seconds that the one who
 entered first has been in it, and how many have entered and left since the zone was made."""
 
+PREDICTED = "predicted"
+"""1 where the model did not run for the frame: nothing had moved, or people are where they are expected."""
+
 # Fields of an entry for a person who has left (`camera:<id>:tracks`).
 TRACK = "track"
 """Id of the track."""
@@ -92,6 +95,8 @@ DIFFERENT = "different"
 
 IN_FPS, OUT_FPS = "in_fps", "out_fps"
 """Series of the frames that arrived, and that were processed, in each second."""
+LOOKED_FPS = "looked_fps"
+"""Series of the frames for which the model ran, in each second; what is processed without has predicted boxes."""
 LATENCY = "latency"
 """Series of the milliseconds from capture to result."""
 GEAR_GROUP = "__gears_consumer_group__"
@@ -238,12 +243,12 @@ def labels(camera: object, name: str) -> dict[str, str]:
 
 def raw_series_names() -> tuple[str, ...]:
     """Names of the series that the gear writes for every camera."""
-    return (PEOPLE, DETECTED, SEEN, IN_FPS, OUT_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
+    return (PEOPLE, DETECTED, SEEN, IN_FPS, OUT_FPS, LOOKED_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
 
 
 def sums(name: str) -> bool:
     """Whether each frame adds to the sample of its second, instead of having a sample of its own."""
-    return name in (IN_FPS, OUT_FPS, SEEN, DIFFERENT)
+    return name in (IN_FPS, OUT_FPS, LOOKED_FPS, SEEN, DIFFERENT)
 
 
 def series_specs(camera: object) -> tuple[SeriesSpec, ...]:
