@@ -75,12 +75,14 @@ def current_settings():
     return settings["values"]
 
 
-def tracker_settings(values):
+def tracker_settings(values, plan, recorded):
     confidence = float(values["confidence"])
     margins = [float(values[f"tracking_{name}"]) for name in ("low", "high", "new")]
     low, high, new = (min(max(confidence + margin, 0), 1) for margin in margins)
     colours = ColourSettings() if values["different"] == "1" else None
-    return TrackerSettings(low_confidence=low, high_confidence=high, new_confidence=new, colours=colours)
+    # where the model leaves frames out, two detections and three misses must last as long as more of them otherwise
+    times = {} if plan.sees_all(recorded=recorded) else {"confirm_s": 0.2, "coast_s": 0.6}
+    return TrackerSettings(low_confidence=low, high_confidence=high, new_confidence=new, colours=colours, **times)
 
 
 def number_or(text, default):
@@ -109,7 +111,8 @@ def detect(record):
     values = current_settings()
     runner = redisAI.createModelRunner(values["model"])
     try:
-        plan, tracking = Plan(values["motion_gate"], values["detect_every"]), tracker_settings(values)
+        plan, recorded = Plan(values["motion_gate"], values["detect_every"]), keeps(record)
+        tracking = tracker_settings(values, plan, recorded)
         small, record["choice"] = choose(record, plan)
         record.update(tracking=tracking, model=values["model"])
         if record["choice"] != Choice.LOOK:
@@ -133,7 +136,7 @@ def detect(record):
         found = boxes_in_frame(found, size_wh, frame_wh)
         colours = colour_shares(frame, found) if tracking.colours else None
         detected = int((found[:, 4] >= float(values["confidence"])).sum())
-        if plan.uses_motion(recorded=keeps(record)):
+        if plan.uses_motion(recorded=recorded):
             small = decode_small(value.get("image"), frame_wh) if small is None else small
         looking.SHARED.looked(key, record["ts"], time.monotonic(), frame_wh, small, len(found))
         marks.append(time.perf_counter())

@@ -73,6 +73,10 @@ class Plan:
         """Whether frames are compared with the last one that the model saw."""
         return self.gate == "on" or (self.gate == "auto" and not recorded)
 
+    def sees_all(self, *, recorded: bool) -> bool:
+        """Whether the model looks at each frame in which something moves."""
+        return self.every == "1" or (recorded and self.every == "auto")
+
 
 @dataclass(slots=True)
 class _Camera:
