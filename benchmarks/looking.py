@@ -94,7 +94,7 @@ def _watched(
     """People of each frame, and how often the model ran."""
     # as the gear does
     settings = TWO_SIZES if plan.sees_all(recorded=False) else replace(TWO_SIZES, confirm_s=0.2, coast_s=0.6)
-    looking, tracker, people, looks, free_s = Looking(1), Tracker(settings), [], 0, 0.0
+    looking, tracker, people, looks, free_s = Looking(), Tracker(settings), [], 0, 0.0
     for number, (jpeg, found) in enumerate(zip(jpegs, boxes, strict=True)):
         ts_ms = 1000 + number * 1000 // FPS
         now_s = ts_ms / 1000
@@ -144,7 +144,7 @@ def _cost(loop: BareLoop, jpeg: bytes) -> list[Row]:
     for frame in frames[:50]:
         loop.people(frame)
     with_model = (time.thread_time() - began) / 50
-    looking, plan, looks, costs = Looking(1), Plan(), 0, []
+    looking, plan, looks, costs = Looking(), Plan(), 0, []
     for number, frame in enumerate(frames):
         ts_ms, began = 1000 + number * 1000 // FPS, time.thread_time()
         small = decode_small(frame, (WIDTH, HEIGHT))

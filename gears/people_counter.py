@@ -9,7 +9,7 @@ transaction, together with the state in `camera:<id>:tracker`. So a frame that i
 The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
 
 The model does not run for every live frame. Where nothing moves, people are where they were; where it is busy, they are
-where they are expected (`rededge_nb.analytics.looking`). Such an entry has the field `predicted`. A frame is dropped
+where they are expected (`rededge_nb.analytics.looking`). Such an entry has `predicted` 1. A frame is dropped
 when the model has not run for a second and a newer frame waits. So the latency stays low, however fast the camera is.
 Frames whose field `keep` is 1 are all looked at.
 
@@ -17,6 +17,7 @@ It imports `rededge_nb.analytics`: a RedisGears of your own needs `REQUIREMENTS 
 """
 
 import json
+import os
 import time
 from itertools import pairwise
 
@@ -169,6 +170,7 @@ def choose(record, plan):
         time.monotonic(),
         plan,
         recorded=recorded,
+        slots=1 + (os.cpu_count() or 1) // 4,  # one run uses up to four processors
         number=number_or(record["value"].get("count"), 0),
         newer_waits=not recorded and newer_waits(record),
         small=small,
@@ -240,7 +242,7 @@ def follow(record, saved, scene):
         "since", json.dumps([person.first_ms for person in people]),
         "model", record["model"],
         "ms", round(elapsed, 3),
-        *(() if "found" in record else ("predicted", 1)),
+        "predicted", int("found" not in record),  # always: Grafana needs the same fields in each entry
         *counted.fields,
         *of_capture(record),
     )  # fmt: skip

@@ -196,7 +196,8 @@ def rates() -> timeseries.Panel:
             ts_range(f"{CAMERA}:looked_fps", "Model", "sum", SECOND_MS, fill=True),
         )
         .description(
-            "Model: frames for which it ran; the others have predicted boxes. The current second is not shown, because not all of its frames are counted yet."
+            "Model: frames for which it ran; the others have predicted boxes. The current second is not shown, because "
+            "not all of its frames are counted yet."
         )
         .time_shift("2s")
         .hide_time_override(True)

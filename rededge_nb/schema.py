@@ -64,7 +64,7 @@ ZONES = "zones"
 entered first has been in it, and how many have entered and left since the zone was made."""
 
 PREDICTED = "predicted"
-"""1 where the model did not run for the frame: nothing had moved, or people are where they are expected."""
+"""1 where the model did not run for the frame (nothing had moved, or people are where they are expected), else 0."""
 
 # Fields of an entry for a person who has left (`camera:<id>:tracks`).
 TRACK = "track"

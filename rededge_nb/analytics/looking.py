@@ -13,7 +13,6 @@ processed as fast as possible are all looked at, so that a recording is counted 
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -110,14 +109,9 @@ class Looking:
     """Chooses for the frames of all cameras that one worker processes, and shares the model among them.
 
     It may be used by several threads, one for each camera.
-
-    Args:
-        slots: How many runs of the model may be under way at once, if live frames compete for it. By default the number
-            of processors that this process may use.
     """
 
-    def __init__(self, slots: int | None = None) -> None:
-        self._slots = slots or len(os.sched_getaffinity(0))
+    def __init__(self) -> None:
         self._running = 0
         self._cameras: dict[str, _Camera] = {}
         self._lock = threading.Lock()
@@ -135,6 +129,7 @@ class Looking:
         plan: Plan,
         *,
         recorded: bool,
+        slots: int = 1,
         number: int = 0,
         newer_waits: bool = False,
         small: SmallImage | None = None,
@@ -147,6 +142,7 @@ class Looking:
             now_s: A clock that never goes back, in seconds.
             plan: The settings.
             recorded: Whether every frame must be processed (a recording, as fast as possible).
+            slots: How many runs of the model may be under way at once, where live frames compete for it.
             number: Number of the frame within its camera; with `every` the model looks at its multiples.
             newer_waits: Whether a newer frame of the camera is there already.
             small: Small grey image of the frame; None where `plan` needs none, or before the first look.
@@ -165,7 +161,7 @@ class Looking:
             return self._started(known, now_s) if look else Choice.BETWEEN
         if recorded:
             return self._started(known, now_s)
-        if not newer_waits and self._may_look(known, now_s):
+        if not newer_waits and self._may_look(known, now_s, slots):
             return Choice.LOOK
         return Choice.BETWEEN if expected else Choice.DROP
 
@@ -233,11 +229,11 @@ class Looking:
             self._running -= known.running
             known.running, known.looked_at_s = False, now_s
 
-    def _may_look(self, known: _Camera, now_s: float) -> bool:
+    def _may_look(self, known: _Camera, now_s: float, slots: int) -> bool:
         """Whether the model is free for a camera: others that have waited longer come first."""
         with self._lock:
             known.asked_at_s = now_s
-            free = self._slots - self._running
+            free = slots - self._running
             urgency = max(1.0, FAIRNESS * _urgency(known, now_s))
             first = sum(
                 not other.running and now_s - other.asked_at_s < ASKED_S and _urgency(other, now_s) > urgency

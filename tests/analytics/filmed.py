@@ -37,7 +37,7 @@ class Filmed:
 
 def watch(frames: Iterable[Frame], plan: Plan = Plan(), *, recorded: bool = False, busy: float = 0.0) -> Filmed:  # noqa: B008
     """Watch frames. `busy` is how many seconds the model needs; a frame that comes meanwhile waits."""
-    looking, tracker, result = Looking(1), Tracker(), Filmed()
+    looking, tracker, result = Looking(), Tracker(), Filmed()
     known_wh: tuple[int, int] | None = None
     free_s = 0.0
     for number, (ts_ms, image, boxes) in enumerate(frames):

@@ -178,7 +178,7 @@ def test_every_nth_frame_also_of_recordings_and_always_the_same() -> None:
 
 
 def test_after_a_long_time_without_the_model_a_frame_is_dropped() -> None:
-    looking = Looking(1)
+    looking = Looking()
     assert looking.choose(CAMERA, 1000, 1.0, Plan(), recorded=False) == Choice.LOOK
     looking.looked(CAMERA, 1000, 1.1, (WIDTH, HEIGHT), None, 0)
     looking.followed(CAMERA, 1, unsettled=False)
@@ -191,7 +191,7 @@ def test_after_a_long_time_without_the_model_a_frame_is_dropped() -> None:
 
 def test_the_model_goes_to_the_camera_that_has_waited_longest() -> None:
     """With one run at a time, and a run that takes as long as half a frame."""
-    looking, cameras = Looking(1), [f"camera:{number}" for number in range(6)]
+    looking, cameras = Looking(), [f"camera:{number}" for number in range(6)]
     looks = dict.fromkeys(cameras, 0)
     for tick in range(600):
         now = tick * 0.05
@@ -207,7 +207,7 @@ def test_the_model_goes_to_the_camera_that_has_waited_longest() -> None:
 
 
 def test_people_come_before_what_moves_without_people() -> None:
-    looking = Looking(1)
+    looking = Looking()
     looks = {"people": 0, "leaves": 0}
     running: str | None = None
     for tick in range(400):
@@ -226,7 +226,7 @@ def test_people_come_before_what_moves_without_people() -> None:
 
 
 def test_another_worker_in_between_is_noticed() -> None:
-    looking = Looking(1)
+    looking = Looking()
     looking.stored(CAMERA, "5-0", 5)
     assert looking.continues(CAMERA, "5-0")
     assert not looking.continues(CAMERA, "6-0")
