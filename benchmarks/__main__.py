@@ -17,6 +17,7 @@ from benchmarks import (
     ai,
     dashboard,
     headless,
+    import_cost,
     latency,
     many_cameras,
     rows,
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "dashboard": dashboard.measure,
     "accuracy": accuracy.measure,
     "tracking": tracker_cost.measure,
+    "import": import_cost.measure,
 }
 
 

@@ -23,6 +23,7 @@ from rededge_nb.errors import (
     MissingModuleError,
     ModelCardError,
     ModelError,
+    ModelImportError,
     NoDataError,
     PipelineError,
     RedEdgeError,
@@ -46,10 +47,10 @@ if TYPE_CHECKING:
     from rededge_nb.control.executions import Execution, ExecutionDetails, ExecutionResults
     from rededge_nb.control.gears import RegistrationInfo
     from rededge_nb.control.inference import Timing, compare_backends, detect_people
+    from rededge_nb.control.model_import import ImportedModel
     from rededge_nb.control.models import ModelCard, StoredModel
     from rededge_nb.display.drawing import draw_boxes, draw_detections
     from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings, plot_tracks
-    from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
     from rededge_nb.display.tables import Table
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
@@ -74,10 +75,12 @@ __all__ = [
     "FailedFrame",
     "Frame",
     "GearError",
+    "ImportedModel",
     "MissingModuleError",
     "ModelCard",
     "ModelCardError",
     "ModelError",
+    "ModelImportError",
     "NoDataError",
     "PipelineError",
     "RedEdgeError",
@@ -106,15 +109,12 @@ __all__ = [
     "draw_detections",
     "interactive_plot",
     "open_source",
-    "plot_crossings",
-    "plot_dwell",
     "plot_frame",
     "plot_people",
     "plot_rates",
     "plot_steps",
     "plot_timings",
     "plot_tracks",
-    "plot_zones",
     "progress_bar",
 ]
 
@@ -131,10 +131,10 @@ _MODULE_OF = {
         "control.executions": ("Execution", "ExecutionDetails", "ExecutionResults"),
         "control.gears": ("RegistrationInfo",),
         "control.inference": ("Timing", "compare_backends", "detect_people"),
+        "control.model_import": ("ImportedModel",),
         "control.models": ("ModelCard", "StoredModel"),
         "display.drawing": ("draw_boxes", "draw_detections"),
         "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings", "plot_tracks"),
-        "display.scene_plots": ("plot_crossings", "plot_dwell", "plot_zones"),
         "display.tables": ("Table",),
         "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),

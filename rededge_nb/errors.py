@@ -3,6 +3,7 @@
     RedEdgeError
     ├── ConfigurationError (ValueError)        a setting, argument or file is wrong
     │   ├── ModelCardError                     a model's YAML card is wrong
+    │   ├── ModelImportError                   a model file cannot be imported
     │   ├── SceneError                         a scene is wrong; names the field
     │   │   └── SceneConflictError             somebody else has saved the scene meanwhile
     │   └── TrackerStateError                  a tracker's saved state is damaged
@@ -35,6 +36,10 @@ class ConfigurationError(RedEdgeError, ValueError):
 
 class ModelCardError(ConfigurationError):
     """A model's YAML card is missing, incomplete or contradicts its model file."""
+
+
+class ModelImportError(ConfigurationError):
+    """A model file is damaged, has a layout that is not known, or finds what is not plausible."""
 
 
 class SceneError(ConfigurationError):

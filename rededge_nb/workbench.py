@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import redis
 
@@ -22,6 +22,8 @@ from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 
 if TYPE_CHECKING:
+    from rededge_nb.control.model_import import ImportedModel
+    from rededge_nb.pipeline.model_comparison import ModelComparison
     from rededge_nb.widgets.capture_panel import CapturePanel
     from rededge_nb.widgets.charts import Charts
     from rededge_nb.widgets.dashboard import Dashboard
@@ -170,6 +172,63 @@ class Models:
         """The cards of all bundled models; the default one is the first."""
         names = sorted(assets.bundled_models(), key=lambda name: (name != assets.DEFAULT_MODEL, name))
         return [self.card(name) for name in names]
+
+    def import_file(
+        self,
+        file: str | Path,
+        *,
+        use: bool = False,
+        image: str | Path | None = None,
+        output: str | Path | None = None,
+        **options: Any,
+    ) -> ImportedModel:
+        """Import a detector from an ONNX file as an exporter wrote it; print the result to see what was recognised.
+
+        Args:
+            file: The ONNX file. The model and its card are written beside it: NAME.rededge.onnx and NAME.yaml.
+            use: Store the model and let the people counter use it.
+            image: An image file to try it on; it is written with boxes to NAME.try.jpg.
+            output: Another folder to write to.
+            options: What is not to be found out, the fields of `ImportOptions`: `name`, `layout`, `classes`, `count`,
+                `size_wh`, `colour`, `scale`, `resize`, `confidence`, `iou`, `summary`, `licence`, `origin`.
+
+        Raises:
+            ModelImportError: The file is damaged, its layout is not known, or what the model finds is not plausible.
+            ModelError: The server refuses the model; the people counter keeps the one that it has.
+        """
+        from rededge_nb.control.model_import import ImportOptions
+        from rededge_nb.own_models import import_file
+
+        return import_file(
+            Path(file),
+            ImportOptions.of(options),
+            output=None if output is None else Path(output),
+            image=None if image is None else Path(image),
+            use_in=self._client if use else None,
+        )
+
+    def compare(
+        self,
+        first: str | Path,
+        second: str | Path,
+        video: str | Path,
+        *,
+        truth: str | Path | None = None,
+        frames: int | None = None,
+    ) -> ModelComparison:
+        """Run two models on the same frames, in this process; the result has a table, a chart and images.
+
+        Args:
+            first: A bundled model by its name, any other by the path of its card.
+            second: The same.
+            video: A video, an image or a folder of images.
+            truth: A file with labels, as `rededge score` reads it.
+            frames: Use this many frames; default: all.
+        """
+        from rededge_nb.pipeline.model_comparison import compare_models
+
+        labels = None if truth is None else Path(truth)
+        return compare_models(self.card(str(first)), self.card(str(second)), video, truth=labels, frames=frames)
 
     def store(self, card: models.ModelCard) -> bool:
         """Store a card's model; False if it is there already."""

@@ -2,8 +2,9 @@
 
 Gears, `detect_people` and the benchmarks all use these functions, so that they find the same people.
 
-A model's input has the frame's content in one of two ways. With `stretch` every frame is resized to one size. With
-`aspect` the input keeps the aspect ratio of the frame and has as many pixels as the model's size for a 4:3 frame.
+A model's input has the frame's content in one of three ways. With `stretch` every frame is resized to one size. With
+`aspect` the input keeps the aspect ratio of the frame and has as many pixels as the model's size for a 4:3 frame. With
+`letterbox` it keeps the aspect ratio and fits into the model's size; the model itself adds what is missing there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from rededge_nb.analytics.boxes import Box
 from rededge_nb.errors import ConfigurationError
 
-RESIZES = ("stretch", "aspect")
+RESIZES = ("stretch", "aspect", "letterbox")
 MULTIPLE = 32
 """Sides of the input are multiples of this, unless the model's card says otherwise."""
 _FAR = 1e5
@@ -34,7 +35,7 @@ def input_size(
     Args:
         frame_wh: Width and height of the frame.
         model_wh: Width and height that the model's card gives.
-        resize: `stretch` or `aspect`.
+        resize: `stretch`, `aspect` or `letterbox`.
         multiple: With `aspect` both sides are rounded to multiples of this. So the aspect ratio is off by a few
             percent, and so is the number of pixels.
 
@@ -43,8 +44,11 @@ def input_size(
     """
     if resize == "stretch":
         return model_wh
+    if resize == "letterbox":
+        scale = min(model_wh[0] / frame_wh[0], model_wh[1] / frame_wh[1])
+        return max(1, round(frame_wh[0] * scale)), max(1, round(frame_wh[1] * scale))
     if resize != "aspect":
-        raise ConfigurationError(f"resize is {resize!r}: write {' or '.join(RESIZES)}")
+        raise ConfigurationError(f"resize is {resize!r}: write {', '.join(RESIZES)}")
     pixels, aspect_ratio = model_wh[0] * model_wh[1], frame_wh[0] / frame_wh[1]
     width, height = (
         max(1, round(sqrt(pixels * ratio) / multiple)) * multiple for ratio in (aspect_ratio, 1 / aspect_ratio)

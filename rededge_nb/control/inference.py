@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, suppress, whole_pixels
-from rededge_nb.control.models import ModelCard, key_of
+from rededge_nb.control.models import ModelCard, key_of, remove_model, store_model
 from rededge_nb.edge import processors
 from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.client import key_names, server_errors
@@ -57,6 +57,60 @@ def detect_people(
     found = suppress(boxes[0], scores[0, :, card.class_id], confidence, iou)
     size_wh, frame_wh = (batch.shape[2], batch.shape[1]), (image.shape[1], image.shape[0])
     return whole_pixels(boxes_in_frame(found, size_wh, frame_wh)[:, :4], frame_wh).astype(np.float32), found[:, 4]
+
+
+def check_model_runs(client: redis.Redis, card: ModelCard) -> None:
+    """Run a card's model on an empty image in the server, under a key of its own, before anything uses it.
+
+    Raises:
+        ModelCardError: The model file does not match the card.
+        ModelError: The server refuses the model, it cannot be run, or its outputs do not have the shapes that the
+            people counter needs.
+        ServerUnavailableError: The server does not answer.
+    """
+    trial = replace(card, key=f"{card.key}:trial:{uuid.uuid4().hex[:8]}")
+    with server_errors(client):
+        store_model(client, trial)
+        try:
+            boxes, scores = _run_in_redis(client, trial, _batch(card, np.zeros((480, 640, 3), np.uint8)))
+        finally:
+            remove_model(client, key_of(client, trial))
+    rows = boxes.shape[1] if boxes.ndim == 3 else -1
+    if boxes.shape != (1, rows, 4) or scores.shape[:2] != (1, rows) or scores.shape[2:] != (len(card.classes),):
+        raise ModelError(
+            f"the model {card.name} gives boxes {list(boxes.shape)} and scores {list(scores.shape)}: [1, n, 4] and "
+            f"[1, n, {len(card.classes)}] are needed, one score for each class in its card"
+        )
+
+
+def local_detector(card: ModelCard, *, least: float | None = None) -> Callable[[Image], NDArray[np.float32]]:
+    """A function that finds the people in an image as the gear does before it tracks them, in this process.
+
+    Args:
+        card: The model's card.
+        least: Least confidence of a box, 0 to 1; default: the value in the card.
+
+    Returns:
+        A function from an image, uint8 of shape (height, width, 3), to float32 (n, 5): left, top, right, bottom in
+        pixels of the image, and confidence.
+
+    Raises:
+        ModelCardError: the model file does not match the card.
+        ModelError: ONNX Runtime refuses the model, or later its run failed.
+    """
+    model = _load_onnx(card, card.read(), processors.default_threads())
+    confidence = card.confidence if least is None else least
+
+    def detect(image: Image) -> NDArray[np.float32]:
+        batch = _batch(card, image)
+        try:
+            boxes, scores = model.run([batch])
+        except CommandError as error:
+            raise ModelError(f"{card.file} cannot be run here: {error}") from error
+        found = suppress(boxes[0], scores[0, :, card.class_id], confidence, card.iou)
+        return boxes_in_frame(found, (batch.shape[2], batch.shape[1]), (image.shape[1], image.shape[0]))
+
+    return detect
 
 
 @dataclass(frozen=True)
@@ -126,11 +180,15 @@ def _tensor(reply: Any) -> NDArray[np.float32]:
 
 
 def _onnx(card: ModelCard, blob: bytes, batch: Image, threads: int) -> Callable[[], object]:
+    model = _load_onnx(card, blob, threads)
+    return lambda: model.run([batch])
+
+
+def _load_onnx(card: ModelCard, blob: bytes, threads: int) -> Any:
     try:
-        model = onnx.load(blob, device="CPU", threads=threads)
+        return onnx.load(blob, device="CPU", threads=threads)
     except CommandError as error:
         raise ModelError(f"{card.file} cannot be loaded here: {error}") from error
-    return lambda: model.run([batch])
 
 
 def _openvino(card: ModelCard, blob: bytes, batch: Image) -> Callable[[], object]:

@@ -57,7 +57,7 @@ class ModelCard:
     input_wh: tuple[int, int]
     """Width and height of the model's input image, in pixels; with `resize` "aspect" those for a frame of 4:3."""
     resize: str
-    """How a frame becomes an input: "stretch" or "aspect"; see `analytics.detecting`."""
+    """How a frame becomes an input: "stretch", "aspect" or "letterbox"; see `analytics.detecting`."""
     multiple: int
     """With `resize` "aspect" width and height of the input are multiples of this."""
     class_id: int
@@ -170,7 +170,7 @@ def _check(card: ModelCard, path: Path) -> None:
     """Refuse values that would silently give wrong counts."""
     problems = []
     if card.resize not in RESIZES:
-        problems.append(f"input.resize is {card.resize!r}: write {' or '.join(RESIZES)}")
+        problems.append(f"input.resize is {card.resize!r}: write {', '.join(RESIZES)}")
     if min(*card.input_wh, card.multiple) < 1:
         problems.append(
             f"input is {card.input_wh[0]}x{card.input_wh[1]}, multiple {card.multiple}: 1 or more is needed"

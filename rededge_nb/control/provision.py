@@ -15,6 +15,7 @@ import redis
 from rededge_nb import assets, schema
 from rededge_nb.connection import by_shard
 from rededge_nb.control.gears import list_registrations, read_script, register_gear
+from rededge_nb.control.inference import check_model_runs
 from rededge_nb.control.models import ModelCard, key_of, load_card, store_model, stored_model
 from rededge_nb.edge.client.shard import is_here, key_here
 from rededge_nb.errors import GearError
@@ -112,15 +113,20 @@ def provision(
 def use_model(client: redis.Redis, model: str) -> list[str]:
     """Store a model and let the gear use it, in a cluster on this shard. Returns one sentence for each change.
 
+    A model of the user's own runs once first, so that one that cannot run never takes the place of one that can.
+
     Args:
         client: Connected to the server.
         model: Name of a bundled model, or path of a card.
 
     Raises:
         ModelCardError: the card or its file is missing or wrong.
-        ModelError: the server refuses the model.
+        ModelError: the server refuses the model, or it cannot be run.
     """
     choice = _Choice.named(model)
+    stored = stored_model(client, key_of(client, choice.card))
+    if choice.reason == OWN_CARD and (stored is None or stored.tag != choice.card.tag):
+        check_model_runs(client, choice.card)
     return _store(client, choice.card) + _write_settings(client, choice)
 
 

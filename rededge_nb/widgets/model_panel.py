@@ -11,13 +11,18 @@ import redis
 from rededge_nb import assets, schema
 from rededge_nb.control import models, provision
 from rededge_nb.display.tables import Table
-from rededge_nb.errors import ConfigurationError, ModelCardError
+from rededge_nb.errors import ConfigurationError
+from rededge_nb.own_models import import_file
 from rededge_nb.widgets.panels import Panel, button, named, on_enter, row
 from rededge_nb.widgets.slider import Slider
 from rededge_nb.widgets.status_text import StatusText
 from rededge_nb.widgets.table_view import Pill, Row, TableView
+from rededge_nb.widgets.upload import Upload
 
 _COLUMNS = ("model", "state", "backend")
+ONNX = ".onnx"
+UPLOADED = "uploaded-models"
+"""The folder for imported models that were dropped, beside the notebook."""
 
 
 class ModelPanel(Panel):
@@ -27,8 +32,9 @@ class ModelPanel(Panel):
 
     Attributes:
         models: Table of the stored models.
-        card: Name of a bundled model, or path of the card of any other.
+        card: Name of a bundled model, or path of the card or of the ONNX file of any other.
         load_button: Calls `load`.
+        upload: Where an ONNX file can be dropped; it is imported.
         sliders: By setting: `confidence` and `iou`.
         settings_error: What is wrong with the settings in Redis.
     """
@@ -40,12 +46,14 @@ class ModelPanel(Panel):
             ipywidgets.Combobox(
                 options=assets.bundled_models(),
                 value=assets.DEFAULT_MODEL,
-                placeholder="name of a model, or path of its card",
+                placeholder="name of a model, or path of its card or ONNX file",
             ),
             "Model",
         )
         on_enter(self.card, self.load)
         self.load_button = button("Load model", "store this model, and let the people counter use it", self.load)
+        self.upload = Upload([ONNX], on_received=self._import_upload)
+        self.upload.text = "Drop an ONNX model here, or click to choose one"
         self.sliders = {
             "confidence": Slider("confidence", "lowest confidence of a detection"),
             "iou": Slider("overlap", "boxes that overlap more than this count as one detection (IoU)"),
@@ -53,7 +61,8 @@ class ModelPanel(Panel):
         for name, slider in self.sliders.items():
             slider.observe(lambda _, name=name: self.submit(lambda client: self._write(client, name)), "value")
         self.settings_error = StatusText()
-        parts = [self.models, row(self.card, self.load_button), *self.sliders.values(), self.settings_error]
+        choices = [row(self.card, self.load_button), self.upload]
+        parts = [self.models, *choices, *self.sliders.values(), self.settings_error]
         super().__init__(client, "Model", parts)
         self.start_updates()
 
@@ -78,10 +87,20 @@ class ModelPanel(Panel):
     def _load(self, client: redis.Redis, name: str) -> None:
         if not name:
             raise ConfigurationError("no model is named: choose one, or give the path of its card (.yaml)")
-        if Path(name).suffix == ".onnx":
-            name = _card_beside(Path(name))
-        changes = provision.use_model(client, name)
+        model = Path(name)
+        if model.suffix == ONNX and not model.with_suffix(".yaml").is_file():
+            self._import(client, model, model.parent)
+            return
+        changes = provision.use_model(client, str(model.with_suffix(".yaml")) if model.suffix == ONNX else name)
         self.show_message("; ".join(changes) if changes else f"{name} is in use already", "good")
+
+    def _import_upload(self, received: Path) -> None:
+        self.submit(lambda client: self._import(client, received, Path(UPLOADED)))
+
+    def _import(self, client: redis.Redis, model: Path, output: Path) -> None:
+        self.show_message(f"importing {model.name}")
+        result = import_file(model, output=output, use_in=client)
+        self.show_message(str(result).replace("\n", "; "), "good")
 
     def _show_models(self, stored: list[models.StoredModel], used: str | None) -> None:
         self.models.show(
@@ -117,14 +136,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and 0 <= value <= 1 else None
-
-
-def _card_beside(model: Path) -> str:
-    """The card of a model file: the YAML file of the same name."""
-    card = model.with_suffix(".yaml")
-    if not card.is_file():
-        raise ModelCardError(
-            f"{model} needs a model card {card.name} beside it: a YAML file that says what the model takes and returns "
-            "(docs/how-to/own-model.md)"
-        )
-    return str(card)

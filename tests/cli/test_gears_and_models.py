@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 import redis
 
 from rededge_nb.edge.server.state import Instance
 from tests.cli.running import rededge
+from tests.control.model_import import toys
 from tests.waiting import wait_for
 
 ECHO = "GearsBuilder('StreamReader').foreach(lambda r: execute('RPUSH', 'seen', r['id'])).register('numbers')\n"
@@ -132,3 +134,24 @@ def test_a_model_from_storing_to_removal(edge: Instance, client: redis.Redis) ->
     gone = rededge("models", "remove", "model:nanodet-g-two-sizes")
     assert gone.returncode == 1
     assert gone.stderr.startswith("rededge: AI.MODELDEL model:nanodet-g-two-sizes: ")
+
+
+def test_a_model_is_imported(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    model = tmp_path / "mine.onnx"
+    onnx.save(toys.toy_model(toys.yolov8), model)
+    done = rededge("models", "import", model, "--use", "--licence", "MIT", "--origin", "a test")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("layout yolov8 (YOLOv8, ")
+    assert f"wrote {tmp_path / 'mine.yaml'}\n" in done.stdout
+    assert "warning" not in done.stdout
+    (listed,) = json.loads(rededge("models", "list", "--json").stdout)
+    assert (listed["key"].startswith("model:mine:"), listed["used"]) == (True, True)
+    again = json.loads(rededge("models", "import", model, "--name", "other", "--json").stdout)
+    assert (again["key"][:12], again["found_in_sample"], again["warnings"][0][:11]) == (
+        "model:other:",
+        1,
+        "the licence",
+    )
+    refused = rededge("models", "import", model, "--layout", "yolox")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("rededge: the model does not have the layout yolox. inputs: images float32 ")

@@ -27,6 +27,7 @@ from rededge_nb.widgets.capture_panel import SAMPLE, CapturePanel
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
+from tests.control.model_import import toys
 from tests.waiting import wait_for
 
 BROKEN_GEAR = """
@@ -450,17 +451,31 @@ def test_an_error_goes_when_another_kind_of_source_is_chosen(wb: Workbench) -> N
     assert panel.message.text == ""
 
 
-def test_an_onnx_file_needs_its_card(wb: Workbench, tmp_path: Path) -> None:
+def test_the_card_beside_an_onnx_file_is_used(wb: Workbench, tmp_path: Path) -> None:
     panel = wb.model_panel()
     panel.card.value = str(tmp_path / "mine.onnx")
     panel.load_button.click()
     wait_for(lambda: panel.message.level == "error", what="the error")
-    assert "needs a model card mine.yaml beside it" in panel.message.text
+    assert "there is no file" in panel.message.text
     card = assets.model_card_file()
     (tmp_path / "mine.yaml").write_text(card.read_text())
     (tmp_path / f"{card.stem}.onnx").write_bytes(card.with_suffix(".onnx").read_bytes())
     panel.load_button.click()
     wait_for(lambda: "stored model" in panel.message.text, timeout=30, what="the model")
+
+
+def test_a_model_that_is_dropped_is_imported(wb: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = toys.toy_model(toys.yolov8).SerializeToString()
+    panel = wb.model_panel()
+    for kind, fields, buffers in (("begin", {"name": "my model.onnx", "size": len(model)}, []), ("piece", {}, [model])):
+        panel.upload._handle_custom_msg({"kind": kind, "id": "1", **fields}, [memoryview(each) for each in buffers])
+    wait_for(lambda: panel.message.level in ("good", "error"), timeout=60, what="the import")
+    assert "layout yolov8" in panel.message.text
+    assert (tmp_path / "uploaded-models" / "my-model.yaml").is_file()
+    wait_for(
+        lambda: any("in use" in row and "my-model" in row[0] for row in panel.models.texts()), timeout=30, what="it"
+    )
 
 
 def test_panels_are_boxes(wb: Workbench) -> None:
