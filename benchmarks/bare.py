@@ -30,19 +30,20 @@ class BareLoop:
             self._card.backend, backends.ModelSource(self._card.read()), device="CPU", threads=threads
         )
 
-    def people(self, jpeg: bytes) -> np.ndarray:
-        """Boxes of the people in a JPEG with their confidence, shape (n, 5)."""
-        return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+    def people(self, jpeg: bytes, confidence: float | None = None) -> np.ndarray:
+        """Boxes of the people in a JPEG with their confidence, shape (n, 5); least confidence: that of the card."""
+        return self.people_in(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), confidence)
 
-    def people_in(self, image: np.ndarray) -> np.ndarray:
+    def people_in(self, image: np.ndarray, confidence: float | None = None) -> np.ndarray:
         """The same for a decoded image."""
+        confidence = self._card.confidence if confidence is None else confidence
         frame_wh = (image.shape[1], image.shape[0])
         size_wh = self._card.input_size(frame_wh)
         resized = input_image(image, size_wh)
         boxes, scores = self._model.run([resized[np.newaxis]])
         assert boxes is not None
         assert scores is not None
-        found = suppress(boxes[0], scores[0, :, self._card.class_id], self._card.confidence, self._card.iou)
+        found = suppress(boxes[0], scores[0, :, self._card.class_id], confidence, self._card.iou)
         return boxes_in_frame(found, size_wh, frame_wh)
 
     def seconds(self, jpegs: Sequence[bytes]) -> list[float]:

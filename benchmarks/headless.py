@@ -29,7 +29,7 @@ def measure() -> list[Row]:
     if processed != len(jpegs):
         raise RuntimeError(f"the pipeline counted {processed} frames, the video has {len(jpegs)}")
     return [
-        Row("headless pipeline, five notebooks", pipeline, "s"),
+        Row("headless pipeline, six notebooks", pipeline, "s"),
         Row("the bare loop over the same frames", loop, "s"),
         Row("headless pipeline less 1.5 times the bare loop", pipeline - TIMES * loop, "s", NOTEBOOKS_SECONDS),
     ]

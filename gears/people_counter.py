@@ -8,22 +8,27 @@ transaction, together with the state in `camera:<id>:tracker`. So a frame that i
 
 The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
 
-When frames come faster than they can be processed the newest wins: a frame is dropped when a newer one waits already,
-unless its field `keep` is 1. So the latency stays at about two runs of the model, however fast the camera is.
+The model does not run for every live frame. Where nothing moves, people are where they were; where it is busy, they are
+where they are expected (`rededge_nb.analytics.looking`). Such an entry has `predicted` 1. A frame is dropped
+when the model has not run for a second and a newer frame waits. So the latency stays low, however fast the camera is.
+Frames whose field `keep` is 1 are all looked at.
 
 It imports `rededge_nb.analytics`: a RedisGears of your own needs `REQUIREMENTS rededge_nb`.
 """
 
 import json
+import os
 import time
 from itertools import pairwise
 
 import numpy as np
 import redisAI
 
+from rededge_nb.analytics import looking
 from rededge_nb.analytics.colours import colour_shares
-from rededge_nb.analytics.decoding import decode_image
+from rededge_nb.analytics.decoding import decode_image, decode_small
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
+from rededge_nb.analytics.looking import Choice, Plan
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.scene_counting import count_scene
@@ -47,6 +52,8 @@ DEFAULTS = {
     "tracking_low": "-0.15",  # this and the next two are added to the confidence
     "tracking_high": "0.05",
     "tracking_new": "0.15",
+    "motion_gate": "auto",  # the model runs when something moves; "on": in recordings too, "off": never mind
+    "detect_every": "auto",  # the model runs as often as there is time; a number: for every n-th frame
     "different": "0",  # 1: estimate how many different people there were, by the colours of their clothes
 }
 SETTINGS_AGE = 1.0
@@ -69,12 +76,14 @@ def current_settings():
     return settings["values"]
 
 
-def tracker_settings(values):
+def tracker_settings(values, plan, recorded):
     confidence = float(values["confidence"])
     margins = [float(values[f"tracking_{name}"]) for name in ("low", "high", "new")]
     low, high, new = (min(max(confidence + margin, 0), 1) for margin in margins)
     colours = ColourSettings() if values["different"] == "1" else None
-    return TrackerSettings(low_confidence=low, high_confidence=high, new_confidence=new, colours=colours)
+    # where the model leaves frames out, two detections and three misses must last as long as more of them otherwise
+    times = {} if plan.sees_all(recorded=recorded) else {"confirm_s": 0.2, "coast_s": 0.6}
+    return TrackerSettings(low_confidence=low, high_confidence=high, new_confidence=new, colours=colours, **times)
 
 
 def number_or(text, default):
@@ -96,16 +105,21 @@ def newer_waits(record):
 
 
 def detect(record):
-    """Find the people, unless there is no time for this frame; note the reason if it cannot be processed."""
-    record["ts"] = number_or(record["value"].get("ts"), int(record["id"].split("-")[0]))
+    """Find the people, unless the model need not look or has no time; note the reason if the frame is no image."""
+    key, value = record["key"], record["value"]
+    record["ts"] = number_or(value.get("ts"), int(record["id"].split("-")[0]))
     marks = [time.perf_counter()]
-    if str(record["value"].get("keep")) != "1" and newer_waits(record):
-        return record
     values = current_settings()
     runner = redisAI.createModelRunner(values["model"])
     try:
-        tracking = tracker_settings(values)
-        frame = decode_image(record["value"].get("image"))
+        plan, recorded = Plan(values["motion_gate"], values["detect_every"]), keeps(record)
+        tracking = tracker_settings(values, plan, recorded)
+        small, record["choice"] = choose(record, plan)
+        record.update(tracking=tracking, model=values["model"])
+        if record["choice"] != Choice.LOOK:
+            record["steps"] = {"read": (time.perf_counter() - marks[0]) * 1000}
+            return record
+        frame = decode_image(value.get("image"))
         marks.append(time.perf_counter())
         frame_wh, model_wh = frame.shape[1::-1], (int(values["width"]), int(values["height"]))
         size_wh = input_size(frame_wh, model_wh, values["resize"], int(values["multiple"]))
@@ -123,15 +137,45 @@ def detect(record):
         found = boxes_in_frame(found, size_wh, frame_wh)
         colours = colour_shares(frame, found) if tracking.colours else None
         detected = int((found[:, 4] >= float(values["confidence"])).sum())
+        if plan.uses_motion(recorded=recorded):
+            small = decode_small(value.get("image"), frame_wh) if small is None else small
+        looking.SHARED.looked(key, record["ts"], time.monotonic(), frame_wh, small, len(found))
         marks.append(time.perf_counter())
     except Exception as error:
+        looking.SHARED.forget(key, time.monotonic())
         record["reason"] = f"{type(error).__name__}: {error}"[:1000]
         return record
     names = ("read", "resize", "model", "script", "boxes")
     steps = {name: (end - start) * 1000 for name, (start, end) in zip(names, pairwise(marks), strict=True)}
-    record.update(found=found.tolist(), detected=detected, colours=colours, frame_wh=frame_wh)
-    record.update(tracking=tracking, model=values["model"], steps=steps)
+    record.update(found=found.tolist(), detected=detected, colours=colours, frame_wh=frame_wh, steps=steps)
     return record
+
+
+def keeps(record):
+    """Whether every frame is to be processed: that of a recording, as fast as possible."""
+    return str(record["value"].get("keep")) == "1"
+
+
+def choose(record, plan):
+    """A small image of the frame if one is needed, and whether the model looks at the frame."""
+    key, recorded, small = record["key"], keeps(record), None
+    frame_wh = looking.SHARED.frame_wh(key)
+    if frame_wh is not None and plan.uses_motion(recorded=recorded):
+        small = decode_small(record["value"].get("image"), frame_wh)
+        if small is None:
+            return None, Choice.LOOK  # it is no image, and this says why
+    choice = looking.SHARED.choose(
+        key,
+        record["ts"],
+        time.monotonic(),
+        plan,
+        recorded=recorded,
+        slots=1 + (os.cpu_count() or 1) // 4,  # one run uses up to four processors
+        number=number_or(record["value"].get("count"), 0),
+        newer_waits=not recorded and newer_waits(record),
+        small=small,
+    )
+    return small, choice
 
 
 def as_array(tensor):
@@ -146,6 +190,8 @@ def store(record):
     """
     began = time.perf_counter()
     key, ts = record["key"], record["ts"]
+    if record.get("choice") in (Choice.STILL, Choice.BETWEEN):
+        record = looked_at_again(record)
     with atomic():
         tracker, scene = execute("MGET", key + ":tracker", key + ":scene")
         saved = SavedTracker.from_text(tracker)
@@ -153,13 +199,14 @@ def store(record):
         if saved.has(record["id"]) and execute("XRANGE", key, saved.ref, "+", "COUNT", 1):
             return
         samples = frame_samples(ts, {"in_fps": 1})
-        if "found" in record:
+        if record.get("choice", Choice.DROP) != Choice.DROP and "reason" not in record:
             samples += follow(record, saved, scene)
         elif "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
         execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
         replies = execute(*add_command(key, samples))
+    looking.SHARED.stored(key, record["id"], ts)
     add_missing(key, samples, replies)
     if "found" in record:
         store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
@@ -172,16 +219,17 @@ def follow(record, saved, scene):
     key, ts, steps = record["key"], record["ts"], record["steps"]
     tracker = saved.tracker(record["tracking"], lambda: int(execute("GET", key + ":last_track") or 0))
     began = time.perf_counter()
-    result = tracker.step(record["found"], ts, record["frame_wh"], record["colours"])
+    result = result_of(record, tracker)
+    frame_wh = looking.SHARED.frame_wh(key)
     people, ended = result.people, [track.id for track in result.finished]
-    counted = count_scene(key, scene, saved.counting, people, ts, record["frame_wh"], ended)
+    counted = count_scene(key, scene, saved.counting, people, ts, frame_wh, ended)
     saved.state, saved.counting = tracker.to_state(), counted.saved
     saved.problem = saved.problem or counted.problem
     missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes
     for command in (command for name in missing for command in create_commands(key, name)):
         execute(*command)
-    boxes = whole_pixels([person.box for person in people], record["frame_wh"])
-    steps["boxes"] += (time.perf_counter() - began) * 1000
+    boxes = whole_pixels([person.box for person in people], frame_wh)
+    steps["boxes"] = steps.get("boxes", 0) + (time.perf_counter() - began) * 1000
     elapsed = sum(steps.values())
     execute(
         "XADD", key + ":yolo", "MAXLEN", "~", DETECTIONS_KEPT, "*",
@@ -194,6 +242,7 @@ def follow(record, saved, scene):
         "since", json.dumps([person.first_ms for person in people]),
         "model", record["model"],
         "ms", round(elapsed, 3),
+        "predicted", int("found" not in record),  # always: Grafana needs the same fields in each entry
         *counted.fields,
         *of_capture(record),
     )  # fmt: skip
@@ -203,16 +252,38 @@ def follow(record, saved, scene):
         execute("XTRIM", key + ":tracks", "MINID", "~", int(time.time() * 1000) - TRACKS_AGE_MS)
     if result.seen:
         execute("SET", key + ":last_track", result.seen[-1])
-    values = {"people": len(people), "detected": record["detected"], "seen": len(result.seen), "out_fps": 1}
+    looked = "found" in record
+    values = {"people": len(people), "seen": len(result.seen), "out_fps": 1, "looked_fps": int(looked)}
     values.update({} if result.different is None else {"different": result.different})
     # the frames of a recording have its times in `ts`, and `captured` is when they were read
     captured = number_or(record["value"].get("captured"), record["ts"])
     values.update(latency=max(0, time.time() * 1000 - captured))
-    values.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
-    # a write cannot hold its own duration: this is that of the frame before
-    values.update({"prf_store": store_ms[key]} if key in store_ms else {})
-    values["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
+    if looked:
+        values.update(detected=record["detected"])
+        values.update(("prf_" + step, round(ms, 3)) for step, ms in steps.items())
+        # a write cannot hold its own duration: this is that of the frame before
+        values.update({"prf_store": store_ms[key]} if key in store_ms else {})
+        values["prf_total"] = round(elapsed + store_ms.get(key, 0), 3)
     return [*frame_samples(ts, values), *counted.samples]
+
+
+def looked_at_again(record):
+    """The record; the model looks at the frame if the tracks are not those that this worker remembers."""
+    key = record["key"]
+    if looking.SHARED.continues(key, SavedTracker.from_text(execute("GET", key + ":tracker")).ref):
+        return record
+    looking.SHARED.forget(key, time.monotonic())
+    return detect(record)
+
+
+def result_of(record, tracker):
+    """What the tracker says about a frame."""
+    key, ts, choice = record["key"], record["ts"], record["choice"]
+    if choice == Choice.LOOK:
+        result = tracker.step(record["found"], ts, record["frame_wh"], record["colours"])
+        looking.SHARED.followed(key, len(result.people), unsettled=tracker.unsettled)
+        return result
+    return tracker.still(ts) if choice == Choice.STILL else tracker.expected(ts)
 
 
 def add_missing(key, samples, replies):

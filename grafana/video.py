@@ -193,8 +193,12 @@ def rates() -> timeseries.Panel:
             at(12, 12, 12, 8),
             ts_range(f"{CAMERA}:in_fps", "In", "sum", SECOND_MS, fill=True),
             ts_range(f"{CAMERA}:out_fps", "Out", "sum", SECOND_MS, fill=True),
+            ts_range(f"{CAMERA}:looked_fps", "Model", "sum", SECOND_MS, fill=True),
         )
-        .description("The current second is not shown, because not all of its frames are counted yet.")
+        .description(
+            "Model: frames for which it ran; the others have predicted boxes. The current second is not shown, because "
+            "not all of its frames are counted yet."
+        )
         .time_shift("2s")
         .hide_time_override(True)
         .transformations(drop_rate())

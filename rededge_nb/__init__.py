@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from rededge_nb.control.models import ModelCard, StoredModel
     from rededge_nb.display.drawing import draw_boxes, draw_detections
     from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings, plot_tracks
+    from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
     from rededge_nb.display.tables import Table
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
@@ -109,12 +110,15 @@ __all__ = [
     "draw_detections",
     "interactive_plot",
     "open_source",
+    "plot_crossings",
+    "plot_dwell",
     "plot_frame",
     "plot_people",
     "plot_rates",
     "plot_steps",
     "plot_timings",
     "plot_tracks",
+    "plot_zones",
     "progress_bar",
 ]
 
@@ -135,6 +139,7 @@ _MODULE_OF = {
         "control.models": ("ModelCard", "StoredModel"),
         "display.drawing": ("draw_boxes", "draw_detections"),
         "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings", "plot_tracks"),
+        "display.scene_plots": ("plot_crossings", "plot_dwell", "plot_zones"),
         "display.tables": ("Table",),
         "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),

@@ -21,7 +21,15 @@ BUNDLED_COUNTER = "counts people; script "
 OWN_COUNTER = "counts people; own script "
 """How it begins for a user's script in its place."""
 SAMPLE_VIDEO = "data/walking.mp4"
-NOTEBOOKS = ("01_load_model", "02_register_gear", "03_produce_frames", "04_watch_streams", "05_time_series")
+LINES_NOTEBOOK = "07_lines_and_zones"
+NOTEBOOKS = (
+    "01_load_model",
+    "02_register_gear",
+    "03_produce_frames",
+    "04_watch_streams",
+    "05_time_series",
+    LINES_NOTEBOOK,
+)
 """The notebooks that the pipeline runs, in this order."""
 
 

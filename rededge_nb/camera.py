@@ -1,21 +1,25 @@
-"""One camera: its frames, detections, tracks, errors, series and captures."""
+"""One camera: its frames, detections, tracks, events, errors, series and captures."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Unpack
 
+import numpy as np
 import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.capture.captures import Captures
 from rededge_nb.capture.report import CaptureReport
 from rededge_nb.capture.run import Capture, CaptureOptions, capture
+from rededge_nb.clips.clip import AFTER, BEFORE, Clip, make_clip
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.errors import CameraInUseError, NoDataError
 from rededge_nb.reading import detections as found
+from rededge_nb.reading import events as happened
 from rededge_nb.reading import frames, scenes
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
@@ -186,6 +190,36 @@ class Camera:
     def zones(self, *, start_ms: int | None = None, end_ms: int | None = None) -> list[scenes.ZoneVisits]:
         """Who is in each zone, and how long people stayed, in a range of times or in the last 24 hours."""
         return scenes.read_zones(self._client, self.id, start_ms=start_ms, end_ms=end_ms)
+
+    def events(
+        self, *, start: str = "-", end: str = "+", kinds: Collection[str] | None = None, limit: int | None = None
+    ) -> list[happened.Event]:
+        """What happened at the camera, the newest first; see `reading.events.read_events`."""
+        return happened.read_events(self._client, self.id, start=start, end=end, kinds=kinds, limit=limit)
+
+    def alarms(self) -> list[happened.Event]:
+        """The alarms that were raised and are not cleared, the newest first."""
+        return happened.active_alarms(self._client, self.id)
+
+    def acknowledge(self, alarm: str) -> happened.Event:
+        """Note that somebody has seen an active alarm.
+
+        Raises:
+            NoDataError: the camera has no active alarm of that id.
+        """
+        return happened.acknowledge_alarm(self._client, self.id, alarm)
+
+    def clip(
+        self,
+        when: happened.Event | int | datetime | np.datetime64,
+        *,
+        before: float = BEFORE,
+        after: float = AFTER,
+        boxes: bool = True,
+        max_width: int | None = None,
+    ) -> Clip:
+        """The video of what happened around an event or a time; see `clips.clip.make_clip`."""
+        return make_clip(self._client, self.id, when, before=before, after=after, boxes=boxes, max_width=max_width)
 
     def errors(self) -> list[frames.FailedFrame]:
         """The frames that could not be processed, with the reasons."""

@@ -63,6 +63,9 @@ ZONES = "zones"
 """JSON object with `[people, longest, entries, exits]` for each zone: people in it now, seconds that the one who
 entered first has been in it, and how many have entered and left since the zone was made."""
 
+PREDICTED = "predicted"
+"""1 where the model did not run for the frame (nothing had moved, or people are where they are expected), else 0."""
+
 # Fields of an entry for a person who has left (`camera:<id>:tracks`).
 TRACK = "track"
 """Id of the track."""
@@ -73,6 +76,12 @@ PATH = "path"
 
 Where the camera has a scene, there are LINES, too, a JSON object with `[forward, backward]` for each line that the
 person crossed, and ZONES, with the seconds in each zone."""
+
+ACKNOWLEDGED = "acknowledged"
+"""Of an active alarm in `camera:<id>:alarms`: when somebody acknowledged it, in milliseconds since the epoch."""
+
+SERVER_EVENTS_KEY = "rededge:events"
+"""Stream of the events that belong to no camera."""
 
 # Fields of an error entry (`camera:<id>:errors`), besides REF, TS, CAPTURE and CAPTURED.
 REASON = "reason"
@@ -86,6 +95,8 @@ DIFFERENT = "different"
 
 IN_FPS, OUT_FPS = "in_fps", "out_fps"
 """Series of the frames that arrived, and that were processed, in each second."""
+LOOKED_FPS = "looked_fps"
+"""Series of the frames for which the model ran, in each second; what is processed without has predicted boxes."""
 LATENCY = "latency"
 """Series of the milliseconds from capture to result."""
 GEAR_GROUP = "__gears_consumer_group__"
@@ -170,6 +181,16 @@ def tracks_key(camera: object) -> str:
     return f"{frames_key(camera)}:tracks"
 
 
+def events_key(camera: object) -> str:
+    """Stream of what happened at the camera: crossings, alarms, silence."""
+    return f"{frames_key(camera)}:events"
+
+
+def alarms_key(camera: object) -> str:
+    """Hash of the camera's active alarms, by id: the fields of the event that raised it, as JSON."""
+    return f"{frames_key(camera)}:alarms"
+
+
 def scene_key(camera: object) -> str:
     """Lines, zones, masks and rules of the camera, as JSON."""
     return f"{frames_key(camera)}:scene"
@@ -222,12 +243,12 @@ def labels(camera: object, name: str) -> dict[str, str]:
 
 def raw_series_names() -> tuple[str, ...]:
     """Names of the series that the gear writes for every camera."""
-    return (PEOPLE, DETECTED, SEEN, IN_FPS, OUT_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
+    return (PEOPLE, DETECTED, SEEN, IN_FPS, OUT_FPS, LOOKED_FPS, *map(step_series, STEPS), TOTAL, LATENCY)
 
 
 def sums(name: str) -> bool:
     """Whether each frame adds to the sample of its second, instead of having a sample of its own."""
-    return name in (IN_FPS, OUT_FPS, SEEN, DIFFERENT)
+    return name in (IN_FPS, OUT_FPS, LOOKED_FPS, SEEN, DIFFERENT)
 
 
 def series_specs(camera: object) -> tuple[SeriesSpec, ...]:

@@ -20,6 +20,7 @@ LAYERS = (
     ("rededge_nb.camera", "rededge_nb.own_models"),
     ("rededge_nb.live",),
     ("rededge_nb.monitoring", "rededge_nb.pipeline"),
+    ("rededge_nb.clips",),
     ("rededge_nb.display",),
     ("rededge_nb.capture",),
     ("rededge_nb.capture.sources",),

@@ -4,6 +4,7 @@ Pure functions and plain objects: no Redis, no clock, no files. Whoever calls th
 keeps the state.
 
     tracking        people with ids, from the boxes of one frame after the other
+    looking         in which frames the model looks for people, and when they are known without
     colours         colours of people's clothes, for the estimate of different people
     scene           lines, zones and masks of a camera, read and checked
     counting        crossings of lines, and people in zones, from the people of one frame after the other

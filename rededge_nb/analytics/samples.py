@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from rededge_nb.analytics import scene_series
 from rededge_nb.analytics.scene_series import Command
 
-SUMMED: Final = ("in_fps", "out_fps", "seen", "different")
+SUMMED: Final = ("in_fps", "out_fps", "looked_fps", "seen", "different")
 """Series of a camera in which what happens in one second is added to one sample (duplicate policy SUM)."""
 
 

@@ -109,9 +109,14 @@ class Track:
         """Height of the box in pixels, at least 1."""
         return max(self.size.y, 1.0)
 
-    def is_inside(self, frame_wh: tuple[int, int]) -> bool:
-        """Whether the box's centre is in the frame."""
-        return 0 < self.centre.x < frame_wh[0] and 0 < self.centre.y < frame_wh[1]
+    def box_after(self, seconds: float) -> Box:
+        """The box that is expected some seconds after the last frame, at the present speed and size."""
+        return self._box_around(self.centre.x + seconds * self.centre.vx, self.centre.y + seconds * self.centre.vy)
+
+    def is_inside(self, frame_wh: tuple[int, int], seconds: float = 0.0) -> bool:
+        """Whether the box's centre is in the frame, now or some seconds later."""
+        x, y = self.centre.x + seconds * self.centre.vx, self.centre.y + seconds * self.centre.vy
+        return 0 < x < frame_wh[0] and 0 < y < frame_wh[1]
 
     def _box_around(self, x: float, y: float) -> Box:
         half_width, half_height = max(self.size.x, 1.0) / 2, max(self.size.y, 1.0) / 2

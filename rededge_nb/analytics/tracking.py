@@ -164,6 +164,48 @@ class Tracker:
             restarted,
         )
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether somebody in the last frame is no person yet, or was expected and not detected."""
+        return any(not track.id or track.last_ms != self._state.last_ms for track in self._state.tracks)
+
+    def still(self, ts_ms: int) -> FrameResult:
+        """Takes in a frame in which nothing has moved since the last one: everybody is where they were.
+
+        Args:
+            ts_ms: Time of the frame in milliseconds. It is not before the last frame, and within the memory.
+
+        Raises:
+            ConfigurationError: There is no frame before, or it is too far away. The state has not changed.
+        """
+        self._check_continues(ts_ms)
+        state = self._state
+        finished = self._end_tracks(ts_ms, everyone=False)
+        for track in state.tracks:
+            if track.last_ms == state.last_ms:
+                track.last_ms = ts_ms
+        state.last_ms = ts_ms
+        self._extend_paths(ts_ms)
+        return FrameResult(self._people(ts_ms), (), None, finished, None)
+
+    def expected(self, ts_ms: int) -> FrameResult:
+        """Where people are expected in a frame that nobody has looked at. The state does not change.
+
+        Args:
+            ts_ms: As in `still`.
+
+        Raises:
+            ConfigurationError: As in `still`.
+        """
+        last_ms, state = self._check_continues(ts_ms), self._state
+        seconds = (ts_ms - last_ms) / 1000
+        people = tuple(
+            Person(track.id, track.box_after(seconds), 0.0, track.first_ms)
+            for track in self._shown(last_ms)
+            if track.is_inside(state.frame_wh, seconds)
+        )
+        return FrameResult(people, (), None, (), None)
+
     def finish(self) -> tuple[FinishedTrack, ...]:
         """Ends every track, for a camera that is switched off. Ids go on from where they are."""
         finished = self._end_tracks(0, everyone=True)
@@ -229,16 +271,24 @@ class Tracker:
                 x1, _, x2, y2 = track.box
                 track.path.add(ts_ms - track.first_ms, (x1 + x2) / 2 / width, y2 / height)
 
-    def _people(self, ts_ms: int) -> tuple[Person, ...]:
+    def _shown(self, ts_ms: int) -> list[Track]:
         """Everybody who is counted: detected now, or a moment ago and not gone over the rim of the frame."""
-        oldest_ms = ts_ms - self.settings.coast_s * 1000
-        people = []
-        for track in self._state.tracks:
-            if not track.id or track.last_ms < oldest_ms:
-                continue
-            if track.last_ms == ts_ms or track.is_inside(self._state.frame_wh):
-                people.append(Person(track.id, track.box, track.confidence, track.first_ms))
-        return tuple(people)
+        oldest_ms, frame_wh = ts_ms - self.settings.coast_s * 1000, self._state.frame_wh
+        return [
+            track
+            for track in self._state.tracks
+            if track.id and track.last_ms >= oldest_ms and (track.last_ms == ts_ms or track.is_inside(frame_wh))
+        ]
+
+    def _people(self, ts_ms: int) -> tuple[Person, ...]:
+        return tuple(Person(track.id, track.box, track.confidence, track.first_ms) for track in self._shown(ts_ms))
+
+    def _check_continues(self, ts_ms: int) -> int:
+        """The time of the last frame, if a frame at `ts_ms` can continue from it."""
+        last_ms = self._state.last_ms
+        if last_ms is None or self._why_restart(ts_ms, self._state.frame_wh) is not None:
+            raise ConfigurationError(f"a frame at {ts_ms} ms does not continue from the last one, at {last_ms} ms")
+        return last_ms
 
     def _different(self, new: Sequence[Track], ts_ms: int, back: int) -> int | None:
         settings, state = self.settings.colours, self._state

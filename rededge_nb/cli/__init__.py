@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 
 from rededge_nb._version import __version__
-from rededge_nb.cli import base, cameras, checks, gears, models, pages, pipeline, redis_command, scene, score, server
+from rededge_nb.cli import (
+    base,
+    cameras,
+    checks,
+    clips,
+    gears,
+    models,
+    pages,
+    pipeline,
+    redis_command,
+    scene,
+    score,
+    server,
+)
 
 __all__ = ["main"]
 
@@ -37,7 +50,7 @@ def main(debug: bool) -> None:
 for command in (
     *(server.up, server.down, server.repair, server.status, server.url, server.worker, server.module),
     redis_command.redis,
-    *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene),
+    *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene, clips.clip),
     *(gears.gears, models.models, pipeline.pipeline),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
     *(score.score, checks.doctor, checks.completion),

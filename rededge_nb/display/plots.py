@@ -6,66 +6,31 @@ Each function draws into `ax`, or into a new figure that is as wide as a noteboo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime, tzinfo
+from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
 
 import cv2
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
 from rededge_nb.display import gaps
+from rededge_nb.display.axes import INK, MUTED, WIDTH_INCHES, axes_in, finish, local, need_samples
 from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION, readable, track_color
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.images import Image
 from rededge_nb.reading.series import Series
 from rededge_nb.reading.tracks import Track
 
-WIDTH_INCHES = 9.0
-HEIGHT_INCHES = 3.5
 _BAR_INCHES = 0.45
-
-_INK = "#2B2F36"
-_MUTED = "#656B75"
 
 _FEW_TRACKS = 30
 
 _STEP_COLUMNS = 160
 """Columns of `plot_steps`: more could not be seen."""
-
-_STYLE: dict[Any, Any] = {
-    "figure.dpi": 110,
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": "#C9CDD3",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#E8EAED",
-    "grid.linewidth": 0.8,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "lines.solid_capstyle": "round",
-}
 
 
 def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes:
@@ -77,7 +42,7 @@ def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes
         ax: Axes to draw in.
     """
     height, width = image.shape[:2]
-    with _axes(ax, WIDTH_INCHES * height / width) as axes:
+    with axes_in(ax, WIDTH_INCHES * height / width) as axes:
         axes.imshow(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_title(title)
@@ -103,17 +68,17 @@ def plot_tracks(
         raise NoDataError("there are no tracks to plot: start a capture, or ask for a longer time")
     height, width = (1, 1) if image is None else image.shape[:2]
     many = len(tracks) > _FEW_TRACKS
-    with _axes(ax, WIDTH_INCHES * height / width) as axes:
+    with axes_in(ax, WIDTH_INCHES * height / width) as axes:
         if image is not None:
             grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             axes.imshow(grey, cmap="gray", vmin=0, vmax=340, extent=(0, width, height, 0), interpolation="antialiased")
         for track in tracks:
             x, y = (track.path * (width, height)).T
             color = track_color(track.id)
-            axes.plot(x, y, color=_INK, linewidth=1.8 if many else 3.6, alpha=0.6)
+            axes.plot(x, y, color=INK, linewidth=1.8 if many else 3.6, alpha=0.6)
             axes.plot(x, y, color=color, linewidth=1.0 if many else 2.2)
             if len(track.path):
-                axes.plot(x[-1], y[-1], "o", color=color, markeredgecolor=_INK, markersize=4 if many else 7)
+                axes.plot(x[-1], y[-1], "o", color=color, markeredgecolor=INK, markersize=4 if many else 7)
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         axes.set_axis_off()
@@ -145,8 +110,8 @@ def plot_people(
         NoDataError: `people` has no samples.
         ConfigurationError: `low` and `high` have different buckets, or an aggregate was read without its bucket length.
     """
-    _need_samples(people)
-    with _axes(ax) as axes:
+    need_samples(people)
+    with axes_in(ax) as axes:
         if low is not None and high is not None and len(low):
             if not np.array_equal(low.timestamps_ms, high.timestamps_ms):
                 raise ConfigurationError(
@@ -157,14 +122,14 @@ def plot_people(
             band = f"lowest to highest, {_bucket(low)}"
             axes.fill_between(edges, lows, highs, step="post", color=SKY, alpha=0.25, linewidth=0, label=band)
         times, values = gaps.line(people)
-        axes.plot(_local(times), values, color=BLUE, linewidth=0.9, label="each frame")
+        axes.plot(local(times), values, color=BLUE, linewidth=0.9, label="each frame")
         if average is not None and len(average):
             edges, means = _buckets(average, people)
             axes.step(edges, means, where="post", color=VERMILION, linewidth=2.2, label=f"average, {_bucket(average)}")
         axes.set_ylim(0, max(1.0, float(people.values.max())) * 1.12)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axes.set_ylabel("people")
-        _finish(axes, title)
+        finish(axes, title)
     return axes
 
 
@@ -196,8 +161,8 @@ def plot_steps(
     gap_ms = gaps.longest_step(max(measured, key=len))
     total = steps.get(schema.TOTAL)
     p95 = None if total is None else gaps.columns(total, edges, 95, gap_ms)
-    times = _local(edges)
-    with _axes(ax) as axes:
+    times = local(edges)
+    with axes_in(ax) as axes:
         base = np.zeros(len(edges) - 1)
         known = np.zeros(len(edges) - 1, bool)
         for step, series in chosen.items():
@@ -219,7 +184,7 @@ def plot_steps(
         highest = np.where(known, base, np.nan)
         if p95 is not None and total is not None and len(total):
             label = f"total, 95 %  {np.percentile(total.values, 95):.1f} ms"
-            axes.step(times, np.append(p95, p95[-1]), where="post", color=_INK, linewidth=1.1, label=label)
+            axes.step(times, np.append(p95, p95[-1]), where="post", color=INK, linewidth=1.1, label=label)
             highest = np.fmax(highest, p95)
         # The highest columns do not count: a single slow frame would make all others look like zero.
         limit = float(np.nanpercentile(highest, 95)) * 1.2 or 1.0
@@ -227,10 +192,10 @@ def plot_steps(
         if len(above):
             middle = (times[:-1] + times[1:])[above] / 2
             label = f"higher, up to {np.nanmax(highest):.0f} ms"
-            axes.plot(middle, np.full(len(above), limit), "^", color=_INK, markersize=4, clip_on=False, label=label)
+            axes.plot(middle, np.full(len(above), limit), "^", color=INK, markersize=4, clip_on=False, label=label)
         axes.set_ylim(0, limit)
         axes.set_ylabel("milliseconds")
-        _finish(axes, title, outside="median")
+        finish(axes, title, outside="median")
     return axes
 
 
@@ -240,15 +205,15 @@ def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and o
     Raises:
         NoDataError: `in_fps` has no samples.
     """
-    _need_samples(in_fps)
+    need_samples(in_fps)
     seconds = np.arange(in_fps.timestamps_ms[0] // 1000, in_fps.timestamps_ms[-1] // 1000 + 1)
     arrived, processed = gaps.per_second(in_fps, seconds), gaps.per_second(out_fps, seconds)
     silent = gaps.silent_seconds(in_fps, seconds)
     arrived[silent] = processed[silent] = np.nan
     # the last step needs an end, or it would have no width
-    edges = _local((np.append(seconds, seconds[-1] + 1) * 1000).astype(float))
+    edges = local((np.append(seconds, seconds[-1] + 1) * 1000).astype(float))
     arrived, processed = np.append(arrived, arrived[-1]), np.append(processed, processed[-1])
-    with _axes(ax) as axes:
+    with axes_in(ax) as axes:
         axes.fill_between(
             edges,
             processed,
@@ -264,7 +229,7 @@ def plot_rates(in_fps: Series, out_fps: Series, *, title: str = "Frames in and o
         axes.step(edges, processed, where="post", color=BLUE, linewidth=1.4, label="processed")
         axes.set_ylim(0, max(1.0, float(np.nanmax(arrived)), float(np.nanmax(processed))) * 1.15)
         axes.set_ylabel("frames per second")
-        _finish(axes, title)
+        finish(axes, title)
     return axes
 
 
@@ -280,18 +245,18 @@ def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the mode
     if not measured:
         raise NoDataError("there are no timings to plot: measure some with `compare_backends`")
     widths = [timing.median_ms or 0.0 for timing in timings]
-    with _axes(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
+    with axes_in(ax, _BAR_INCHES * (len(timings) + 1)) as axes:
         colors = [BLUE if width == min(measured) else readable(SKY) for width in widths]
         bars = axes.barh([timing.backend for timing in timings], widths, height=0.62, color=colors)
         for timing, label in zip(timings, axes.bar_label(bars, padding=5), strict=True):
             known = timing.median_ms is not None
             label.set_text(f"{timing.median_ms:.1f} ms" if known else timing.note)
-            label.set_color(_INK if known else _MUTED)
+            label.set_color(INK if known else MUTED)
         axes.invert_yaxis()
         axes.grid(visible=False)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.tick_params(axis="y", labelcolor=INK)
         axes.set_xlim(0, max(measured) * 1.15)
         axes.set_title(title)
     return axes
@@ -307,7 +272,7 @@ def plot_counts(
         title: The title.
         ax: Where to draw; default: a new figure.
     """
-    with _axes(ax) as axes:
+    with axes_in(ax) as axes:
         for (name, values), color in zip(counts.items(), cycle((BLUE, VERMILION)), strict=False):
             axes.step(range(1, len(values) + 1), values, where="mid", color=color, linewidth=1.4, label=name)
         axes.set_xlabel("frame")
@@ -319,40 +284,6 @@ def plot_counts(
     return axes
 
 
-@contextmanager
-def _axes(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
-    # matplotlib chooses its backend now at the latest. In a notebook that makes pyplot interactive; if it happened
-    # inside the context below, the end of the context would undo it, and later figures would not be shown.
-    if ax is None:
-        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
-    with mpl.rc_context(_STYLE):
-        if ax is None:
-            _, ax = plt.subplots(figsize=(WIDTH_INCHES, height), layout="constrained")
-        yield ax
-
-
-def _finish(axes: Axes, title: str, *, outside: str = "") -> None:
-    zone = _local_zone()
-    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
-    axes.margins(x=0)
-    axes.set_title(title)
-    if outside:
-        # in the order of the stack, from top to bottom
-        axes.legend(title=outside, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True, alignment="left")
-    else:
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6)
-
-
-def _local_zone() -> tzinfo | None:
-    return datetime.now().astimezone().tzinfo
-
-
-def _local(times_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(date2num(times_ms.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
-
-
 def _buckets(series: Series, within: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Edges of the buckets, limited to the time of `within`, and their values, for steps."""
     if series.bucket_ms is None:
@@ -360,14 +291,9 @@ def _buckets(series: Series, within: Series) -> tuple[NDArray[np.float64], NDArr
             f"{series.key} has no bucket length: read people_avg_1m, or give aggregation and bucket_ms"
         )
     edges, values = gaps.steps(series, float(within.timestamps_ms[0]), float(within.timestamps_ms[-1]))
-    return _local(edges), values
+    return local(edges), values
 
 
 def _bucket(series: Series) -> str:
     seconds = (series.bucket_ms or 0) / 1000
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
-
-
-def _need_samples(series: Series) -> None:
-    if not len(series):
-        raise NoDataError(f"{series.key} has no samples in this range: start a capture, or ask for more time")

@@ -1,7 +1,8 @@
 """The pages that JupyterLab's launcher offers: the dashboard, served by voila, and the live video.
 
 `jupyter-server-proxy` finds the functions `dashboard` and `video` by their entry points. It starts a page when somebody
-opens it. The folder `page` has voila's template and its settings; these allow the page to contact only its own server.
+opens it, and watched_page.py starts it again if it hangs. The folder `page` has voila's template and its settings;
+these allow the page to contact only its own server.
 
 Both pages listen on the loopback interface, and other accounts of this computer can reach that. So each page has a
 token that only the proxy knows: who may use the Jupyter server may use the page, and nobody else.
@@ -25,6 +26,7 @@ START_TIMEOUT = 60.0
 _CATEGORY = "Notebook"
 _LAB_CONFIG = Path(__file__).with_name("lab_config")
 _PAGE = Path(__file__).with_name("page")
+_WATCHED = (sys.executable, "-P", "-m", "rededge_nb.jupyter.watched_page")
 _VIDEO_ICON = assets.PACKAGE / "web" / "page" / "icon.svg"
 
 
@@ -32,7 +34,7 @@ def dashboard() -> dict[str, Any]:
     """The dashboard, as jupyter-server-proxy needs to know it."""
     token = secrets.token_hex(32)
     return {
-        "command": page_command("--port={port}", "--Voila.base_url={base_url}rededge/"),
+        "command": [*_WATCHED, "dashboard", "{port}", "{base_url}rededge/"],
         "environment": page_environment(token),
         "request_headers_override": {"Authorization": f"token {token}"},
         "timeout": START_TIMEOUT,
@@ -44,7 +46,7 @@ def video() -> dict[str, Any]:
     """The live video, as jupyter-server-proxy needs to know it."""
     token = secrets.token_urlsafe(32)
     return {
-        "command": [sys.executable, "-P", "-m", "rededge_nb.web", "{port}"],
+        "command": [*_WATCHED, "video", "{port}", "/"],
         "environment": {settings.WEB_TOKEN: token},
         "request_headers_override": {"Authorization": f"Bearer {token}"},
         "timeout": START_TIMEOUT,

@@ -187,17 +187,17 @@ def _in_view(client: redis.Redis, camera: str, now_ms: int) -> list[tuple[int, i
 
 def _frames_per_second(camera: str) -> Source:
     trend = _trend(camera, schema.OUT_FPS, "sum", scale=1000 / _TREND_STEP_MS)
-    names = (schema.IN_FPS, schema.OUT_FPS)
+    names = (schema.IN_FPS, schema.OUT_FPS, schema.LOOKED_FPS)
 
     def read(client: redis.Redis, now_ms: int) -> list[Tile]:
         # the present second is incomplete, and frames of the second before it may still be processed
         end_ms = now_ms - now_ms % 1000 - 1_000
         series = read_many(client, camera, names, start_ms=end_ms - _WINDOW_MS, end_ms=end_ms - 1)
-        arrived, processed = (float(each.values.sum()) * 1000 / _WINDOW_MS for each in series.values())
+        arrived, processed, looked = (float(each.values.sum()) * 1000 / _WINDOW_MS for each in series.values())
         if not arrived:
             return [Tile("fps", "frames per second", _UNKNOWN, "no frames arrive", trend(client, now_ms), "warning")]
         dropped = max(0.0, 1 - processed / arrived)
-        detail = f"{arrived:.1f} in, {dropped:.0%} dropped"
+        detail = f"{arrived:.1f} in, {dropped:.0%} dropped, model {looked:.1f}"
         level: Literal["info", "warning"] = "warning" if dropped > 0.5 else "info"
         return [Tile("fps", "frames per second", f"{processed:.1f}", detail, trend(client, now_ms), level)]
 

@@ -30,7 +30,7 @@ IDLE_MS = 5_000
 """The state column shows a camera whose newest frame is older than this."""
 
 _COLUMNS = (
-    ("camera", 8), ("in/s", 6), ("out/s", 6), ("drop/s", 7), ("fail/s", 7), ("people", 7), ("today", 7),
+    ("camera", 8), ("in/s", 6), ("out/s", 6), ("model/s", 8), ("drop/s", 7), ("fail/s", 7), ("people", 7), ("today", 7),
     *((step, max(6, len(step) + 1)) for step in STEPS), ("latency", 8),
 )  # fmt: skip
 _HIDE, _SHOW = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -44,6 +44,7 @@ class CameraFigures:
     Attributes:
         in_fps: Frames per second that the gear read.
         out_fps: Frames per second that it processed.
+        looked_fps: Frames per second for which the model ran.
         dropped_fps: Frames per second that it dropped because a newer frame was waiting.
         failed_fps: Frames per second that it could not process.
         people: Number of people in the newest frame.
@@ -59,6 +60,7 @@ class CameraFigures:
     camera: str
     in_fps: float
     out_fps: float
+    looked_fps: float
     dropped_fps: float
     failed_fps: float
     people: float | None
@@ -138,7 +140,7 @@ def as_table(figures: Iterable[CameraFigures]) -> str:
     """Format the figures as a table with one line per camera."""
     lines = ["".join(f"{name:>{width}}" for name, width in _COLUMNS) + "  state"]
     for row in figures:
-        rates = (row.in_fps, row.out_fps, row.dropped_fps, row.failed_fps)
+        rates = (row.in_fps, row.out_fps, row.looked_fps, row.dropped_fps, row.failed_fps)
         people = ("-" if value is None else f"{value:g}" for value in (row.people, row.seen_today))
         cells = [row.camera, *map(_number, rates), *people, *(_number(row.ms[step]) for step in STEPS)]
         cells.append(_number(row.latency_ms))
@@ -179,6 +181,7 @@ def _figures(
         camera=camera,
         in_fps=frames_in / window,
         out_fps=frames_out / window,
+        looked_fps=sum(values.get(schema.LOOKED_FPS, ())) / window,
         dropped_fps=max(0, frames_in - frames_out - failed) / window,
         failed_fps=failed / window,
         people=values[schema.PEOPLE][-1] if values.get(schema.PEOPLE) else None,

@@ -20,8 +20,9 @@ import redis
 
 from rededge_nb import assets, settings
 from rededge_nb._version import __version__
-from rededge_nb.assets import NOTEBOOKS
+from rededge_nb.assets import LINES_NOTEBOOK, NOTEBOOKS
 from rededge_nb.connection import connect, shard_of
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
@@ -65,6 +66,9 @@ def run_pipeline(
 ) -> PipelineReport:
     """Run the notebooks in order; uses the running RedisEdge, or starts one and stops it afterwards.
 
+    The notebook about lines and zones counts at those of the camera. For the sample video, two lines and a zone are
+    drawn if the camera has none. With another video and without lines or zones, this notebook is left out.
+
     Args:
         directory: state folder of the instance; default: REDIS_URL, or the usual folder.
         video: video to count in; default: the bundled sample.
@@ -104,7 +108,8 @@ def run_pipeline(
     with _server(directory):
         client = connect()
         try:
-            return _run(client, folder, shared, files, progress=progress)
+            chosen = _with_something_to_count(client, camera, files, sample=video is None)
+            return _run(client, folder, shared, chosen, progress=progress)
         finally:
             client.close()
             if keep is not None:
@@ -158,6 +163,27 @@ def _run(
     if failure:
         raise failure
     return PipelineReport(folder, index, summary)
+
+
+def _with_something_to_count(
+    client: redis.Redis, camera: str, notebooks: Sequence[Path], *, sample: bool
+) -> Sequence[Path]:
+    """The notebooks; that about lines and zones, unless it runs alone, only if the camera has some for the capture."""
+    others = [each for each in notebooks if each.stem != LINES_NOTEBOOK]
+    if not others or len(others) == len(notebooks):
+        return notebooks
+    scene = CameraScene(client, camera)
+    drawn = scene.load()
+    if drawn.lines or drawn.zones:
+        return notebooks
+    if not sample:
+        logger.info("%s is left out: camera %s has no lines or zones", LINES_NOTEBOOK, camera)
+        return others
+    # those of the notebook, which would draw them after the video was counted
+    scene.line("middle", (0.45, 0), (0.45, 1), forward="left", backward="right")
+    scene.line("right", (0.73, 0), (0.73, 1), forward="left", backward="right")
+    scene.zone("lawn", [(0.2, 0.45), (0.7, 0.45), (0.7, 1), (0.2, 1)])
+    return notebooks
 
 
 def _figures(client: redis.Redis, camera: str, run: str) -> dict[str, Any]:

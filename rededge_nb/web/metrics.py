@@ -25,7 +25,7 @@ STALE_MS = 5 * schema.MINUTE_MS
 RATE_WINDOW_MS = 10_000
 """Frames per second are averaged over this time: the present second is incomplete, and single seconds vary."""
 
-_RATES = (schema.IN_FPS, schema.OUT_FPS)
+_RATES = (schema.IN_FPS, schema.OUT_FPS, schema.LOOKED_FPS)
 _SECOND_MS = 1000
 
 
@@ -148,6 +148,7 @@ def _texts() -> dict[str, str]:
         **compactions,
         schema.IN_FPS: "Frames per second that arrived, mean of the last 10 s.",
         schema.OUT_FPS: "Frames per second that were processed, mean of the last 10 s.",
+        schema.LOOKED_FPS: "Frames per second for which the model ran, mean of the last 10 s.",
         **steps,
         schema.TOTAL: f"{took} all steps.",
         schema.LATENCY: "Milliseconds from the capture of the newest frame to its detections.",

@@ -31,7 +31,7 @@ def test_twice_changes_nothing(client: redis.Redis) -> None:
     changes = provision(client)
     assert changes[:2] == [
         "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes",
-        "created 25 series and 12 compaction rules for camera 0",
+        "created 26 series and 12 compaction rules for camera 0",
     ]
     assert changes[-1] == "registered gear people_counter for camera:0"
     before = list_registrations(client)
@@ -93,7 +93,7 @@ def test_many_that_provision_at_the_same_moment_do_not_disturb_each_other(client
     with ThreadPoolExecutor(6) as pool:
         changes = [change for found in pool.map(work, cameras) for change in found]
     assert sum(change.startswith("stored model") for change in changes) == 1
-    assert sum(change.startswith("created 25 series") for change in changes) == 7
+    assert sum(change.startswith("created 26 series") for change in changes) == 7
     assert known_cameras(client) == ["0", *cameras]
     assert [found.stream for found in list_registrations(client)] == [f"camera:{each}" for each in ["0", *cameras]]
     assert provision(client, cameras=cameras) == []

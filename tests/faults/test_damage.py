@@ -25,6 +25,7 @@ from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ServerError
 from rededge_nb.monitoring.status import OK, server_status
 from rededge_nb.web import WebServer
+from tests.append_only_file import rewrite
 from tests.cli.running import COMMAND, rededge
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
@@ -122,8 +123,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     client = client_from_url(server.start(state).url)
     for number in range(50):
         client.set(f"key {number}", number)
-    client.bgrewriteaof()
-    wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the base", timeout=30)
+    rewrite(client)
     for number in range(100):
         client.xadd("s", {"n": number, "text": "x" * 100})
     client.close()

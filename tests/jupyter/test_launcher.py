@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from jupyter_server_proxy.config import ServerProcess
 
-from rededge_nb.jupyter import launcher
+from rededge_nb.jupyter import launcher, watched_page
 from tests.waiting import wait_for
 
 TOKEN = "a-token-of-the-test"
@@ -75,7 +75,9 @@ def test_the_proxy_accepts_the_settings() -> None:
     assert process.launcher_entry.title == "People dashboard"
     assert Path(process.launcher_entry.icon_path).is_file()
     filled = [word.format(port=1234, base_url="/user/me/", unix_socket="") for word in told["command"]]
-    assert filled[-2:] == ["--port=1234", "--Voila.base_url=/user/me/rededge/"]
+    assert filled[-3:] == ["dashboard", "1234", "/user/me/rededge/"]
+    served = watched_page.command_of("dashboard", 1234, "/user/me/rededge/")
+    assert served[-2:] == ["--port=1234", "--Voila.base_url=/user/me/rededge/"]
     assert not any(
         "{" in value for value in [*told["environment"].values(), *told["request_headers_override"].values()]
     )

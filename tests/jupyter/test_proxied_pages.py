@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
+import psutil
 from jupyter_server_proxy.config import ServerProcess
 
 from rededge_nb.edge.server.state import Instance
@@ -32,13 +36,15 @@ def test_the_proxy_accepts_the_settings() -> None:
     assert token not in str(launcher.video())
 
 
-def test_the_process_serves_the_proxy_and_nobody_else(edge: Instance, tmp_path: Path) -> None:
+@contextmanager
+def running_video(port: int, log: Path, **environment: str) -> Iterator[dict[str, Any]]:
+    """The process as the proxy starts it; gives the settings for the proxy."""
     told = launcher.video()
-    port = free_port()
     command = [word.format(port=port) for word in told["command"]]
-    log = tmp_path / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**os.environ, **told["environment"]}, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env={**os.environ, **told["environment"], **environment}, stdout=output, stderr=output
+        )
 
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
@@ -47,13 +53,44 @@ def test_the_process_serves_the_proxy_and_nobody_else(edge: Instance, tmp_path: 
 
     try:
         wait_for(answers, timeout=60, what="the web server")
+        yield told
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_process_serves_the_proxy_and_nobody_else(edge: Instance, tmp_path: Path) -> None:
+    port = free_port()
+    with running_video(port, tmp_path / "log") as told:
         assert ask(port, "/").status == 401
         headers = told["request_headers_override"]
         assert ask(port, "/", Host="hub.example.org", **headers).status == 200
         assert ask(port, "/api/cameras", **headers).status == 200
-    finally:
-        process.terminate()
-        process.wait(30)
+
+
+def test_a_page_that_hangs_is_killed_and_started_again(edge: Instance, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with running_video(port, log, REDEDGE_HANG_TIMEOUT="5") as told:
+        first = server_at(port)
+        assert ask(port, "/", **told["request_headers_override"]).status == 200
+        first.suspend()
+        wait_for(lambda: not first.is_running(), timeout=60, what="the end of the page that hangs")
+        again = wait_for(lambda: server_at(port), timeout=60, what="another one")
+        assert ask(port, "/", **told["request_headers_override"]).status == 200
+        assert again.pid != first.pid
+        assert f"the live video (process {first.pid}) did not answer for 5 s and was killed" in log.read_text()
+    wait_for(lambda: not again.is_running(), timeout=30, what="its end")
+
+
+def server_at(port: int) -> Any:
+    """The process that listens on that port, None if there is none."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(
+                each.laddr and each.laddr.port == port and each.status == "LISTEN" for each in process.net_connections()
+            ):
+                return process
+    return None
 
 
 def free_port() -> int:

@@ -90,10 +90,10 @@ def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: re
     assert [row.camera for row in rows] == ["door", "yard"]
     header, *lines = as_table(rows).splitlines()
     assert header.split() == [
-        *("camera", "in/s", "out/s", "drop/s", "fail/s", "people", "today"),
+        *("camera", "in/s", "out/s", "model/s", "drop/s", "fail/s", "people", "today"),
         *("read", "resize", "model", "script", "boxes", "store", "total", "latency", "state"),
     ]
-    assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", *["-"] * 10, "no", "frames"]
+    assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", "0.0", *["-"] * 10, "no", "frames"]
     with pytest.raises(ConfigurationError):
         snapshot(bare_client, cameras=["a b"])
 

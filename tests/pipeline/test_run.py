@@ -6,17 +6,22 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
+import redis
 
 from rededge_nb import assets
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, PipelineError
 from rededge_nb.pipeline import run as pipeline
+from rededge_nb.reading.scenes import read_scene
 
 PICTURES = {
     "01_load_model": 4,
@@ -24,6 +29,7 @@ PICTURES = {
     "03_produce_frames": 1,
     "04_watch_streams": 3,
     "05_time_series": 5,
+    "07_lines_and_zones": 5,
 }
 """Pictures in each notebook's page, the stills of players and charts among them."""
 
@@ -43,6 +49,8 @@ def test_a_short_run(folder: Path) -> None:
     assert all(0 < step["median"] <= step["p95"] for step in summary["ms_per_step"].values())
     assert summary["frames_per_second"] > 0
     assert {"python", "redis-server", "rededge_nb", "onnxruntime"} <= set(summary["versions"])
+    assert list(summary["lines"]) == ["middle", "right"]
+    assert list(summary["zones"]) == ["lawn"]
     index = report.index.read_text()
     for name in assets.NOTEBOOKS:
         notebook = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
@@ -59,6 +67,21 @@ def test_a_short_run(folder: Path) -> None:
     assert re.search(r"^people seen +[4-9]$", report.table(), re.MULTILINE)
     assert f"<td>people seen<td>{summary['people']['seen']}" in index
     assert "The number counts visits, not different persons." in index
+
+
+def test_lines_are_drawn_for_the_sample_video_and_never_beside_those_of_a_camera(client: redis.Redis) -> None:
+    files = [pipeline._notebook_file(name) for name in assets.NOTEBOOKS]
+    prepared = partial(pipeline._with_something_to_count, client)
+    assert prepared("0", files, sample=False) == files[:-1]
+    assert prepared("0", files[:-1], sample=True) == files[:-1]
+    assert prepared("0", files[-1:], sample=False) == files[-1:]
+    assert read_scene(client, "0") == Scene()
+    assert prepared("0", files, sample=True) == files
+    assert [line.name for line in read_scene(client, "0").lines] == ["middle", "right"]
+    assert prepared("0", files, sample=False) == files
+    CameraScene(client, "door").line("door", (0.1, 0.5), (0.9, 0.5))
+    assert prepared("door", files, sample=True) == files
+    assert [line.name for line in read_scene(client, "door").lines] == ["door"]
 
 
 def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

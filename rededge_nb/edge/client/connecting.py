@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rededge_nb.addresses import has_unencoded_characters, shown_address
+from rededge_nb.edge.client.reply_timeouts import with_reply_timeouts, without_reply_timeouts
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError
 
 CONNECT_TIMEOUT = 5.0
@@ -52,7 +53,8 @@ RETRY_DELAY = 0.2
 def client_from_url(
     url: str, *, db: int | None = None, name: str | None = None, timeout: float | None = None
 ) -> redis.Redis:
-    """A client with bytes replies that speaks RESP2, waits as long as a command takes, and sends no command twice.
+    """A client with bytes replies that speaks RESP2, waits as long as each command may take (reply_timeouts.py), and
+    sends no command twice.
 
     With redis-py's defaults a blocking call would end after 5 s, a command would be sent again after a broken
     connection (a second XADD), and parts of TS.INFO would be lost under RESP3.
@@ -61,11 +63,18 @@ def client_from_url(
         url: Address of the server.
         db: The database, in place of the one in the address.
         name: The name in CLIENT LIST.
-        timeout: Seconds to wait for a reply; by default without limit.
+        timeout: Seconds to wait for the reply to any command; by default it depends on the command.
 
     Raises:
         ConfigurationError: The address is not a Redis address.
     """
+    client = _client(url, db=db, name=name, timeout=timeout)
+    if timeout is None:
+        client.connection_pool.connection_class = with_reply_timeouts(client.connection_pool.connection_class)
+    return client
+
+
+def _client(url: str, *, db: int | None, name: str | None, timeout: float | None) -> redis.Redis:
     options: dict[str, object] = {} if db is None else {"db": db}
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
@@ -136,9 +145,10 @@ def _server_of(connection: Any) -> tuple[object, object]:
 def worker_client(url: str, *, name: str, db: int | None = None, timeout: float | None = None) -> redis.Redis:
     """A client for a worker, as client_from_url(): hooks do not apply to its commands.
 
-    They would have to wait for the worker itself, among others.
+    They would have to wait for the worker itself, among others. Without `timeout` it waits for ever for any reply: a
+    worker waits until Redis is back, and edge/worker/partition.py closes connections that were lost.
     """
-    client = client_from_url(url, db=db, name=name, timeout=timeout)
+    client = _client(url, db=db, name=name, timeout=timeout)
     client.connection_pool.connection_kwargs["redis_connect_func"] = _connect_as_worker
     return client
 
@@ -156,8 +166,11 @@ def client_like(client: redis.Redis, *, over_tcp: bool = False, **changes: Any) 
     kept = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
     connection_class = pool.connection_class
     if over_tcp and kept.pop("path", None) is not None:
-        connection_class = redis.Connection
+        is_limited = connection_class is not without_reply_timeouts(connection_class)
+        connection_class = with_reply_timeouts(redis.Connection) if is_limited else redis.Connection
         kept |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    if "socket_timeout" in changes:  # this one applies to every command
+        connection_class = without_reply_timeouts(connection_class)
     return redis.Redis.from_pool(redis.ConnectionPool(connection_class=connection_class, **(kept | changes)))
 
 

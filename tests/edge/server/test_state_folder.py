@@ -25,7 +25,9 @@ from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ServerError
 from rededge_nb.monitoring.status import OK, server_status
 from rededge_nb.web.access import token_for
+from tests.append_only_file import rewrite, start_rewrite, wait_until_saved
 from tests.cli.running import rededge
+from tests.edge.worker.test_worker import workers_of
 from tests.gear_scripts import execute
 from tests.waiting import wait_for
 
@@ -116,8 +118,7 @@ def test_only_the_owner_can_read_any_file_of_an_instance(folder: Path) -> None:
         instance = server.start(folder)
         client = client_from_url(instance.url)
         client.set("x", 1)
-        client.bgrewriteaof()
-        wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the rewrite")
+        rewrite(client)
         wait_for(lambda: server_status(instance.url, instance)["state"] == OK, what="the worker", timeout=30)
         client.close()
     finally:
@@ -293,10 +294,11 @@ def test_deleted_logs_are_made_again(running: Instance) -> None:
     client = client_from_url(running.url)
     execute(client, "GB('ShardsIDReader').foreach(lambda r: print('printed again')).run()")
     worker_log = running.dir / "logs" / "worker.log"
-    wait_for(lambda: worker_log.exists() and "printed again" in worker_log.read_text(), what="the line")
-    os.kill(psutil.Process(running.pid).children()[-1].pid, signal.SIGKILL)
+    wait_for(lambda: worker_log.exists() and "printed again" in worker_log.read_text(), what="the line", timeout=30)
+    (worker,) = workers_of(running.pid)
+    worker.kill()  # the supervisor writes this into its log, and Redis a rewrite
     for name in ("supervisor.log", "redis.log"):
-        client.bgrewriteaof()
+        start_rewrite(client)
         wait_for((running.dir / "logs" / name).exists, what=name, timeout=30)
     assert server.find(running.dir) is not None
     client.close()
@@ -322,7 +324,7 @@ def test_deleted_data_is_written_again(running: Instance, what: str) -> None:
     path = running.dir / what
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     wait_for(lambda: StateFolder(running.dir).manifest_file.exists(), what="the data", timeout=30)
-    wait_for(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the rewrite")
+    wait_until_saved(client)
     client.set("after", 1)
     client.close()
     server.stop(running.dir)

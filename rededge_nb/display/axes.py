@@ -1,0 +1,95 @@
+"""The style of all plots: one figure as wide as a notebook, quiet axes, and local times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from numpy.typing import NDArray
+
+from rededge_nb.errors import NoDataError
+from rededge_nb.reading.series import Series
+
+WIDTH_INCHES = 9.0
+HEIGHT_INCHES = 3.5
+INK = "#2B2F36"
+MUTED = "#656B75"
+
+_STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": "#C9CDD3",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#E8EAED",
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+}
+
+
+@contextmanager
+def axes_in(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
+    """The given axes, or those of a new figure that is `height` inches high."""
+    # matplotlib chooses its backend now at the latest. In a notebook that makes pyplot interactive; if it happened
+    # inside the context below, the end of the context would undo it, and later figures would not be shown.
+    if ax is None:
+        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
+    with mpl.rc_context(_STYLE):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(WIDTH_INCHES, height), layout="constrained")
+        yield ax
+
+
+def finish(axes: Axes, title: str, *, outside: str = "") -> None:
+    """Give the axes local times, a title, and a legend; with a title of its own the legend is beside the plot."""
+    zone = _local_zone()
+    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+    axes.margins(x=0)
+    axes.set_title(title)
+    if outside:
+        # in the order of the stack, from top to bottom
+        axes.legend(title=outside, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True, alignment="left")
+    else:
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6)
+
+
+def _local_zone() -> tzinfo | None:
+    return datetime.now().astimezone().tzinfo
+
+
+def local(times_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Milliseconds since the epoch as matplotlib's dates."""
+    return np.asarray(date2num(times_ms.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
+
+
+def need_samples(series: Series) -> None:
+    """Refuse a series without samples.
+
+    Raises:
+        NoDataError: it has none.
+    """
+    if not len(series):
+        raise NoDataError(f"{series.key} has no samples in this range: start a capture, or ask for more time")
