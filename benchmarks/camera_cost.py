@@ -2,23 +2,28 @@
 
     python -m benchmarks.camera_cost [--cameras 1] [--fps 10] [--seconds 20]
 
-`rededge capture` plays the sample video in a separate process, so that each component is a process.
+`rededge capture cameras.yaml` plays the sample video for all cameras in a separate process, so that each component is a
+process. An entry is what the gear writes for a frame, whether the model saw it or not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import redis
 
 from rededge_nb import Workbench, assets, schema, settings
 from rededge_nb.edge import server
+from rededge_nb.reading.series import read_many
 from tests.waiting import wait_for
 
 TIMEOUT = 60.0
@@ -41,16 +46,27 @@ def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
     ids = [str(number) for number in range(cameras)]
     with Workbench() as wb:
         wb.provision(*ids)
-        command = [sys.executable, "-m", "rededge_nb.cli", "capture", str(assets.sample_video()), "--loop"]
-        captures = [psutil.Popen([*command, "--camera", each, "--fps", str(fps), "--json"]) for each in ids]
+        file = settings.state_dir().with_name("cameras.yaml")
+        file.write_text(
+            "".join(f"- {{id: {each}, source: {assets.sample_video()}, fps: {fps}, loop: true}}\n" for each in ids)
+        )
+        captures = [
+            psutil.Popen(
+                [sys.executable, "-m", "rededge_nb.cli", "capture", str(file), "--json"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        ]
         try:
             wait_for(lambda: all(counted(wb.client, each) for each in ids), timeout=TIMEOUT, what="all cameras")
             redis_server = psutil.Process(wb.client.info("server")["process_id"])
             workers = [each for each in redis_server.parent().children() if each != redis_server]
             components = {"capture": captures, "redis": [redis_server], "worker": workers}
             before = {name: cpu(processes) for name, processes in components.items()}
-            frames, sent = total(wb.client, ids, schema.frames_key), wb.client.info("stats")["total_net_input_bytes"]
-            found = total(wb.client, ids, schema.detections_key)
+            frames = sum(by_camera(wb.client, ids, schema.frames_key).values())
+            sent = wb.client.info("stats")["total_net_input_bytes"]
+            found = by_camera(wb.client, ids, schema.detections_key)
+            began_ms = int(time.time() * 1000)
             time.sleep(seconds)
             figures = {
                 name: {
@@ -59,8 +75,14 @@ def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
                 }
                 for name, processes in components.items()
             }
-            frames = total(wb.client, ids, schema.frames_key) - frames
-            found = total(wb.client, ids, schema.detections_key) - found
+            frames = sum(by_camera(wb.client, ids, schema.frames_key).values()) - frames
+            after = by_camera(wb.client, ids, schema.detections_key)
+            entries = [count - found[each] for each, count in after.items()]
+            series = [
+                read_many(wb.client, each, (schema.LATENCY, schema.LOOKED_FPS), start_ms=began_ms) for each in ids
+            ]
+            latency = np.concatenate([each[schema.LATENCY].values for each in series])
+            looked = sum(float(each[schema.LOOKED_FPS].values.sum()) for each in series)
             sent = wb.client.info("stats")["total_net_input_bytes"] - sent
         finally:
             for each in captures:
@@ -70,7 +92,10 @@ def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
     return {
         "cameras": cameras,
         "frames_per_second": round(frames / seconds, 1),
-        "processed_per_second": round(found / seconds, 1),
+        "entries_per_second": round(sum(entries) / seconds, 1),
+        "seen_by_the_model_per_second": round(looked / seconds, 1),
+        "fewest_by_most_entries": round(min(entries) / max(entries), 3),
+        "latency_ms_p50_p99": [round(float(each)) for each in np.percentile(latency, [50, 99])],
         "megabytes_per_second_into_redis": round(sent / seconds / 1e6, 2),
         **figures,
     }
@@ -80,9 +105,9 @@ def counted(client: redis.Redis, camera: str) -> bool:
     return bool(client.exists(schema.detections_key(camera)))
 
 
-def total(client: redis.Redis, cameras: list[str], key: object) -> int:
+def by_camera(client: redis.Redis, cameras: list[str], key: Callable[[object], str]) -> dict[str, int]:
     """Entries ever added to a stream of each camera."""
-    return sum(int(client.xinfo_stream(key(camera))["entries-added"]) for camera in cameras)  # type: ignore[operator]
+    return {camera: int(client.xinfo_stream(key(camera))["entries-added"]) for camera in cameras}
 
 
 def cpu(processes: list[psutil.Process]) -> float:

@@ -30,6 +30,8 @@ PEOPLE_GAP_S: Final = 0.2
 second, people who walk get new ids."""
 NOBODY_GAP_S: Final = 0.5
 """The same for a camera in which something moves that is nobody."""
+OVERDUE: Final = 2.0
+"""After so many of these gaps the model looks at a frame, even if a newer one waits."""
 FAIRNESS: Final = 1.5
 """Another camera comes first if it has waited for longer than its gap, and for this many times as long as this one, in
 units of their gaps."""
@@ -161,7 +163,9 @@ class Looking:
             return self._started(known, now_s) if look else Choice.BETWEEN
         if recorded:
             return self._started(known, now_s)
-        if not newer_waits and self._may_look(known, now_s, slots):
+        # a camera whose frames always wait must be looked at, too
+        overdue = _urgency(known, now_s) >= OVERDUE
+        if (overdue or not newer_waits) and self._may_look(known, now_s, slots):
             return Choice.LOOK
         return Choice.BETWEEN if expected else Choice.DROP
 
