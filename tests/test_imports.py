@@ -21,6 +21,7 @@ LAYERS = (
     ("rededge_nb.live",),
     ("rededge_nb.monitoring", "rededge_nb.pipeline"),
     ("rededge_nb.clips",),
+    ("rededge_nb.history",),
     ("rededge_nb.display",),
     ("rededge_nb.capture",),
     ("rededge_nb.capture.sources",),
@@ -50,7 +51,7 @@ LAYERS = (
     ("rededge_nb.image_headers",),
     ("rededge_nb.assets", "rededge_nb.schema"),
     ("rededge_nb.settings",),
-    ("rededge_nb.addresses", "rededge_nb.yaml_files"),
+    ("rededge_nb.addresses", "rededge_nb.time_zones", "rededge_nb.yaml_files"),
     ("rededge_nb.errors", "rededge_nb._version"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -78,6 +78,8 @@ def rename_commands(camera_key: str, series: str, new: str) -> Iterator[Command]
 def _compactions(camera_key: str, series: str) -> list[tuple[str, str, str, int]]:
     """Of each compaction: the key, the end of its name, the aggregation and the minutes."""
     aggregations: Sequence[str] = ("sum",) if sums(series) else ("avg", "max")
+    if series.endswith(":dwell"):
+        aggregations = (*aggregations, "sum", "count")  # how many stays there were, and their mean over a longer time
     return [
         (f"{camera_key}:{series}:{aggregation}:{minutes}m", f"_{aggregation}_{minutes}m", aggregation, minutes)
         for minutes in COMPACTION_MINUTES

@@ -1,52 +1,47 @@
-"""The report of a pipeline run: a table of its figures, an HTML page for each notebook, and an index of both."""
+"""The report of a pipeline run: one page that begins with the answer and continues with how it was computed."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-SNAPSHOT = "-snapshot"
-"""Part of the class of a widget's snapshot; see widgets/snapshot.py."""
+import numpy as np
 
-PAGE = """<!doctype html>
+from rededge_nb.display.drawing import draw_detections
+from rededge_nb.display.heatmap import draw_heatmap
+from rededge_nb.pipeline.findings import Findings
+from rededge_nb.pipeline.report_parts import Markup, drawn_over, image_tag, people_chart, position_text, table
+
+_PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #222 }}
-  h1 {{ font-size: 1.5rem; margin-bottom: .2rem }}
-  p {{ color: #555; margin-top: 0 }}
-  table {{ border-collapse: collapse; width: 100%; margin: 1.5rem 0 }}
-  td, th {{ padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: left }}
-  td + td {{ font-variant-numeric: tabular-nums }}
-  .failed {{ color: #b00020; white-space: pre-wrap }}
-  footer {{ color: #777; font-size: .85rem }}
-</style>
-<h1>{title}</h1>
-<p>{subtitle}</p>
-{failure}
-<table>{figures}</table>
-{meaning}
-<h2>Notebooks</h2>
-<table>{notebooks}</table>
-<footer>{versions}. All figures: <a href="summary.json">summary.json</a></footer>
+{style}</style>
+<body>
+<main>
+{body}
+</main>
+</body>
 </html>
 """
 
-MEANING = """<p><b>People seen</b> are the people whom the tracker followed in these frames, each counted once, however
-long they stayed. The number counts visits, not different persons. Somebody who leaves the view and comes back counts
-again, and so does somebody who was hidden for more than three seconds. Somebody whom the model never finds, because
-they are small or hidden most of the time, is missing. Nobody is recognised. <b>People in view</b> is the number of
-people in a single frame.</p>"""
+_MEANING = """<p class="note"><b>People seen</b> are the people whom the tracker followed in these frames, each counted
+once, however long they stayed. The number counts visits, not different persons. Somebody who leaves the view and comes
+back counts again, and so does somebody who was hidden for more than three seconds. Somebody whom the model never finds,
+because they are small or hidden most of the time, is missing. Nobody is recognised. <b>People in view</b> is the number
+of people in a single frame.</p>"""
 
 
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures of the report, each as name and text."""
+    """The figures of a run, each as name and text."""
     if "frames" not in summary:
-        return [("frames", "none: the run has captured nothing")]
+        return [("frames", "none: the run has captured nothing"), *_recorded_rows(summary)]
     frames, people = summary["frames"], summary["people"]
     rows = [
         ("frames in", str(frames["in"])),
@@ -66,7 +61,7 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
     for step, figures in summary["ms_per_step"].items():
         rows.append((f"ms {step}, median / p95", f"{_number(figures['median'], 1)} / {_number(figures['p95'], 1)}"))
     rows.append(("duration", f"{summary['seconds']} s"))
-    return rows
+    return [*rows, *_recorded_rows(summary)]
 
 
 def as_table(summary: dict[str, Any]) -> str:
@@ -76,64 +71,149 @@ def as_table(summary: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value:>14}" for name, value in rows)
 
 
-def write_html(notebook: Path) -> Path | None:
-    """Make an HTML page of an executed notebook. Returns None if there is none, for example without a kernel."""
-    import nbformat
-    from nbconvert import HTMLExporter
+def write_index(folder: Path, summary: dict[str, Any], findings: Findings | None) -> Path:
+    """Write index.html. It needs no other file; the links at its end lead to the notebooks in the same folder.
 
-    if not notebook.exists():
-        return None
-    # without these settings the page loads scripts from other servers, for formulas and widgets that it does not have
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
-    # the title of the page
-    resources = {"metadata": {"name": notebook.stem}}
-    page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)), resources)
-    target = notebook.with_suffix(".html")
-    target.write_text(page)
-    return target
-
-
-def write_index(folder: Path, summary: dict[str, Any]) -> Path:
-    """Write index.html, which links all files in the folder of a run."""
-    figures = "".join(f"<tr><td>{html.escape(name)}<td>{html.escape(value)}" for name, value in rows_of(summary))
-    notebooks = "".join(
-        f'<tr><td><a href="{step["notebook"]}.html">{step["notebook"]}</a><td>{step["outcome"]}'
-        f'<td>{step["seconds"]} s<td><a href="{step["notebook"]}.ipynb">.ipynb</a>'
-        for step in summary["notebooks"]
-    )
-    failure = f'<p class="failed">{html.escape(summary["error"])}</p>' if summary["error"] else ""
+    Args:
+        folder: The folder of the run.
+        summary: The content of summary.json.
+        findings: What the captures found out; None if the run has captured nothing.
+    """
+    title = f"People counted in {html.escape(summary['source'])}"
+    body = [f"<h1>{title}</h1>", f'<p class="about">{html.escape(_about(summary))}</p>']
+    if summary["error"]:
+        body.append(f'<p class="failed">{html.escape(summary["error"])}</p>')
+    if findings is not None and "frames" in summary:
+        body += _answer(summary, findings)
+    body += _how_it_was_computed(summary)
+    style = files("rededge_nb.pipeline").joinpath("report.css").read_text()
     index = folder / "index.html"
-    index.write_text(
-        PAGE.format(
-            title=f"People counted in {html.escape(summary['source'])}",
-            subtitle=f"Camera {html.escape(summary['camera'])}, {summary['started']}, {summary['outcome']}",
-            failure=failure,
-            figures=figures,
-            notebooks=notebooks,
-            meaning=MEANING if summary.get("people", {}).get("seen") is not None else "",
-            versions=html.escape(", ".join(f"{name} {value}" for name, value in summary["versions"].items())),
-        )
-    )
+    index.write_text(_PAGE.format(title=title, style=style, body="\n".join(body)))
     return index
 
 
-def _without_widgets(notebook: Any) -> Any:
-    """Replace each widget by its still image. Controls, which have none, are removed."""
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if not _only_a_widget(output)]
-            for output in cell.outputs:
-                data = output.get("data", {})
-                data.pop(WIDGET_VIEW, None)
-                if SNAPSHOT in data.get("text/html", ""):
-                    del data["text/html"]  # it asks the reader to run the cell; an image or text is beside it
-    return notebook
+def _about(summary: dict[str, Any]) -> str:
+    started = summary["started"].replace("T", " ")
+    return f"Camera {summary['camera']}; run of {started} ({summary['time_zone']}); {summary['outcome']}"
 
 
-def _only_a_widget(output: Any) -> bool:
-    data = output.get("data", {})
-    return WIDGET_VIEW in data and set(data) <= {WIDGET_VIEW, "text/plain"}
+def _answer(summary: dict[str, Any], findings: Findings) -> Iterator[str]:
+    people, peak = summary["people"], findings.peak
+    yield f'<p class="answer">{html.escape(_sentence(summary, findings))}</p>'
+    tiles = [("People seen", _number(people["seen"], 0), "each visit counts once")]
+    if peak is not None:
+        tiles.append(("Most at once", str(peak.people), _at(findings, peak.ts_ms)))
+    tiles.append(("In view on average", _number(people["mean"], 1), f"{_number(people['min'], 0)} at the least"))
+    for line, counts in summary["lines"].items():
+        directions = ", ".join(f"{count} {direction}" for direction, count in counts.items())
+        tiles.append((f"Crossed {line}", str(sum(counts.values())), directions))
+    cells = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{value}<small>{html.escape(note)}</small></dd></div>"
+        for name, value, note in tiles
+    )
+    yield f'<dl class="tiles">{cells}</dl>'
+    if peak is not None:
+        yield f"<h2>People in view over the time of the {'video' if findings.recorded else 'capture'}</h2>"
+        yield _chart(findings)
+        yield from _pictures(findings)
+    yield from _lines_and_zones(summary)
+    yield _MEANING
+
+
+def _sentence(summary: dict[str, Any], findings: Findings) -> str:
+    seen, peak = summary["people"]["seen"], findings.peak
+    length = position_text(findings.position(findings.end_ms))
+    what = f"{length} minutes" if length.count(":") == 1 else f"{length} hours"
+    if peak is None:
+        return f"No frame of these {what} was processed, so nobody could be counted."
+    begin = "People were counted" if seen is None else f"{seen} {'person was' if seen == 1 else 'people were'} seen"
+    return f"{begin} in {what} of video. There were at most {peak.people} at once, {_at(findings, peak.ts_ms)}."
+
+
+def _at(findings: Findings, ts_ms: int) -> str:
+    return f"at {position_text(findings.position(ts_ms))}"
+
+
+def _chart(findings: Findings) -> str:
+    figures, peak = findings.counts.figures, findings.peak
+    return people_chart(
+        (findings.counts.edges_ms[:-1] - findings.start_ms) / 1000,
+        findings.period_s,
+        figures["people_mean"],
+        figures["people_min"],
+        figures["people_max"],
+        peak=None if peak is None else (findings.position(peak.ts_ms), peak.people),
+    )
+
+
+def _pictures(findings: Findings) -> Iterator[str]:
+    peak, background = findings.peak, findings.background
+    if peak is not None and peak.image is not None and peak.detections is not None:
+        drawn = draw_detections(peak.image, peak.detections, confidence=False, people=False)
+        caption = f"{peak.people} in view {_at(findings, peak.ts_ms)}"
+        yield "<h2>The moment with the most people</h2>"
+        yield f"<figure>{image_tag(drawn, caption)}<figcaption>{caption}</figcaption></figure>"
+    elif peak is not None:
+        yield '<p class="note">The frame with the most people has left its stream, so it cannot be shown.</p>'
+    if background is None or not findings.tracks:
+        return
+    presence = findings.presence()
+    yield '<h2>Where people were</h2><div class="pictures">'
+    heat = image_tag(draw_heatmap(background, presence), "Heat map of where people were")
+    total = f"{np.sum(presence) / 60:.1f} minutes of all people together"
+    caption = f"Time spent in each place, {total}; the brightest is the longest"
+    yield f"<figure>{heat}<figcaption>{caption}</figcaption></figure>"
+    number = f"{len(findings.tracks)} path{'' if len(findings.tracks) == 1 else 's'}"
+    paths = drawn_over(background, findings.tracks, findings.scene)
+    yield f"<figure>{paths}<figcaption>Where people walked: {number}</figcaption></figure></div>"
+
+
+def _lines_and_zones(summary: dict[str, Any]) -> Iterator[str]:
+    if summary["lines"]:
+        yield "<h2>Lines: who crossed them</h2>"
+        rows = [(line, name, count) for line, counts in summary["lines"].items() for name, count in counts.items()]
+        yield table(("line", "direction", "people"), rows)
+    if summary["zones"]:
+        yield "<h2>Zones: who was in them, and for how long</h2>"
+        header = ("zone", "most at once", "on average", "stays that ended", "median stay")
+        yield table(
+            header,
+            [
+                (
+                    zone,
+                    _number(each["people_max"], 0),
+                    _number(each["people_mean"], 1),
+                    _number(each["stays"], 0),
+                    "-" if each["stay_median_s"] is None else f"{each['stay_median_s']:.1f} s",
+                )
+                for zone, each in summary["zones"].items()
+            ],
+        )
+
+
+def _how_it_was_computed(summary: dict[str, Any]) -> Iterator[str]:
+    yield "<hr><h2>How it was computed</h2>"
+    yield table(("figure", "value"), rows_of(summary))
+    if "video" in summary:
+        first = summary["video"]["first_frame"]
+        yield f'<p class="note">Positions such as 0:42 count from {first}, the time of the first frame in Redis.</p>'
+    yield "<h2>Notebooks</h2>"
+    rows = [
+        (
+            Markup(f'<a href="{quote(step["notebook"])}.html">{html.escape(step["notebook"])}</a>'),
+            step["outcome"],
+            f"{step['seconds']} s",
+            Markup(f'<a href="{quote(step["notebook"])}.ipynb">.ipynb</a>'),
+        )
+        for step in summary["notebooks"]
+    ]
+    yield table(("notebook", "outcome", "duration", "file"), rows)
+    versions = ", ".join(f"{name} {value}" for name, value in summary["versions"].items())
+    yield f'<footer>{html.escape(versions)}. All figures: <a href="summary.json">summary.json</a></footer>'
+
+
+def _recorded_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in summary.get("recorded", {}).items()]
 
 
 def _number(value: float | None, digits: int) -> str:

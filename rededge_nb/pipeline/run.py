@@ -26,9 +26,12 @@ from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
-from rededge_nb.pipeline.report import as_table, write_html, write_index
+from rededge_nb.pipeline.findings import Findings, read_findings
+from rededge_nb.pipeline.notebook_pages import write_html
+from rededge_nb.pipeline.report import as_table, write_index
 from rededge_nb.reading.captures import find_captures
 from rededge_nb.reading.summary import summarize
+from rededge_nb.time_zones import find_zone, zone_name
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
 RUN_FOLDER = re.compile(r"\d{8}-\d{6}Z?\+*")
 """Names of the folders that runs make, with the time in UTC, so that they sort by age when the clocks change."""
+SCHEMA_VERSION = 1
+"""Of summary.json, as docs/reference/summary.md describes it. It increases when a name or a meaning changes."""
 VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
 
 
@@ -147,19 +152,23 @@ def _run(
         write_html(folder / f"{name}.ipynb")
         if failure:
             break
+    figures, findings = _figures(client, shared["camera"], run, Path(shared["source"]))
     summary = {
+        "schema_version": SCHEMA_VERSION,
+        "run": run,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "time_zone": zone_name(find_zone()),
         "seconds": round(time.time() - started, 1),
         "outcome": "failed" if failure else "done",
         "error": (str(failure) or "interrupted") if failure else None,
         "camera": shared["camera"],
         "source": Path(shared["source"]).name,
         "notebooks": steps,
-        **_figures(client, shared["camera"], run),
+        **figures,
         "versions": _versions(client),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    index = write_index(folder, summary)
+    index = write_index(folder, summary, findings)
     if failure:
         raise failure
     return PipelineReport(folder, index, summary)
@@ -186,14 +195,18 @@ def _with_something_to_count(
     return notebooks
 
 
-def _figures(client: redis.Redis, camera: str, run: str) -> dict[str, Any]:
-    """The figures of the captures that the run has made; none if it has made none."""
+def _figures(client: redis.Redis, camera: str, run: str, source: Path) -> tuple[dict[str, Any], Findings | None]:
+    """The figures of the captures that the run has made, and what they found out; nothing if it has made none."""
     try:
         with shard_of(client, camera) as there:
             captures = find_captures(there, camera, run=run)
-            return summarize(there, camera, [each.capture for each in captures]).as_dict() if captures else {}
+            if not captures:
+                return {}, None
+            figures = summarize(there, camera, [each.capture for each in captures]).as_dict()
+            findings = read_findings(there, camera, captures, source)
     except NoDataError:
-        return {}  # there are no series
+        return {}, None  # there are no series
+    return figures | (findings.as_dict() if findings else {}), findings
 
 
 def _notebook_file(notebook: str | Path) -> Path:

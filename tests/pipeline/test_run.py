@@ -22,6 +22,7 @@ from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, PipelineError
 from rededge_nb.pipeline import run as pipeline
 from rededge_nb.reading.scenes import read_scene
+from tests.paths import TOP
 
 PICTURES = {
     "01_load_model": 4,
@@ -32,6 +33,20 @@ PICTURES = {
     "07_lines_and_zones": 5,
 }
 """Pictures in each notebook's page, the stills of players and charts among them."""
+
+
+SUMMARY_PAGE = TOP / "docs" / "reference" / "summary.md"
+BY_NAME = ("lines", "zones", "ms_per_step", "versions", "recorded")
+"""Parts of the summary whose names are those of other things."""
+
+
+def names_in(value: object, path: str = "") -> set[str]:
+    """The names in a summary as its documentation has them, such as `people.mean`."""
+    if not isinstance(value, dict):
+        found = {path} - {""}
+        return found | {name for each in value for name in names_in(each, path)} if isinstance(value, list) else found
+    names = {name: "<name>" if path in BY_NAME else name for name in value}
+    return {found for name, shown in names.items() for found in names_in(value[name], f"{path}.{shown}".strip("."))}
 
 
 def test_a_short_run(folder: Path) -> None:
@@ -65,7 +80,18 @@ def test_a_short_run(folder: Path) -> None:
     for file in report.folder.iterdir():
         assert password not in file.read_text(), file
     assert re.search(r"^people seen +[4-9]$", report.table(), re.MULTILINE)
-    assert f"<td>people seen<td>{summary['people']['seen']}" in index
+    assert f"{summary['people']['seen']} people were seen in 0:02 minutes of video." in index
+    assert summary["peak"]["people"] == summary["people"]["max"] == max(summary["people_over_time"]["max"])
+    assert summary["video"]["seconds"] == pytest.approx(2.9)
+    assert sum(summary["heat_map"]["seconds"]) > 1
+    # the frame with the most people, the heat map and the paths are in the page, which loads nothing from elsewhere
+    assert index.count('src="data:image/jpeg;base64,') == 3
+    assert 'class="mean"' in index
+    assert re.findall(r"""(?:src|href)=["']?(?!data:)[^"'> ]*(?<!\.html)(?<!\.ipynb)["'> ]""", index) == [
+        'href="summary.json"'
+    ]
+    documented = set(re.findall(r"^\| `([a-z_.<>]+)`", SUMMARY_PAGE.read_text(), re.MULTILINE))
+    assert names_in(summary) <= documented
     assert "The number counts visits, not different persons." in index
 
 

@@ -1,0 +1,1 @@
+"""Later questions about a camera: counts of a period, the busiest hours, where people were, and exports."""
