@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings, plot_tracks
     from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
     from rededge_nb.display.tables import Table
+    from rededge_nb.history.plots import plot_history, plot_week
+    from rededge_nb.history.table import DataTable
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
     from rededge_nb.reading.frames import FailedFrame, Frame
@@ -69,6 +71,7 @@ __all__ = [
     "CaptureRecord",
     "CaptureReport",
     "ConfigurationError",
+    "DataTable",
     "Detections",
     "Execution",
     "ExecutionDetails",
@@ -113,11 +116,13 @@ __all__ = [
     "plot_crossings",
     "plot_dwell",
     "plot_frame",
+    "plot_history",
     "plot_people",
     "plot_rates",
     "plot_steps",
     "plot_timings",
     "plot_tracks",
+    "plot_week",
     "plot_zones",
     "progress_bar",
 ]
@@ -141,6 +146,8 @@ _MODULE_OF = {
         "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings", "plot_tracks"),
         "display.scene_plots": ("plot_crossings", "plot_dwell", "plot_zones"),
         "display.tables": ("Table",),
+        "history.plots": ("plot_history", "plot_week"),
+        "history.table": ("DataTable",),
         "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),
         "reading.frames": ("FailedFrame", "Frame"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,6 +18,11 @@ from rededge_nb.capture.run import Capture, CaptureOptions, capture
 from rededge_nb.clips.clip import AFTER, BEFORE, Clip, make_clip
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.errors import CameraInUseError, NoDataError
+from rededge_nb.history import by_period
+from rededge_nb.history.by_period import time_span
+from rededge_nb.history.places import heatmap_image
+from rededge_nb.history.table import DataTable
+from rededge_nb.images import Image
 from rededge_nb.reading import detections as found
 from rededge_nb.reading import events as happened
 from rededge_nb.reading import frames, scenes
@@ -26,6 +31,7 @@ from rededge_nb.reading import summary as summaries
 from rededge_nb.reading import tracks as paths
 from rededge_nb.reading.captures import CaptureRecord, current_capture
 from rededge_nb.reading.trails import Trail, read_trails
+from rededge_nb.time_zones import Moment, find_zone, moment_ms
 
 _DETECTIONS_TIMEOUT = 60.0
 """Seconds to wait for the first detections of a camera that another capture feeds."""
@@ -175,9 +181,91 @@ class Camera:
         """Detections as they arrive after this call; ends after so many seconds or frames, whichever comes first."""
         return found.follow_detections(self._client, self.id, seconds=seconds, frames=frames)
 
-    def tracks(self, *, start_ms: int | None = None, end_ms: int | None = None) -> list[paths.Track]:
-        """The people who were in view between two times, by id, with their paths; see `reading.tracks.read_tracks`."""
+    def tracks(
+        self,
+        start: Moment | timedelta | None = None,
+        end: Moment | None = None,
+        *,
+        time_zone: str | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[paths.Track]:
+        """The people who were in view between two times, by id, with their paths; see `reading.tracks.read_tracks`.
+
+        Args:
+            start: Whoever left earlier is left out; as in `history`, and default: no limit.
+            end: Whoever came later is left out; default: no limit.
+            time_zone: Name of the time zone of `start` and `end`; default: that of this computer.
+            start_ms: The same as `start`, in milliseconds since the epoch.
+            end_ms: The same as `end`.
+        """
+        zone = find_zone(time_zone)
+        if isinstance(start, timedelta):
+            start_ms, end_ms = time_span(self._client, self.id, start, end, zone)
+        else:
+            start_ms = start_ms if start is None else moment_ms(start, zone)
+            end_ms = end_ms if end is None else moment_ms(end, zone)
         return paths.read_tracks(self._client, self.id, start_ms=start_ms, end_ms=end_ms)
+
+    def history(
+        self,
+        start: Moment | timedelta | None = None,
+        end: Moment | None = None,
+        *,
+        every: str = "15min",
+        time_zone: str | None = None,
+    ) -> DataTable:
+        """What was counted in each period of a time: people, crossings, occupancy and stays.
+
+        `to_pandas()`, `to_arrow()` and `to_numpy()` convert the table. Columns, arguments and errors are those of
+        `history.by_period.read_history`: `cam.history("2026-03-01", "2026-04-01", every="1d")`.
+        """
+        return by_period.read_history(self._client, self.id, start, end, every=every, time_zone=time_zone)
+
+    def busiest(
+        self,
+        start: Moment | timedelta | None = None,
+        end: Moment | None = None,
+        *,
+        every: str = "1h",
+        by: str = "people_mean",
+        count: int = 5,
+        time_zone: str | None = None,
+    ) -> DataTable:
+        """The busiest periods of a time, the busiest first.
+
+        Args:
+            start: As in `history`.
+            end: As in `history`.
+            every: Length of a period.
+            by: The column of `history` that decides, such as `seen` or `line:door:forward`.
+            count: Number of periods at most.
+            time_zone: Name of the time zone; default: that of this computer.
+        """
+        table = self.history(start, end, every=every, time_zone=time_zone)
+        return by_period.busiest_periods(table, by=by, count=count)
+
+    def heatmap(
+        self,
+        start: Moment | timedelta | None = None,
+        end: Moment | None = None,
+        *,
+        image: Image | None = None,
+        time_zone: str | None = None,
+    ) -> Image:
+        """An image of where people were, weighted by time, over a frame of the camera; for `plot_frame`.
+
+        Args:
+            start: As in `history`.
+            end: As in `history`.
+            image: A frame to draw over; default: the newest one.
+            time_zone: Name of the time zone; default: that of this computer.
+
+        Raises:
+            NoDataError: nobody was in view.
+        """
+        start_ms, end_ms = time_span(self._client, self.id, start, end, find_zone(time_zone))
+        return heatmap_image(self._client, self.id, start_ms, end_ms, image)
 
     def trails(self, detections: found.Detections) -> list[Trail]:
         """Where the person in each box has walked in the last seconds, for `draw_detections`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -15,11 +16,13 @@ from rededge_nb import assets, schema, settings
 from rededge_nb.addresses import shown_address
 from rededge_nb.camera import Camera
 from rededge_nb.capture.captures import Captures
-from rededge_nb.connection import connect
+from rededge_nb.connection import connect, shard_of
 from rededge_nb.control import executions, gears, models
 from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
+from rededge_nb.history import simulation
+from rededge_nb.time_zones import find_zone, midnight_ms
 
 if TYPE_CHECKING:
     from rededge_nb.control.model_import import ImportedModel
@@ -109,6 +112,28 @@ class Workbench:
     def camera(self, camera: object = "0") -> Camera:
         """One camera: its frames, detections, errors, series and captures."""
         return Camera(self.client, camera, self._captures)
+
+    def simulate(self, camera: object = "simulated", *, days: int = 14, seed: int = 1, step: int = 10) -> Camera:
+        """Fill a camera with visitors of a shop in the last days, to try questions about a longer time.
+
+        There are people, crossings, stays and paths, as if the people counter had run, but no frames. An earlier
+        simulation of this camera is replaced. Days begin at midnight in the time zone of this computer.
+
+        Args:
+            camera: Id of a camera that has no frames.
+            days: Number of whole days, the last of which was yesterday.
+            seed: The same seed gives the same visitors.
+            step: Seconds between two samples of how many people are in view.
+
+        Raises:
+            ConfigurationError: the camera has frames, so it is a real one.
+        """
+        zone = find_zone()
+        first = datetime.now(zone).date() - timedelta(days=days)
+        visitors = simulation.simulate(midnight_ms(first, zone), days, seed=seed, zone=zone)
+        with shard_of(self.client, camera) as there:
+            simulation.write_simulation(there, camera, visitors, step_s=step)
+        return self.camera(camera)
 
     def settings(self) -> dict[str, str]:
         """Settings of the people counter: model key, input size, thresholds."""

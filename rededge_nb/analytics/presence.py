@@ -34,21 +34,23 @@ def seconds_in_cells(
         float64 of shape (rows, columns). The sum is the time of all people together.
     """
     columns, rows = grid_wh
-    cells = np.zeros(columns * rows)
     size = np.array([columns, rows])
-    for times, points in paths:
-        if len(times) < 2:
-            continue
-        lengths = np.diff(points, axis=0)
-        steps = np.maximum(1, np.ceil(_STEPS_PER_CELL * np.abs(lengths * size).max(axis=1))).astype(int)
-        segment = np.repeat(np.arange(len(steps)), steps)
-        within = np.arange(len(segment)) - np.repeat(np.cumsum(steps) - steps, steps)
-        first, last = within / steps[segment], (within + 1) / steps[segment]
-        middle = points[:-1][segment] + lengths[segment] * ((first + last) / 2)[:, None]
-        began = times[:-1][segment] + np.diff(times)[segment] * first
-        ended = times[:-1][segment] + np.diff(times)[segment] * last
-        if start_ms is not None or end_ms is not None:
-            began, ended = (np.clip(each, start_ms, end_ms) for each in (began, ended))
-        at = np.clip((middle * size).astype(int), 0, size - 1)
-        cells += np.bincount(at[:, 1] * columns + at[:, 0], (ended - began) / 1000, columns * rows)
+    every = [(times, points) for times, points in paths if len(times) > 1]
+    if not every:
+        return np.zeros((rows, columns))
+    times = np.concatenate([each for each, _ in every])
+    points = np.concatenate([each for _, each in every])
+    # from the last point of a path nobody walks to the first point of the next one
+    starts = np.delete(np.arange(len(times)), np.cumsum([len(each) for each, _ in every]) - 1)
+    ways, lengths_ms = points[starts + 1] - points[starts], times[starts + 1] - times[starts]
+    steps = np.maximum(1, np.ceil(_STEPS_PER_CELL * np.abs(ways * size).max(axis=1))).astype(int)
+    way = np.repeat(np.arange(len(steps)), steps)
+    first = (np.arange(len(way)) - np.repeat(np.cumsum(steps) - steps, steps)) / steps[way]
+    last = first + 1 / steps[way]
+    middle = points[starts][way] + ways[way] * ((first + last) / 2)[:, None]
+    began, ended = (times[starts][way] + lengths_ms[way] * share for share in (first, last))
+    if start_ms is not None or end_ms is not None:
+        began, ended = (np.clip(each, start_ms, end_ms) for each in (began, ended))
+    column, row = np.clip((middle * size).astype(int), 0, size - 1).T
+    cells: NDArray[np.float64] = np.bincount(row * columns + column, (ended - began) / 1000, columns * rows)
     return cells.reshape(rows, columns)

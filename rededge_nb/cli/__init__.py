@@ -10,6 +10,7 @@ from rededge_nb.cli import (
     cameras,
     checks,
     clips,
+    export,
     gears,
     models,
     pages,
@@ -53,6 +54,6 @@ for command in (
     *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene, clips.clip),
     *(gears.gears, models.models, pipeline.pipeline),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
-    *(score.score, checks.doctor, checks.completion),
+    *(export.export, score.score, checks.doctor, checks.completion),
 ):
     main.add_command(command)

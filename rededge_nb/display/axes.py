@@ -1,21 +1,22 @@
-"""The style of all plots: one figure as wide as a notebook, quiet axes, and local times."""
+"""The style of all plots: one figure as wide as a notebook, quiet axes, and local times with the name of their time zone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num, num2date
 from numpy.typing import NDArray
 
 from rededge_nb.errors import NoDataError
 from rededge_nb.reading.series import Series
+from rededge_nb.time_zones import find_zone, zone_note
 
 WIDTH_INCHES = 9.0
 HEIGHT_INCHES = 3.5
@@ -63,11 +64,7 @@ def axes_in(ax: Axes | None, height: float = HEIGHT_INCHES) -> Iterator[Axes]:
 
 def finish(axes: Axes, title: str, *, outside: str = "") -> None:
     """Give the axes local times, a title, and a legend; with a title of its own the legend is beside the plot."""
-    zone = _local_zone()
-    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
-    axes.margins(x=0)
+    finish_times(axes, find_zone())
     axes.set_title(title)
     if outside:
         # in the order of the stack, from top to bottom
@@ -76,8 +73,14 @@ def finish(axes: Axes, title: str, *, outside: str = "") -> None:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6)
 
 
-def _local_zone() -> tzinfo | None:
-    return datetime.now().astimezone().tzinfo
+def finish_times(axes: Axes, zone: ZoneInfo) -> None:
+    """Let the horizontal axis show times in a time zone, and name it."""
+    locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+    axes.margins(x=0)
+    first, last = (round(each.timestamp() * 1000) for each in num2date(axes.get_xlim(), tz=zone))  # type: ignore[no-untyped-call]
+    axes.set_xlabel(f"time ({zone_note(zone, first, last)})", fontsize="small", loc="left")
 
 
 def local(times_ms: NDArray[np.float64]) -> NDArray[np.float64]:

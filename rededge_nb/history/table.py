@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,7 +76,7 @@ class DataTable:
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        pandas = _library("pandas")
+        pandas = import_library("pandas")
         frame = pandas.DataFrame(self._columns)
         for name, values in self._columns.items():
             if values.dtype.kind == "M":
@@ -88,7 +89,7 @@ class DataTable:
         Raises:
             ConfigurationError: pyarrow is not installed.
         """
-        arrow = _library("pyarrow")
+        arrow = import_library("pyarrow")
         return arrow.table({name: arrow_column(arrow, values, self._zone) for name, values in self._columns.items()})
 
     def __repr__(self) -> str:
@@ -122,12 +123,15 @@ def arrow_column(arrow: Any, values: NDArray[Any], zone: ZoneInfo) -> Any:
         return arrow.array(values.astype("datetime64[ms]"), arrow.timestamp("ms", tz=zone.key))
     if values.dtype.kind == "f":
         return arrow.array(values, mask=np.isnan(values))
-    return arrow.array(values.tolist() if values.dtype.kind in "OU" else values)
+    return arrow.array(values.tolist(), arrow.string()) if values.dtype.kind in "OU" else arrow.array(values)
 
 
-def _library(name: str) -> Any:
-    from importlib import import_module
+def import_library(name: str) -> Any:
+    """A library of the extra `history`.
 
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

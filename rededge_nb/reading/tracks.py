@@ -78,7 +78,7 @@ def read_tracks(
     """
     name = schema.camera_id(camera)
     left = (parse_track(name, entry) for entry in streams.entries(client, schema.tracks_key(camera)))
-    found = {track.id: track for track in (*_in_view(client, name), *left)}
+    found = {track.id: track for track in (*people_in_view(client, name), *left)}
     return [
         found[number]
         for number in sorted(found)
@@ -105,7 +105,7 @@ def parse_track(camera: str, entry: Entry) -> Track:
         ) from error
 
 
-def _in_view(client: redis.Redis, camera: str) -> Iterator[Track]:
+def people_in_view(client: redis.Redis, camera: str) -> Iterator[Track]:
     """The people who are followed after the last frame, from the state of the tracker."""
     with server_errors(client):
         text: Any = client.get(schema.tracker_key(camera))
