@@ -52,5 +52,5 @@ def seconds_in_cells(
     if start_ms is not None or end_ms is not None:
         began, ended = (np.clip(each, start_ms, end_ms) for each in (began, ended))
     column, row = np.clip((middle * size).astype(int), 0, size - 1).T
-    cells: NDArray[np.float64] = np.bincount(row * columns + column, (ended - began) / 1000, columns * rows)
-    return cells.reshape(rows, columns)
+    seconds = np.bincount(row * columns + column, (ended - began) / 1000, columns * rows)
+    return np.asarray(seconds, np.float64).reshape(rows, columns)

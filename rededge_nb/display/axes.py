@@ -1,4 +1,4 @@
-"""The style of all plots: one figure as wide as a notebook, quiet axes, and local times with the name of their time zone."""
+"""The style of all plots: one figure as wide as a notebook, quiet axes, and times with their time zone."""
 
 from __future__ import annotations
 

@@ -63,6 +63,14 @@ class DataTable:
         chosen = {name: values[rows] for name, values in self._columns.items()}
         return DataTable(chosen, self._zone, title=self._title)
 
+    def select(self, *columns: str) -> DataTable:
+        """Only these columns, in this order.
+
+        Raises:
+            KeyError: one of them does not exist.
+        """
+        return DataTable({name: self[name] for name in columns}, self._zone, title=self._title)
+
     def to_numpy(self) -> NDArray[Any]:
         """A structured array: one record for each row, with the columns as its fields."""
         array = np.empty(len(self), [(name, values.dtype) for name, values in self._columns.items()])

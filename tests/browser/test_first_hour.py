@@ -48,6 +48,7 @@ SHORTER = {
     "03_produce_frames": ("seconds: float = 0 ", "seconds: float = 5 "),
     "05_time_series": ("minutes: float = 5.0 ", "minutes: float = 1.0 "),
     "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 15.0 "),
+    "09_look_back": ("days: int = 14 ", "days: int = 2 "),
 }
 """Parameters that are changed to save time."""
 CROWD = """%%gear --id crowd
@@ -118,6 +119,11 @@ EXERCISES: dict[str, list[tuple[str, str]]] = {
         ("%redis TS.INFO camera:park:zone:grass:people", "grass"),
         ('cam.scene.mask([(0.7, 0), (1, 0), (1, 0.3)], style="blur")', ""),
         ('cam.scene.remove("mask-1")', ""),
+    ],
+    "09_look_back": [
+        ('plot_week(by_hour, "line:side:backward")', "Axes"),
+        ('by_day.select("start", "zone:desk:stays", "zone:desk:stay_mean_s")', "zone:desk:stays"),
+        ('cam.history(start, end, every="1d", time_zone="America/New_York")', "America/New_York"),
     ],
     "tour_redisai": [
         ("%redis AI.TENSORSET words STRING 3 VALUES sea open blue", "OK"),

@@ -46,6 +46,13 @@ def test_what_is_shown_has_local_times_and_names_the_time_zone(table: DataTable)
     assert "| 2026-03-29 01:30:00 | 1.5 | a |" in table._repr_markdown_()
 
 
+def test_some_rows_and_columns(table: DataTable) -> None:
+    part = table.select("source", "start").take(np.array([1]))
+    assert (part.columns, len(part), part["source"].tolist()) == (["source", "start"], 1, ["b"])
+    with pytest.raises(KeyError, match="no column 'wrong'"):
+        table.select("wrong")
+
+
 def test_a_column_that_is_not_there(table: DataTable) -> None:
     with pytest.raises(KeyError, match="no column 'wrong'; there are start, people, source"):
         table["wrong"]

@@ -22,7 +22,7 @@ from rededge_nb.edge.server.state import Instance
 from tests.waiting import wait_for
 
 NAMES = sorted(path.stem for path in assets.folder("notebooks").glob("*.ipynb"))
-PARAMETERS = {"seconds": 2, "timing": 0.1, "live_minutes": 0.1}
+PARAMETERS = {"seconds": 2, "timing": 0.1, "live_minutes": 0.1, "days": 2}
 MOST_WIDGET_STATE = 1_000_000
 TIMEOUT = 300.0
 

@@ -1,0 +1,37 @@
+"""`rededge export`: files of a camera's counts, samples and paths."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import redis
+
+from rededge_nb.edge.server.state import Instance
+from rededge_nb.history.simulation import simulate, write_simulation
+from rededge_nb.time_zones import moment_ms
+from tests.cli.running import rededge
+
+ZONE = ZoneInfo("Asia/Kolkata")
+
+
+def test_files_and_output(edge: Instance, client: redis.Redis, tmp_path: Path) -> None:
+    visitors = simulate(moment_ms("2026-05-01", ZONE), 1, seed=2, zone=ZONE)
+    write_simulation(client, "shop", visitors, step_s=60)
+    words = ("export", "--camera", "shop", "--time-zone", "Asia/Kolkata")
+    times = ("--from", "2026-05-01", "--to", "2026-05-02")
+    done = rededge(*words, *times, "--every", "6h", "-o", "-")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["start"] for row in rows] == [f"2026-05-01T{hour:02}:00:00.000+05:30" for hour in (0, 6, 12, 18)]
+    assert sum(float(row["seen"]) for row in rows) == len(visitors.times_ms)
+    path = tmp_path / "paths.parquet"
+    done = rededge(*words, *times, "--what", "tracks", "-o", path)
+    assert (done.returncode, done.stdout) == (0, f"{4 * len(visitors.times_ms)} rows in {path}\n"), done.stderr
+    wrong = rededge(*words, "--from", "yesterday", "-o", tmp_path / "x.csv")
+    assert wrong.returncode == 1
+    assert "'yesterday' is not a time" in wrong.stderr
+    assert rededge(*words, "-o", tmp_path / "x.xls").returncode == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["paths.parquet"]
