@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import platform
-import re
 import secrets
 import shutil
 import time
@@ -26,9 +26,11 @@ from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.report import as_table, write_index
+from rededge_nb.pipeline.runs import RUN_FOLDER, SUMMARY, marked_as_running
 from rededge_nb.reading.captures import find_captures
 from rededge_nb.reading.summary import summarize
 from rededge_nb.time_zones import find_zone, zone_name
@@ -37,8 +39,9 @@ logger = logging.getLogger(__name__)
 
 CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
-RUN_FOLDER = re.compile(r"\d{8}-\d{6}Z?\+*")
-"""Names of the folders that runs make, with the time in UTC, so that they sort by age when the clocks change."""
+RUN_ENDED = "run_ended"
+"""Kind of the event in `rededge:events` at the end of each run."""
+_EVENTS_KEPT = 10_000
 SCHEMA_VERSION = 1
 """Of summary.json, as docs/reference/summary.md describes it. It increases when a name or a meaning changes."""
 VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
@@ -67,6 +70,8 @@ def run_pipeline(
     notebooks: Sequence[str | Path] = NOTEBOOKS,
     parameters: Mapping[str, object] | None = None,
     keep: int | None = None,
+    timeout: float | None = None,
+    retry: int = 0,
     progress: bool = True,
 ) -> PipelineReport:
     """Run the notebooks in order; uses the running RedisEdge, or starts one and stops it afterwards.
@@ -83,6 +88,8 @@ def run_pipeline(
         notebooks: names of our notebooks, or paths of others; each runs alone too.
         parameters: values for parameters of the notebooks, besides those above.
         keep: remove all but so many of the newest runs from `output` afterwards.
+        timeout: seconds after which a run fails; each attempt has so many.
+        retry: how often a run that fails is made again, each time with a folder of its own.
         progress: show progress bars.
 
     Returns:
@@ -96,13 +103,6 @@ def run_pipeline(
     """
     files = [_notebook_file(each) for each in notebooks]
     _check_parameters(files, parameters or {})
-    folder = output.resolve() / time.strftime("%Y%m%d-%H%M%SZ", time.gmtime())
-    while folder.exists():
-        folder = folder.with_name(folder.name + "+")
-    try:
-        folder.mkdir(mode=0o700, parents=True)  # it will contain pictures of people
-    except OSError as error:
-        raise ConfigurationError(f"the folder {folder} for the run cannot be made: {error}") from error
     shared: dict[str, Any] = {
         "camera": camera,
         "source": str((video or assets.sample_video()).resolve()),
@@ -114,11 +114,34 @@ def run_pipeline(
         client = connect()
         try:
             chosen = _with_something_to_count(client, camera, files, sample=video is None)
-            return _run(client, folder, shared, chosen, progress=progress)
+            for attempt in range(1, retry + 2):
+                folder = _new_folder(output)
+                with marked_as_running(folder):
+                    try:
+                        given = dict(parameters or {})
+                        return _run(client, folder, shared, chosen, given, attempt, timeout=timeout, progress=progress)
+                    except PipelineError as error:
+                        if attempt > retry:
+                            raise
+                        logger.warning("attempt %d of %d failed: %s", attempt, retry + 1, error)
+            raise AssertionError("the last attempt returns or raises")
         finally:
             client.close()
             if keep is not None:
-                remove_old_runs(folder.parent, keep=keep)
+                remove_old_runs(output.resolve(), keep=keep)
+
+
+def _new_folder(output: Path) -> Path:
+    folder = output.resolve() / time.strftime("%Y%m%d-%H%M%SZ", time.gmtime())
+    while True:
+        try:
+            folder.mkdir(mode=0o700, parents=True)  # it will contain pictures of people
+        except FileExistsError:
+            folder = folder.with_name(folder.name + "+")
+        except OSError as error:
+            raise ConfigurationError(f"the folder {folder} for the run cannot be made: {error}") from error
+        else:
+            return folder
 
 
 def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
@@ -132,17 +155,25 @@ def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
 
 
 def _run(
-    client: redis.Redis, folder: Path, shared: dict[str, Any], notebooks: Sequence[Path], *, progress: bool
+    client: redis.Redis,
+    folder: Path,
+    shared: dict[str, Any],
+    notebooks: Sequence[Path],
+    parameters: dict[str, object],
+    attempt: int,
+    *,
+    timeout: float | None,
+    progress: bool,
 ) -> PipelineReport:
     run = f"{folder.name}-{secrets.token_hex(3)}"
-    started = time.time()
+    started, deadline = time.time(), None if timeout is None else time.monotonic() + timeout
     failure: PipelineError | KeyboardInterrupt | None = None
     steps: list[dict[str, Any]] = []
     for source in notebooks:
         name, began = source.stem, time.monotonic()
         try:
             with settings.run_set_to(run):
-                _run_notebook(source, folder, shared, progress=progress)
+                _run_notebook(source, folder, shared, deadline, progress=progress)
         except PipelineError as error:
             failure = error
         except KeyboardInterrupt as interrupt:
@@ -161,14 +192,19 @@ def _run(
         "seconds": round(time.time() - started, 1),
         "outcome": "failed" if failure else "done",
         "error": (str(failure) or "interrupted") if failure else None,
+        "attempt": attempt,
         "camera": shared["camera"],
         "source": Path(shared["source"]).name,
+        "parameters": parameters,
         "notebooks": steps,
         **figures,
+        "recorded": recorded_in(folder / f"{each.stem}.ipynb" for each in notebooks),
         "versions": _versions(client),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     index = write_index(folder, summary, findings)
+    # the summary comes last, because it says that the run has ended
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    _announce_end(client, folder, summary)
     if failure:
         raise failure
     return PipelineReport(folder, index, summary)
@@ -253,7 +289,30 @@ def _papermill() -> Any:
     return papermill
 
 
-def _run_notebook(source: Path, folder: Path, shared: dict[str, Any], *, progress: bool) -> None:
+def _announce_end(client: redis.Redis, folder: Path, summary: dict[str, Any]) -> None:
+    """Add the end of a run to the events of the server."""
+    fields = {
+        "kind": RUN_ENDED,
+        "severity": "info" if summary["outcome"] == "done" else "warning",
+        "ts": round(time.time() * 1000),
+        "run": summary["run"],
+        "outcome": summary["outcome"],
+        "source": summary["source"],
+        "seconds": summary["seconds"],
+        "folder": folder.name,
+    }
+    if summary["error"]:
+        fields["reason"] = summary["error"]
+    try:
+        with server_errors(client):
+            client.xadd(key_here(client, schema.SERVER_EVENTS_KEY), fields, maxlen=_EVENTS_KEPT, approximate=True)
+    except (redis.RedisError, RedEdgeError) as error:
+        logger.warning("the end of the run is not among the events of the server: %s", error)
+
+
+def _run_notebook(
+    source: Path, folder: Path, shared: dict[str, Any], deadline: float | None, *, progress: bool
+) -> None:
     papermill = _papermill()
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -268,7 +327,7 @@ def _run_notebook(source: Path, folder: Path, shared: dict[str, Any], *, progres
             parameters=parameters,
             cwd=str(source.parent),
             progress_bar={"desc": name} if progress else False,
-            execution_timeout=CELL_TIMEOUT,
+            execution_timeout=CELL_TIMEOUT if deadline is None else _seconds_left(deadline, name),
             kernel_name="python3",
             # ipykernel warns at each start that its messages to this process, over loopback, are not encrypted, and
             # shows tracebacks of its own when a run is interrupted; what goes wrong in a cell comes another way
@@ -280,6 +339,14 @@ def _run_notebook(source: Path, folder: Path, shared: dict[str, Any], *, progres
         ) from error
     except (CellTimeoutError, DeadKernelError) as error:
         raise PipelineError(f"{name}: {error} (what there is of it is in {target})") from error
+
+
+def _seconds_left(deadline: float, name: str) -> int:
+    """Whole seconds that a cell may take: the rest of the time of the run."""
+    left = deadline - time.monotonic()
+    if left < 1:
+        raise PipelineError(f"{name} was not run: the time of the run (--timeout) was over")
+    return min(CELL_TIMEOUT, math.ceil(left))
 
 
 @contextlib.contextmanager
