@@ -18,14 +18,16 @@ from typing import Any
 
 import redis
 
-from rededge_nb import assets, settings
+from rededge_nb import assets, schema, settings
 from rededge_nb._version import __version__
 from rededge_nb.assets import LINES_NOTEBOOK, NOTEBOOKS
 from rededge_nb.connection import connect, shard_of
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge import server
+from rededge_nb.edge.client import server_errors
+from rededge_nb.edge.client.shard import key_here
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError, RedEdgeError
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
@@ -291,7 +293,7 @@ def _papermill() -> Any:
 
 def _announce_end(client: redis.Redis, folder: Path, summary: dict[str, Any]) -> None:
     """Add the end of a run to the events of the server."""
-    fields = {
+    fields: dict[Any, Any] = {
         "kind": RUN_ENDED,
         "severity": "info" if summary["outcome"] == "done" else "warning",
         "ts": round(time.time() * 1000),

@@ -108,7 +108,9 @@ def read_runs(output: Path) -> Runs:
         NoDataError: there is no such folder.
     """
     if not output.is_dir():
-        raise NoDataError(f"there is no folder {output} of runs: name it with -o, or make a run (`rededge pipeline run`)")
+        raise NoDataError(
+            f"there is no folder {output} of runs: name it with -o, or make a run (`rededge pipeline run`)"
+        )
     folders = sorted(path for path in output.iterdir() if RUN_FOLDER.fullmatch(path.name) and path.is_dir())
     return Runs([_read(folder) for folder in reversed(folders)])
 
@@ -123,16 +125,16 @@ def compare(runs: Sequence[Run]) -> Table:
         raise ConfigurationError(f"{len(runs)} runs cannot be compared: name two or more")
     every = [each.figures() for each in runs]
     names = list(dict.fromkeys(name for figures in every for name in figures))
-    rows = [[name, *(figures.get(name) for figures in every)] for name in names]
-    rows.sort(key=lambda row: len(set(row[1:])) == 1)
-    header = ["figure", *(each.name for each in runs)]
-    if len(runs) == 2:
-        header.append("difference")
-        for row in rows:
-            known = row[1] is not None and row[2] is not None
-            row.append(f"{row[2] - row[1]:+.6g}" if known else None)
-    shown = [[row[0], *("-" if value is None else _text(value) for value in row[1:])] for row in rows]
-    return Table(header, shown)
+    values = {name: [figures.get(name) for figures in every] for name in names}
+    names.sort(key=lambda name: len(set(values[name])) == 1)
+    header, rows = ["figure", *(each.name for each in runs)], []
+    for name in names:
+        row = [name, *("-" if value is None else _text(value) for value in values[name])]
+        if len(runs) == 2:
+            before, after = values[name]
+            row.append("-" if before is None or after is None else f"{after - before:+.6g}")
+        rows.append(row)
+    return Table([*header, "difference"] if len(runs) == 2 else header, rows)
 
 
 @contextlib.contextmanager

@@ -36,17 +36,22 @@ PICTURES = {
 
 
 SUMMARY_PAGE = TOP / "docs" / "reference" / "summary.md"
-BY_NAME = ("lines", "zones", "ms_per_step", "versions", "recorded")
-"""Parts of the summary whose names are those of other things."""
+OF_OTHERS = {
+    "lines": "<name>",
+    "lines.<name>": "<direction>",
+    **dict.fromkeys(("zones", "ms_per_step", "versions", "recorded", "parameters"), "<name>"),
+}
+"""Parts of the summary whose names are those of other things, and how the documentation writes them."""
 
 
 def names_in(value: object, path: str = "") -> set[str]:
     """The names in a summary as its documentation has them, such as `people.mean`."""
+    if isinstance(value, list):
+        return {name for each in value for name in names_in(each, path)} or {path}
     if not isinstance(value, dict):
-        found = {path} - {""}
-        return found | {name for each in value for name in names_in(each, path)} if isinstance(value, list) else found
-    names = {name: "<name>" if path in BY_NAME else name for name in value}
-    return {found for name, shown in names.items() for found in names_in(value[name], f"{path}.{shown}".strip("."))}
+        return {path}
+    inner = [names_in(each, f"{path}.{OF_OTHERS.get(path, name)}".strip(".")) for name, each in value.items()]
+    return {name for names in inner for name in names}
 
 
 def test_a_short_run(folder: Path) -> None:
@@ -87,9 +92,9 @@ def test_a_short_run(folder: Path) -> None:
     # the frame with the most people, the heat map and the paths are in the page, which loads nothing from elsewhere
     assert index.count('src="data:image/jpeg;base64,') == 3
     assert 'class="mean"' in index
-    assert re.findall(r"""(?:src|href)=["']?(?!data:)[^"'> ]*(?<!\.html)(?<!\.ipynb)["'> ]""", index) == [
-        'href="summary.json"'
-    ]
+    loaded = re.findall(r"""\b(?:src|href)=["']?([^"'> ]+)|url\(([^)]+)""", index)
+    elsewhere = {address for pair in loaded for address in pair if address and not address.startswith("data:")}
+    assert elsewhere == {"summary.json"} | {f"{name}.{kind}" for name in assets.NOTEBOOKS for kind in ("html", "ipynb")}
     documented = set(re.findall(r"^\| `([a-z_.<>]+)`", SUMMARY_PAGE.read_text(), re.MULTILINE))
     assert names_in(summary) <= documented
     assert "The number counts visits, not different persons." in index
