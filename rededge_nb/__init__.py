@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from rededge_nb.display.tables import Table
     from rededge_nb.history.plots import plot_history, plot_week
     from rededge_nb.history.table import DataTable
+    from rededge_nb.pipeline.figures import record
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
     from rededge_nb.reading.frames import FailedFrame, Frame
@@ -125,6 +126,7 @@ __all__ = [
     "plot_week",
     "plot_zones",
     "progress_bar",
+    "record",
 ]
 
 # These are imported when they are first used: `rededge --help` needs neither OpenCV nor matplotlib, and an installation
@@ -148,6 +150,7 @@ _MODULE_OF = {
         "display.tables": ("Table",),
         "history.plots": ("plot_history", "plot_week"),
         "history.table": ("DataTable",),
+        "pipeline.figures": ("record",),
         "reading.captures": ("CaptureRecord",),
         "reading.detections": ("Detections",),
         "reading.frames": ("FailedFrame", "Frame"),

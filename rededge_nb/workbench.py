@@ -22,6 +22,7 @@ from rededge_nb.control import provision as provisioning
 from rededge_nb.edge import server
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.history import simulation
+from rededge_nb.pipeline.runs import Runs, read_runs
 from rededge_nb.time_zones import find_zone, midnight_ms
 
 if TYPE_CHECKING:
@@ -134,6 +135,14 @@ class Workbench:
         with shard_of(self.client, camera) as there:
             simulation.write_simulation(there, camera, visitors, step_s=step)
         return self.camera(camera)
+
+    def runs(self, output: str | Path = "runs") -> Runs:
+        """The runs of the pipeline in a folder, the newest first, as a table; `compare` and `plot` compare them.
+
+        Raises:
+            NoDataError: there is no such folder.
+        """
+        return read_runs(Path(output))
 
     def settings(self) -> dict[str, str]:
         """Settings of the people counter: model key, input size, thresholds."""

@@ -10,12 +10,21 @@ from typing import Any
 import click
 
 from rededge_nb.assets import NOTEBOOKS
-from rededge_nb.cli.base import camera_option, directory_option, echo, echo_json, end_like_ctrl_c, examples, on_signals
+from rededge_nb.cli.base import (
+    camera_option,
+    directory_option,
+    echo,
+    echo_json,
+    end_like_ctrl_c,
+    examples,
+    json_option,
+    on_signals,
+)
 
 
 @click.group()
 def pipeline() -> None:
-    """Run the notebooks as a pipeline."""
+    """Run the notebooks as a pipeline, and compare the runs."""
 
 
 def run_options(command: Any) -> Any:
@@ -59,6 +68,8 @@ def run_options(command: Any) -> Any:
                 help="Set a parameter of the notebooks; may be repeated.",
             ),
             click.option("--keep", type=click.IntRange(1), help="Then remove all runs there but the newest KEEP."),
+            click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a run fails."),
+            click.option("--retry", type=click.IntRange(0), default=0, help="Make a run that fails again, so often."),
         )
     ):
         command = option(command)
@@ -80,21 +91,117 @@ def _value(text: str) -> object:
         "rededge pipeline run --video door.mp4 --camera door -o runs --keep 30",
         "rededge pipeline run --seconds 10 --json | jq .people",
         "rededge pipeline run --notebook mine.ipynb -p minutes 10",
+        "rededge pipeline run --sweep confidence=0.3,0.4,0.5",
     ),
 )
 @run_options
+@click.option(
+    "--sweep",
+    metavar="NAME=VALUE,...",
+    callback=lambda _context, _option, given: None if given is None else _sweep(given),
+    help="One run for each value of a parameter, of confidence or of iou, then their comparison.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and no progress.")
-def run(as_json: bool, **options: Any) -> None:
+def run(as_json: bool, sweep: tuple[str, list[object]] | None, **options: Any) -> None:
     """Run the notebooks in order, and save them as .ipynb and HTML with a report."""
     from rededge_nb.pipeline.run import run_pipeline
+    from rededge_nb.pipeline.sweep import run_sweep
 
     end_like_ctrl_c()
+    if sweep is not None:
+        name, values = sweep
+        runs = run_sweep(
+            name, values, started=lambda value: echo(f"{name}={value}", err=True), **options, progress=not as_json
+        )
+        if as_json:
+            echo_json([each.summary | {"folder": str(each.folder)} for each in reversed(runs)])
+        else:
+            echo(runs.compare())
+        return
     report = run_pipeline(**options, progress=not as_json)
     if as_json:
         echo_json(report.summary | {"folder": str(report.folder)})
         return
     echo(report.table())
     echo(f"\nreport: {report.index}")
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder in which the runs are.",
+)
+
+
+@pipeline.command(
+    "list", epilog=examples("rededge pipeline list", "rededge pipeline list -o /var/lib/rededge/runs --json")
+)
+@output_option
+@json_option
+def list_runs(output: Path, as_json: bool) -> None:
+    """List the runs, the newest first, and how each of them ended."""
+    from rededge_nb.pipeline.runs import read_runs
+
+    runs = read_runs(output)
+    if as_json:
+        echo_json([{"run": each.name, "outcome": each.outcome, **_short(each.summary)} for each in runs])
+    else:
+        echo(runs.table() if len(runs) else f"there are no runs in {output}")
+
+
+@pipeline.command(
+    "show", epilog=examples("rededge pipeline show latest", "rededge pipeline show 20260301-060000Z --json")
+)
+@click.argument("run")
+@output_option
+@json_option
+def show_run(run: str, output: Path, as_json: bool) -> None:
+    """Show the figures of a run; RUN is its name, or `latest`."""
+    from rededge_nb.pipeline.report import as_table
+    from rededge_nb.pipeline.runs import read_runs
+
+    found = read_runs(output).named(run)
+    if as_json:
+        echo_json(found.summary | {"outcome": found.outcome, "folder": str(found.folder)})
+        return
+    echo(f"{found.name}: {found.outcome}")
+    if "notebooks" in found.summary:
+        echo(as_table(found.summary))
+    if found.summary.get("error"):
+        echo(found.summary["error"])
+
+
+@pipeline.command(
+    "compare",
+    epilog=examples("rededge pipeline compare 20260301-060000Z latest", "rededge pipeline compare --json"),
+)
+@click.argument("runs", nargs=-1)
+@output_option
+@json_option
+def compare_runs(runs: tuple[str, ...], output: Path, as_json: bool) -> None:
+    """Show the figures of RUNS side by side, or those of all runs; `latest` is the newest one."""
+    from rededge_nb.pipeline.runs import read_runs
+
+    found = read_runs(output)
+    if as_json:
+        chosen = [found.named(each) for each in runs] or list(reversed(found))
+        echo_json({each.name: each.figures() for each in chosen})
+    else:
+        echo(found.compare(*runs))
+
+
+def _short(summary: dict[str, Any]) -> dict[str, Any]:
+    return {name: summary.get(name) for name in ("started", "seconds", "source", "camera", "people", "error")}
+
+
+def _sweep(text: str) -> tuple[str, list[object]]:
+    name, equals, values = text.partition("=")
+    if not equals or not name.strip():
+        raise click.BadParameter(f"{text!r} has no name and values: write it as confidence=0.3,0.4,0.5")
+    return name.strip(), [_value(each.strip()) for each in values.split(",")]
 
 
 @pipeline.command(

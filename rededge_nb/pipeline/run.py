@@ -23,6 +23,7 @@ from rededge_nb._version import __version__
 from rededge_nb.assets import LINES_NOTEBOOK, NOTEBOOKS
 from rededge_nb.connection import connect, shard_of
 from rededge_nb.control.camera_scene import CameraScene
+from rededge_nb.control.provision import provision, read_settings, settings_key
 from rededge_nb.edge import server
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import key_here
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
+GEAR_SETTINGS = ("confidence", "iou")
+"""Thresholds of the people counter that can be set for a run."""
 RUN_ENDED = "run_ended"
 """Kind of the event in `rededge:events` at the end of each run."""
 _EVENTS_KEPT = 10_000
@@ -71,6 +74,7 @@ def run_pipeline(
     output: Path = Path("runs"),
     notebooks: Sequence[str | Path] = NOTEBOOKS,
     parameters: Mapping[str, object] | None = None,
+    gear_settings: Mapping[str, object] | None = None,
     keep: int | None = None,
     timeout: float | None = None,
     retry: int = 0,
@@ -89,6 +93,7 @@ def run_pipeline(
         output: folder in which a folder for this run is made.
         notebooks: names of our notebooks, or paths of others; each runs alone too.
         parameters: values for parameters of the notebooks, besides those above.
+        gear_settings: thresholds of the people counter (`GEAR_SETTINGS`) during the run; they are set back afterwards.
         keep: remove all but so many of the newest runs from `output` afterwards.
         timeout: seconds after which a run fails; each attempt has so many.
         retry: how often a run that fails is made again, each time with a folder of its own.
@@ -105,6 +110,7 @@ def run_pipeline(
     """
     files = [_notebook_file(each) for each in notebooks]
     _check_parameters(files, parameters or {})
+    thresholds = _checked_settings(gear_settings or {})
     shared: dict[str, Any] = {
         "camera": camera,
         "source": str((video or assets.sample_video()).resolve()),
@@ -116,21 +122,53 @@ def run_pipeline(
         client = connect()
         try:
             chosen = _with_something_to_count(client, camera, files, sample=video is None)
-            for attempt in range(1, retry + 2):
-                folder = _new_folder(output)
-                with marked_as_running(folder):
-                    try:
-                        given = dict(parameters or {})
-                        return _run(client, folder, shared, chosen, given, attempt, timeout=timeout, progress=progress)
-                    except PipelineError as error:
-                        if attempt > retry:
-                            raise
-                        logger.warning("attempt %d of %d failed: %s", attempt, retry + 1, error)
+            given = {**(parameters or {}), **thresholds}
+            with _gear_settings(client, camera, thresholds):
+                for attempt in range(1, retry + 2):
+                    folder = _new_folder(output)
+                    with marked_as_running(folder):
+                        try:
+                            return _run(
+                                client, folder, shared, chosen, given, attempt, timeout=timeout, progress=progress
+                            )
+                        except PipelineError as error:
+                            if attempt > retry:
+                                raise
+                            logger.warning("attempt %d of %d failed: %s", attempt, retry + 1, error)
             raise AssertionError("the last attempt returns or raises")
         finally:
             client.close()
             if keep is not None:
                 remove_old_runs(output.resolve(), keep=keep)
+
+
+def _checked_settings(given: Mapping[str, object]) -> dict[str, float]:
+    for name, value in given.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name not in GEAR_SETTINGS or not number or not 0 <= float(str(value)) <= 1:
+            raise ConfigurationError(
+                f"{name}={value} cannot be set for a run: the thresholds are {' and '.join(GEAR_SETTINGS)}, from 0 to 1"
+            )
+    return {name: float(str(value)) for name, value in given.items()}
+
+
+@contextlib.contextmanager
+def _gear_settings(client: redis.Redis, camera: str, thresholds: Mapping[str, float]) -> Iterator[None]:
+    """Let the people counter use these thresholds; afterwards it has those of before."""
+    if not thresholds:
+        yield
+        return
+    with shard_of(client, camera) as there:
+        provision(there, cameras=(camera,))  # or the notebooks would do it, and set the thresholds of the model's card
+        key = settings_key(there)
+        before = read_settings(there)
+        with server_errors(there):
+            there.hset(key, mapping={name: str(value) for name, value in thresholds.items()})
+        try:
+            yield
+        finally:
+            with server_errors(there):
+                there.hset(key, mapping={name: before[name] for name in thresholds})
 
 
 def _new_folder(output: Path) -> Path:

@@ -12,11 +12,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rededge_nb.display.colors import BLUE
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.time_zones import find_zone
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RUN_FOLDER = re.compile(r"\d{8}-\d{6}Z?\+*")
 """Names of the folders that runs make, with the time in UTC, so that they sort by age when the clocks change."""
@@ -79,6 +85,36 @@ class Runs(Sequence[Run]):
         """Figures of these runs side by side, or of all; with two runs the difference, too."""
         chosen = [self.named(name) for name in names] or list(reversed(self._runs))
         return compare(chosen)
+
+    def plot(self, figure: str = "people.mean", *, ax: Axes | None = None) -> Axes:
+        """Plot a figure over all runs that have it, by the time at which they started.
+
+        Args:
+            figure: Its name in the summary, such as `people.mean`, `lines.door.in` or `recorded.queue`.
+            ax: Axes to draw in.
+
+        Raises:
+            NoDataError: no run has this figure.
+        """
+        from matplotlib.dates import date2num
+
+        from rededge_nb.display.axes import axes_in, finish_times
+
+        found = [
+            (datetime.fromisoformat(each.summary["started"]), figures[figure])
+            for each in reversed(self._runs)
+            if figure in (figures := each.figures())
+        ]
+        if not found:
+            known = ", ".join(sorted({name for each in self._runs for name in each.figures()})) or "none"
+            raise NoDataError(f"no run has the figure {figure!r}; there are: {known}")
+        times = date2num([at for at, _ in found])  # type: ignore[no-untyped-call]
+        with axes_in(ax) as axes:
+            axes.plot(times, [value for _, value in found], "o-", color=BLUE, markersize=4, linewidth=1)
+            finish_times(axes, find_zone())
+            axes.margins(x=0.02)
+            axes.set_title(f"{figure} of {len(found)} runs")
+        return axes
 
     def named(self, name: str) -> Run:
         """The run of this name; `latest` is the newest one.

@@ -137,9 +137,11 @@ class RunCommand:
         notebooks: Sequence[str | Path] = (),
         parameters: Mapping[str, object] | None = None,
         keep: int | None = None,
+        timeout: float | None = None,
+        retry: int = 0,
     ) -> None:
         options = {"--dir": directory, "--video": video, "--camera": camera, "--seconds": seconds}
-        options |= {"--output": output, "--keep": keep}
+        options |= {"--output": output, "--keep": keep, "--timeout": timeout, "--retry": retry or None}
         self._command = [sys.executable, "-P", "-m", "rededge_nb.cli", "pipeline", "run", "--json"]
         self._command += [f"{name}={value}" for name, value in options.items() if value is not None]
         self._command += [f"--notebook={name}" for name in notebooks]
