@@ -19,6 +19,7 @@ from benchmarks import (
     headless,
     import_cost,
     latency,
+    look_back,
     many_cameras,
     rows,
     starting,
@@ -54,6 +55,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "accuracy": accuracy.measure,
     "tracking": tracker_cost.measure,
     "import": import_cost.measure,
+    "look_back": look_back.measure,
 }
 
 

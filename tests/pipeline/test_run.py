@@ -95,7 +95,7 @@ def test_a_short_run(folder: Path) -> None:
     loaded = re.findall(r"""\b(?:src|href)=["']?([^"'> ]+)|url\(([^)]+)""", index)
     elsewhere = {address for pair in loaded for address in pair if address and not address.startswith("data:")}
     assert elsewhere == {"summary.json"} | {f"{name}.{kind}" for name in assets.NOTEBOOKS for kind in ("html", "ipynb")}
-    documented = set(re.findall(r"^\| `([a-z_.<>]+)`", SUMMARY_PAGE.read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^\| `([a-z0-9_.<>]+)`", SUMMARY_PAGE.read_text(), re.MULTILINE))
     assert names_in(summary) <= documented
     assert "The number counts visits, not different persons." in index
 
