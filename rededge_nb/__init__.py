@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from rededge_nb.control.inference import Timing, compare_backends, detect_people
     from rededge_nb.control.model_import import ImportedModel
     from rededge_nb.control.models import ModelCard, StoredModel
+    from rededge_nb.display.axes import show_positions
     from rededge_nb.display.drawing import draw_boxes, draw_detections
     from rededge_nb.display.plots import plot_frame, plot_people, plot_rates, plot_steps, plot_timings, plot_tracks
     from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
@@ -127,6 +128,7 @@ __all__ = [
     "plot_zones",
     "progress_bar",
     "record",
+    "show_positions",
 ]
 
 # These are imported when they are first used: `rededge --help` needs neither OpenCV nor matplotlib, and an installation
@@ -144,6 +146,7 @@ _MODULE_OF = {
         "control.inference": ("Timing", "compare_backends", "detect_people"),
         "control.model_import": ("ImportedModel",),
         "control.models": ("ModelCard", "StoredModel"),
+        "display.axes": ("show_positions",),
         "display.drawing": ("draw_boxes", "draw_detections"),
         "display.plots": ("plot_frame", "plot_people", "plot_rates", "plot_steps", "plot_timings", "plot_tracks"),
         "display.scene_plots": ("plot_crossings", "plot_dwell", "plot_zones"),

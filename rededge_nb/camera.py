@@ -29,7 +29,7 @@ from rededge_nb.reading import frames, scenes
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
 from rededge_nb.reading import tracks as paths
-from rededge_nb.reading.captures import CaptureRecord, current_capture
+from rededge_nb.reading.captures import CaptureRecord, current_capture, ended_captures
 from rededge_nb.reading.trails import Trail, read_trails
 from rededge_nb.time_zones import Moment, find_zone, moment_ms
 
@@ -160,6 +160,14 @@ class Camera:
     def fed_by(self) -> CaptureRecord | None:
         """The capture that feeds the camera now, here or in another process; None if there is none."""
         return current_capture(self._client, self.id)
+
+    def captures(self) -> list[CaptureRecord]:
+        """The captures of the camera, the newest first: the one that feeds it now, and those that have ended.
+
+        `start_ms` of a recording is the time of its position 0, and `show_positions` draws plots in its time.
+        """
+        current = self.fed_by()
+        return [*([current] if current else []), *ended_captures(self._client, self.id)]
 
     def summary(self, *captures: CaptureReport | Capture | CaptureRecord | str) -> summaries.Summary:
         """Figures of captures: how many frames they added, with how many people, and how long each step took.

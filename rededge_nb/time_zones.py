@@ -1,4 +1,4 @@
-"""Named time zones: the one of this computer, times that users write, and how times are shown."""
+"""Named time zones: the one of this computer, times that users write, and how times and positions are shown."""
 
 from __future__ import annotations
 
@@ -89,3 +89,10 @@ def zone_note(zone: ZoneInfo, *moments_ms: int) -> str:
 def zone_name(zone: ZoneInfo) -> str:
     """The name of a time zone; `local time` if this computer does not name its own."""
     return "local time" if zone.key in (None, "local") else zone.key
+
+
+def position_text(seconds: float) -> str:
+    """A position in a video, as players show it: `0:42`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

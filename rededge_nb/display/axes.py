@@ -12,14 +12,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num, num2date
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from rededge_nb.errors import NoDataError
+from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.series import Series
-from rededge_nb.time_zones import find_zone, zone_note
+from rededge_nb.time_zones import find_zone, position_text, zone_note
 
 WIDTH_INCHES = 9.0
 HEIGHT_INCHES = 3.5
+_DAY_MS = 86_400_000
+_POSITION_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600)
 INK = "#2B2F36"
 MUTED = "#656B75"
 
@@ -81,6 +85,31 @@ def finish_times(axes: Axes, zone: ZoneInfo) -> None:
     axes.margins(x=0)
     first, last = (round(each.timestamp() * 1000) for each in num2date(axes.get_xlim(), tz=zone))  # type: ignore[no-untyped-call]
     axes.set_xlabel(f"time ({zone_note(zone, first, last)})", fontsize="small", loc="left")
+
+
+def show_positions(axes: Axes, recording: CaptureRecord | int) -> Axes:
+    """Let the horizontal axis of a plot show positions in a recording, such as 0:42, instead of times of the clock.
+
+    Args:
+        axes: Those of a plot of times, such as `plot_people` returns.
+        recording: The capture of the recording, such as one of `Camera.captures()`; or the time of position 0 in
+            milliseconds since the epoch.
+
+    Returns:
+        The same axes.
+    """
+    start_ms = recording if isinstance(recording, int) else recording.start_ms or recording.first_ms
+
+    def position_s(number: float) -> float:
+        return (number * _DAY_MS - start_ms) / 1000
+
+    first, last = (position_s(each) for each in axes.get_xlim())
+    step = next((each for each in _POSITION_STEPS_S if (last - first) / each <= 9), _DAY_MS / 1000)
+    ticks = np.arange(max(0.0, np.ceil(first / step) * step), last + 1e-6, step)
+    axes.xaxis.set_major_locator(FixedLocator(list((ticks * 1000 + start_ms) / _DAY_MS)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: position_text(position_s(number) + 0.001)))
+    axes.set_xlabel("position in the recording", fontsize="small", loc="left")
+    return axes
 
 
 def local(times_ms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,8 @@ import numpy as np
 from rededge_nb.display.drawing import draw_detections
 from rededge_nb.display.heatmap import draw_heatmap
 from rededge_nb.pipeline.findings import Findings
-from rededge_nb.pipeline.report_parts import Markup, drawn_over, image_tag, people_chart, position_text, table
+from rededge_nb.pipeline.report_parts import Markup, drawn_over, image_tag, people_chart, table
+from rededge_nb.time_zones import position_text
 
 _PAGE = """<!doctype html>
 <html lang="en">

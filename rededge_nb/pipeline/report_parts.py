@@ -18,6 +18,7 @@ from rededge_nb.analytics.scene import Scene
 from rededge_nb.display.colors import track_color
 from rededge_nb.images import Image, encode_jpeg
 from rededge_nb.reading.tracks import Track
+from rededge_nb.time_zones import position_text
 
 _WIDTH, _HEIGHT = 1000, 260
 """Units of the chart's SVG, which is stretched to the width of the page."""
@@ -129,13 +130,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 class Markup(str):
     """HTML that `table` does not escape."""
-
-
-def position_text(seconds: float) -> str:
-    """A position in a video, as players show it: `0:42`, `1:02:03`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _cell(value: object) -> str:

@@ -10,12 +10,14 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import tzlocal
 from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 
 from rededge_nb import schema
 from rededge_nb.control.inference import Timing
 from rededge_nb.display import colors
+from rededge_nb.display.axes import show_positions
 from rededge_nb.display.colors import readable, track_color
 from rededge_nb.display.plots import (
     BLUE,
@@ -29,6 +31,7 @@ from rededge_nb.display.plots import (
     plot_tracks,
 )
 from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.series import Series
 from rededge_nb.reading.tracks import Track
 
@@ -231,3 +234,28 @@ def test_colours_can_be_seen_on_white(color: str) -> None:
     darker = readable(color)
     rgb = [int(darker[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     assert 1.05 / (colors.luminance(rgb) + 0.05) >= 2.97
+
+
+def test_a_plot_names_the_time_zone_of_its_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    tzlocal.reload_localzone()
+    try:
+        axes = plot_people(series("people", {0: 1, 60_000: 2}))
+    finally:
+        monkeypatch.undo()
+        tzlocal.reload_localzone()
+    assert axes.get_xlabel() == "time (Asia/Kolkata, UTC+05:30)"
+
+
+def test_a_plot_of_a_recording_shows_positions() -> None:
+    axes = plot_people(series("people", {second * 1000: second % 3 for second in range(80)}))
+    recording = CaptureRecord("c", "0", start_ms=START_MS - 5_000, first_ms=START_MS)
+    assert show_positions(axes, recording) is axes
+    drawn(axes)
+    assert [text.get_text() for text in axes.get_xticklabels()] == [
+        f"{at // 60}:{at % 60:02}" for at in range(10, 85, 10)
+    ]
+    assert axes.get_xlabel() == "position in the recording"
+    live = show_positions(plot_people(series("people", {0: 1, 4_000: 2})), START_MS)
+    drawn(live)
+    assert [text.get_text() for text in live.get_xticklabels()] == ["0:00", "0:01", "0:02", "0:03", "0:04"]

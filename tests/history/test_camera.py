@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import redis
 
+from rededge_nb import schema
 from rededge_nb.camera import Camera
 from rededge_nb.capture.captures import Captures
 from rededge_nb.errors import ConfigurationError, NoDataError
@@ -97,3 +98,10 @@ def test_wrong_columns_and_periods_of_plots(camera: Camera) -> None:
         plot_history(history, ["wrong"])
     with pytest.raises(ConfigurationError, match="needs periods of an hour or less"):
         plot_week(history)
+
+
+def test_the_captures_of_a_camera_are_listed_the_newest_first(camera: Camera, bare_client: redis.Redis) -> None:
+    assert camera.captures() == []
+    for number in (1, 2):
+        bare_client.xadd(schema.captures_key("shop"), {"capture": f"c{number}", "camera": "shop", "start_ms": number})
+    assert [(each.capture, each.start_ms) for each in camera.captures()] == [("c2", 2), ("c1", 1)]
