@@ -25,7 +25,7 @@ from rededge_nb.reading.scenes import read_scene
 from tests.paths import TOP
 
 PICTURES = {
-    "01_load_model": 4,
+    "01_load_model": 5,
     "02_register_gear": 0,
     "03_produce_frames": 1,
     "04_watch_streams": 3,
