@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+import hiredis
 import redis
 
 ALWAYS_ACCEPTED_BYTES = 1024**2 - 1024
@@ -50,7 +51,18 @@ def replies_to(connection: Any, commands: Sequence[CommandArgs]) -> list[Any]:
 
 def send(connection: Any, commands: Sequence[CommandArgs]) -> None:
     """Send several commands at once; next_reply() reads their replies."""
-    connection.send_packed_command(connection.pack_commands(commands))
+    connection.send_packed_command(_packed(connection, commands))
+
+
+def _packed(connection: Any, commands: Sequence[CommandArgs]) -> list[bytes]:
+    """Commands as they are sent. redis-py takes five times as long as hiredis, but accepts more."""
+    try:
+        if not any(" " in command[0] for command in commands):  # redis-py splits `CONFIG GET`
+            return [b"".join([hiredis.pack_command(tuple(command)) for command in commands])]
+    except TypeError:  # an argument such as a memoryview
+        pass
+    packed: list[bytes] = connection.pack_commands(commands)
+    return packed
 
 
 def next_reply(connection: Any) -> Any:

@@ -20,6 +20,7 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.edge.client import COMMAND_TIMEOUT, worker_client
+from rededge_nb.edge.client.kept_connections import KeptConnections
 from rededge_nb.edge.client.state_database import database_of, state_client
 from rededge_nb.edge.gears.chain.profiles import Profiles
 from rededge_nb.edge.gears.chain.readers import READERS
@@ -76,8 +77,9 @@ class Engine:
         self.raw_client.response_callbacks.clear()
         self.state_client = state_client(self.raw_client)
         move_state(self.raw_client)
-        self.connections = worker_client(host.url, name="rededge-worker-gears").connection_pool
-        """The pool from which gear code takes its connections."""
+        self.connections = KeptConnections(worker_client(host.url, name="rededge-worker-gears").connection_pool)
+        """The connections that gear code uses."""
+        self.state_connections = KeptConnections(self.state_client.connection_pool)
         self.leases = Leases(self.state_client, host.id)
         self.execution_ids = ExecutionIds(self.state_client)
         self.options = Options(self.state_client)

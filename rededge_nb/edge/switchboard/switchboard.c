@@ -284,12 +284,12 @@ static String *hooks_for(const Known *known, const char *name, size_t length, St
 /* Executes a command at once, and lets its caller wait for the gears that process its events. */
 static int run_linked(Ctx *ctx, const char *format, String **argv, int argc) {
     if (cannot_block(ctx)) return send_reply(ctx, execute(ctx, format, argv, argc, NULL));
+    Call events = {.client = RM_GetClientId(ctx), .sequence = ++last_sequence}; /* most commands cause none */
+    Reply *reply = execute(ctx, format, argv, argc, &events);
+    if (events.waits == 0 || !reply) return send_reply(ctx, reply);
     Call *call = new_call(ctx, hook_class, RM_StringPtrLen(argv[0], NULL), NULL, 0, argv, argc);
-    Reply *reply = execute(ctx, format, argv, argc, call);
-    if (call->waits == 0 || !reply) {
-        free_call(call);
-        return send_reply(ctx, reply);
-    }
+    call->sequence = events.sequence;
+    call->waits = events.waits;
     size_t length;
     const char *protocol = RM_CallReplyProto(reply, &length);
     call->answer = allocate(sizeof *call->answer);

@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import redis
 from redis.exceptions import MovedError
@@ -41,7 +42,6 @@ from rededge_nb.edge.client import (
 from rededge_nb.edge.client.shard import describe_error
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
-from rededge_nb.edge.gears.commands.hooks import answer_hooked
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime import output
 from rededge_nb.edge.switchboard.calls import HOOKS, Answered, Call, Command, CommandError, Target
@@ -49,6 +49,7 @@ from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
 from rededge_nb.edge.worker.heartbeats import has_ended, own_process
+from rededge_nb.edge.worker.hook_threads import HookThreads
 from rededge_nb.edge.worker.output import bound_output
 from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.partition import close_lost_connections
@@ -57,7 +58,7 @@ from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-THREADS = {"ai": 2, "gears": 1, "executions": 3, HOOKS: 1}
+THREADS = {"ai": 2, "gears": 1, "executions": 3}
 """How many threads take calls from each queue; RedisGears has three execution threads, too."""
 HEARTBEAT_INTERVAL = 0.3
 """Seconds between heartbeats, which also renew leases."""
@@ -90,6 +91,9 @@ class Worker:
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._pending_replies = PendingReplies(self.client)
+        self._hook_threads = HookThreads(
+            self.engine, self.health, self._pending_replies, self._as_call, self._encoded, self._stopping
+        )
         self._clients: dict[int, redis.Redis] = {}
         self._clients_lock = threading.Lock()
         # If Redis hangs, a heartbeat must fail before this worker counts as hanging.
@@ -131,6 +135,7 @@ class Worker:
         for queue, count in THREADS.items():
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
+        self._hook_threads.start()
         for work, name in ((self._send_heartbeats, "heartbeat"), (self._listen_for_aborts, "aborts")):
             threading.Thread(target=work, name=name, daemon=True).start()
         if not self.url.startswith("unix:"):
@@ -242,19 +247,8 @@ class Worker:
                 # A new connection is not an option: without this one, the calls that it received would count as lost.
                 self._stopping.wait(RETRY_DELAY)
                 calls = None
-            for request_id, _, client_id, resp, db, user, argv in calls or ():
-                hooks = argv.pop(0).decode().split() if queue == HOOKS else ()
-                call = Call(
-                    name=argv[0].decode(errors="replace"),
-                    args=argv[1:],
-                    hooks=tuple(hooks),
-                    client_id=client_id,
-                    resp=resp,
-                    db=db,
-                    user=user.decode(errors="replace"),
-                    redis=self.client(db),
-                    id=request_id,
-                )
+            for values in calls or ():
+                call = self._as_call(values)
                 with activity.working(call.name):
                     outcome = self._outcome(call)
                 if isinstance(outcome, Future):
@@ -263,22 +257,38 @@ class Worker:
                     connection.send_command("EDGE.NEXT", 1, queue)
                     continue
                 payload = self._encoded(call, outcome)
-                answer = ("EDGE.REPLY", request_id, payload)
+                answer = ("EDGE.REPLY", call.id, payload)
                 connection.send_packed_command(connection.pack_commands([answer, ("EDGE.NEXT", 1, queue)]))
                 try:
                     connection.read_response()
                 except redis.ResponseError as error:
                     if is_busy(error):
-                        self._pending_replies.send_later(PendingReply(call.name, request_id, payload))
+                        self._pending_replies.send_later(PendingReply(call.name, call.id, payload))
                         continue
                     logger.error("the reply to %s was refused: %s", call.name, error)
             if not calls:
                 connection.send_command("EDGE.NEXT", 1, queue)
 
+    def _as_call(self, values: list[Any]) -> Call:
+        """A call as EDGE.NEXT returns it."""
+        request_id, queue, client_id, resp, db, user, argv = values
+        hooks = argv.pop(0).decode().split() if queue == HOOKS.encode() else ()
+        return Call(
+            name=argv[0].decode(errors="replace"),
+            args=argv[1:],
+            hooks=tuple(hooks),
+            client_id=client_id,
+            resp=resp,
+            db=db,
+            user=user.decode(errors="replace"),
+            redis=self.client(db),
+            id=request_id,
+        )
+
     def _outcome(self, call: Call) -> object:
         """What the handler of a call returns, or the exception that it raises."""
         try:
-            return answer_hooked(call, self.engine) if call.hooks else self.handlers[call.name.upper()](call)
+            return self.handlers[call.name.upper()](call)
         except Exception as error:  # noqa: BLE001 - it becomes the reply
             return error
 

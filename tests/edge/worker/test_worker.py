@@ -15,7 +15,7 @@ from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.state import Instance
-from rededge_nb.edge.switchboard.calls import QUEUES, CommandError, Encoded, Simple
+from rededge_nb.edge.switchboard.calls import HOOKS, QUEUES, CommandError, Encoded, Simple
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import COMMANDS, TIMEOUTS_MS
 from rededge_nb.edge.worker.worker import THREADS, Worker
@@ -32,7 +32,7 @@ def workers_of(supervisor_pid: int) -> list[psutil.Process]:
 
 def test_every_command_names_a_queue_that_is_served() -> None:
     assert {command.queue for command in COMMANDS} <= set(QUEUES)
-    assert set(THREADS) == set(TIMEOUTS_MS) == set(QUEUES)
+    assert {*THREADS, HOOKS} == set(TIMEOUTS_MS) == set(QUEUES)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from rededge_nb.edge.client.kept_connections import KeptConnections
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runtime.context import Context
 from rededge_nb.edge.gears.runtime.gear import Draft
@@ -21,6 +22,10 @@ class GearExecutor(Executor, Protocol):
     @property
     def leases(self) -> Leases:
         """The leases of this worker."""
+
+    @property
+    def state_connections(self) -> KeptConnections:
+        """Connections of the database in which the workers keep their state."""
 
     @property
     def options(self) -> Options:

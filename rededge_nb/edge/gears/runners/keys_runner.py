@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, CommandArgs, transact, worker_client
-from rededge_nb.edge.client.state_database import is_own_key
+from rededge_nb.edge.client import RETRY_DELAY, CommandArgs, check, replies_to, send, worker_client
+from rededge_nb.edge.client.state_database import database_of, is_own_key
 from rededge_nb.edge.gears.chain.readers import key_record, key_type
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
-from rededge_nb.edge.gears.runtime.errors import GearsForceStopped, own_server
+from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.hooked import WaitingCommand
 from rededge_nb.edge.gears.runtime.live import LiveExecution
@@ -43,7 +45,11 @@ Event = tuple[int, bytes, bytes, int, list[bytes]]
 
 
 class KeysRunner:
-    """A thread that reads the events of one registration, and threads that execute it, until stop()."""
+    """Reads the events of one registration and executes it, until stop().
+
+    One thread at a time reads, and executes the registration itself: to hand each event to another thread takes as
+    long as to execute it. When the execution begins to wait for a future, another thread goes on reading.
+    """
 
     def __init__(self, executor: GearExecutor, draft: Draft, session_id: str) -> None:
         self._executor = executor
@@ -52,14 +58,28 @@ class KeysRunner:
         self._lease = f"events of {draft.id}"
         self._client = worker_client(executor.host.url, name="rededge-worker-events")
         self._client.response_callbacks.clear()
+        db = database_of(executor.state_client)
+        self._reading_pool = worker_client(
+            executor.host.url, name="rededge-worker-events", db=db, timeout=LISTEN_TIMEOUT
+        ).connection_pool
         self._stopping = threading.Event()
+        self._stopped_reading = threading.Event()
         self._running: dict[int, LiveExecution] = {}
         """The executions of events, by the event's number."""
         self._lost = 0
         self._quiet = draft.mode == "sync"
+        # the following are only for the thread that reads
+        self._connection: redis.Connection | None = None
+        self._unprocessed: deque[Event] = deque()
+        """Events that were read."""
+        self._last = 0
+        """The number of the last event that was read from this connection."""
+        self._asked = False
+        """Whether events were asked for that have not been received."""
         self._pool = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix=f"gear-{draft.id}")
         executor.leases.join(draft.id)
-        self._thread = threading.Thread(target=self._run_until_stopped, name=f"events-{draft.id}", daemon=True)
+        self._pool.submit(self._read_until_stopped)
+        self._thread = threading.Thread(target=self._end_when_stopped, name=f"events-{draft.id}", daemon=True)
         self._thread.start()
 
     @property
@@ -73,21 +93,10 @@ class KeysRunner:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _run_until_stopped(self) -> None:
-        leases = self._executor.leases
-        while not self._stopping.is_set():
-            try:
-                if leases.acquire(self._draft.id, self._lease):
-                    self._read_events()
-            except (redis.ConnectionError, redis.BusyLoadingError):
-                pass  # tried again when Redis is back
-            except redis.RedisError as error:
-                logger.warning("registration %s: %s", self._draft.id, error)
-                self._executor.report(self._draft.id, str(error))
-            except BaseException:  # the thread must go on, or no event is processed any more
-                logger.exception("registration %s", self._draft.id)
-            self._stopping.wait(RETRY_DELAY)
+    def _end_when_stopped(self) -> None:
+        self._stopped_reading.wait()
         self._pool.shutdown()
+        leases = self._executor.leases
         try:
             leases.release(self._draft.id, self._lease)
             leases.leave(self._draft.id)
@@ -95,30 +104,62 @@ class KeysRunner:
             logger.info("the lease of registration %s runs out by itself: %s", self._draft.id, error)
         self._client.close()
 
-    def _read_events(self) -> None:
-        """Process events as long as this worker owns the registration."""
-        connection = self._client.connection_pool.get_connection()
-        after = 0
-        try:
-            while self._may_go_on():
-                connection.send_command("EDGE.EVENTS", self._draft.id, after)
-                while not connection.can_read(LISTEN_TIMEOUT):
-                    if not self._may_go_on():
-                        return
-                reply = connection.read_response()
-                if reply is None:  # another worker reads them, or the registration is gone
+    def _read_until_stopped(self) -> None:
+        """Process events until stop(), or until another thread reads them."""
+        while not self._stopping.is_set():
+            try:
+                if self._executor.leases.acquire(self._draft.id, self._lease) and not self._read_events():
                     return
-                lost, events = reply
-                self._report_lost(lost)
-                for event in events:
-                    if not self._may_go_on():
-                        return
-                    if event[0] not in self._running:
-                        self._begin(event)
-                    after = event[0]
-        finally:
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                pass  # tried again when Redis is back
+            except redis.RedisError as error:
+                logger.warning("registration %s: %s", self._draft.id, error)
+                self._executor.report(self._draft.id, str(error))
+            except BaseException:  # somebody must go on, or no event is processed any more
+                logger.exception("registration %s", self._draft.id)
+            self._disconnect()
+            self._stopping.wait(RETRY_DELAY)
+        self._disconnect()
+        self._stopped_reading.set()
+
+    def _read_events(self) -> bool:
+        """Process events as long as this worker owns the registration; False if another thread reads from now on."""
+        while self._may_go_on():
+            if not self._unprocessed:
+                if not self._receive_events():
+                    break
+            elif not self._process(self._unprocessed.popleft()):
+                return False
+        return True
+
+    def _receive_events(self) -> bool:
+        """Wait for events; False if this worker does not get any more."""
+        if self._connection is None:
+            self._connection, self._last, self._asked = self._reading_pool.get_connection(), 0, False
+        if not self._asked:
+            send(self._connection, [("EDGE.EVENTS", self._draft.id, self._last)])
+        while True:
+            try:
+                reply = self._connection.read_response(disconnect_on_error=False)
+                break
+            except redis.TimeoutError:
+                if not self._may_go_on():
+                    return False
+        self._asked = False
+        if reply is None:  # another worker reads them, or the registration is gone
+            return False
+        lost, events = reply
+        self._report_lost(lost)
+        self._unprocessed.extend(event for event in events if event[0] not in self._running)
+        self._last = events[-1][0] if events else self._last
+        return True
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._unprocessed.clear()  # the next reader gets them again
+        if connection is not None:
             connection.disconnect()
-            self._client.connection_pool.release(connection)
+            self._reading_pool.release(connection)
 
     def _may_go_on(self) -> bool:
         return not self._stopping.is_set() and self._executor.leases.owns(self._draft.id, self._lease)
@@ -130,29 +171,34 @@ class KeysRunner:
             self._executor.report(self._draft.id, reason)
         self._lost = lost
 
-    def _begin(self, event: Event) -> None:
-        """Execute the registration for an event; returns when that has ended or waits."""
+    def _process(self, event: Event) -> bool:
+        """Execute the registration for an event; False if another thread reads from now on."""
         number, _, key, *_ = event
         if not self._is_wanted(key):
-            self._done(number)
-            return
+            self._done(number, reads=True)
+            return True
         execution = self._running[number] = self._executor.new_execution(self._draft.id, self._draft.steps)
+        reads = True
 
-        def work() -> None:
-            try:
-                self._execute(event, execution)
-            except redis.RedisError as error:
-                logger.warning("registration %s, event %d: %s", self._draft.id, number, error)
-            except GearsForceStopped:
-                pass  # it was meant for an execution that had just ended
-            except BaseException:  # the pool would keep it to itself
-                logger.exception("registration %s", self._draft.id)
-            finally:
-                self._running.pop(number, None)
-                execution.idle.set()
+        def let_another_read() -> None:
+            nonlocal reads
+            if reads:
+                reads = False
+                self._pool.submit(self._read_until_stopped)
 
-        self._pool.submit(work)
-        execution.idle.wait()
+        execution.when_waiting = let_another_read
+        try:
+            reply, record = self._execute(event, execution)
+            self._done(number, *reply, record=record, reads=reads)
+        except redis.RedisError as error:
+            logger.warning("registration %s, event %d: %s", self._draft.id, number, error)
+        except GearsForceStopped:
+            pass  # it was meant for an execution that had just ended
+        except BaseException:  # the pool would keep it to itself
+            logger.exception("registration %s", self._draft.id)
+        finally:
+            self._running.pop(number, None)
+        return reads
 
     def _is_wanted(self, key: bytes) -> bool:
         arguments = self._draft.arguments
@@ -161,8 +207,9 @@ class KeysRunner:
         wanted = arguments["keyTypes"]
         return wanted is None or key_type(self._client.execute_command, key) in wanted
 
-    def _execute(self, event: Event, execution: LiveExecution) -> None:
-        number, name, key, _, words = event
+    def _execute(self, event: Event, execution: LiveExecution) -> tuple[list[bytes], list[CommandArgs]]:
+        """Execute the registration; returns the reply for who waits, if it has one, and the record of the execution."""
+        _, name, key, _, words = event
         draft, engine = self._draft, self._executor
         linked = draft.arguments["hookCommands"] is not None and bool(words)
         waiting = WaitingCommand([word.decode(errors="replace") for word in words]) if linked else None
@@ -170,13 +217,12 @@ class KeysRunner:
 
         def records() -> Any:
             read_value = bool(draft.arguments["readValue"])
-            with own_server():
-                yield key_record(self._client.execute_command, key, event=name.decode(), read_value=read_value)
+            yield key_record(context.command, key, event=name.decode(), read_value=read_value)
 
         with entered(context):
             execution_id, outcome = engine.execute(context, draft, records, execution)
         overridden = [encode(to_reply(value)) for value in waiting.overridden] if waiting is not None else []
-        self._done(number, *overridden, record=self._record(execution_id, outcome))
+        return overridden, self._record(execution_id, outcome)
 
     def _record(self, execution_id: str, outcome: Outcome) -> list[CommandArgs]:
         engine, draft = self._executor, self._draft
@@ -186,12 +232,38 @@ class KeysRunner:
         counts = statistics.count_outcome(client, draft.id, outcome)
         return [*counts, remember_registered(client, draft.id, fields, keep=keep)]
 
-    def _done(self, number: int, *reply: bytes, record: list[CommandArgs] | None = None) -> None:
-        """Let the switchboard forget an event, in one step with the record of its execution."""
-        done: CommandArgs = ("EDGE.DONE", self._draft.id, number, *reply)
+    def _done(self, number: int, *reply: bytes, record: Sequence[CommandArgs] = (), reads: bool) -> None:
+        """Store the record of an execution, and let the switchboard forget its event.
+
+        They are sent together. Who waits for the event gets the reply, even if the record does not fit into the memory.
+        The thread that reads asks for the next events at the same time.
+        """
+        commands = [*record, ("EDGE.DONE", self._draft.id, number, *reply)]
+        if reads and self._connection is not None:
+            try:
+                replies = self._send_and_ask(self._connection, commands)
+            except BaseException:
+                self._disconnect()  # replies may still arrive on it
+                raise
+        else:
+            with self._executor.state_connections.used() as connection:
+                replies = replies_to(connection, commands)
+        check(replies)
+
+    def _send_and_ask(self, connection: redis.Connection, commands: Sequence[CommandArgs]) -> list[Any]:
+        """Send commands, and ask for the next events if none are left; returns the replies to the commands."""
+        self._asked = not self._unprocessed
+        asking = [("EDGE.EVENTS", self._draft.id, self._last)] if self._asked else []
+        send(connection, [*commands, *asking])
+        return [_receive(connection) for _ in commands]
+
+
+def _receive(connection: redis.Connection) -> Any:
+    """The next reply, however long it takes; an error reply is returned, not raised."""
+    while True:
         try:
-            transact(self._executor.state_client, [*(record or ()), done])
-        except redis.ResponseError:
-            # who waits for the event must get the reply, even if the memory is full
-            self._executor.state_client.execute_command(*done)
-            raise
+            return connection.read_response(disconnect_on_error=False)
+        except redis.TimeoutError:
+            continue
+        except redis.ResponseError as error:
+            return error

@@ -88,10 +88,13 @@ class Trigger:
             with self._lock:
                 self._running -= 1
 
-    def count(self, outcome: Outcome, *also: CommandArgs) -> None:
-        """Count an execution in the statistics, and execute other commands in the same transaction."""
-        client = self._executor.state_client
-        transact(client, [*statistics.count_outcome(client, self.draft.id, outcome), *also])
+    def count(self, outcome: Outcome) -> None:
+        """Count an execution in the statistics."""
+        transact(self._executor.state_client, self.counts(outcome))
+
+    def counts(self, outcome: Outcome) -> list[CommandArgs]:
+        """The commands that count an execution in the statistics."""
+        return statistics.count_outcome(self._executor.state_client, self.draft.id, outcome)
 
     def take_turn(self) -> int:
         """The number of a call among those that arrived in this worker; 0 where the order does not matter."""

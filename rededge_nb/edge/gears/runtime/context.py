@@ -118,7 +118,7 @@ class Context:
             connection = self._connection
             if connection is None:
                 with own_server():
-                    connection = self._connection = self.executor.connections.get_connection()
+                    connection = self._connection = self.executor.connections.take()
             try:
                 # noted before it is sent, because the command may change the connection and then fail
                 self._connection_changed = self._connection_changed or any(map(connection_state.changes, commands))
@@ -138,7 +138,7 @@ class Context:
         if connection is not None:
             if changed:
                 connection.disconnect()
-            self.executor.connections.release(connection)
+            self.executor.connections.give_back(connection)
 
 
 def _made_quiet(command: CommandArgs) -> CommandArgs:
@@ -150,6 +150,7 @@ def _made_quiet(command: CommandArgs) -> CommandArgs:
     )
 
 
+_prints_as_numpy_1: ContextVar[bool] = ContextVar("prints_as_numpy_1", default=False)
 _current: ContextVar[Context] = ContextVar("gears_context")
 _fallback: list[Context] = []
 
@@ -179,9 +180,11 @@ def entered(context: Context) -> Iterator[Context]:
     """Run gear code in `context`.
 
     Gears store the text of lists of numbers. Numbers of NumPy appear in it as they did before NumPy 2: `0.5`, and not
-    `np.float64(0.5)`. That is a setting of each thread.
+    `np.float64(0.5)`. That is a setting of each context.
     """
-    np.set_printoptions(legacy="1.25")
+    if not _prints_as_numpy_1.get():  # it takes as long as everything else here
+        np.set_printoptions(legacy="1.25")
+        _prints_as_numpy_1.set(True)
     token = _current.set(context)
     try:
         yield context

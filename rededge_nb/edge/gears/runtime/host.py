@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import redis
 
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
+from rededge_nb.edge.client.kept_connections import KeptConnections
 from rededge_nb.edge.gears.runtime.gear import Draft, Run
 from rededge_nb.edge.gears.runtime.hooked import HookedCommand
 from rededge_nb.edge.gears.runtime.live import LiveExecution
@@ -55,8 +56,8 @@ class Executor(Protocol):
         """A client of the database in which the workers keep their state; its replies are not converted."""
 
     @property
-    def connections(self) -> redis.ConnectionPool:
-        """The pool from which gear code takes its connections."""
+    def connections(self) -> KeptConnections:
+        """The connections that gear code uses."""
 
     def next_registration_id(self) -> str:
         """The id of a new registration."""

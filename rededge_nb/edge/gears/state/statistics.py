@@ -40,14 +40,14 @@ def count_outcome(
     """
     key = _key(client, registration_id)
     result = "aborted" if outcome.status == "aborted" else "failures" if outcome.errors else "success"
-    amounts = [("triggered", 1), (result, 1), ("total_ms", outcome.milliseconds)]
+    amounts = [(result, 1), ("total_ms", outcome.milliseconds)]
     values: list[Any] = ["status", status, "last_ms", outcome.milliseconds]
     if result != "aborted":
         values += ["last_error", outcome.errors[0] if outcome.errors else ""]
     if oldest_id is not None and (lag := _lag_ms(oldest_id)) is not None:
         values += ["last_lag_ms", lag]
         amounts += [("total_lag_ms", lag), ("lags", 1)]
-    return [*(("HINCRBY", key, name, amount) for name, amount in amounts), ("HSET", key, *values)]
+    return [*(("HINCRBY", key, name, amount) for name, amount in amounts if amount), ("HSET", key, *values)]
 
 
 def report_cannot_run(client: redis.Redis, registration_id: str, worker_id: str, reason: str) -> None:
@@ -77,7 +77,7 @@ def clear(client: redis.Redis, registration_ids: list[str]) -> None:
     pipeline = client.pipeline(transaction=True)
     for registration_id in registration_ids:
         pipeline.execute_command(
-            "HDEL", _key(client, registration_id), "triggered", "success", "failures", "aborted", "last_ms", "total_ms",
+            "HDEL", _key(client, registration_id), "success", "failures", "aborted", "last_ms", "total_ms",
             "last_lag_ms", "total_lag_ms", "lags", "last_error",
         )  # fmt: skip
     pipeline.execute()
@@ -92,7 +92,7 @@ def describe(flat: list[bytes], *, reader: str, in_flight: int) -> tuple[list[ob
 
     runs = number(b"success") + number(b"failures") + number(b"aborted")
     numbers: list[object] = [
-        "numTriggered", number(b"triggered") + in_flight,
+        "numTriggered", runs + in_flight,
         "numSuccess", number(b"success"),
         "numFailures", number(b"failures"),
         "numAborted", number(b"aborted"),
