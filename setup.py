@@ -87,7 +87,7 @@ setup(
         Extension(
             "rededge_nb.edge.switchboard._switchboard",
             sources=[str(SOURCES / "switchboard.c")],
-            depends=[str(SOURCES / name) for name in ("basics.h", "calls.h", "hooks.h", "resp_reply.h")],
+            depends=[str(header) for header in sorted(SOURCES.glob("*.h"))],
         )
     ],
 )

@@ -121,6 +121,11 @@ def _connect(connection: Any) -> None:
         _connections.add(connection)
 
 
+def client_id(connection: Any) -> int | None:
+    """The id of a marked connection at the server; None if it has not been opened, or may not be marked."""
+    return getattr(connection, _CLIENT_ID, None)
+
+
 def close_connections(*, but: Any) -> None:
     """Close all connections of this process to the server of one connection, at both ends, except for that one.
 

@@ -36,6 +36,7 @@ enum { KEY_READ = 1 << 0 | 1 << 4, KEY_WRITE = 1 << 2 | 1 << 5, KEY_READ_WRITE =
 enum { ROLE_CHANGED_EVENT, LOADING_EVENT = 3, CLIENT_CHANGE_EVENT };
 enum { NOW_MASTER, CLIENT_DISCONNECTED, LOADING_ENDED = 3 };
 enum { NOTIFY_ALL = 0x7fc | 1 << 11 | 1 << 13 }; /* all data types, expired, evicted, missed, those of modules */
+enum { NOTIFY_STREAM = 1 << 10, NOTIFY_NEW = 1 << 14 };
 enum { REPLY_STRING, REPLY_ERROR, REPLY_INTEGER, REPLY_ARRAY };
 enum { FILTER_NOT_OWN_CALLS = 1 };
 

@@ -10,6 +10,7 @@ may choose ids, and the server's clock may differ from ours.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -83,15 +84,24 @@ class DueBatches:
             )
             if count and (count >= self._batch_size or self._is_old(stream, first) or self._has_waited(stream, first)):
                 due.append(stream)
+            if not count:
+                self._waiting.pop(stream, None)
             newest.append(last if count else last_delivered)
         if due:
             return due
         if not self._in_one_command(streams):
             self._stopping.wait(POLL_DELAY)
             return []
-        block_ms = min(BLOCK_MS, self._duration_ms) if self._duration_ms else BLOCK_MS
-        self._connection.command("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *streams, *newest)
+        self._connection.command("XREAD", "COUNT", 1, "BLOCK", self._block_ms(streams), "STREAMS", *streams, *newest)
         return []
+
+    def _block_ms(self, streams: list[str]) -> int:
+        """How long to wait for new entries: not longer than until a batch has waited for the duration."""
+        if not self._duration_ms:
+            return BLOCK_MS
+        began = [self._waiting[stream][1] for stream in streams if stream in self._waiting]
+        left = [self._duration_ms - (time.monotonic() - since) * 1000 for since in began]
+        return max(1, math.ceil(min([BLOCK_MS, self._duration_ms, *left])))
 
     def _is_old(self, stream: str, entry_id: bytes) -> bool:
         """Whether an entry was there before this runner owned the stream."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import CommandArgs, check, next_reply, replies_to, send
+from rededge_nb.edge.client import CommandArgs, check, client_id, next_reply, replies_to, send
 
 Batch = tuple[bytes, list[Any]]
 """A stream and entries of it."""
@@ -50,6 +50,12 @@ class StreamConnection:
             *replies, reply = replies_to(self._connection, [*unsent, arguments])
         check(replies)
         return _checked(reply)
+
+    def unblock(self) -> None:
+        """Let a command that waits for entries return without any; called by other threads."""
+        waiting = client_id(self._connection)
+        if waiting is not None:
+            self.client.execute_command("CLIENT", "UNBLOCK", waiting)
 
     def read(self, command: CommandArgs) -> list[Batch]:
         """The batches that a command reads.

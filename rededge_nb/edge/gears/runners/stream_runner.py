@@ -45,6 +45,7 @@ from rededge_nb.edge.gears.chain.readers import stream_record
 from rededge_nb.edge.gears.runners.acknowledgements import Acknowledgements, Entries
 from rededge_nb.edge.gears.runners.due_batches import BLOCK_MS, POLL_DELAY, DueBatches
 from rededge_nb.edge.gears.runners.executor import GearExecutor
+from rededge_nb.edge.gears.runners.new_streams import NewStreams
 from rededge_nb.edge.gears.runners.owned_streams import OwnedStreams
 from rededge_nb.edge.gears.runners.stream_connection import Batch, StreamConnection
 from rededge_nb.edge.gears.runners.sync_stream import SyncStream
@@ -94,6 +95,12 @@ class StreamRunner:
         """Streams of which a first new batch has been tried under the guard."""
         self._context = Context(executor, session_id=session_id)
         self._sync = SyncStream(executor, draft) if draft.mode == "sync" else None
+        stream = self._arguments["stream"]
+        self._new_streams = (
+            NewStreams(executor.host.url, stream[:-1], self._connection.unblock, self._stopping)
+            if stream.endswith("*")
+            else None
+        )
         self._thread = threading.Thread(target=self._run, name=f"gear-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -134,8 +141,8 @@ class StreamRunner:
 
     def _round(self) -> None:
         """Run the batches that are due now; wait a moment if there are none."""
-        if self._sync is not None and self._sync.appeared.is_set():
-            self._sync.appeared.clear()
+        if self._new_streams is not None and self._new_streams.created.is_set():
+            self._new_streams.created.clear()
             self._streams.search_now()
         for stream in self._streams.to_release():
             self._release(stream)
@@ -143,7 +150,7 @@ class StreamRunner:
         self._prepared.intersection_update(streams)
         if not streams:
             self._connection.flush()
-            self._stopping.wait(RETRY_DELAY)
+            (self._stopping if self._new_streams is None else self._new_streams.created).wait(RETRY_DELAY)
             return
         ready = [stream for stream in streams if stream in self._prepared or self._prepare(stream)]
         if not ready and len(streams) > 1:

@@ -48,8 +48,6 @@ class SyncStream:
         self._stopping = threading.Event()
         self.processed = threading.Event()
         """Set by the stream runner when a batch has ended."""
-        self.appeared = threading.Event()
-        """Set when an entry was added to a stream; the runner may not know it yet."""
         self._thread = threading.Thread(target=self._run_until_stopped, name=f"sync-{draft.id}", daemon=True)
         self._thread.start()
 
@@ -89,7 +87,6 @@ class SyncStream:
                     for number, _, key, *_ in reply[1]:
                         waiting.setdefault(key, []).append(number)
                         after = number
-                    self.appeared.set()
                     connection.send_command("EDGE.EVENTS", self._draft.id, after)
                 self.processed.clear()
                 for key in [key for key in waiting if not self._is_left(key)]:
