@@ -43,7 +43,7 @@ from rededge_nb.edge.gears.runtime.futures import Slots
 from rededge_nb.edge.gears.runtime.gear import Draft, Run
 from rededge_nb.edge.gears.runtime.hooked import CANNOT_WAIT, MAX_DEPTH, HookedCommand
 from rededge_nb.edge.gears.runtime.host import Host
-from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions
+from rededge_nb.edge.gears.runtime.live import LiveExecution, LiveExecutions, SessionSummary
 from rededge_nb.edge.gears.runtime.values import from_redis, reply_for_gear
 from rededge_nb.edge.gears.script import modules
 from rededge_nb.edge.gears.script.api import script_globals
@@ -98,7 +98,9 @@ class Engine:
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""
-        return LiveExecution(self.execution_ids.next(), registration_id, steps)
+        execution = LiveExecution(self.execution_ids.next(), registration_id, steps)
+        execution.session = self.runners.session_of(registration_id) if registration_id is not None else None
+        return execution
 
     def housekeeping(self) -> tuple[Callable[[], None], ...]:
         """Functions that follow what others have changed. Each has to be called a few times a second."""
@@ -159,6 +161,7 @@ class Engine:
                 "seconds": round(execution.seconds, 1),
                 "registration": execution.registration_id,
                 "session": execution.session_id,
+                "registered": execution.session,
                 "steps": describe_steps(execution.steps),
             }
             for execution in self.live.all()
@@ -222,9 +225,16 @@ class Engine:
             run.future.set_result([outcome.results, outcome.errors])
         return outcome
 
-    def run_unblocking(self, run: Run, session_id: str | None) -> str:
-        """Run in a thread of its own, as soon as a slot is free; returns the execution's id at once."""
+    def run_unblocking(self, run: Run, session_id: str | None, session: SessionSummary | None = None) -> str:
+        """Run in a thread of its own, as soon as a slot is free; returns the execution's id at once.
+
+        Args:
+            run: What to run.
+            session_id: The session whose functions run.
+            session: That session, if it has registrations.
+        """
         execution = self.new_execution(steps=run.steps)
+        execution.session = session
         keep = self.options.number("MaxExecutions")
         created = fields_of(execution.id, "created", self.host.id, None, run.steps)
         save_unregistered(self.state_client, created, keep=keep)
@@ -252,7 +262,9 @@ class Engine:
     def run_nested(self, run: Run) -> None:
         """Start a run that code inside an execution asked for. The run's future gets the results."""
         with own_server():
-            self.run_unblocking(run, current().session_id)
+            around = current()
+            session = None if around.execution is None else around.execution.session
+            self.run_unblocking(run, around.session_id, session)
 
     def register(
         self, session: Session, drafts: list[Draft], replaced: Callable[[registrations.Sessions], Session | None]

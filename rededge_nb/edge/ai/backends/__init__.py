@@ -6,6 +6,7 @@ A backend is imported when its first model is loaded: importing torch or TensorF
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -65,6 +66,10 @@ class Loader(Protocol):
         """
 
 
+_PYTHON_STACK = re.compile(r"\n+At:(?:\n  .*\(\d+\): .*)+\n?")
+"""As pybind11 writes it: a line for each function, such as `  /path/of/file.py(12): function`."""
+
+
 def load(backend: str, source: ModelSource, *, device: str, threads: int) -> BackendModel:
     """Load a model.
 
@@ -97,5 +102,8 @@ def missing_backend(backend: str, error: ImportError) -> str:
 
 
 def command_error(error: Exception) -> CommandError:
-    """The error of a backend's library as an error reply: its text, or its type if it has no text."""
-    return CommandError(str(error) or type(error).__name__)
+    """The error of a backend's library as an error reply: its text, or its type if it has no text.
+
+    Torch appends the stack of Python functions that called it, with the paths of their files: that is left out.
+    """
+    return CommandError(_PYTHON_STACK.sub("", str(error)) or type(error).__name__)

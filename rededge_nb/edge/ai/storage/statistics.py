@@ -54,6 +54,8 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._writing = threading.RLock()
+        """Held while counts are neither in memory nor in Redis, so that nobody reads too few meanwhile."""
         self._unwritten: dict[StoredValue, RunCounts] = {}
 
     def record(self, stored: StoredValue, *, duration: float = 0.0, samples: int = 0, failed: bool = False) -> None:
@@ -66,16 +68,17 @@ class Statistics:
         Raises:
             redis.RedisError: Redis did not accept a write. The counts not written yet are kept.
         """
-        with self._lock:
-            counts, self._unwritten = self._unwritten, {}
-        try:
-            while counts:
-                stored, count = next(iter(counts.items()))
-                _write(client_of(stored.db), stored, count)
-                del counts[stored]
-        finally:
-            for stored, count in counts.items():
-                self._add(stored, count)
+        with self._writing:
+            with self._lock:
+                counts, self._unwritten = self._unwritten, {}
+            try:
+                while counts:
+                    stored, count = next(iter(counts.items()))
+                    _write(client_of(stored.db), stored, count)
+                    del counts[stored]
+            finally:
+                for stored, count in counts.items():
+                    self._add(stored, count)
 
     def read(self, client: redis.Redis, db: int, key: bytes, kind: str) -> RunCounts:
         """The counters of a model or script; those of other workers are as old as their last flush().
@@ -84,16 +87,17 @@ class Statistics:
             CommandError: The key is missing or holds something else.
         """
         stored = StoredValue(db, key, hashes.read(client, key, kind, ["generation"])[0])
-        unwritten = self._take(stored)
-        try:
-            if unwritten != RunCounts():
-                _write(client, stored, unwritten)
-                unwritten = RunCounts()
-        except redis.RedisError as error:
-            # for example because the memory is full: the counts can be reported nevertheless, and flush() tries again
-            logger.debug("the counts of %r are not written: %s", key, error)
-            self._add(stored, unwritten)
-        written = client.hmget(key, [_PREFIX + name for name in _NAMES])
+        with self._writing:
+            unwritten = self._take(stored)
+            try:
+                if unwritten != RunCounts():
+                    _write(client, stored, unwritten)
+                    unwritten = RunCounts()
+            except redis.RedisError as error:
+                # for example because the memory is full: the counts are reported nevertheless, and flush() tries again
+                logger.debug("the counts of %r are not written: %s", key, error)
+                self._add(stored, unwritten)
+            written = client.hmget(key, [_PREFIX + name for name in _NAMES])
         return RunCounts(*(int(value or 0) for value in written)) + unwritten
 
     def reset(self, client: redis.Redis, db: int, key: bytes, kind: str) -> None:
@@ -103,9 +107,10 @@ class Statistics:
             CommandError: The key is missing or holds something else.
         """
         generation = hashes.read(client, key, kind, ["generation"])[0]
-        counted = self.read(client, db, key, kind)
-        # If read() could not write the counts, they are subtracted before they are added.
-        _write(client, StoredValue(db, key, generation), RunCounts(*(-count for count in astuple(counted))))
+        with self._writing:
+            counted = self.read(client, db, key, kind)
+            # If read() could not write the counts, they are subtracted before they are added.
+            _write(client, StoredValue(db, key, generation), RunCounts(*(-count for count in astuple(counted))))
 
     def _add(self, stored: StoredValue, counts: RunCounts) -> None:
         with self._lock:

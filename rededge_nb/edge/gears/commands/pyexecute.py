@@ -116,12 +116,12 @@ def execute_request(engine: Engine, request: PyExecute, execution: LiveExecution
     if script.drafts:
         while True:
             try:
-                _register(engine, request, session_id, script.drafts)
+                session = _register(engine, request, session_id, script.drafts)
                 break
             except _SessionChangedError:
                 continue
         if script.run is not None:
-            engine.run_unblocking(script.run, session_id)
+            engine.run_unblocking(script.run, session_id, registrations.summary(session))
         return OK
     if script.run is None:
         return OK
@@ -137,8 +137,8 @@ class _SessionChangedError(Exception):
     """Another client has changed the session whose registrations are to be kept."""
 
 
-def _register(engine: Engine, request: PyExecute, session_id: str, drafts: list[Draft]) -> None:
-    """Store what a script registered.
+def _register(engine: Engine, request: PyExecute, session_id: str, drafts: list[Draft]) -> Session:
+    """Store what a script registered; returns its session.
 
     Raises:
         CommandError: the session or a trigger cannot be replaced.
@@ -160,6 +160,7 @@ def _register(engine: Engine, request: PyExecute, session_id: str, drafts: list[
         return gone
 
     engine.register(session, own, replaced)
+    return session
 
 
 def _trigger(engine: Engine, words: list[bytes]) -> object:

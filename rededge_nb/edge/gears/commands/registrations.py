@@ -53,7 +53,10 @@ def clearregistrationsstats(_call: Call, engine: Engine) -> object:
 
 
 def pydumpsessions(call: Call, engine: Engine) -> object:
-    """RG.PYDUMPSESSIONS [VERBOSE] [DEAD] [SESSIONS id …]: the sessions that have registrations."""
+    """RG.PYDUMPSESSIONS [VERBOSE] [DEAD] [SESSIONS id …]: the sessions that have registrations.
+
+    DEAD: those that were replaced or have lost their last registration, while executions of them run.
+    """
     words, verbose, dead = [word.decode(errors="replace") for word in call.args], False, False
     wanted: list[str] | None = None
     while words:
@@ -68,9 +71,10 @@ def pydumpsessions(call: Call, engine: Engine) -> object:
             case _:
                 raise CommandError(f"Unknown option {option}")
     sessions = registrations.load_sessions(engine.state_client)
+    if wanted is None and dead:
+        return _describe_dead(engine, sessions)
     if wanted is None:
-        # a session ends with its last registration, even while an execution of it still runs
-        return [] if dead else [_describe_session(engine, sessions, one, verbose=verbose) for one in sessions.values()]
+        return [_describe_session(engine, sessions, one, verbose=verbose) for one in sessions.values()]
     return [
         _describe_session(engine, sessions, sessions[name], verbose=verbose)
         if name in sessions
@@ -157,6 +161,20 @@ def _describe_session(engine: Engine, sessions: Sessions, session: Session, *, v
         "ID", session.id, "sessionDescription", session.description, "refCount", len(session.registrations),
         "linked", "primary", "dead", "false", "requirementInstallationNeeded", 0,
         "requirements", requirements, "registrations", shown,
+    ]  # fmt: skip
+
+
+def _describe_dead(engine: Engine, sessions: Sessions) -> list[object]:
+    known = {one.id for one in registrations.all_registrations(sessions)}
+    held = [one["registered"] for one in engine.live_executions().values() if one.get("registered") is not None]
+    gone = [session for session in held if known.isdisjoint(session["registrations"])]
+    return [
+        [
+            "ID", session["id"], "sessionDescription", session["description"], "refCount", gone.count(session),
+            "linked", "None", "dead", "true", "requirementInstallationNeeded", 0,
+            "requirements", session["requirements"], "registrations", [],
+        ]
+        for number, session in enumerate(gone) if session not in gone[:number]
     ]  # fmt: skip
 
 

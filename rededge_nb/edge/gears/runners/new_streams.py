@@ -1,7 +1,7 @@
 """Notices streams as soon as they are created, for registrations with a prefix.
 
-The switchboard tells all workers (EDGE.STREAMS). Streams that appear in another way than by XADD, such as by RENAME, are
-found by the periodic search (owned_streams.py).
+The switchboard tells all workers (EDGE.STREAMS). Streams that appear in another way than by XADD, such as by RENAME,
+are found by the periodic search (owned_streams.py).
 """
 
 from __future__ import annotations

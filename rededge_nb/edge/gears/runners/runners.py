@@ -17,6 +17,7 @@ from rededge_nb.edge.gears.runners.triggers import Trigger
 from rededge_nb.edge.gears.runtime.context import Context, entered
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft
+from rededge_nb.edge.gears.runtime.live import SessionSummary
 from rededge_nb.edge.gears.state import registrations, statistics
 from rededge_nb.edge.gears.state.crashes import CrashGuard, Verdict
 from rededge_nb.edge.gears.state.registrations import Registration, Session, Sessions
@@ -69,6 +70,8 @@ class Runners:
         self._requirements = Requirements()
         self._hooks: dict[str, list[Trigger]] = {}
         """The hooks that run here, by command in lower case, the last registered one first."""
+        self._sessions: dict[str, SessionSummary] = {}
+        """The sessions by the ids of their registrations."""
         self._refused: str | None = None
         """Why the switchboard does not accept hooks."""
         self._lock = threading.RLock()
@@ -118,6 +121,10 @@ class Runners:
         found = self._running.get(registration_id)
         return found[1] if found is not None and isinstance(found[1], Trigger) else None
 
+    def session_of(self, registration_id: str) -> SessionSummary | None:
+        """The session of a registration that runs here, or ran here until the last synchronize()."""
+        return self._sessions.get(registration_id)
+
     def hooks_on(self, words: Sequence[bytes]) -> list[Trigger]:
         """The hooks on a command with these words that run in this worker, the last registered one first."""
         return [hook for hook in self._hooks.get(words[0].decode(errors="replace").lower(), ()) if hook.is_on(words)]
@@ -140,6 +147,9 @@ class Runners:
             version = registrations.current_version(client)
             sessions = registrations.load_sessions(client)
             self._announce_hooks(sessions)
+            self._sessions = {
+                one.id: registrations.summary(session) for session in sessions.values() for one in session.registrations
+            }
             known = {one.id: one for one in registrations.all_registrations(sessions)}
             gone = [self._running[name][0] for name in self._running if name not in known]
             self._stop([name for name in self._running if name not in known or known[name].stopped], IDLE_STOP_TIMEOUT)

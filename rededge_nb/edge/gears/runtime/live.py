@@ -28,7 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsForceStopped
 
@@ -38,6 +38,16 @@ INTERRUPT_INTERVAL = 0.05
 """Seconds between two exceptions that are raised in code that does not end."""
 
 Result = TypeVar("Result")
+
+
+class SessionSummary(TypedDict):
+    """A session, as executions remember it: another one may take its place while they run."""
+
+    id: str
+    description: str | None
+    requirements: list[str]
+    registrations: list[str]
+    """Ids of its registrations."""
 
 
 def raise_in_thread(thread_id: int, error: type[BaseException]) -> None:
@@ -55,6 +65,8 @@ class LiveExecution:
         self.status = "created"
         self.session_id: str | None = None
         """The session id that the client gave which runs it."""
+        self.session: SessionSummary | None = None
+        """The session with registrations to which it belongs, as it was when the execution was created."""
         self.printed = 0
         """Number of characters that it has printed."""
         self._began: float | None = None

@@ -29,6 +29,7 @@ from rededge_nb.edge.gears.runtime.futures import (
 from rededge_nb.edge.gears.runtime.hooked import CANNOT_WAIT, WaitingCommand
 from rededge_nb.edge.gears.runtime.values import from_redis, to_argument
 from rededge_nb.edge.gears.script.builder import GearsBuilder
+from rededge_nb.edge.gears.script.reader_functions import create_keys_only_reader, shard_reader_callback
 
 logger = logging.getLogger("rededge_nb.gears")
 
@@ -186,6 +187,7 @@ NAMES: dict[str, Any] = {
     "configGet": config_get,
     "copy": copy,
     "createFuture": create_future,
+    "createKeysOnlyReader": create_keys_only_reader,
     "execute": execute,
     "flat_error": flat_error,
     "gearsConfigGet": gears_config_get,
@@ -201,6 +203,7 @@ NAMES: dict[str, Any] = {
     "runCoroutine": run_coroutine,
     "setFutureException": set_future_exception,
     "setFutureResults": set_future_results,
+    "shardReaderCallback": shard_reader_callback,
 }
 """The globals of every script, besides the module `redisgears`."""
 

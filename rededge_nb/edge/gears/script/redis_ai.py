@@ -231,10 +231,16 @@ def as_gears_error(function: Any, *args: Any, texts: Mapping[str, str] | None = 
 
 
 def _take_model(runner: ModelRunner) -> LoadedModel:
-    model, runner.model = runner.model, None
-    if model is None:
+    """The model of a runner that has not run, if as many inputs and outputs were added as the model has."""
+    loaded, runner.model = runner.model, None
+    if loaded is None:
         raise GearsError("PyGraphRunner is invalid")
-    return model
+    inputs, outputs = len(loaded.model.inputs), len(loaded.model.outputs)
+    if len(runner.inputs) != inputs:
+        raise GearsError(f"Expected {inputs} inputs but got {len(runner.inputs)}")
+    if not runner.output_count:
+        raise GearsError(f"Expected {outputs} outputs but got 0")
+    return loaded
 
 
 def _take_script(runner: ScriptRunner) -> LoadedScript:

@@ -22,6 +22,7 @@ import redis
 from rededge_nb.edge.client import key_names, pairs
 from rededge_nb.edge.gears.runtime.errors import GearsError
 from rededge_nb.edge.gears.runtime.gear import Draft, Step
+from rededge_nb.edge.gears.runtime.live import SessionSummary
 from rededge_nb.edge.gears.state import hooks, stored_code, vault
 
 SHARD_ID = "0" * 40
@@ -99,6 +100,16 @@ def load_sessions(client: redis.Redis) -> Sessions:
 def all_registrations(sessions: Sessions) -> list[Registration]:
     """The registrations of all sessions."""
     return [registration for session in sessions.values() for registration in session.registrations]
+
+
+def summary(session: Session) -> SessionSummary:
+    """What an execution remembers of its session."""
+    return {
+        "id": session.id,
+        "description": session.description,
+        "requirements": list(session.requirements),
+        "registrations": [one.id for one in session.registrations],
+    }
 
 
 def load_code(client: redis.Redis, session: Session) -> dict[str, Draft]:

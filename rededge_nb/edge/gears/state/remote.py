@@ -16,7 +16,7 @@ from rededge_nb.edge.gears.runtime.host import Host
 logger = logging.getLogger(__name__)
 
 Summary = dict[str, dict[str, Any]]
-"""By execution id: `status`, `seconds` since it began, `registration`, `session`, `steps`."""
+"""By execution id: `status`, `seconds` since it began, `registration`, `session`, `registered`, `steps`."""
 
 
 def publish_executions(client: redis.Redis, worker_id: str, summary: Summary) -> None:

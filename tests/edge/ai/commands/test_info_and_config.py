@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import redis
 
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
-from rededge_nb.edge.ai.storage.statistics import Statistics
+from rededge_nb.edge.ai.storage.hashes import MODEL
+from rededge_nb.edge.ai.storage.statistics import Statistics, StoredValue
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 from tests.edge.ai import onnx_files
 
@@ -76,6 +78,28 @@ def test_workers_add_up_and_runs_of_gears_count(
     statistics.flush(client_of)
     statistics.flush(client_of)
     assert counters(call)["samples"] == 8
+
+
+@pytest.mark.usefixtures("stored")
+def test_no_count_is_missing_while_counts_are_written(
+    client: redis.Redis, client_of: Callable[[int], redis.Redis]
+) -> None:
+    (generation,) = client.hmget("m", ["generation"])
+    statistics, stored, ended = Statistics(), StoredValue(0, b"m", generation), threading.Event()
+
+    def flush() -> None:
+        while not ended.is_set():
+            statistics.flush(client_of)
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    try:
+        for number in range(1, 301):
+            statistics.record(stored)
+            assert statistics.read(client, 0, b"m", MODEL).calls == number
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.usefixtures("stored")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
@@ -76,6 +78,40 @@ def test_unregister(client: redis.Redis) -> None:
 
 def sessions(client: redis.Redis, *words: str) -> list[dict[str, object]]:
     return [fields(one) for one in client.execute_command("RG.PYDUMPSESSIONS", *words)]
+
+
+WAITS = """
+import time
+def wait(x):
+    execute('SET', 'began', 1)
+    while not execute('EXISTS', 'end'):
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("end", ["unregistered", "replaced", "replaced while a run goes on"])
+def test_a_session_is_dead_while_its_executions_go_on(client: redis.Redis, end: str) -> None:
+    script = WAITS + "GB('CommandReader').foreach(wait).register(trigger='t')\n"
+    if end == "replaced while a run goes on":
+        script += "GB('ShardsIDReader').foreach(wait).run()"
+    execute(client, script, "ID", "s", "DESCRIPTION", "waits")
+    with ThreadPoolExecutor(1) as pool:
+        if end != "replaced while a run goes on":
+            pool.submit(client.execute_command, "RG.TRIGGER", "t")
+        wait_for(lambda: client.exists("began"), what="the execution")
+        assert sessions(client, "DEAD") == []
+        try:
+            if end == "unregistered":
+                client.execute_command("RG.UNREGISTER", only_registration(client)["id"])
+            else:
+                execute(client, "GB('CommandReader').register(trigger='u')", "ID", "s", "UPGRADE")
+            (dead,) = sessions(client, "DEAD")
+            expected = {"ID": b"s", "sessionDescription": b"waits", "refCount": 1, "linked": b"None", "dead": b"true"}
+            assert expected.items() <= dead.items()
+            assert len(sessions(client)) == (0 if end == "unregistered" else 1)
+        finally:
+            client.set("end", 1)
+    wait_for(lambda: not sessions(client, "DEAD"), what="the end of the execution")
 
 
 def test_sessions_are_listed_with_their_registrations(client: redis.Redis) -> None:

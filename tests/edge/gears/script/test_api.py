@@ -20,7 +20,7 @@ def value_of(client: redis.Redis, expression: str, before: str = "") -> object:
 NAMES = """
 GearsBuilder GB execute atomic configGet gearsConfigGet hashtag log override_reply get_command call_next
 flat_error gearsFuture createFuture setFutureResults setFutureException runCoroutine isAsyncAllow isInAtomicBlock
-gearsCtx registerTE Log ConfigGet GearsConfigGet asyncio copy redisgears rg
+gearsCtx registerTE Log ConfigGet GearsConfigGet asyncio copy redisgears rg shardReaderCallback createKeysOnlyReader
 """
 REDISGEARS_NAMES = """
 executeCommand callNext getCommand overrideReply atomicCtx getMyHashTag registerTimeEvent gearsCtx
@@ -32,6 +32,16 @@ PyFlatExecution PyFuture PyAtomic PyExecutionSession GearsError GearsFlatError G
 def test_all_names_exist(client: redis.Redis) -> None:
     execute(client, "\n".join(NAMES.split()) + "\nassert __name__ == 'not_main' and rg is redisgears")
     execute(client, "import redisgears\n" + "\n".join(f"redisgears.{name}" for name in REDISGEARS_NAMES.split()))
+
+
+def test_functions_of_readers_serve_python_reader(client: redis.Redis) -> None:
+    client.mset({"k:1": 1, "k:2": 2, "other": 3})
+    assert execute(client, "GB('PythonReader').run(shardReaderCallback)") == [[b"1"], []]
+    keys, errors = execute(client, "GB('PythonReader').run(createKeysOnlyReader('k:*'))")
+    assert (sorted(keys), errors) == ([b"k:1", b"k:2"], [])
+    exact = "GB('PythonReader').run(createKeysOnlyReader(patternGenerator=lambda: ('{}', True)))"
+    assert execute(client, exact.format("other")) == [[b"other"], []]
+    assert execute(client, exact.format("o*")) == [[], []]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,14 @@ def test_a_model_is_shared_with_the_commands_and_follows_its_key(client: redis.R
         ("ai.setTensorInKey('text', ai.getTensorFromKey('a'))", "ERR Key is already set with non tensor values."),
         ("ai.createModelRunner('no')", "given key do not contain RedisAI model"),
         ("ai.createModelRunner('a')", "given key do not contain RedisAI model"),
+        ("ai.modelRunnerRun(ai.createModelRunner('m'))", "Expected 2 inputs but got 0"),
+        (
+            "runner = ai.createModelRunner('m')\n"
+            "for name in 'xy':\n"
+            "    ai.modelRunnerAddInput(runner, name, ai.getTensorFromKey('a'))\n"
+            "return ai.modelRunnerRun(runner)",
+            "Expected 1 outputs but got 0",
+        ),
         ("ai.createScriptRunner('no', 'f')", "given key do not contain RedisAI script"),
         ("ai.createDAGRunner().ModelRun(name='no', inputs=[], outputs=[])", "given key do not contain RedisAI model"),
         (
