@@ -9,13 +9,13 @@ STATE := $(abspath .rededge)
 ZIGLANG := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo ziglang)
 
 # Nothing is written to the home folder.
-demo test browser asan bench fuzz kills soak: export IPYTHONDIR := $(STATE)/ipython
-demo test browser asan bench fuzz kills soak: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz kills soak: export JUPYTER_DATA_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz kills soak: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
-demo test browser asan bench fuzz kills soak: export MPLCONFIGDIR := $(STATE)/matplotlib
+demo test browser asan bench fuzz kills soak deadlocks: export IPYTHONDIR := $(STATE)/ipython
+demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test browser asan bench fuzz kills soak deadlocks: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test check docs bench lab asan fuzz kills soak binder-check env docker-check \
+.PHONY: install chromium browser demo test check docs bench lab asan fuzz kills soak deadlocks binder-check env docker-check \
   debian-check clean
 
 install: $(STAMP)
@@ -87,6 +87,10 @@ kills: install  ## kill KILLS=200 and stop STOPS=50 processes of a whole stack a
 SECONDS ?= 1800
 soak: install  ## run four cameras for SECONDS=1800, and check that nothing grows or gets slower
 	$(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
+
+CALLING ?= 600
+deadlocks: install  ## have hooks, triggers, gears that commands wait for and models call each other for CALLING=600 s
+	$(BIN)/python -m tests.faults.hook_calls --seconds $(CALLING)
 
 binder-check: install  ## do what Binder does with the last commit, in an empty home folder; prints its memory
 	$(BIN)/python -m tests.binder.replay

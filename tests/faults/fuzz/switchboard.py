@@ -140,6 +140,11 @@ def hooks(rng: random.Random, server: BareRedis, tally: Tally) -> None:
                 b"EDGE.QUIET",
                 *rng.choice(((b"SET", b"k", b"v"), (b"EDGE.QUIET", b"PING"), (b"NOSUCH",), (b"EDGE.JOIN",))),
             ),
+            (
+                b"EDGE.STREAMS",
+                rng.choice((b"0", b"1", b"-1", b"9" * 20, b"x")),
+                rng.choice((b"", b"k", b"\0", b"x" * 99)),
+            ),
             (b"EDGE.JOIN",),
         )
     )
@@ -164,9 +169,13 @@ def hooked(rng: random.Random, server: BareRedis, tally: Tally) -> None:
         caller.send(
             *prefix, *rng.choice((("SET", "k", "v"), ("GET", "nosuch"), ("HSET", "k2", "f"), ("DEL", "k"), ("SET",)))
         )
+    watcher = server.wire()
+    watcher.call("EDGE.STREAMS", 0, "k")
+    watcher.send("EDGE.STREAMS", 0, rng.choice(("k", "")))
+    caller.send("XADD", rng.choice(("k", "k3")), "*", "n", 1)
     caller.send("EXEC")
     worker = server.wire().send("EDGE.NEXT", 1, "hooks")
-    for wire in rng.sample((reader, caller, worker), 3):
+    for wire in rng.sample((reader, caller, worker, watcher), 4):
         if rng.random() < 0.5:
             tally.taken()
         wire.close()

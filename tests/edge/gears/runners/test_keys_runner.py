@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
@@ -105,3 +107,24 @@ def test_on_unregistered_runs_when_the_registration_is_removed(client: redis.Red
     execute(client, "GB().register('k*', onUnregistered=lambda: execute('SET', 'gone', 1))")
     client.execute_command("RG.UNREGISTER", only_registration(client)["id"])
     wait_for(lambda: client.get("gone") == b"1", what="onUnregistered")
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_executions_that_wait_let_others_begin(client: redis.Redis, mode: str) -> None:
+    script = f"""
+import asyncio
+async def until_four_run(record):
+    execute('INCR', 'begun')
+    while execute('GET', 'begun') != '4':
+        await asyncio.sleep(0.01)
+    execute('RPUSH', 'seen', record['key'])
+    return record
+GB().map(until_four_run).register('k:*', mode='{mode}')
+"""
+    execute(client, script)
+    keys = [b"k:%d" % number for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: client.set(key, "x"), keys))
+    wait_for(lambda: len(seen(client)) == 4, what="all executions", timeout=30)
+    assert sorted(seen(client)) == keys
+    wait_for(lambda: only_registration(client)["data"]["numSuccess"] == 4, what="the end of all executions")
