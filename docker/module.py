@@ -1,4 +1,4 @@
-"""Writes the edge module, the line of redis.conf that loads it, and the rules of users, for the image of Redis."""
+"""Writes the edge module, the lines of redis.conf that load it, and the rules of users, for the image of Redis."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from rededge_nb.edge.server.binaries import built_switchboard
-from rededge_nb.edge.server.redis_server import quoted
+from rededge_nb.edge.server.redis_server import switchboard_lines
 from rededge_nb.edge.server.users import CONTAINER_RULES
 from rededge_nb.edge.worker.command_table import module_arguments
 
@@ -18,8 +18,7 @@ def main(folder: Path) -> None:
     module = folder / "rededge.so"
     shutil.copy(built_switchboard(), module)
     module.chmod(0o755)
-    words = " ".join(quoted(word) for word in (module, *module_arguments()))
-    (folder / "rededge.conf").write_text(f"loadmodule {words}\n")
+    (folder / "rededge.conf").write_text("\n".join(switchboard_lines(module, module_arguments())) + "\n")
     for user, rules in CONTAINER_RULES.items():
         (folder / f"{user}.rules").write_text(rules + "\n")
 

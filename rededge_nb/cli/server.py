@@ -187,13 +187,13 @@ def worker(directory: Path | None, address: str | None) -> None:
 )
 @click.option("--users", is_flag=True, help="Print the commands that create the users of the embedded server, instead.")
 def module(users: bool) -> None:
-    """Print the redis.conf line that loads the edge module into your own server."""
+    """Print the redis.conf lines that load the edge module into your own server."""
     from rededge_nb.edge.server.binaries import built_switchboard
-    from rededge_nb.edge.server.redis_server import quoted
+    from rededge_nb.edge.server.redis_server import switchboard_lines
     from rededge_nb.edge.worker.command_table import module_arguments
 
     if users:
         for user, rules in RULES.items():
             echo(f"ACL SETUSER {user} on >PASSWORD resetkeys resetchannels -@all {rules}")
         return
-    echo(" ".join(["loadmodule", *(quoted(word) for word in (built_switchboard(), *module_arguments()))]))
+    echo("\n".join(switchboard_lines(built_switchboard(), module_arguments())))

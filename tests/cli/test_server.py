@@ -87,9 +87,10 @@ def test_a_second_worker(edge: Instance, client: redis.Redis) -> None:
         assert process.wait(30) == 0
 
 
-def test_module_prints_a_line_for_redis_conf() -> None:
-    line = rededge("module").stdout
+def test_module_prints_lines_for_redis_conf() -> None:
+    line, info = rededge("module").stdout.splitlines()
     assert line.startswith('loadmodule "')
+    assert info == line[: line.index(' "CLASS"')] + ' "INFO" "ai"'
     assert '"AI.MODELEXECUTE,ai,' in line
     assert '"RG.PYEXECUTE,executions,' in line
 

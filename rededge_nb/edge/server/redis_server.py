@@ -88,10 +88,20 @@ def write_configuration(
         f"auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}",
         *memory.configuration_lines(),
         f"loadmodule {quoted(binaries.timeseries)}",
-        f"loadmodule {quoted(binaries.switchboard)} {' '.join(quoted(word) for word in module_arguments)}",
+        *switchboard_lines(binaries.switchboard, module_arguments),
         *(users.configuration_line(user, folder.password(user)) for user in users.RULES),
     ]
     folder.write_private(folder.config_file, "\n".join(lines) + "\n")
+
+
+def switchboard_lines(module: Path, arguments: Sequence[str]) -> list[str]:
+    """The lines of redis.conf that load the edge module: once for its commands, and once for RedisAI's part of INFO.
+
+    Args:
+        module: Its file.
+        arguments: Those of worker.command_table.
+    """
+    return [" ".join(["loadmodule", *map(quoted, (module, *words))]) for words in (arguments, ("INFO", "ai"))]
 
 
 def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[bytes]:

@@ -48,8 +48,8 @@ _NOTEBOOK = (
 )
 
 _SWITCHBOARD = (
-    "+edge.call +edge.done +edge.events +edge.hook +edge.join +edge.next +edge.quiet +edge.reply +edge.streams "
-    "+edge.unhook +edge.read +edge.write"
+    "+edge.call +edge.done +edge.events +edge.hook +edge.join +edge.next +edge.quiet +edge.reply +edge.report "
+    "+edge.streams +edge.unhook +edge.read +edge.write"
 )
 """The commands of the switchboard, by which workers get their work."""
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "hook_commands.h"
 #include "new_streams.h"
+#include "reports.h"
 
 static int hooks_database;
 static char *hooks_key;

@@ -14,6 +14,10 @@
  *
  *     MAXCALL bytes
  *
+ * Or, for an instance that only shows what workers report (see reports.h):
+ *
+ *     INFO name
+ *
  * timeout_ms: how long a call may take from its arrival, 0 = no limit. grace_ms: how long a call may wait while no
  * connected worker serves its class. maxqueue: how many calls may wait for a worker. At most 32 classes. arity is that
  * of COMMAND INFO; flags (of RedisModule_CreateCommand) and ACL categories are words separated by spaces. keys is a key
@@ -60,6 +64,8 @@
  *     EDGE.STREAMS db prefix
  *         Blocks until XADD has created a stream whose name begins so since the last reply to this connection, and
  *         returns 1. Returns at once when it is called first. Null means: ask again.
+ *     EDGE.REPORT name [SECTION name | FIELD name value] ...
+ *         Shows these fields in INFO, as those of the module with that name (see reports.h), until the connection closes.
  *     EDGE.JOIN
  *         The commands of this connection have no hooks: a worker sends it.
  *
@@ -86,6 +92,7 @@ static void on_client_change(Ctx *ctx, ServerEvent event, uint64_t what, void *d
     if (what != CLIENT_DISCONNECTED) return;
     on_hook_client_gone(ctx, ((ClientInfo *)data)->id);
     on_watcher_gone(((ClientInfo *)data)->id);
+    on_reporter_gone(((ClientInfo *)data)->id);
     on_worker_gone(ctx, ((ClientInfo *)data)->id);
 }
 
@@ -118,6 +125,7 @@ static bool register_all(Ctx *ctx) {
         {"EDGE.EVENTS", edge_events, 3, flags, categories},
         {"EDGE.DONE", edge_done, -3, flags, categories},
         {"EDGE.STREAMS", edge_streams, 3, flags, categories},
+        {"EDGE.REPORT", edge_report, -2, flags, categories},
         {"EDGE.JOIN", edge_join, 1, flags, categories},
         {"EDGE.CALL", edge_call, -2, quiet_flags, categories},
         {"EDGE.QUIET", edge_quiet, -2, "write deny-script no-monitor no-slowlog getkeys-api", categories},
@@ -139,7 +147,10 @@ static bool register_all(Ctx *ctx) {
 
 __attribute__((visibility("default"))) int RedisModule_OnLoad(Ctx *ctx, String **argv, int argc) {
     /* If the module is loaded a second time, these are the variables of the first: do not change them. */
-    if (!look_up_api(ctx) || RM_IsModuleNameBusy("rededge")) return FAILED;
+    if (!look_up_api(ctx)) return FAILED;
+    if (argc == 2 && !strcasecmp(RM_StringPtrLen(argv[0], NULL), "INFO"))
+        return load_for_report(ctx, RM_StringPtrLen(argv[1], NULL));
+    if (RM_IsModuleNameBusy("rededge")) return FAILED;
     RM_SetModuleAttribs(ctx, "rededge", 1, 1);
     calls = RM_CreateDict(NULL);
     known_commands = RM_CreateDict(NULL);

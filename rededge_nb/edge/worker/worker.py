@@ -54,6 +54,7 @@ from rededge_nb.edge.worker.output import bound_output
 from rededge_nb.edge.worker.own_gears import OwnGears
 from rededge_nb.edge.worker.partition import close_lost_connections
 from rededge_nb.edge.worker.pending_replies import PendingReplies, PendingReply, is_busy
+from rededge_nb.edge.worker.redis_ai_info import RedisAiInfo
 from rededge_nb.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,13 @@ class Worker:
                 target=close_lost_connections, args=(self.url, self._ended), name="partition", daemon=True
             ).start()
         self._repeat(
-            (*self.engine.housekeeping(), OwnGears(self.engine).renew, self._flush_statistics, self._sweep_models),
+            (
+                *self.engine.housekeeping(),
+                OwnGears(self.engine).renew,
+                self._flush_statistics,
+                self._sweep_models,
+                RedisAiInfo(self.url, self.models.queues).report,
+            ),
             HOUSEKEEPING_INTERVAL,
             until=self._stopping,
         )

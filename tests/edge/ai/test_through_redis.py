@@ -90,6 +90,19 @@ def test_runs_that_wait_to_be_batched_do_not_delay_other_calls(client: redis.Red
     assert [execute(client, "AI.TENSORGET", f"c{at}", "VALUES") for at in range(5)] == [[b"2", b"4"]] * 5
 
 
+def test_info_has_the_sections_of_redisai(client: redis.Redis) -> None:
+    store(client)
+    execute(client, *RUN, "c")
+    queue = "ai_queue_CPU_bthread_n1_used_cpu_total"
+    wait_for(lambda: float(client.info("ai_cpu").get(queue, 0)) > 0, what="the worker's report", timeout=30)
+    modules = client.info("modules")
+    assert modules["ai_RedisAI_version"].startswith("1.2.")
+    assert modules["ai_model_execution_timeout"] == 5000
+    assert modules["ai_threads_per_queue"] == 1
+    assert client.info("ai_backends_info")["ai_onnxruntime_version"][0].isdigit()
+    assert b"ai" in {module[b"name"] for module in client.module_list()}
+
+
 def test_a_batch_can_have_more_runs_than_the_default_of_connections_in_a_pool(client: redis.Redis) -> None:
     count = 120
     store(client, "BATCHSIZE", count, "MINBATCHSIZE", count)

@@ -65,6 +65,11 @@ class Queues:
         self._lock = threading.Lock()
         self._changed: dict[str, threading.Condition] = {}
         self._waiting: dict[str, list[Job]] = {}
+        self._processor_seconds: dict[str, float] = {}
+
+    def processor_seconds(self) -> dict[str, float]:
+        """By device: the processor time of its thread, without the threads that a backend starts itself."""
+        return dict(self._processor_seconds)
 
     def submit(self, job: Job) -> Future[Outputs]:
         """Queue a job. Its future may raise CommandError, or TimedOutError if the job waited too long.
@@ -102,7 +107,10 @@ class Queues:
                 if job.result.set_running_or_notify_cancel():
                     job.result.set_exception(TimedOutError())
             if batch:
+                began = time.thread_time()
                 _run(batch)
+                seconds = self._processor_seconds.get(device, 0.0) + time.thread_time() - began
+                self._processor_seconds[device] = seconds
             del expired, batch  # they refer to tensors, and the next wait may be long
 
     def _take(self, device: str) -> tuple[list[Job], list[Job]]:
