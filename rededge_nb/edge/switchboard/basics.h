@@ -55,7 +55,8 @@ enum { FILTER_NOT_OWN_CALLS = 1 };
     X(int, SelectDb, (Ctx *, int)) X(int *, GetCommandKeysWithFlags, (Ctx *, String **, int, int *, int **))         \
     X(void, Free, (void *)) X(int, SetModuleUserACL, (User *, const char *))                                         \
     X(String *, GetClientUserNameById, (Ctx *, uint64_t)) X(int, UnregisterCommandFilter, (Ctx *, Filter *))         \
-    X(Filter *, RegisterCommandFilter, (Ctx *, void (*)(Filtered *), int)) X(int, CommandFilterArgsCount, (Filtered *)) \
+    X(Filter *, RegisterCommandFilter, (Ctx *, void (*)(Filtered *), int))                                           \
+    X(int, CommandFilterArgsCount, (Filtered *))                                                                     \
     X(String *, CommandFilterArgGet, (Filtered *, int)) X(int, CommandFilterArgInsert, (Filtered *, int, String *))  \
     X(int, InfoAddSection, (Info *, const char *)) X(int, InfoAddFieldCString, (Info *, const char *, const char *)) \
     X(int, GetContextFlags, (Ctx *)) X(unsigned long long, GetClientId, (Ctx *))         \

@@ -2,7 +2,7 @@
 #pragma once
 #include "hooks.h"
 
-/* Whoever may run a command may run it through EDGE.READ and EDGE.WRITE, which check the permission for the original. */
+/* Whoever may run a command may run it through EDGE.READ and EDGE.WRITE: they check the permission for the original. */
 static void permit(String *user_name, const char *name) {
     User *user = RM_GetModuleUserFromUserName(user_name);
     String *command = RM_CreateString(NULL, name, strlen(name)), *sample[] = {command};

@@ -93,7 +93,8 @@ static const char *add_hook(Ctx *ctx, const char *id, size_t id_length, const ch
     hook->events = (Link){&hook->events, &hook->events};
     const char *unable = "ERR hooks on commands need Redis 7.2 or newer";
     if (hook->kind == EVENTS || (RM_CommandFilterGetClientId && RM_SetContextUser)) unable = NULL;
-    const char *error = unable ? unable : !known_kind || (hook->kind == HOOK && all_commands) ? "ERR a hook of no known kind" : NULL;
+    bool no_kind = !known_kind || (hook->kind == HOOK && all_commands);
+    const char *error = unable ? unable : no_kind ? "ERR a hook of no known kind" : NULL;
     if (!error && hook->kind != EVENTS) error = wrong_commands(ctx, hook);
     if (error) {
         free_hook(hook);
@@ -112,7 +113,7 @@ static const char *add_hook(Ctx *ctx, const char *id, size_t id_length, const ch
     return NULL;
 }
 
-/* Reads the hooks that workers have stored, in a hash: id, spec. Until a worker is there, their commands are refused. */
+/* Reads the hooks that workers have stored, in a hash: id, spec. Until a worker is there, their commands fail. */
 static void load_hooks(Ctx *ctx, int db, const char *key) {
     int before = RM_GetSelectedDb(ctx);
     if (RM_SelectDb(ctx, db) != OK) return;

@@ -64,7 +64,8 @@ static int run_linked(Ctx *ctx, const char *format, String **argv, int argc) {
 
 /* Tells Redis the keys of a command that is an argument of another one, from word 1 on. */
 static int report_inner_keys(Ctx *ctx, String **argv, int argc) {
-    int count = 0, *flags = NULL, *at = argc > 1 ? RM_GetCommandKeysWithFlags(ctx, argv + 1, argc - 1, &count, &flags) : NULL;
+    int count = 0, *flags = NULL, *at = NULL;
+    if (argc > 1) at = RM_GetCommandKeysWithFlags(ctx, argv + 1, argc - 1, &count, &flags);
     for (int i = 0; at && i < count; i++) RM_KeyAtPosWithFlags(ctx, at[i] + 1, flags[i]);
     if (at) RM_Free(at);
     if (flags) RM_Free(flags);
@@ -93,7 +94,8 @@ static int run_hooked(Ctx *ctx, String **argv, int argc, const char *format) {
             return queue_call(ctx, new_call(ctx, hook_class, text, &ids, 1, argv, argc));
         RM_FreeString(NULL, ids);
         if (!allowed)
-            return RM_ReplyWithError(ctx, say("NOPERM this user has no permissions to run '%.63s' on these keys", text));
+            return RM_ReplyWithError(
+                ctx, say("NOPERM this user has no permissions to run '%.63s' on these keys", text));
         return blocks ? OK : RM_ReplyWithError(ctx, CANNOT_WAIT);
     }
     for EACH(Hook, hook, hooks) {
@@ -113,7 +115,8 @@ static int edge_write(Ctx *ctx, String **argv, int argc) { return run_hooked(ctx
 static int edge_call(Ctx *ctx, String **argv, int argc) {
     if (!permitted(ctx)) return OK;
     Call *call;
-    if (!find_call(argv[1], &call)) return RM_ReplyWithError(ctx, "ERR EDGE.CALL takes the id of a call, from EDGE.NEXT");
+    if (!find_call(argv[1], &call))
+        return RM_ReplyWithError(ctx, "ERR EDGE.CALL takes the id of a call, from EDGE.NEXT");
     if (!call || call->class != hook_class) return RM_ReplyWithError(ctx, "ERR the caller does not wait any more");
     User *user = RM_GetModuleUserFromUserName(call->user);
     if (!user) return RM_ReplyWithError(ctx, "NOPERM the caller's user does not exist any more");

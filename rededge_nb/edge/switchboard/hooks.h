@@ -7,8 +7,8 @@
  *     events  keyspace events, for which nobody waits.
  *
  * While there is a hook of one of the first two kinds, a command filter puts EDGE.READ or EDGE.WRITE before each
- * command that a hook may be interested in. The handlers of these look the hooks up again by name and keys: in MULTI the
- * filter runs when a command is queued, and the hooks may have changed until EXEC.
+ * command that a hook may be interested in. The handlers of these look the hooks up again by name and keys: in MULTI,
+ * the filter runs when a command is queued, and the hooks may have changed until EXEC.
  *
  * Events wait in one queue for each hook. A reader (EDGE.EVENTS) gets the oldest, and they stay in the queue until
  * EDGE.DONE: if the reader dies, the next one gets them again.

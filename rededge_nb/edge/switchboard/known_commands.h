@@ -8,7 +8,9 @@ enum { MAX_COMMAND_NAME = 63 };
 
 typedef struct { /* what COMMAND says about a command */
     int arity, first, last, step;
-    bool write, script, blocking, movable, own; /* script: it may be called by scripts; own: an edge worker answers it */
+    bool write, blocking, movable;
+    bool script; /* whether scripts may call it */
+    bool own;    /* whether an edge worker answers it */
 } Known;
 
 static Dict *known_commands; /* by name in lower case */

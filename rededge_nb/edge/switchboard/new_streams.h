@@ -39,8 +39,8 @@ static int on_stream_event(Ctx *ctx, int type, const char *name, String *key_str
     free(newest.key);
     newest.key = NULL;
     for EACH(StreamWatcher, watcher, stream_watchers) {
-        if (watcher->db != db || length < watcher->prefix_length || memcmp(key, watcher->prefix, watcher->prefix_length))
-            continue;
+        if (watcher->db != db || length < watcher->prefix_length) continue;
+        if (memcmp(key, watcher->prefix, watcher->prefix_length)) continue;
         watcher->created = true;
         wake_watcher(watcher);
     }

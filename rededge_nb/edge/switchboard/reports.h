@@ -74,7 +74,8 @@ static int edge_report(Ctx *ctx, String **argv, int argc) {
     static const char usage[] = "ERR EDGE.REPORT takes: name [SECTION name | FIELD name value] ...";
     if (!permitted(ctx)) return OK;
     Report *report = report_named(RM_StringPtrLen(argv[1], NULL));
-    if (!report) return RM_ReplyWithError(ctx, "ERR no such report: the edge module was not loaded with INFO and this name");
+    if (!report)
+        return RM_ReplyWithError(ctx, "ERR no such report: the edge module was not loaded with INFO and this name");
     if (argc > MAX_REPORT_WORDS) return RM_ReplyWithError(ctx, usage);
     for (int i = 2; i < argc;) {
         const char *word = RM_StringPtrLen(argv[i], NULL);

@@ -65,7 +65,8 @@
  *         Blocks until XADD has created a stream whose name begins so since the last reply to this connection, and
  *         returns 1. Returns at once when it is called first. Null means: ask again.
  *     EDGE.REPORT name [SECTION name | FIELD name value] ...
- *         Shows these fields in INFO, as those of the module with that name (see reports.h), until the connection closes.
+ *         Shows these fields in INFO, as those of the module with that name (see reports.h), until the connection
+ *         closes.
  *     EDGE.JOIN
  *         The commands of this connection have no hooks: a worker sends it.
  *

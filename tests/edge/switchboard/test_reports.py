@@ -64,7 +64,7 @@ def test_a_malformed_report_is_refused_and_changes_nothing(
 ) -> None:
     worker = server.wire()
     worker.call("EDGE.REPORT", "other", "SECTION", "s", "FIELD", "kept", "1")
-    with pytest.raises(redis.ResponseError, match="EDGE.REPORT takes"):
+    with pytest.raises(redis.ResponseError, match=r"EDGE\.REPORT takes"):
         worker.call("EDGE.REPORT", "other", *words)
     assert admin.info("other") == {"other_kept": 1}
 
