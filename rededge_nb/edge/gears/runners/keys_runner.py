@@ -9,6 +9,7 @@ An execution that waits for a future or a coroutine does not hold up the next ev
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -64,6 +65,8 @@ class KeysRunner:
         ).connection_pool
         self._stopping = threading.Event()
         self._stopped_reading = threading.Event()
+        self._unfinished = threading.Event()
+        """Set when an event was not processed to its end. It has to be read again."""
         self._running: dict[int, LiveExecution] = {}
         """The executions of events, by the event's number."""
         self._lost = 0
@@ -114,7 +117,8 @@ class KeysRunner:
                 pass  # tried again when Redis is back
             except redis.RedisError as error:
                 logger.warning("registration %s: %s", self._draft.id, error)
-                self._executor.report(self._draft.id, str(error))
+                with contextlib.suppress(redis.RedisError):
+                    self._executor.report(self._draft.id, str(error))
             except BaseException:  # somebody must go on, or no event is processed any more
                 logger.exception("registration %s", self._draft.id)
             self._disconnect()
@@ -124,7 +128,7 @@ class KeysRunner:
 
     def _read_events(self) -> bool:
         """Process events as long as this worker owns the registration; False if another thread reads from now on."""
-        while self._may_go_on():
+        while self._may_go_on() and not self._unfinished.is_set():
             if not self._unprocessed:
                 if not self._receive_events():
                     break
@@ -143,7 +147,7 @@ class KeysRunner:
                 reply = self._connection.read_response(disconnect_on_error=False)
                 break
             except redis.TimeoutError:
-                if not self._may_go_on():
+                if not self._may_go_on() or self._unfinished.is_set():
                     return False
         self._asked = False
         if reply is None:  # another worker reads them, or the registration is gone
@@ -155,6 +159,7 @@ class KeysRunner:
         return True
 
     def _disconnect(self) -> None:
+        self._unfinished.clear()
         connection, self._connection = self._connection, None
         self._unprocessed.clear()  # the next reader gets them again
         if connection is not None:
@@ -187,17 +192,21 @@ class KeysRunner:
                 self._pool.submit(self._read_until_stopped)
 
         execution.when_waiting = let_another_read
+        finished = True
         try:
             reply, record = self._execute(event, execution)
             self._done(number, *reply, record=record, reads=reads)
         except redis.RedisError as error:
             logger.warning("registration %s, event %d: %s", self._draft.id, number, error)
-        except GearsForceStopped:
-            pass  # it was meant for an execution that had just ended
+            finished = False
+        except GearsForceStopped:  # it was meant for an execution that had just ended
+            finished = False
         except BaseException:  # the pool would keep it to itself
             logger.exception("registration %s", self._draft.id)
         finally:
             self._running.pop(number, None)
+        if not finished:
+            self._unfinished.set()
         return reads
 
     def _is_wanted(self, key: bytes) -> bool:
@@ -248,7 +257,11 @@ class KeysRunner:
         else:
             with self._executor.state_connections.used() as connection:
                 replies = replies_to(connection, commands)
-        check(replies)
+        *records, done = replies
+        for answer in records:
+            if isinstance(answer, redis.ResponseError):
+                logger.warning("registration %s: an execution is not recorded: %s", self._draft.id, answer)
+        check([done])
 
     def _send_and_ask(self, connection: redis.Connection, commands: Sequence[CommandArgs]) -> list[Any]:
         """Send commands, and ask for the next events if none are left; returns the replies to the commands."""

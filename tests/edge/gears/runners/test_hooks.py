@@ -298,10 +298,10 @@ class TestWorkersThatDie:
             try:
                 for _ in range(3):
                     before = own.client.dbsize()
-                    wait_for(lambda: own.client.dbsize() > before + 20, timeout=20, what="some writes")  # noqa: B023
+                    wait_for(lambda: own.client.dbsize() > before + 20, timeout=60, what="some writes")  # noqa: B023
                     old = own.workers()[0].pid
                     own.kill_worker()
-                    wait_for(lambda: another_worker(own, old), what="another worker")  # noqa: B023
+                    wait_for(lambda: another_worker(own, old), timeout=60, what="another worker")  # noqa: B023
             finally:
                 ended.set()
             written = [key for writer in writers for key in writer.result()]
