@@ -73,6 +73,23 @@ GB('CommandReader').map(attempt).register(hook='hget')
         with pytest.raises(redis.ResponseError, match="Command hook must return exactly one result"):
             client.get("k")
 
+    def test_hooks_run_at_the_same_time(self, client: redis.Redis) -> None:
+        execute(
+            client,
+            """
+import time
+def until_all_run(record):
+    execute('INCR', 'begun')
+    while execute('GET', 'begun') != '12':
+        time.sleep(0.01)
+    return record[1]
+GB('CommandReader').map(until_all_run).register(hook='get', keyprefix='together:')
+""",
+        )
+        keys = [f"together:{number}" for number in range(12)]
+        with ThreadPoolExecutor(12) as pool:
+            assert list(pool.map(client.get, keys)) == [key.encode() for key in keys]
+
     def test_a_hook_may_wait(self, client: redis.Redis) -> None:
         execute(
             client,
