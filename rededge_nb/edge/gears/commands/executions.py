@@ -122,10 +122,10 @@ def dropexecution(call: Call, engine: Engine) -> object:
 def _wait(engine: Engine, execution_id: str, timeout: float | None = None) -> None:
     """Wait for the end of an execution that runs in this worker, and a moment for any other."""
     live = engine.live.find(execution_id)
-    if live is None or live.ended.is_set():  # it has ended, and is being stored
+    if live is None or live.ended:  # it has ended, and is being stored
         time.sleep(POLL_INTERVAL)
     else:
-        live.ended.wait(timeout)
+        live.wait_until_ended(timeout)
 
 
 def _execution(call: Call, engine: Engine) -> Execution:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -89,6 +90,7 @@ def pyexecute(call: Call, engine: Engine) -> object:
             except GearsError as error:
                 raise CommandError(str(error)) from error
 
+    execution.idle = threading.Event()
     return run_in_background(work, execution.idle)
 
 
@@ -176,6 +178,7 @@ def _trigger(engine: Engine, words: list[bytes]) -> object:
             )
         raise CommandError("ERR subcommand not found")
     execution = engine.new_execution(found.draft.id, found.draft.steps)
+    execution.idle = threading.Event()
     turn = found.take_turn()
     return run_in_background(lambda: found.call(execution, turn, words), execution.idle)
 

@@ -63,7 +63,7 @@ class Trigger:
         try:
             if turns is not None:
                 # the queue may go on meanwhile: the call before may wait for a future that a later call continues
-                execution.idle.set()
+                execution.become_idle()
                 turns.wait_for(turn)
                 if self.draft.mode == "sync" and not self.draft.arguments["inorder"]:
                     # in RedisGears it holds the server's main thread until it waits, and goes on like async_local

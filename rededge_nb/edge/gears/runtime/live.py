@@ -70,8 +70,9 @@ class LiveExecution:
         self.printed = 0
         """Number of characters that it has printed."""
         self._began: float | None = None
-        self.ended = threading.Event()
-        self.idle = threading.Event()
+        self.ended = False
+        """Whether it has ended."""
+        self.idle: threading.Event | None = None
         """Set when it has ended, or waits: then its thread needs no processor, and the next call may be taken."""
         self.when_waiting: Callable[[], None] | None = None
         """Called when it begins to wait for a future."""
@@ -82,6 +83,8 @@ class LiveExecution:
         self._future: Future[Any] | None = None
         """The future that it waits for."""
         self._lock = threading.Lock()
+        self._end: threading.Event | None = None
+        """Set when it has ended, if somebody waits for that."""
 
     @property
     def aborting(self) -> bool:
@@ -144,7 +147,7 @@ class LiveExecution:
             if self._aborting:
                 raise ExecutionAbortedError
             self._future, thread, self._thread = future, self._thread, None
-        self.idle.set()
+        self.become_idle()
         if self.when_waiting is not None:
             self.when_waiting()
         try:
@@ -159,8 +162,25 @@ class LiveExecution:
     def end(self, status: str) -> None:
         """Note that it has ended, and how."""
         self.status = status
-        self.ended.set()
-        self.idle.set()
+        with self._lock:
+            self.ended = True
+        if self._end is not None:
+            self._end.set()
+        self.become_idle()
+
+    def wait_until_ended(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds; returns whether it has ended."""
+        with self._lock:
+            if self.ended:
+                return True
+            if self._end is None:
+                self._end = threading.Event()
+        return self._end.wait(timeout)
+
+    def become_idle(self) -> None:
+        """Set `idle`."""
+        if self.idle is not None:
+            self.idle.set()
 
     def abort(self) -> None:
         """Begin to interrupt it. `ended` is set once that has succeeded."""
@@ -177,7 +197,7 @@ class LiveExecution:
                     self._future.cancel()
                 elif self._thread is not None and not self._shielded:
                     raise_in_thread(self._thread, GearsForceStopped)
-            if self.ended.wait(INTERRUPT_INTERVAL):
+            if self.wait_until_ended(INTERRUPT_INTERVAL):
                 return
 
 
@@ -208,7 +228,7 @@ class LiveExecutions:
             yield execution
         finally:
             self._live.pop(execution.id, None)
-            if not execution.ended.is_set():
+            if not execution.ended:
                 execution.end("done")
 
     def find(self, execution_id: str) -> LiveExecution | None:
