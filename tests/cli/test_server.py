@@ -88,7 +88,7 @@ def test_a_second_worker(edge: Instance, client: redis.Redis) -> None:
 
 
 def test_module_prints_lines_for_redis_conf() -> None:
-    line, info = rededge("module").stdout.splitlines()
+    info, line = rededge("module").stdout.splitlines()
     assert line.startswith('loadmodule "')
     assert info == line[: line.index(' "CLASS"')] + ' "INFO" "ai"'
     assert '"AI.MODELEXECUTE,ai,' in line

@@ -130,7 +130,8 @@ def test_redis_gets_its_passwords_in_a_file_and_the_limits_of_the_embedded_serve
     assert f"client-output-buffer-limit normal {unread} {unread // 2} 60" in configuration
     assert f"client-output-buffer-limit pubsub {unread} {unread // 4} 60" in configuration
     assert f"proto-max-bulk-len {unread}" in configuration
-    (module,) = (line for line in configuration if "rededge.so" in line)
+    info, module = (line for line in configuration if "rededge.so" in line)
+    assert info.endswith('"INFO" "ai"')
     assert int(module.rpartition(" MAXCALL ")[2]) == pytest.approx(unread * 0.9, abs=10)
     for user, rules in CONTAINER_RULES.items():
         assert f"user {user} on >of-_{user} resetkeys resetchannels -@all {rules}" in configuration
@@ -151,7 +152,8 @@ def test_redis_does_not_start_in_a_container_that_is_too_small(server: Path, tmp
 
 def test_the_edge_module_is_loaded_with_its_arguments(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(TOP / "docker/module.py"), str(tmp_path / "module")], check=True)
-    line = (tmp_path / "module/rededge.conf").read_text()
+    info, line = (tmp_path / "module/rededge.conf").read_text().splitlines()
+    assert info == f'loadmodule "{tmp_path / "module/rededge.so"}" "INFO" "ai"'
     assert line.startswith(f'loadmodule "{tmp_path / "module/rededge.so"}" "CLASS" "')
     assert "AI.MODELEXECUTE" in line
     assert os.access(tmp_path / "module/rededge.so", os.X_OK)

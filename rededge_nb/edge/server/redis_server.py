@@ -95,13 +95,15 @@ def write_configuration(
 
 
 def switchboard_lines(module: Path, arguments: Sequence[str]) -> list[str]:
-    """The lines of redis.conf that load the edge module: once for its commands, and once for RedisAI's part of INFO.
+    """The lines of redis.conf that load the edge module: once for RedisAI's part of INFO, and once for its commands.
+
+    The latter is the last one: docker/redisedge.sh appends an argument to it.
 
     Args:
         module: Its file.
         arguments: Those of worker.command_table.
     """
-    return [" ".join(["loadmodule", *map(quoted, (module, *words))]) for words in (arguments, ("INFO", "ai"))]
+    return [" ".join(["loadmodule", *map(quoted, (module, *words))]) for words in (("INFO", "ai"), arguments)]
 
 
 def start_redis(folder: StateFolder, binaries: Binaries) -> subprocess.Popen[bytes]:
