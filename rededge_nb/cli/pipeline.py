@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,9 @@ from rededge_nb.cli.base import (
     json_option,
     on_signals,
 )
+
+if TYPE_CHECKING:
+    from rededge_nb.pipeline.schedule_registry import ScheduleInfo
 
 
 @click.group()
@@ -208,21 +212,70 @@ def _sweep(text: str) -> tuple[str, list[object]]:
     epilog=examples(
         'rededge pipeline schedule "*/15 * * * *" --video /srv/door.mp4 --keep 96',
         'rededge pipeline schedule "0 6 * * mon-fri" --now -o /var/lib/rededge/runs',
+        "rededge pipeline schedule --list -o /var/lib/rededge/runs",
+        "rededge pipeline schedule --pause 1",
     ),
 )
-@click.argument("cron")
+@click.argument("cron", required=False)
 @run_options
 @click.option("--now", is_flag=True, help="Make the first run immediately.")
-def schedule(cron: str, now: bool, **options: Any) -> None:
+@click.option("--list", "listed", is_flag=True, help="List the schedules that make runs in the folder OUTPUT.")
+@click.option("--pause", metavar="NUMBER", help="Let one of them make no runs.")
+@click.option("--resume", metavar="NUMBER", help="Let it make runs again.")
+@click.option("--remove", metavar="NUMBER", help="End it; a run that goes on is finished before.")
+def schedule(
+    cron: str | None,
+    now: bool,
+    listed: bool,
+    pause: str | None,
+    resume: str | None,
+    remove: str | None,
+    **options: Any,
+) -> None:
     """Run the pipeline at the times of a cron expression, until Ctrl-C or SIGTERM.
 
     CRON is minute, hour, day of month, month, day of week, in local time, as in crontab(5). There is one run at a
     time. If times pass during a run, or while the machine sleeps, one run makes up for all of them. Each run is a
     process of its own. A log line says when it starts and how it ends.
     """
+    from rededge_nb.pipeline import schedule_registry as registry
     from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_schedule
 
+    output: Path = options["output"]
+    chosen = [bool(cron), listed, *(each is not None for each in (pause, resume, remove))]
+    if sum(chosen) != 1:
+        raise click.UsageError("give a cron expression, or one of --list, --pause, --resume and --remove")
+    if listed:
+        _show_schedules(registry.list_schedules(output))
+    elif pause is not None:
+        registry.pause_schedule(output, pause)
+    elif resume is not None:
+        registry.resume_schedule(output, resume)
+    elif remove is not None:
+        registry.remove_schedule(output, remove)
+    if not cron:
+        return
+    next_time, command = cron_schedule(cron), RunCommand(**options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    scheduler = Scheduler(cron_schedule(cron), RunCommand(**options), now=now)
-    on_signals(scheduler.stop)
-    scheduler.run()
+    with registry.RegisteredSchedule(output, cron, command.words) as control:
+        scheduler = Scheduler(next_time, command, now=now, control=control)
+        on_signals(scheduler.stop)
+        scheduler.run()
+
+
+def _show_schedules(schedules: list[ScheduleInfo]) -> None:
+    from rededge_nb.display.tables import Table
+
+    rows = [
+        (
+            each.id,
+            each.cron,
+            "paused" if each.paused else "active",
+            f"{datetime.fromtimestamp(each.started).astimezone():%Y-%m-%d %H:%M:%S %z}",
+            f"{each.pid} on {each.host}",
+            each.words,
+        )
+        for each in schedules
+    ]
+    header = ("number", "cron", "state", "since", "process", "options")
+    echo(Table(header, rows) if rows else "no schedule makes runs there")

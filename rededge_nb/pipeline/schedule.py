@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.pipeline.schedule_registry import RegisteredSchedule
 
 logger = logging.getLogger(__name__)
 
 NextTime = Callable[[datetime], datetime]
 """Returns the first time after a moment at which a run is due."""
 
-CLOCK_CHECK_INTERVAL = 15.0
-"""Longest wait in seconds. The clock may be set meanwhile, and it goes on while the machine sleeps."""
+CHECK_INTERVAL = 1.0
+"""Longest wait in seconds. Meanwhile the clock may be set, the machine may sleep, and the schedule may be removed."""
 
 
 class Run(Protocol):
@@ -76,12 +77,16 @@ class Scheduler:
         next_time: Tells when runs are due; see `cron_schedule`.
         run: Makes one run, and returns when it is done.
         now: Make the first run at once.
+        control: What others ask of this schedule; nobody can if it is None.
     """
 
-    def __init__(self, next_time: NextTime, run: Run, *, now: bool = False) -> None:
+    def __init__(
+        self, next_time: NextTime, run: Run, *, now: bool = False, control: RegisteredSchedule | None = None
+    ) -> None:
         self._next_time = next_time
         self._run = run
         self._first_at_once = now
+        self._control = control
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -102,7 +107,10 @@ class Scheduler:
             done_until = max(due, _now())
             if missed := self._times_between(due, done_until):
                 logger.info("%d more times have passed: one run makes up for them all", missed)
-            self._run()
+            if self._control is not None and self._control.paused():
+                logger.info("no run is made, because the schedule is paused")
+            else:
+                self._run()
         logger.info("stopped")
 
     def _times_between(self, after: datetime, until: datetime) -> int:
@@ -113,9 +121,12 @@ class Scheduler:
         return number
 
     def _wait_until(self, due: datetime) -> bool:
-        """Wait for a time. Returns False if stop() was called before."""
+        """Wait for a time. Returns False if the schedule has ended before."""
         while (left := (due - _now()).total_seconds()) > 0:
-            if self._stop.wait(min(left, CLOCK_CHECK_INTERVAL)):
+            if self._stop.wait(min(left, CHECK_INTERVAL)):
+                return False
+            if self._control is not None and self._control.removed():
+                logger.info("the schedule was removed")
                 return False
         return not self._stop.is_set()
 
@@ -168,6 +179,11 @@ class RunCommand:
         else:
             lines = errors.strip().splitlines() or ["it printed no error"]
             logger.error("run failed with exit code %d: %s", code, lines[-1].removeprefix("rededge: "))
+
+    @property
+    def words(self) -> list[str]:
+        """The options, as on the command line."""
+        return self._command[self._command.index("run") + 2 :]
 
     def stop(self) -> None:
         """Ask the run to end, and prevent another one. The second call kills the run."""

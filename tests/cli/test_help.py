@@ -90,7 +90,7 @@ def test_completion_completes() -> None:
         (("models", "remove"), "Missing argument 'KEY'"),
         (("pipeline", "run", "--video", "/no/such/video.mp4"), "does not exist"),
         (("pipeline", "run", "--keep", "0"), "Invalid value for '--keep'"),
-        (("pipeline", "schedule"), "Missing argument 'CRON'"),
+        (("pipeline", "schedule"), "give a cron expression, or one of --list"),
         (("web", "--port", "-1"), "Invalid value for '--port'"),
         (("dashboard", "--port", "0"), "Invalid value for '--port'"),
         (("doctor", "me"), "unexpected extra argument (me)"),

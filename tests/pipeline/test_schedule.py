@@ -6,13 +6,21 @@ import logging
 import os
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 import tzlocal
 
-from rededge_nb.errors import ConfigurationError
+from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.pipeline.schedule import RunCommand, Scheduler, cron_schedule
+from rededge_nb.pipeline.schedule_registry import (
+    RegisteredSchedule,
+    list_schedules,
+    pause_schedule,
+    remove_schedule,
+    resume_schedule,
+)
 from tests.waiting import wait_for
 
 MONDAY = datetime(2026, 3, 2, 10, 7).astimezone()
@@ -131,3 +139,51 @@ def test_a_run_that_is_stopped_while_it_starts_ends_early(
     with caplog.at_level(logging.INFO):
         run()
     assert caplog.records[-1].getMessage() == "run ended early"
+
+
+def test_a_schedule_is_listed_paused_resumed_and_removed_from_elsewhere(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    runs: list[datetime] = []
+
+    class Quick:
+        def __call__(self) -> None:
+            runs.append(datetime.now().astimezone())
+
+        def stop(self) -> None:
+            pass
+
+    with caplog.at_level(logging.INFO), RegisteredSchedule(tmp_path, "* * * * *", ["--camera=door"]) as control:
+        scheduler = Scheduler(lambda after: after + TICK, Quick(), control=control)
+        thread = threading.Thread(target=scheduler.run)
+        thread.start()
+        wait_for(lambda: len(runs) >= 2, what="two runs")
+        [info] = list_schedules(tmp_path)
+        assert (info.id, info.cron, info.words, info.pid, info.paused) == (
+            *("1", "* * * * *", "--camera=door", os.getpid(), False),
+        )
+        pause_schedule(tmp_path, "1")
+        wait_for(lambda: caplog.messages.count("no run is made, because the schedule is paused") >= 3, what="a pause")
+        assert [each.paused for each in list_schedules(tmp_path)] == [True]
+        before = len(runs)
+        resume_schedule(tmp_path, "1")
+        wait_for(lambda: len(runs) > before, what="runs after the pause")
+        with pytest.raises(NoDataError, match=r"no schedule 7 runs in .*; there are: 1"):
+            remove_schedule(tmp_path, "7")
+        remove_schedule(tmp_path, "1")
+        wait_for(lambda: not thread.is_alive(), what="the end of the schedule")
+        assert caplog.messages[-2:] == ["the schedule was removed", "stopped"]
+    assert list_schedules(tmp_path) == []
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_a_schedule_whose_process_was_killed_is_forgotten_and_its_number_is_free(tmp_path: Path) -> None:
+    with RegisteredSchedule(tmp_path, "* * * * *") as first, RegisteredSchedule(tmp_path, "0 * * * *") as second:
+        assert [(each.id, each.cron) for each in list_schedules(tmp_path)] == [("1", "* * * * *"), ("2", "0 * * * *")]
+        assert (first.id, second.id) == ("1", "2")
+    folder = tmp_path / ".schedules"
+    folder.mkdir()
+    (folder / "1.json").write_text('{"id": "1"}')  # nobody holds its lock
+    (folder / "1.paused").touch()
+    with RegisteredSchedule(tmp_path, "5 * * * *") as new:
+        assert [(each.id, each.paused) for each in list_schedules(tmp_path)] == [(new.id, False)] == [("1", False)]
