@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,8 @@ def run(as_json: bool, sweep: tuple[str, list[object]] | None, **options: Any) -
     from rededge_nb.pipeline.sweep import run_sweep
 
     end_like_ctrl_c()
+    # an interrupt may come while papermill starts a kernel, and the interpreter would complain about that at its end
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     if sweep is not None:
         name, values = sweep
         runs = run_sweep(

@@ -54,17 +54,27 @@ def score(
     confidence: float,
     as_json: bool,
 ) -> None:
-    """Compare what a camera's gear wrote, or a file, with the truth: counts, boxes and ids."""
+    """Compare what a camera's gear wrote, or a file, with the truth: counts, boxes and ids.
+
+    If the camera has lines or zones, crossings and stays are compared, too.
+    """
     from rededge_nb.reading import scores
 
-    expected = _parsed(truth, scores.parse_truth)
+    expected, scene = _parsed(truth, scores.parse_truth), None
     if found is not None:
         actual = _parsed(found, scores.parse_found)
     else:
         with connected(directory) as client:
             actual = scores.read_numbered(client, camera, fps=fps)
+            scene = scores.read_scored_scene(client, camera, fps=fps)
     result = scores.score(
-        expected, actual, frames=frames, only_labelled=only_labelled, flag0=flag0, confidence=confidence
+        expected,
+        actual,
+        frames=frames,
+        only_labelled=only_labelled,
+        flag0=flag0,
+        confidence=confidence,
+        scene=scene,
     )
     if as_json:
         echo_json(result.as_dict())

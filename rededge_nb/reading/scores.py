@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import redis
 
 from rededge_nb import schema
 from rededge_nb.analytics.ground_truth import FoundBox, TruthBox, read_counts, read_found, read_truth
+from rededge_nb.analytics.scene import Scene
+from rededge_nb.analytics.scene_scoring import SceneScores, Walker, score_scene
 from rededge_nb.analytics.scored_frames import Flag0
 from rededge_nb.analytics.scoring import (
     LEAST_IOU,
@@ -24,6 +27,8 @@ from rededge_nb.analytics.scoring import (
 )
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.reading.detections import Detections, read_detections
+from rededge_nb.reading.frames import latest_frame
+from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.series import read_many
 from rededge_nb.streams import id_order
 
@@ -55,12 +60,14 @@ class Scores:
         detections: Of the boxes; None if the truth or what was found has no boxes.
         tracks: Of the ids; None if a box has no id.
         not_processed: Frames of the truth that are not scored, because they were not processed.
+        scene: Of crossings and stays; None without lines and zones, or if a box has no id.
     """
 
     counts: CountScores
     detections: DetectionScores | None
     tracks: TrackScores | None
     not_processed: int
+    scene: SceneScores | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it."""
@@ -81,7 +88,51 @@ class Scores:
             rows += [("MOTA", f"{ids.mota:.3f}"), ("IDF1", f"{ids.idf1:.3f}"), ("HOTA", f"{ids.hota:.3f}")]
             rows += [("identity switches", str(ids.switches)), ("fragments", str(ids.fragments))]
             rows += [("ids, for people", f"{ids.ids}, for {ids.people}")]
-        return rows
+        return rows + ([] if self.scene is None else _scene_rows(self.scene))
+
+
+@dataclass(frozen=True)
+class ScoredScene:
+    """The lines and zones at which labelled and found people are counted.
+
+    Attributes:
+        scene: Lines and zones.
+        frame_wh: Width and height of the frames in pixels.
+        fps: Frames per second; the numbers of frames count at this rate.
+    """
+
+    scene: Scene
+    frame_wh: tuple[int, int]
+    fps: float
+
+
+def read_scored_scene(client: redis.Redis, camera: object, *, fps: float | None = None) -> ScoredScene | None:
+    """The scene of a camera for `score`; None if it has no lines and zones, or no frame any more.
+
+    Args:
+        client: Connected to the server.
+        camera: Camera id.
+        fps: Frames per second of the source; None: from the times of the newest capture's frames.
+
+    Raises:
+        SceneError: the scene cannot be read.
+        GearError: an entry is malformed.
+    """
+    scene = read_scene(client, camera)
+    if not scene.lines and not scene.zones:
+        return None
+    try:
+        height, width = latest_frame(client, camera).image().shape[:2]
+    except NoDataError:
+        return None
+    if fps is None:
+        entries = sorted(read_detections(client, camera), key=lambda each: id_order(each.ref))
+        times = [each.ts_ms for each in entries if each.capture == entries[-1].capture]
+        steps = sorted(after - before for before, after in pairwise(times) if after > before)
+        if not steps:
+            return None
+        fps = 1000 / steps[len(steps) // 2]
+    return ScoredScene(scene, (width, height), fps)
 
 
 def parse_truth(text: str) -> Truth | Counts:
@@ -151,6 +202,7 @@ def score(
     flag0: Flag0 = "ignore",
     confidence: float = 0.0,
     least_iou: float = LEAST_IOU,
+    scene: ScoredScene | None = None,
 ) -> Scores:
     """Compare what was found with the truth.
 
@@ -164,6 +216,8 @@ def score(
         flag0: What becomes of people with flag 0.
         confidence: Boxes below it are not counted; the average precision uses them.
         least_iou: From this intersection over union on, a box is on a person.
+        scene: Score crossings and stays at these lines and zones, too, if all boxes have ids. Without labels for every
+            frame (`only_labelled`) they are not scored.
 
     Raises:
         ConfigurationError: no frame of the truth was processed, or an id occurs twice in a frame.
@@ -180,6 +234,7 @@ def score(
     counted = found.counts if found.counts is not None and not confidence else count_people(sure, chosen)
     expected = true_counts or count_people(true_boxes, chosen, flag0=flag0)
     with_ids = [box.id is not None for frame in chosen for box in sure.get(frame, ())]
+    has_ids = bool(true_boxes and with_ids and all(with_ids))
     return Scores(
         counts=score_counts({frame: expected[frame] for frame in chosen}, {frame: counted[frame] for frame in chosen}),
         detections=score_detections(
@@ -187,11 +242,42 @@ def score(
         )
         if true_boxes and found.boxes is not None
         else None,
-        tracks=score_tracks(true_boxes, sure, chosen, flag0=flag0, least_iou=least_iou)
-        if true_boxes and with_ids and all(with_ids)
-        else None,
+        tracks=score_tracks(true_boxes, sure, chosen, flag0=flag0, least_iou=least_iou) if has_ids else None,
         not_processed=len(labelled) - len(chosen),
+        scene=_score_scene(true_boxes, sure, chosen, scene, flag0)
+        if has_ids and scene is not None and not only_labelled
+        else None,
     )
+
+
+def _score_scene(
+    truth: Truth, found: Mapping[int, Sequence[FoundBox]], frames: Sequence[int], scored: ScoredScene, flag0: Flag0
+) -> SceneScores:
+    true_people = {
+        frame: [Walker(each.id, each.box) for each in people if each.scored or flag0 == "keep"]
+        for frame, people in truth.items()
+    }
+    # the tracker has ids for boxes of confidence 0, too: people who are not seen for a moment
+    people = {
+        frame: [Walker(each.id, each.box, each.confidence) for each in boxes if each.id is not None]
+        for frame, boxes in found.items()
+    }
+    return score_scene(true_people, people, frames, scored.scene, scored.frame_wh, scored.fps)
+
+
+def _scene_rows(scores: SceneScores) -> list[tuple[str, str]]:
+    rows = [
+        (f"line {each.line} {each.direction}, found / true", f"{each.found} / {each.truth} ({each.matched} matched)")
+        for each in scores.lines
+    ]
+    for zone in scores.zones:
+        stays = f"{zone.found} / {zone.truth} ({zone.matched} matched)"
+        rows.append((f"zone {zone.zone} stays, found / true", stays))
+        means = " / ".join("-" if each is None else f"{each:.1f} s" for each in (zone.found_mean_s, zone.truth_mean_s))
+        rows.append((f"zone {zone.zone} mean stay, found / true", means))
+        error = "-" if zone.mae_s is None else f"{zone.mae_s:.1f} s"
+        rows.append((f"zone {zone.zone} error of a matched stay", error))
+    return rows
 
 
 def _of_confidence(found: Found, frames: Iterable[int], confidence: float) -> dict[int, list[FoundBox]]:
