@@ -28,8 +28,10 @@ from rededge_nb.control.model_import.running import Runner, network_image
 from rededge_nb.errors import ModelImportError
 from rededge_nb.images import Image
 
-_ANOTHER_PREPARATION = 3
-"""From this number of people on, another preparation is suggested, if the chosen one finds none."""
+FEW = 4
+"""If fewer people are found in the sample image, which shows seven, other preparations are tried."""
+BETTER_BY = 3
+"""A preparation that finds as many people more is better."""
 
 
 @dataclass
@@ -83,10 +85,15 @@ def run_import(path: Path, options: ImportOptions, kept: Mapping[str, Any], imag
     found = {name: find(runner, use, sample, f"the sample image ({name})") for name, sample in samples.items()}
     tried = None if image is None else find(runner, use, image, "your image")
     warnings = []
-    if not found["4:3"].size:
-        problem = _nothing_found(model, plan, use, samples["4:3"], changed)
-        if tried is None or not tried.size:
-            raise ModelImportError(f"{problem}. {facts.described()}. {_recognised_as(layout, recognised)}")
+    in_sample = len(found["4:3"])
+    better = _better_preparation(model, plan, use, samples["4:3"], in_sample) if changed and in_sample < FEW else ""
+    if not in_sample or better:
+        problem = f"the model finds {in_sample or 'nobody'} in the sample image, which shows several people{better}"
+        chosen = options.colour is not None and options.scale is not None
+        accepted = chosen if in_sample else tried is not None and len(tried)
+        if not accepted:
+            advice = "" if better else _CHECK
+            raise ModelImportError(f"{problem}{advice}. {facts.described()}. {_recognised_as(layout, recognised)}")
         warnings.append(problem)
     if changed and facts.image.batch is None and not recognised.fixed_batch:
         several = finished_model(model, replace(plan, open_batch=True)).SerializeToString(deterministic=True)
@@ -100,9 +107,9 @@ def run_import(path: Path, options: ImportOptions, kept: Mapping[str, Any], imag
         f"input {use.input_wh[0]}x{use.input_wh[1]} {facts.image.dtype}, from {size_source}; opset {opset_of(model)}",
         f"images: {preparation}" if changed else "images: as the people counter gives them; no node is added",
         f"{len(names)} class{'' if len(names) == 1 else 'es'}, named by {names_source}; counted: {counted_name}",
-        f"found {len(found['4:3'])} in the sample image with a confidence of {use.confidence} or more",
+        f"found {in_sample} in the sample image with a confidence of {use.confidence} or more",
     ]
-    return Result(blob, changed, fields, recognised_texts, warnings, len(found["4:3"]), tried)
+    return Result(blob, changed, fields, recognised_texts, warnings, in_sample, tried)
 
 
 def _recognised_as(layout: Layout, recognised: Recognised) -> str:
@@ -205,25 +212,27 @@ def _use(
     )
 
 
-def _nothing_found(model: ModelProto, plan: Plan, use: Use, sample: Image, changed: bool) -> str:
-    """What to say if nobody was found in the sample image: perhaps another preparation finds people."""
-    problem = "the model finds nobody in the sample image, which shows several people"
+_CHECK = ": check layout, colour, scale and confidence; if all are right, try the model on an image of your own (--try)"
+
+
+def _better_preparation(model: ModelProto, plan: Plan, use: Use, sample: Image, found: int) -> str:
+    """What to say if another preparation finds more people; empty if none does."""
+    best, most = None, found + BETTER_BY - 1
     present = plan.preparation
-    others = [replace(present, colour=colour, scale=scale) for colour in COLOURS for scale in SCALES] if changed else []
-    for other in others:
+    colours = (present.colour,) if found else COLOURS
+    for other in (replace(present, colour=colour, scale=scale) for colour in colours for scale in SCALES):
         if other == present:
             continue
         try:
             runner = Runner(finished_model(model, replace(plan, preparation=other)), "the model")
-            found = len(find(runner, use, sample, "the sample image"))
-        except ModelImportError:
+            count = len(find(runner, use, sample, "the sample image"))
+        except ModelImportError:  # it is not plausible
             continue
-        if found >= _ANOTHER_PREPARATION:
-            return f"{problem}; with the colour {other.colour} and the scale {other.scale} it finds {found}: give these"
-    return (
-        f"{problem}: check the layout, the colour, the scale and the confidence; if all are right, try the model on an "
-        "image of your own"
-    )
+        if count > most:
+            best, most = other, count
+    if best is None:
+        return ""
+    return f"; with --colour {best.colour} --scale {best.scale} it finds {most}: give these"
 
 
 def _card_fields(

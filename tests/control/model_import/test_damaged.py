@@ -62,7 +62,7 @@ def test_a_device_or_a_pipe_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(ModelImportError, match="'pipe', which is not beside it"):
         read_model(tmp_path / "toy.onnx")
     with pytest.raises(ModelImportError, match="pipe is not a file"):
-        import_model(tmp_path / "pipe")
+        read_model(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(

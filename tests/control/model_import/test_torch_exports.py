@@ -15,7 +15,8 @@ from tests.control.model_import.test_layouts import Case, check
 from tests.control.model_import.toys import yolov8
 from tests.paths import TOP
 
-pytest.importorskip("torch", reason="pip install 'rededge_nb[torch]' onnxscript")
+for package in ("torch", "onnxscript"):
+    pytest.importorskip(package, reason="pip install 'rededge_nb[torch]' onnxscript")
 HEADS = {"v5": "yolov5", "v8": "yolov8", "nms_free": "yolov10"}
 
 

@@ -15,7 +15,6 @@ from rededge_nb.control.model_import import ImportOptions, import_model
 from rededge_nb.control.models import list_models, load_card, store_model
 from rededge_nb.control.provision import provision, read_settings, use_model
 from rededge_nb.edge.client import client_like
-from rededge_nb.errors import ModelError
 from rededge_nb.images import encode_jpeg
 from rededge_nb.own_models import import_file, use_imported
 from tests.control.model_import import toys
@@ -107,5 +106,3 @@ def test_a_file_is_imported_tried_and_used(client: redis.Redis, tmp_path: Path) 
     onnx.save(toys.toy_model(toys.yolov5), path)
     newer = import_file(path, use_in=client)
     assert newer.changes[-1].startswith(f"an older version is stored too: `rededge models remove {result.card.key}`")
-    with pytest.raises(ModelError, match="model key is empty"):
-        detect_people(client, load_card(card_of(tmp_path, "other", toys.yolov8, 160)), frame)
