@@ -45,9 +45,9 @@ PATIENCE = 60.0
 """Seconds that a result may take."""
 SHORTER = {
     "01_load_model": ("timing: float = 0.5 ", "timing: float = 0.1 "),
-    "03_produce_frames": ("seconds: float = 0 ", "seconds: float = 5 "),
+    "03_produce_frames": ("seconds: float = 0 ", "seconds: float = 3 "),
     "05_time_series": ("minutes: float = 5.0 ", "minutes: float = 1.0 "),
-    "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 15.0 "),
+    "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 5.0 "),
     "09_look_back": ("days: int = 14 ", "days: int = 2 "),
 }
 """Parameters that are changed to save time."""
@@ -60,7 +60,7 @@ MANY_BOXES = """found, sure = detect_people(wb.client, card, image, iou=0.9)
 plot_frame(draw_boxes(image, found, sure), title=f"{len(found)} boxes")"""
 FOLLOW = "for found in cam.follow(seconds=5):\n    print(found)"
 LONGEST = "longest = max(tracks, key=lambda track: track.seconds)\nplot_tracks([longest], frame.image())"
-OVERLOAD = "cam.summary(cam.capture(source, fps=60, seconds=10))"
+OVERLOAD = "cam.summary(cam.capture(source, fps=60, seconds=5))"
 WORDS = """words = GB("KeysReader").flatmap(lambda record: record["value"].split())
 words.filter(lambda word: len(word) > 3).countby().run(prefix + "*")"""
 SLOWLY = """async def slowly(arguments):
@@ -340,6 +340,8 @@ def test_an_interrupted_cell_a_killed_kernel_and_a_reload(lab: Lab, page: Page, 
         running = [entry for entry in client.execute_command("RG.DUMPEXECUTIONS") if entry[3] == b"running"]
         assert [entry for entry in running if not entry[5]] == []
 
+    # of a killed kernel, JupyterLab writes tracebacks of its own
+    assert "Traceback" not in lab.log.read_text()
     kernel = int(jupyter.execute(page, "import os; print(os.getpid())"))
     page.evaluate("notebookPanel.context.save()")
     os.kill(kernel, signal.SIGKILL)
@@ -355,6 +357,13 @@ def test_an_interrupted_cell_a_killed_kernel_and_a_reload(lab: Lab, page: Page, 
     jupyter.shut_down_kernel(page)
 
 
+def assert_all_is_well(checkout: Path, environment: dict[str, str]) -> None:
+    """Wait until `rededge status` finds no problem: on a busy machine a worker may take more than its 5 s to answer."""
+    deadline = time.monotonic() + PATIENCE
+    while (state := rededge(checkout, environment, "status")).returncode != 0:
+        assert time.monotonic() < deadline, state.stdout + state.stderr
+
+
 def test_afterwards_the_pipeline_runs_and_the_checkout_is_unchanged(
     lab: Lab, checkout: Path, environment: dict[str, str]
 ) -> None:
@@ -362,8 +371,7 @@ def test_afterwards_the_pipeline_runs_and_the_checkout_is_unchanged(
     assert instance is not None
     with client_from_url(instance.url) as client:
         wait_for(lambda: not next_frame_arrives(client, "0"), timeout=PATIENCE, what="the end of the last capture")
-    state = rededge(checkout, environment, "status")
-    assert state.returncode == 0, state.stdout + state.stderr
+    assert_all_is_well(checkout, environment)
     # the command of `make demo`, but on the server that the newcomer has used, and with a shorter video
     done = rededge(checkout, environment, "pipeline", "run", "-o", "runs", "--seconds", "2")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -371,4 +379,3 @@ def test_afterwards_the_pipeline_runs_and_the_checkout_is_unchanged(
     assert re.search(r"^processed +20$", done.stdout, re.MULTILINE), done.stdout
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=checkout, capture_output=True, text=True, check=True)
     assert changed.stdout == ""
-    assert "Traceback" not in lab.log.read_text()
