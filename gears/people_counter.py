@@ -13,6 +13,9 @@ where they are expected (`rededge_nb.analytics.looking`). Such an entry has `pre
 when the model has not run for a second and a newer frame waits. So the latency stays low, however fast the camera is.
 Frames whose field `keep` is 1 are all looked at.
 
+If no image of a camera may be stored (`boxes_only` in its scene), the capture sends the boxes that it has found in
+place of the image. Images that other clients send are counted, and leave the stream in the same transaction.
+
 It imports `rededge_nb.analytics`: a RedisGears of your own needs `REQUIREMENTS rededge_nb`.
 """
 
@@ -25,6 +28,7 @@ import numpy as np
 import redisAI
 
 from rededge_nb.analytics import looking
+from rededge_nb.analytics.boxes_only import found_people, is_boxes_only
 from rededge_nb.analytics.colours import colour_shares
 from rededge_nb.analytics.decoding import decode_image, decode_small
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
@@ -108,6 +112,8 @@ def detect(record):
     """Find the people, unless the model need not look or has no time; note the reason if the frame is no image."""
     key, value = record["key"], record["value"]
     record["ts"] = number_or(value.get("ts"), int(record["id"].split("-")[0]))
+    if "found" in value:
+        return found_by_capture(record)
     marks = [time.perf_counter()]
     values = current_settings()
     runner = redisAI.createModelRunner(values["model"])
@@ -178,6 +184,19 @@ def choose(record, plan):
     return small, choice
 
 
+def found_by_capture(record):
+    """Take the boxes from the frame's entry, which has no image: the model of the capture has looked at each frame."""
+    try:
+        sent = found_people(record["value"])
+        tracking = tracker_settings(current_settings(), Plan(every="1"), True)
+        record.update(choice=Choice.LOOK, tracking=tracking, model=sent.model, steps=dict(sent.steps))
+        record.update(detected=sent.detected, colours=sent.colours, frame_wh=sent.frame_wh)
+        record.update(found=sent.found.tolist())
+    except Exception as error:
+        record["reason"] = f"{type(error).__name__}: {error}"[:1000]
+    return record
+
+
 def as_array(tensor):
     return np.frombuffer(redisAI.tensorGetDataAsBlob(tensor), np.float32).reshape(redisAI.tensorGetDims(tensor))
 
@@ -196,14 +215,17 @@ def store(record):
         tracker, scene = execute("MGET", key + ":tracker", key + ":scene")
         saved = SavedTracker.from_text(tracker)
         # the second condition: the ids of a stream that was deleted and made again may be smaller
-        if saved.has(record["id"]) and execute("XRANGE", key, saved.ref, "+", "COUNT", 1):
+        if saved.has(record["id"]) and last_id_reaches(key, saved.ref):
             return
+        oldest_kept = oldest_to_keep(record, scene)
         samples = frame_samples(ts, {"in_fps": 1})
         if record.get("choice", Choice.DROP) != Choice.DROP and "reason" not in record:
             samples += follow(record, saved, scene)
         elif "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
+        if oldest_kept:
+            execute("XTRIM", key, "MINID", oldest_kept)
         execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
         replies = execute(*add_command(key, samples))
     looking.SHARED.stored(key, record["id"], ts)
@@ -212,6 +234,30 @@ def store(record):
         store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
     if "reason" in record or saved.problem:
         log(f"{key} {record['id']}: {record.get('reason', saved.problem)}", "warning")
+
+
+def last_id_reaches(key, ref):
+    """Whether the stream has ever had an entry with this id or a greater one, also if that has left it."""
+    if not execute("EXISTS", key):
+        return False
+    info = execute("XINFO", "STREAM", key)
+    last = dict(zip(info[::2], info[1::2], strict=True))["last-generated-id"]
+    return id_order(last) >= id_order(ref)
+
+
+def id_order(entry_id):
+    return tuple(map(int, entry_id.split("-")))
+
+
+def oldest_to_keep(record, scene):
+    """Id of the oldest entry that may stay, if no image may be stored and there are some; None to leave all."""
+    if not is_boxes_only(scene):
+        return None
+    if "image" in record["value"]:
+        milliseconds, number = id_order(record["id"])
+        return f"{milliseconds}-{number + 1}"
+    oldest = execute("XRANGE", record["key"], "-", record["id"], "COUNT", 1)
+    return record["id"] if oldest and "image" in oldest[0][1][::2] else None
 
 
 def follow(record, saved, scene):

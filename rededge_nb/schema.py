@@ -191,6 +191,11 @@ def alarms_key(camera: object) -> str:
     return f"{frames_key(camera)}:alarms"
 
 
+def still_key(camera: object) -> str:
+    """Image, as JPEG, on which boxes are drawn where no image of the camera is stored."""
+    return f"{frames_key(camera)}:still"
+
+
 def scene_key(camera: object) -> str:
     """Lines, zones, masks and rules of the camera, as JSON."""
     return f"{frames_key(camera)}:scene"

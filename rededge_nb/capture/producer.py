@@ -1,7 +1,8 @@
 """Appends frames to a camera's stream, which stays within bounds of age and size.
 
-Before that, the masks of the camera's scene are applied. The scene is watched (WATCH) from when it is read until the
-frame is added: if it changes in between, nothing is added, and the frame gets the new masks.
+Before that, the masks of the camera's scene are applied. If no image of the camera may be stored, the people are found
+here, and their boxes are sent in place of the image. The scene is watched (WATCH) from when it is read until the frame
+is added: if it changes in between, nothing is added, and the frame is made again for the new scene.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.boxes_only import FOUND
+from rededge_nb.capture.detection import PeopleFinder
 from rededge_nb.capture.masking import masked
 from rededge_nb.capture.sources import Captured
 from rededge_nb.edge.client import CommandArgs, check, connection_of, in_transaction, replies_to
@@ -40,7 +43,8 @@ class Producer:
     """Appends frames to `camera:<id>`, masked, and numbered on from what is there.
 
     Attributes:
-        last: The last frame as it was sent, or should have been: masked, and as JPEG.
+        last: The last frame as it was sent, or should have been: masked, and as JPEG. Where no image is sent, it is
+            only kept here, so that the frame can be sent again.
 
     Args:
         client: One from `blocking_client`.
@@ -82,6 +86,7 @@ class Producer:
         self._full = False
         self._oldest_allowed: str | None = None
         self._unconfirmed: tuple[int, int] | None = None
+        self._finder = PeopleFinder(client, camera)
         self._resume()
 
     @property
@@ -127,8 +132,8 @@ class Producer:
         self._confirm()
         return entry_id, size
 
-    def _masked(self, connection: Any, captured: Captured) -> bytes:
-        """The frame as JPEG, with the masks of the scene, which is watched from now on."""
+    def _content(self, connection: Any, captured: Captured) -> dict[str, Any]:
+        """The frame's image as JPEG, masked, or what was found in it. The scene is watched from now on."""
         watching = replies_to(connection, [("WATCH", self._scene_key), ("GET", self._scene_key)])
         try:
             check(watching)
@@ -136,12 +141,15 @@ class Producer:
             replies_to(connection, [("UNWATCH",)])
             raise
         scene = scene_of(self._scene_key, watching[1])
-        if scene.boxes_only:
-            raise SceneError(f"{self._scene_key}.boxes_only", "captures cannot do without images in this version")
         image = captured.image
         if scene.masks:
             image = masked(decode_image(image, f"a frame of {self._key}"), scene.masks)
-        return image if isinstance(image, bytes) else encode_jpeg(image, quality=self._quality)
+        self.last = captured._replace(image=image)
+        if scene.boxes_only:
+            return dict(self._finder.find(image).as_fields())
+        jpeg = image if isinstance(image, bytes) else encode_jpeg(image, quality=self._quality)
+        self.last = captured._replace(image=jpeg)
+        return {schema.IMAGE: jpeg}
 
     def find_unconfirmed(self) -> tuple[str, int] | None:
         """Entry id and size of the frame that the last `send` got no reply for, if the server has it."""
@@ -150,7 +158,7 @@ class Producer:
         for entry_id, fields in streams.entries(self._client, self._key, count=_LOOKED_AT, newest_first=True):
             if (streams.number(fields, schema.COUNT, 0), streams.number(fields, schema.TS, 0)) == self._unconfirmed:
                 self._confirm()
-                return entry_id, len(fields[schema.IMAGE.encode()])
+                return entry_id, _size_of(fields)
         return None
 
     def _time_of(self, captured: Captured) -> int:
@@ -165,22 +173,22 @@ class Producer:
             self._unconfirmed = None
 
     def _append(self, captured: Captured, fields: dict[str, Any], not_answered: list[str]) -> tuple[str, int]:
-        replies = None
+        replies, size = None, 0
         with connection_of(self._client) as connection:
             while replies is None:  # somebody has changed the scene meanwhile
-                image = self._masked(connection, captured)
-                self.last = captured._replace(image=image)
-                replies = self._add(connection, fields | {schema.IMAGE: image}, not_answered)
+                content = self._content(connection, captured)
+                size = _size_of(content)
+                replies = self._add(connection, fields | content, size, not_answered)
         added, entries, *_ = replies
         entry_id: str = added.decode()
-        self._note_entries_of_others(entries, len(image))
+        self._note_entries_of_others(entries, size)
         # The age comes from the clock of the server, which entry ids carry.
         self._oldest_allowed = f"{max(0, streams.time_ms(entry_id) - self._max_age_ms)}-0"
-        return entry_id, len(image)
+        return entry_id, size
 
-    def _add(self, connection: Any, fields: dict[str, Any], not_answered: list[str]) -> list[Any] | None:
-        """Add an entry unless the scene has changed since it was read; None if it has."""
-        self._note_size(len(fields[schema.IMAGE]))
+    def _add(self, connection: Any, fields: dict[str, Any], size: int, not_answered: list[str]) -> list[Any] | None:
+        """Add an entry of a size unless the scene has changed since it was read; None if it has."""
+        self._note_size(size)
         # Only a full stream is cut by length: it may hold frames of other clients that are not counted yet.
         longest = max(len(self._sizes), len(not_answered) + 1) if self._full else None
         cut = () if longest is None else ("MAXLEN", longest)
@@ -223,7 +231,7 @@ class Producer:
         # the times of a recording say nothing about the clock
         if schema.CAPTURED.encode() not in fields:
             self._last_ts = streams.number(fields, schema.TS, 0)
-        self._note_entries_of_others(self._client.xlen(self._key), len(fields.get(schema.IMAGE.encode(), b"")))
+        self._note_entries_of_others(self._client.xlen(self._key), _size_of(fields))
 
     def _note_entries_of_others(self, entries: int, size: int) -> None:
         """Count the other entries of the stream as if every frame were of this size."""
@@ -236,6 +244,15 @@ class Producer:
         while self._size > self._max_bytes and len(self._sizes) > 1:
             self._size -= self._sizes.popleft()
             self._full = True
+
+
+def _size_of(fields: Mapping[Any, Any]) -> int:
+    """Bytes of an entry's image, or of what was found in it."""
+    for name in (schema.IMAGE, FOUND):
+        content = fields.get(name, fields.get(name.encode()))
+        if content is not None:
+            return len(content)
+    return 0
 
 
 class Sender:

@@ -132,6 +132,38 @@ def remove(name: str, directory: Path | None, camera: str) -> None:
         click.echo(CameraScene(client, camera).remove(name))
 
 
+@scene.command(epilog=examples("rededge scene boxes-only on --camera door", "rededge scene boxes-only off"))
+@click.argument("state", type=click.Choice(["on", "off"]))
+@directory_option
+@camera_option
+def boxes_only(state: str, directory: Path | None, camera: str) -> None:
+    """Store no image of the camera, only boxes, or store images again.
+
+    The capture then finds the people itself, and no pixel leaves its process. Frames that are stored already are
+    removed.
+    """
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).boxes_only(state == "on"))
+
+
+@scene.command(epilog=examples("rededge scene still empty-room.jpg --camera door", "rededge scene still --remove"))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option("--remove", is_flag=True, help="Remove the image: boxes are drawn on a grey plane.")
+@directory_option
+@camera_option
+def still(file: Path | None, remove: bool, directory: Path | None, camera: str) -> None:
+    """Choose the image FILE, on which live views draw the boxes of a camera without images."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    if (file is None) != remove:
+        raise click.UsageError("give either a file or --remove")
+    with connected(directory) as client:
+        CameraScene(client, camera).still(file)
+    click.echo(f"the still image of camera {camera} was {'removed' if remove else 'stored'}")
+
+
 @scene.command(epilog=examples("EDITOR=nano rededge scene edit --camera door"))
 @directory_option
 @camera_option

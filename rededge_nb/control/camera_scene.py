@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import redis
 
 from rededge_nb import schema
 from rededge_nb.analytics.geometry import Point
 from rededge_nb.analytics.scene import Scene
-from rededge_nb.control.scenes import change_scene, save_scene
+from rededge_nb.control.scenes import change_scene, save_scene, set_still
+from rededge_nb.errors import SourceError
+from rededge_nb.images import ImageOrJpeg
 from rededge_nb.reading.scenes import read_scene
 
 
@@ -28,7 +32,8 @@ class CameraScene:
         scene = self.load()
         parts = (("lines", scene.lines), ("zones", scene.zones), ("masks", scene.masks))
         shown = "; ".join(f"{what} {', '.join(each.name for each in items)}" for what, items in parts if items)
-        return f"<Scene of camera {self._camera}, version {scene.version}: {shown or 'nothing drawn'}>"
+        only = "; boxes only" if scene.boxes_only else ""
+        return f"<Scene of camera {self._camera}, version {scene.version}: {shown or 'nothing drawn'}{only}>"
 
     def load(self) -> Scene:
         """The scene as it is stored."""
@@ -82,6 +87,35 @@ class CameraScene:
     def reverse(self, name: str) -> CameraScene:
         """Exchange the two sides of a line."""
         return self._change(lambda scene: scene.reversed_line(name))
+
+    def boxes_only(self, on: bool = True) -> CameraScene:
+        """Store no image of the camera, only boxes: the capture finds the people, and no pixel leaves its process.
+
+        Frames that are in the stream already leave it. See docs/how-to/count-who-goes-in.md.
+
+        Args:
+            on: Whether no image may be stored.
+        """
+        return self._change(lambda scene: replace(scene, boxes_only=on))
+
+    def still(self, image: ImageOrJpeg | str | Path | None) -> CameraScene:
+        """Choose the image on which live views draw the boxes of a camera without images; None: a grey plane.
+
+        Args:
+            image: An image file, its content, or pixels: uint8 of shape (height, width, 3), BGR. It should show the
+                view of the camera without people.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        if isinstance(image, str | Path):
+            path = Path(image)
+            try:
+                image = path.read_bytes()
+            except OSError as error:
+                raise SourceError(f"the image {path} cannot be read: {error}") from error
+        set_still(self._client, self._camera, image)
+        return self
 
     def _change(self, change: Callable[[Scene], Scene]) -> CameraScene:
         change_scene(self._client, self._camera, change)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import cv2
+import numpy as np
 import redis
 
-from rededge_nb import schema
+from rededge_nb import schema, streams
 from rededge_nb.analytics.counting_state import renamed, scene_keys
+from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.analytics.scene_series import (
     Command,
@@ -21,11 +25,17 @@ from rededge_nb.analytics.scene_series import (
     zone_series,
 )
 from rededge_nb.connection import shard_of
+from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import SceneConflictError, SceneError, ServerError
+from rededge_nb.images import ImageOrJpeg, decode_image, encode_jpeg
 from rededge_nb.reading.scenes import scene_of
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 20
 """How often a change is tried while others change the same scene."""
+_LONGEST_STILL, _STILL_QUALITY = 1920, 85
+"""Pixels of the longer side of a still image above which it is made smaller, and its JPEG quality."""
 
 
 def save_scene(client: redis.Redis, camera: object, scene: Scene, *, version: int | None) -> Scene:
@@ -80,10 +90,11 @@ def change_scene(
                     raise
                 old = Scene()
             new = change(old)
-            if new.boxes_only:
-                raise SceneError("boxes_only", "captures cannot do without images in this version")
             new = replace(new, version=max(old.version, new.version if text is None else 0) + 1)
             commands = list(_series_commands(pipeline, schema.frames_key(camera), old, new))
+            removes_images = new.boxes_only and not old.boxes_only
+            if removes_images:
+                commands.append(_images_removed(pipeline, camera))
             pipeline.multi()
             for command in commands:
                 pipeline.execute_command(*command)
@@ -93,8 +104,29 @@ def change_scene(
             except redis.WatchError:
                 continue
             _check(key, [*commands, ("SET", key)], replies)
+            if removes_images:
+                _forget_what_was_written(shard)
             return new
     raise ServerError(f"{key} was changed by others {_TRIES} times in a row: try again")
+
+
+def set_still(client: redis.Redis, camera: object, image: ImageOrJpeg | None) -> None:
+    """Store the image on which live views draw boxes where no image of the camera is stored; None removes it.
+
+    Raises:
+        SourceError: the image cannot be decoded, or is too large.
+    """
+    key = schema.still_key(camera)
+    with shard_of(client, camera) as shard, server_errors(shard):
+        if image is None:
+            shard.delete(key)
+            return
+        pixels = decode_image(image, "the still image")
+        longest = max(pixels.shape[:2])
+        if longest > _LONGEST_STILL:
+            factor = _LONGEST_STILL / longest
+            pixels = np.asarray(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+        shard.set(key, encode_jpeg(pixels, quality=_STILL_QUALITY))
 
 
 def may_change(client: redis.Redis, camera: object) -> bool:
@@ -104,6 +136,30 @@ def may_change(client: redis.Redis, camera: object) -> bool:
     except redis.exceptions.NoPermissionError:
         return False
     return True
+
+
+def _images_removed(pipeline: Any, camera: object) -> Command:
+    """The command that takes the frames that the gear has processed out of their stream; the gear does it for others.
+
+    The state of the gear is watched, so that no frame is left which it processes at this moment.
+    """
+    frames_key, tracker_key = schema.frames_key(camera), schema.tracker_key(camera)
+    pipeline.watch(tracker_key)
+    text = pipeline.get(tracker_key)
+    ref = SavedTracker.from_text(text.decode(errors="replace") if text else None).ref
+    if not ref:
+        return ("XTRIM", frames_key, "MAXLEN", 0)
+    milliseconds, number = streams.id_order(ref)
+    return ("XTRIM", frames_key, "MINID", f"{milliseconds}-{number + 1}")
+
+
+def _forget_what_was_written(shard: redis.Redis) -> None:
+    """Let Redis write its file again, which has the frames of the time before."""
+    try:
+        shard.bgrewriteaof()
+    except redis.ResponseError as error:
+        # a user without that right, or a rewrite that runs already; the next one leaves the images out
+        logger.warning("images of the time before stay in the file of Redis until it is written again: %s", error)
 
 
 def _series_commands(pipeline: Any, camera_key: str, old: Scene, new: Scene) -> Iterator[Command]:

@@ -208,7 +208,7 @@ class Follower:
         live = streams.id_order(self._last_frame) > streams.id_order(self._newest_at_start)
         if live:
             self._frame_at = time.monotonic()
-        return FrameWithDetections(frames.parse_frame(self.camera, found[0]), None, live)
+        return FrameWithDetections(frames.frame_of(client, self.camera, found[0]), None, live)
 
 
 def silence_notice(frame_age: float | None, detection_age: float | None) -> str:

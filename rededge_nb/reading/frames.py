@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.boxes_only import SIZE, frame_size
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import NoDataError, SourceError
 from rededge_nb.image_headers import image_size_wh
-from rededge_nb.images import Image, check_size
+from rededge_nb.images import Image, check_size, decode_image, encode_jpeg
 from rededge_nb.streams import Entry
+
+_GREY: Final = 112
+"""Brightness of the plane on which boxes are drawn where there is no image."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class Frame:
         frame_index: Number of the frame in its capture, from 1.
         ts_ms: Capture time, milliseconds since the epoch; without one, the time of the entry.
         jpeg: The encoded image: JPEG, unless the producer sends another format.
+        stored: Whether it is the image of the frame. If no image of the camera is stored, it is one on which boxes can
+            be drawn: the camera's still image, or a grey plane of the frame's size.
     """
 
     camera: str
@@ -33,6 +42,7 @@ class Frame:
     frame_index: int
     ts_ms: int
     jpeg: bytes = field(repr=False)
+    stored: bool = True
 
     @property
     def time(self) -> np.datetime64:
@@ -58,10 +68,8 @@ class Frame:
         )
 
     def __repr__(self) -> str:
-        return (
-            f"<Frame {self.entry_id} of camera {self.camera}: number {self.frame_index}, "
-            f"{len(self.jpeg) / 1000:.1f} kB, {self.time} UTC>"
-        )
+        image = f"{len(self.jpeg) / 1000:.1f} kB" if self.stored else "boxes only"
+        return f"<Frame {self.entry_id} of camera {self.camera}: number {self.frame_index}, {image}, {self.time} UTC>"
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def read_frame(client: redis.Redis, camera: object, entry_id: str) -> Frame:
             f"{key} has no frame {entry_id[:60]}: old frames leave the stream; "
             f"use a newer one (`wb.camera({schema.camera_id(camera)!r}).latest()`)"
         )
-    return parse_frame(schema.camera_id(camera), found[0])
+    return frame_of(client, schema.camera_id(camera), found[0])
 
 
 def latest_frame(client: redis.Redis, camera: object) -> Frame:
@@ -114,7 +122,7 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
     found = streams.entries(client, key, count=1, newest_first=True)
     if not found:
         raise NoDataError(f"{key} has no frames: start a capture (`rededge capture SOURCE --camera {camera}`)")
-    return parse_frame(schema.camera_id(camera), found[0])
+    return frame_of(client, schema.camera_id(camera), found[0])
 
 
 def next_frame_arrives(client: redis.Redis, camera: object, *, seconds: float = 2.0) -> bool:
@@ -141,14 +149,32 @@ def read_errors(
     ]
 
 
-def parse_frame(camera: str, entry: Entry) -> Frame:
-    """Parse an entry of the camera's frame stream.
+def frame_of(client: redis.Redis, camera: str, entry: Entry) -> Frame:
+    """The frame of an entry of the camera's frame stream, on the camera's still image if it has none of its own.
 
     Raises:
-        SourceError: the entry has no image.
+        SourceError: the entry has neither an image nor boxes in place of it.
+    """
+    still: Any = None if schema.IMAGE.encode() in entry[1] else client.get(schema.still_key(camera))
+    return parse_frame(camera, entry, still=still)
+
+
+def parse_frame(camera: str, entry: Entry, *, still: bytes | None = None) -> Frame:
+    """Parse an entry of the camera's frame stream.
+
+    Args:
+        camera: Camera id.
+        entry: The entry.
+        still: The camera's still image, encoded, for an entry without image; None for a grey plane.
+
+    Raises:
+        SourceError: the entry has neither an image nor boxes in place of it.
     """
     entry_id, fields = entry
-    jpeg = fields.get(schema.IMAGE.encode())
+    jpeg, size = fields.get(schema.IMAGE.encode()), fields.get(SIZE.encode())
+    stored = jpeg is not None
+    if jpeg is None and size is not None:
+        jpeg = _stand_in(size, still)
     if jpeg is None:
         raise SourceError(
             f"frame {entry_id} of camera {camera} has no field {schema.IMAGE!r} (it has {_names(fields)}): "
@@ -160,7 +186,24 @@ def parse_frame(camera: str, entry: Entry) -> Frame:
         frame_index=streams.number(fields, schema.COUNT, 0),
         ts_ms=streams.number(fields, schema.TS, streams.time_ms(entry_id)),
         jpeg=jpeg,
+        stored=stored,
     )
+
+
+@lru_cache(8)
+def _stand_in(size: bytes, still: bytes | None) -> bytes | None:
+    """The still image, or a grey plane, in the size of the frame; None if that is no size."""
+    try:
+        size_wh = frame_size(size)
+        check_size(size_wh, "a frame")
+    except (ValueError, SourceError):
+        return None
+    image: Image = np.full((size_wh[1], size_wh[0], 3), _GREY, np.uint8)
+    if still:
+        # somebody else may have written the key; boxes on a grey plane are better than none
+        with suppress(SourceError):
+            image = np.asarray(cv2.resize(decode_image(still, "the still image"), size_wh), np.uint8)
+    return encode_jpeg(image, quality=85)
 
 
 def _names(fields: dict[bytes, bytes]) -> str:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import redis
 
+from rededge_nb import schema
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge.server.state import Instance
@@ -41,6 +44,20 @@ def test_a_scene_is_drawn_shown_exported_and_imported(run, client: redis.Redis, 
     assert CameraScene(client, "yard").load().zones == CameraScene(client, "0").load().zones
     run("remove", "door")
     assert not CameraScene(client, "0").load().lines
+
+
+def test_no_image_is_stored_and_a_still_image_takes_its_place(run, client: redis.Redis, tmp_path: Path) -> None:
+    assert "boxes only" in run("boxes-only", "on").stdout
+    assert CameraScene(client, "0").load().boxes_only
+    assert "no image of this camera is stored" in run("show").stdout
+    still = tmp_path / "empty.png"
+    cv2.imwrite(str(still), np.zeros((48, 64, 3), np.uint8))
+    assert run("still", str(still)).returncode == 0
+    assert client.exists(schema.still_key("0"))
+    assert "either a file or --remove" in run("still").stderr
+    assert run("still", "--remove").returncode == 0
+    assert not client.exists(schema.still_key("0"))
+    assert "boxes only" not in run("boxes-only", "off").stdout
 
 
 @pytest.mark.parametrize(

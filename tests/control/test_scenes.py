@@ -127,14 +127,6 @@ def test_a_part_that_is_wrong_changes_nothing(scene: CameraScene) -> None:
     assert scene.load().version == 1
 
 
-def test_a_scene_without_images_is_refused_as_long_as_captures_need_them(
-    client: redis.Redis, scene: CameraScene
-) -> None:
-    with pytest.raises(SceneError, match="captures cannot do without images"):
-        scene.save(Scene(boxes_only=True))
-    assert not client.exists(schema.scene_key("0"))
-
-
 def test_masks_have_names_and_styles(scene: CameraScene) -> None:
     scene.mask([(0, 0), (0.2, 0), (0.2, 0.1)], style="blur").mask([(0, 0), (0.2, 0), (0.2, 0.1)], name="window")
     assert [(mask.name, mask.style) for mask in scene.load().masks] == [("mask-1", "blur"), ("window", "black")]

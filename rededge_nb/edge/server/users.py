@@ -1,7 +1,8 @@
 """The Redis users of an embedded server, and of the containers of docker-compose.yml.
 
 `default` is the owner and may do everything. `worker` answers AI.* and RG.* and runs gears. `notebook` may run the
-commands of this package and its notebooks. `capture` may write frames, `grafana` may read what its dashboards show,
+commands of this package and its notebooks. `capture` may write frames, and read the model for cameras of which no image
+may be stored. `grafana` may read what its dashboards show,
 and `viewer` may read the streams and series of cameras, and nothing else. docs/security.md says whom each of them
 protects from what.
 
@@ -58,8 +59,8 @@ RULES = {
     "worker": (f"~* &* {_CORE} {_OF_THE_SERVER} -shutdown -sync +module|list {_SERIES} {_FROM_WORKERS} {_SWITCHBOARD}"),
     "notebook": _NOTEBOOK,
     "capture": (
-        f"~camera:* %R~cameras* %R~people_counter:* &camera:* {_CONNECTION} {_READING} +client|no-evict +del +discard "
-        "+exec +get +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.del +ts.incrby "
+        f"~camera:* %R~cameras* %R~people_counter:* %R~model:* &camera:* {_CONNECTION} {_READING} +client|no-evict "
+        "+del +discard +exec +get +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.del +ts.incrby "
         "+ts.madd"
     ),
     "grafana": (
