@@ -35,7 +35,7 @@ from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_si
 from rededge_nb.analytics.looking import Choice, Plan
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
-from rededge_nb.analytics.scene_counting import count_scene
+from rededge_nb.analytics.scene_counting import count_scene, without_people, without_removed
 from rededge_nb.analytics.tracking import ColourSettings, TrackerSettings
 
 
@@ -218,12 +218,17 @@ def store(record):
         if saved.has(record["id"]) and last_id_reaches(key, saved.ref):
             return
         oldest_kept = oldest_to_keep(record, scene)
+        removed = execute("HGETALL", key + ":removed")  # by a capture that counts a recording again
+        if removed:
+            forget_removed(saved, dict(zip(removed[::2], removed[1::2], strict=True)))
         samples = frame_samples(ts, {"in_fps": 1})
         if record.get("choice", Choice.DROP) != Choice.DROP and "reason" not in record:
             samples += follow(record, saved, scene)
         elif "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
+        if removed:
+            execute("DEL", key + ":removed")
         if oldest_kept:
             execute("XTRIM", key, "MINID", oldest_kept)
         execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
@@ -234,6 +239,13 @@ def store(record):
         store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
     if "reason" in record or saved.problem:
         log(f"{key} {record['id']}: {record.get('reason', saved.problem)}", "warning")
+
+
+def forget_removed(saved, removed):
+    """Take out of tracker and totals what was deleted from the series because its recording is counted again."""
+    if removed.pop("forget", None):
+        saved.state, saved.counting = None, without_people(saved.counting)
+    saved.counting = without_removed(saved.counting, removed)
 
 
 def last_id_reaches(key, ref):

@@ -83,6 +83,9 @@ ACKNOWLEDGED = "acknowledged"
 SERVER_EVENTS_KEY = "rededge:events"
 """Stream of the events that belong to no camera."""
 
+FORGET = "forget"
+"""Field of the hash `camera:<id>:removed`: the people in view belong to a count that was deleted."""
+
 # Fields of an error entry (`camera:<id>:errors`), besides REF, TS, CAPTURE and CAPTURED.
 REASON = "reason"
 
@@ -199,6 +202,14 @@ def still_key(camera: object) -> str:
 def scene_key(camera: object) -> str:
     """Lines, zones, masks and rules of the camera, as JSON."""
     return f"{frames_key(camera)}:scene"
+
+
+def removed_key(camera: object) -> str:
+    """Hash of what was deleted from the series of lines and zones; the gear takes it from their totals.
+
+    By the series' name without the camera: crossings, or stays in a zone; and FORGET.
+    """
+    return f"{frames_key(camera)}:removed"
 
 
 def tracker_key(camera: object) -> str:

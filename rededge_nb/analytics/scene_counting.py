@@ -95,6 +95,45 @@ def count_scene(
     )
 
 
+def without_removed(saved: Any, removed: Mapping[str, Any]) -> Any:
+    """State and totals, less what was deleted from the series because its recording is counted again.
+
+    Args:
+        saved: What `count_scene` returned as `saved`.
+        removed: By the name of a series how much was deleted: crossings of `line:<name>:<direction>`, and stays of
+            `zone:<name>:dwell`, which are as many entries and exits.
+    """
+    _, totals, problem = _read(saved)
+    if saved is None or problem:
+        return saved
+    for series, number in removed.items():
+        kind, _, rest = series.partition(":")
+        name, _, what = rest.rpartition(":")
+        of_kind = totals.lines if kind == "line" else totals.zones
+        if name in of_kind:
+            numbers = of_kind[name]
+            for at in (0, 1) if kind == "zone" else (int(what != "forward"),):
+                numbers[at] = max(0, numbers[at] - int(number))
+    return {"state": saved["state"], "totals": totals.to_data()}
+
+
+def without_people(saved: Any) -> Any:
+    """State and totals without those who are in view: the count that they belong to was deleted.
+
+    They leave no zone, and have not entered one.
+    """
+    before, totals, problem = _read(saved)
+    if saved is None or problem:
+        return saved
+    zones = [key.rpartition(":")[0] for key in before.zones.split()]
+    for track in before.tracks.values():
+        for index, _ in track.inside_since:
+            entries = totals.zones[zones[index]]
+            entries[0] = max(0, entries[0] - 1)
+    state = CountingState(before.lines, before.zones)
+    return {"state": state.to_data(), "totals": totals.to_data()}
+
+
 @dataclass(slots=True)
 class _Totals:
     """What is counted since a line or zone was made.
@@ -130,7 +169,9 @@ class _Totals:
 
     def free_time(self, zone: str, at_ms: int, now_ms: int) -> int:
         """A time for the sample of a dwell time: the first millisecond from `at_ms` on that no other sample has."""
-        taken = [at for at in self.dwell_times[zone] if abs(now_ms - at) <= 2000 * FORGET_S]
+        # of both times, as the time of the frames may go back
+        near = 2000 * FORGET_S
+        taken = [at for at in self.dwell_times[zone] if min(abs(now_ms - at), abs(at_ms - at)) <= near]
         while at_ms in taken:
             at_ms += 1
         self.dwell_times[zone] = [*taken, at_ms]

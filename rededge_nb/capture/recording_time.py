@@ -19,7 +19,14 @@ from rededge_nb.capture.options import Settings
 from rededge_nb.capture.sources import Captured, RecordedSource, Source
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.reading.captures import CaptureRecord, ended_captures
-from rededge_nb.reading.samples import delete_samples, free_time_ms, has_samples, oldest_allowed_ms
+from rededge_nb.reading.samples import (
+    delete_samples,
+    forget_people,
+    free_time_ms,
+    has_samples,
+    newest_time_ms,
+    oldest_allowed_ms,
+)
 from rededge_nb.reading.track_removal import TrackRemoval
 
 _SECOND_MS = 1000
@@ -204,8 +211,11 @@ def _delete_counts(
         for first, last in parts
     ]
     times = [(first, end) for first, end in times if first < end]
+    newest_ms = newest_time_ms(client, camera)
     for first, end in times:
         delete_samples(client, camera, first, end)
+    if any(first <= newest_ms < end for first, end in times):
+        forget_people(client, camera)
     if times:
         TrackRemoval(client, camera).remove(lambda last_ms: any(first <= last_ms < end for first, end in times))
     return tuple(times)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.analytics.scene_series import LINE_SERIES
+from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import is_here
 from rededge_nb.reading.series import call, series_info
 
@@ -17,6 +19,8 @@ _SECOND_MS = 1000
 """Series that sum have one sample a second, to which each frame adds."""
 _LINE = "line:"
 """How the names of the series of lines begin."""
+_ZONE, _DWELL = "zone:", ":dwell"
+"""How those of zones begin, and how that of the stays ends."""
 _REMEMBERED_MS = 2000
 """How long somebody may have been out of sight who is not new."""
 _PAGE = 1000
@@ -30,6 +34,19 @@ def oldest_allowed_ms(client: redis.Redis, camera: object) -> int:
 def has_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> bool:
     """Whether a camera has a sample from one time to before another one."""
     return _first_ms(client, list(_series(client, camera)), start_ms, end_ms) is not None
+
+
+def newest_time_ms(client: redis.Redis, camera: object) -> int:
+    """The time of the frame that was processed last, if the frames come in order; -1 if there is none."""
+    key = schema.series_key(camera, schema.PEOPLE)
+    newest = call(client, "TS.GET", key) if client.exists(key) else None
+    return int(newest[0]) if newest else -1
+
+
+def forget_people(client: redis.Redis, camera: object) -> None:
+    """Let the gear forget who is in view: those of a count that was deleted do not leave with the next frame."""
+    with server_errors(client):
+        client.hincrby(schema.removed_key(camera), schema.FORGET, 1)
 
 
 def free_time_ms(client: redis.Redis, camera: object, length_ms: int, end_ms: int) -> int | None:
@@ -52,12 +69,14 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
     """Delete the samples of a camera from one time to before another one.
 
     Where a second belongs to this time only in part, its sample in the series that sum keeps what the frames outside
-    add. RedisTimeSeries computes the averages and other compactions of this time again.
+    add. RedisTimeSeries computes the averages and other compactions of this time again. Crossings and stays that are
+    deleted are noted for the gear, which takes them from the totals that the video shows.
 
     Returns:
         How many samples of `people` there were.
     """
     deleted = 0
+    in_totals = tuple(schema.series_key(camera, kind) for kind in (_LINE, _ZONE))
     people = schema.series_key(camera, schema.PEOPLE)
     for key, info in _series(client, camera).items():
         sums = _text(info["duplicatePolicy"]) == "sum"
@@ -68,12 +87,37 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
         start = max(start, _oldest_allowed_ms(info))
         if start >= end:
             continue
-        count = int(call(client, "TS.DEL", key, start, end - 1))
+        if not key.startswith(in_totals):
+            count = int(call(client, "TS.DEL", key, start, end - 1))
+        else:
+            count = _delete_from_totals(client, camera, key, start, end, sums=sums)
         deleted += count if key == people else 0
         if sums and count:
-            _sum_again(client, camera, key, start, start_ms)
-            _sum_again(client, camera, key, end_ms, end)
+            again = _sum_again(client, camera, key, start, start_ms) + _sum_again(client, camera, key, end_ms, end)
+            if again and key.startswith(in_totals):
+                call(client, "HINCRBY", schema.removed_key(camera), _name_of(camera, key), -again)
     return deleted
+
+
+def _delete_from_totals(
+    client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int, *, sums: bool
+) -> int:
+    """Delete samples of a line or zone, and note in the same transaction how much the totals lose."""
+    samples = call(client, "TS.RANGE", key, start_ms, end_ms - 1)
+    name = _name_of(camera, key)
+    if not samples:
+        return 0
+    lost = sum(round(float(value)) for _, value in samples) if sums else len(samples)
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.execute_command("TS.DEL", key, start_ms, end_ms - 1)
+        if sums or name.endswith(_DWELL):
+            pipeline.hincrby(schema.removed_key(camera), name, lost)
+        with server_errors(client):
+            return int(pipeline.execute()[0])
+
+
+def _name_of(camera: object, key: str) -> str:
+    return key.removeprefix(schema.series_key(camera, ""))
 
 
 def _first_ms(client: redis.Redis, keys: list[str], start_ms: int, end_ms: int) -> int | None:
@@ -82,12 +126,12 @@ def _first_ms(client: redis.Redis, keys: list[str], start_ms: int, end_ms: int) 
     return min((int(samples[0][0]) for samples in found if samples), default=None)
 
 
-def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int) -> None:
-    """Give a second its sample for the frames in a part of it."""
+def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int) -> int:
+    """Give a second its sample for the frames in a part of it; returns that."""
     frames = _times_of_frames(client, camera, start_ms, end_ms) if start_ms < end_ms else set()
     if not frames:
-        return
-    name = key.removeprefix(schema.series_key(camera, ""))
+        return 0
+    name = _name_of(camera, key)
     if name in (schema.IN_FPS, schema.OUT_FPS):
         total = len(frames)
     elif name.startswith(_LINE):
@@ -95,6 +139,7 @@ def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end
     else:
         total = _people_seen_first(client, camera, start_ms, end_ms)
     call(client, "TS.ADD", key, start_ms - start_ms % _SECOND_MS, total)
+    return total
 
 
 def _times_of_frames(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> set[int]:
@@ -117,8 +162,8 @@ def _crossings(client: redis.Redis, camera: object, series: str, start_ms: int, 
     totals = {at: total for at in sorted(found) if (total := _total_of(found[at], line, index)) is not None}
     before = [total for at, total in totals.items() if at < start_ms]
     within = [total for at, total in totals.items() if at >= start_ms]
-    # without a frame before, the first one of the time is taken for it
-    return max(0, within[-1] - (before or within)[-1 if before else 0]) if within else 0
+    # a total falls when samples are deleted, and grows by crossings alone
+    return sum(max(0, later - earlier) for earlier, later in pairwise([*before[-1:], *within]))
 
 
 def _detections(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> dict[int, Mapping[bytes, bytes]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rededge_nb.analytics.scene import Scene
-from rededge_nb.analytics.scene_counting import CountedScene, count_scene
+from rededge_nb.analytics.scene_counting import CountedScene, count_scene, without_people, without_removed
 from tests.analytics.running import line, zone
 from tests.analytics.walkers import FRAME, Frame, Walker, frames, straight
 
@@ -127,3 +127,36 @@ def test_what_is_saved_is_not_changed() -> None:
         assert count_scene("camera:0", DESK.to_json(), saved, frame.people, frame.ts_ms, (768, 576), []) == first
         saved = json.loads(json.dumps(first.saved))
     assert FRAME == (768, 576)
+
+
+def test_what_is_deleted_from_the_series_leaves_the_totals_but_never_more() -> None:
+    counted = count_all({0: DESK}, [Walker(straight(100, 700))])
+    saved = without_removed(
+        counted[-1].saved, {"line:door:forward": "1", "zone:desk:dwell": "1", "line:gone:forward": "3"}
+    )
+    assert saved["totals"]["lines"] == {"door": [0, 0]}
+    assert saved["totals"]["zones"] == {"desk": [0, 0]}
+    assert saved["state"] == counted[-1].saved["state"]
+    assert without_removed(saved, {"line:door:backward": 2})["totals"]["lines"] == {"door": [0, 0]}
+    assert without_removed(None, {"line:door:forward": 1}) is None
+
+
+def test_people_of_a_deleted_count_leave_no_zone_and_have_not_entered_it() -> None:
+    counted = count_all({0: DESK}, [Walker(straight(100, 700))])
+    inside = next(each for each in counted if fields(each)["zones"]["desk"][0])
+    assert fields(inside)["zones"]["desk"][2:] == [1, 0]
+    saved = without_people(inside.saved)
+    assert saved["totals"]["zones"] == {"desk": [0, 0]}
+    assert saved["state"]["tracks"] == []
+    assert count(DESK.to_json(), saved, Frame(START_MS, [], [])).samples[0].value == 0
+    assert without_people(None) is None
+
+
+def test_stays_that_end_at_one_time_have_samples_of_their_own_when_time_goes_back() -> None:
+    pair = [Walker(straight(100, 320)), Walker(straight(100, 320, 350))]
+    counted = count_all({0: DESK}, pair)
+    inside = next(each for each in counted if fields(each)["zones"]["desk"][0] == 2)
+    ids = [int(track[0]) for track in inside.saved["state"]["tracks"]]
+    left = count(DESK.to_json(), inside.saved, Frame(START_MS - 3_600_000, [], ids))
+    times = [sample.at_ms for sample in left.samples if sample.series == "zone:desk:dwell"]
+    assert len(times) == len(set(times)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from benchmarks.bare import sample_jpegs
 from rededge_nb import schema
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.analytics.scene_series import keys_of, series_of
+from rededge_nb.capture.options import CaptureOptions
+from rededge_nb.capture.run import capture
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
 from tests.gears.test_tracks import INTERVAL_MS, START_MS, add_frames, contents, samples, total, wait_until_acknowledged
+from tests.paths import WALKING
 
 SCENE = (
     Scene(version=1)
@@ -33,6 +38,30 @@ def counting(client: redis.Redis) -> redis.Redis:
     provision(client)
     client.set(schema.scene_key("0"), SCENE.to_json())
     return client
+
+
+def test_a_recording_that_is_counted_again_counts_once_in_the_totals_as_in_the_series(counting: redis.Redis) -> None:
+    CameraScene(counting, "0").line("path", (0.6, 0), (0.6, 1)).remove("left").remove("right")
+    video: CaptureOptions = {"pace": "asap", "seconds": 7.0}
+
+    def counted() -> tuple[Any, Any]:
+        lines, (_, _, entries, exits) = newest(counting)["lines"], newest(counting)["zones"]["lawn"]
+        sums = [total(counting, f"line:path:{direction}") for direction in ("forward", "backward")]
+        assert lines["path"] == sums
+        # those who are in the zone at the end leave it with the next frame
+        assert len(samples(counting, "zone:lawn:dwell")) == exits
+        return lines, entries - exits
+
+    capture(counting, WALKING, **video)
+    first = counted()
+    assert sum(first[0]["path"]) > 0
+    capture(counting, WALKING, **video)  # moved to the present
+    assert counted() == first
+    earlier = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for _ in range(2):  # to another time, and in its place
+        capture(counting, WALKING, **video, start=earlier)
+        assert counted() == first
+    assert not counting.exists(schema.removed_key("0"))
 
 
 def newest(client: redis.Redis) -> dict[str, Any]:

@@ -60,8 +60,8 @@ RULES = {
     "notebook": _NOTEBOOK,
     "capture": (
         f"~camera:* %R~cameras* %R~people_counter:* %R~model:* &camera:* {_CONNECTION} {_READING} +client|no-evict "
-        "+del +discard +exec +get +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.del +ts.incrby "
-        "+ts.madd"
+        "+del +discard +exec +get +hincrby +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.del "
+        "+ts.incrby +ts.madd"
     ),
     "grafana": (
         f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
