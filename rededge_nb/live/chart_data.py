@@ -18,6 +18,8 @@ import redis
 from rededge_nb import schema
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import NoDataError
+from rededge_nb.live import scene_charts
+from rededge_nb.live.scene_charts import CROSSINGS, ZONES, Drawn
 from rededge_nb.reading import series
 from rededge_nb.reading.seen import midnight_ms, seen_since
 
@@ -82,9 +84,16 @@ def bucket_for(window_ms: int) -> int:
     return next((each for each in BUCKETS_MS if each * MAX_SAMPLES >= window_ms), BUCKETS_MS[-1])
 
 
-def tables(window_ms: int, *, in_buckets: bool) -> tuple[Table, ...]:
-    """The tables of a window; `in_buckets` if there are too many frames to draw each of them."""
+def tables(window_ms: int, *, in_buckets: bool, drawn: Drawn = ((), ())) -> tuple[Table, ...]:
+    """The tables of a window.
+
+    Args:
+        window_ms: Its length in milliseconds.
+        in_buckets: There are too many frames to draw each of them.
+        drawn: Lines and zones of the camera.
+    """
     bucket_ms = bucket_for(window_ms)
+    of_scene = scene_charts.columns(drawn)
     second_ms = max(_SECOND_MS, bucket_ms)
     return (
         Table("frames", FRAME_SERIES, bucket_ms, "avg") if in_buckets else Table("frames", FRAME_SERIES),
@@ -97,7 +106,15 @@ def tables(window_ms: int, *, in_buckets: bool) -> tuple[Table, ...]:
             )
             for minutes in schema.COMPACTION_MINUTES
         ),
+        *(_scene_table(name, columns, bucket_ms if in_buckets else 0, second_ms) for name, columns in of_scene.items()),
     )
+
+
+def _scene_table(name: str, columns: tuple[str, ...], bucket_ms: int, second_ms: int) -> Table:
+    """A table of lines, whose series sum, or of zones, whose series have a sample per frame."""
+    if name == CROSSINGS:
+        return Table(name, columns, second_ms, "sum" if second_ms > _SECOND_MS else None)
+    return Table(name, columns, bucket_ms, "avg" if bucket_ms else None)
 
 
 class ChartData:
@@ -114,6 +131,7 @@ class ChartData:
         self._tables = tables(self.window_ms, in_buckets=False)
         self._sent: dict[str, dict[int, Row]] = {}
         self._names: frozenset[str] = frozenset()
+        self._drawn: Drawn = ((), ())
         self._base_ms = 0
         self._clock_ms = 0
         self._frames = 0
@@ -140,7 +158,7 @@ class ChartData:
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
         self._base_ms, self._frames, self._sent = end_ms, frames, {}
-        self._tables = tables(self.window_ms, in_buckets=frames > MAX_SAMPLES)
+        self._tables = tables(self.window_ms, in_buckets=frames > MAX_SAMPLES, drawn=self._drawn)
         rows = {table.name: self._read(client, table, start_ms) for table in self._tables}
         for table in self._tables:
             self._remember(table, rows[table.name])
@@ -159,6 +177,7 @@ class ChartData:
                 "tables": description,
                 "missing": self.missing,
                 "seen_today": self._seen_today,
+                "lines": self._drawn[0],
             },
             self._packed(rows),
         )
@@ -169,9 +188,9 @@ class ChartData:
             return self.history(client)
         overlap = _OVERLAP
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
-            overlap, before = LATE, self._names
+            overlap, before = LATE, (self._names, self._drawn)
             self._check_series(client)
-            if self._names != before:
+            if (self._names, self._drawn) != before:
                 return self.history(client)
         now_ms = server_ms(client)
         self._clock_ms = max(self._clock_ms, now_ms)
@@ -210,6 +229,7 @@ class ChartData:
     def _check_series(self, client: redis.Redis) -> dict[str, int | None]:
         newest = newest_samples(client, self.camera)
         self._names = frozenset(newest)
+        self._drawn = scene_charts.drawn_by(client, self.camera)
         name = schema.camera_id(self.camera)
         self._seen_today = seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
         self._checked = time.monotonic()
@@ -232,6 +252,8 @@ class ChartData:
         return self._frames > MAX_SAMPLES
 
     def _read(self, client: redis.Redis, table: Table, start_ms: int) -> dict[int, Row]:
+        if table.name in (CROSSINGS, ZONES):
+            return self._read_scene(client, table, start_ms)
         names = [name for name in table.columns if name in self._names]
         if not names:
             return {}
@@ -255,6 +277,18 @@ class ChartData:
             # a second whose frames are still being processed would look like a camera that slows down
             complete_ms = self._clock_ms - round(RATES_DELAY * 1000)
             filled = {at: row for at, row in filled.items() if at + table.bucket_ms <= complete_ms}
+        return {at: tuple(filled[at]) for at in sorted(filled)}
+
+    def _read_scene(self, client: redis.Redis, table: Table, start_ms: int) -> dict[int, Row]:
+        filled = scene_charts.read_rows(
+            client,
+            self.camera,
+            table.name,
+            table.columns,
+            start_ms=max(0, table.start_of_bucket(start_ms)),
+            aggregation=table.aggregation,
+            bucket_ms=table.bucket_ms,
+        )
         return {at: tuple(filled[at]) for at in sorted(filled)}
 
     def _remember(self, table: Table, rows: dict[int, Row]) -> None:

@@ -15,6 +15,9 @@ UPDATE_INTERVAL = 0.2
 HEARTBEAT = 2.0
 """Longest time in seconds between two messages to a page that shows the charts."""
 
+DRAWN_COLORS = (colors.BLUE, colors.ORANGE, colors.GREEN, colors.PURPLE, colors.VERMILION, colors.SKY)
+"""Colours of lines and zones; display/scene_plots.py has the same."""
+
 
 def setup(sender: str) -> dict[str, Any]:
     """Names and colours that are defined in Python; `sender` is what the page calls the process that sends samples."""
@@ -32,6 +35,8 @@ def setup(sender: str) -> dict[str, Any]:
             schema.OUT_FPS: colors.BLUE,
             "dropped": colors.VERMILION,
             **colors.STEP_COLORS,
+            # lines and zones, in their order
+            **{f"drawn{number}": color for number, color in enumerate(DRAWN_COLORS)},
         },
     }
 

@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rededge_nb import schema
-from rededge_nb.display import plots
+from rededge_nb.display import plots, scene_plots
 from rededge_nb.edge.client import blocking_client
-from rededge_nb.errors import NoDataError
+from rededge_nb.errors import NoDataError, SceneError
 from rededge_nb.images import Image
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series as time_series
+from rededge_nb.reading.scenes import Crossings, ZoneVisits, read_crossings, read_zones
 from rededge_nb.reading.series import Series
 
 _INCHES = (9.0, 2.6)
@@ -61,6 +62,7 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         since_ms = max(0, start_ms - start_ms % bucket_ms)
         compactions = [schema.compaction_name(each, average) for each in ("avg", "min", "max")]
         averages = read(*compactions, since_ms=since_ms)
+        crossings, zones = _of_scene(own, camera, start_ms)
     images = []
     people = frames.get(schema.PEOPLE)
     if people is not None and len(people):
@@ -70,12 +72,24 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         images.append(_rendered(lambda ax: plots.plot_rates(rates[schema.IN_FPS], rates[schema.OUT_FPS], ax=ax)))
     if any(len(each) for name, each in frames.items() if name != schema.PEOPLE):
         images.append(_rendered(lambda ax: plots.plot_steps(frames, ax=ax)))
+    if crossings:
+        images.append(_rendered(lambda ax: scene_plots.plot_crossings(crossings, ax=ax)))
+    if zones:
+        images.append(_rendered(lambda ax: scene_plots.plot_zones(zones, ax=ax)))
     if not images:
         raise NoDataError(f"camera {camera} has no samples in the last {minutes:g} min: start a capture")
     file = io.BytesIO()
     # 64 colours are enough for charts, and make the file a third as large: notebooks are saved with it
     PIL.Image.fromarray(np.vstack(images)).quantize(64).save(file, "png", optimize=True)
     return file.getvalue()
+
+
+def _of_scene(client: redis.Redis, camera: str, start_ms: int) -> tuple[list[Crossings], list[ZoneVisits]]:
+    """Lines and zones; none if the scene cannot be read, which the player reports."""
+    try:
+        return read_crossings(client, camera, start_ms=start_ms), read_zones(client, camera, start_ms=start_ms)
+    except SceneError:
+        return [], []
 
 
 def _rendered(plot: Callable[[Axes], object]) -> Image:

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.live import chart_data
 from rededge_nb.live.chart_data import ChartData, Message, tables
@@ -241,3 +242,42 @@ def test_people_seen_today_are_in_every_message(own: redis.Redis, monkeypatch: p
     add(own, "seen", {now: 3})
     assert update(data, own).content["seen_today"] == 5
     assert data.history(own).content["seen_today"] == 5
+
+
+def test_lines_and_zones_are_tables_that_follow_the_scene(own: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ChartData("0", 5.0)
+    assert {"crossings", "zones"} & told(data.history(own)).keys() == set()
+    scene = CameraScene(own, "0").line("door", (0, 0.5), (1, 0.5), forward="in", backward="out")
+    scene.line("gate", (0, 0.7), (1, 0.7)).zone("queue", [(0, 0), (1, 0), (1, 1)])
+    monkeypatch.setattr(chart_data, "RECHECK_INTERVAL", 0.0)
+    second = now_ms(own) // 1000 * 1000 - 5_000
+    add(own, "line:door:forward", {second: 2})
+    add(own, "line:gate:backward", {second: 1, second + 1000: 3})
+    add(own, "zone:queue:people", {second + 40: 4})
+    history = data.update(own)
+    assert history is not None
+    assert history.content["kind"] == "history"
+    assert history.content["lines"] == (("door", "in", "out"), ("gate", "forward", "backward"))
+    known = told(history)
+    assert values(known, "crossings", "line:door:forward") == {second: 2.0}
+    assert values(known, "crossings", "line:door:backward") == {}
+    assert values(known, "crossings", "line:gate:backward") == {second: 1.0, second + 1000: 3.0}
+    assert values(known, "zones", "zone:queue:people") == {second + 40: 4.0}
+    own.execute_command("TS.INCRBY", schema.series_key("0", "line:door:forward"), 1, "TIMESTAMP", second)
+    add(own, "zone:queue:people", {second + 80: 5})
+    message = update(data, own)
+    assert values(told(history, message), "crossings", "line:door:forward") == {second: 3.0}
+    assert values(told(history, message), "zones", "zone:queue:people") == {second + 40: 4.0, second + 80: 5.0}
+    scene.remove("gate").remove("queue")
+    removed = data.update(own)
+    assert removed is not None
+    assert set(told(removed)["crossings"][second]) == {"line:door:forward", "line:door:backward"}
+    assert "zones" not in told(removed)
+
+
+def test_crossings_of_a_long_window_are_added_up_not_averaged(own: redis.Redis) -> None:
+    CameraScene(own, "0").line("door", (0, 0.5), (1, 0.5))
+    bucket = chart_data.bucket_for(60 * schema.MINUTE_MS)
+    start = now_ms(own) // bucket * bucket - 10 * bucket
+    add(own, "line:door:forward", {start: 2, start + 1000: 3})
+    assert values(told(ChartData("0", 60.0).history(own)), "crossings", "line:door:forward") == {start: 5.0}

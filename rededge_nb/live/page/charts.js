@@ -72,7 +72,7 @@ class ChartsView {
     bar.append(this.name, this.status, controls);
     this.notice = element("p", "rededge-charts-notice");
     this.notice.setAttribute("role", "status");
-    this.panels = [people, rates, milliseconds].map((chart) => new ChartPanel(this, chart));
+    this.panels = [people, crossings, zones, rates, milliseconds].map((chart) => new ChartPanel(this, chart));
     this.root.append(bar, this.notice, ...this.panels.map((panel) => panel.root));
     this.el.append(this.root);
   }

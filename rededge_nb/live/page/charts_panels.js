@@ -1,4 +1,4 @@
-// The three charts of a camera. Each is in a panel with a title and a legend.
+// The charts of a camera. Each is in a panel with a title and a legend; those of lines and zones only if there are some.
 
 const ZERO_GAP_MS = 10000; // a shorter time without frames means zero frames, a longer one is a gap
 const EDGE = { left: 46, right: 14, top: 8, bottom: 26 };
@@ -195,6 +195,77 @@ const milliseconds = {
   },
 };
 
+const DRAWN_COLORS = 6;
+const drawnColor = (theme, index) => theme.line[`drawn${index % DRAWN_COLORS}`];
+
+// Crossings are added up from the left edge of the chart: forward is a solid line, backward a dashed one.
+const crossings = {
+  name: "crossings",
+  title: "People who crossed, in this time",
+  height: 150,
+  shown: (store) => Boolean(store.tables.crossings),
+  draw(view, plotting) {
+    const { store, range, theme } = view;
+    const table = store.tables.crossings;
+    const first = table.after(range.start - 1);
+    const directions = store.lines.flatMap(([name, forward, backward], index) => [
+      { line: name, way: forward, column: `line:${name}:forward`, color: drawnColor(theme, index), dash: [] },
+      { line: name, way: backward, column: `line:${name}:backward`, color: drawnColor(theme, index), dash: [4, 4] },
+    ]);
+    const until = view.pointed ? view.cursor : range.end;
+    const begin = Math.max(range.start, store.tables.frames.times[visibleRows(store.tables.frames, range).first] ?? 0);
+    for (const direction of directions) {
+      const values = table.column(direction.column) ?? [];
+      const points = [[begin, 0]];
+      let total = 0;
+      direction.value = 0;
+      for (let index = first; index < table.times.length && table.times[index] <= range.end; index += 1) {
+        if (!values[index]) continue;
+        points.push([table.times[index], total], [table.times[index], (total += values[index])]);
+        if (table.times[index] <= until) direction.value = total;
+      }
+      points.push([Math.max(range.start, Math.min(store.now(), range.end)), total]);
+      Object.assign(direction, { points, total });
+    }
+    const top = Math.max(1, ...directions.map(({ total }) => total)) * 1.12;
+    const plot = plotting(top, { whole: true, ticks: 4 });
+    plot.clipped(() => directions.forEach(({ points, color, dash }) => plot.lines([points], color, 1.8, 1, dash)));
+    plot.timeAxis();
+    return directions.map(({ line, way, color, dash, column, value }) => ({
+      key: column,
+      shape: dash.length ? "dashed" : "line",
+      color,
+      text: `${line}: ${way}`,
+      value: count(value),
+    }));
+  },
+};
+
+const zones = {
+  name: "zones",
+  title: "People in zones",
+  height: 150,
+  shown: (store) => Boolean(store.tables.zones),
+  draw(view, plotting) {
+    const { store, range, theme } = view;
+    const table = store.tables.zones;
+    const rows = visibleRows(table, range);
+    const gap = longestStep(table, rows);
+    const plot = plotting(Math.max(1, largest(table, rows, table.names)) * 1.12, { whole: true, ticks: 4 });
+    const at = view.pointed ? table.at(view.cursor, gap) : -1;
+    return table.names.map((name, index) => {
+      const values = table.column(name);
+      const color = drawnColor(theme, index);
+      const point = (row) => (Number.isNaN(values[row]) ? null : [table.times[row], values[row]]);
+      plot.clipped(() => plot.lines(runs(table, rows, gap, point), color, 1.4));
+      if (index === 0) plot.timeAxis();
+      if (view.pointed) plot.dot(table.times[at], values[at], color);
+      const value = view.pointed ? values[at] : view.latest(table, name);
+      return { key: name, shape: "line", color, text: name.slice(5, -7), value: count(value ?? NaN) };
+    });
+  },
+};
+
 function element(tag, className, text) {
   const created = document.createElement(tag);
   if (className) created.className = className;
@@ -240,6 +311,8 @@ class ChartPanel {
   draw() {
     const { view, canvas, chart } = this;
     const { theme, range } = view;
+    this.root.hidden = Boolean(chart.shown && !chart.shown(view.store));
+    if (this.root.hidden) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = canvas;
     if (!width) return;

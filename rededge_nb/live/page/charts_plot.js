@@ -148,10 +148,11 @@ class Plot {
   }
 
   // `runs` is a list of connected points [[time, value], …]; a single point is drawn as a dot.
-  lines(runs, color, width, alpha = 1) {
+  lines(runs, color, width, alpha = 1, dash = []) {
     const { context } = this;
     context.save();
     context.globalAlpha = alpha;
+    context.setLineDash(dash);
     context.strokeStyle = context.fillStyle = color;
     context.lineWidth = width;
     context.lineJoin = context.lineCap = "round";

@@ -86,6 +86,7 @@ class SampleStore {
       this.minutes = content.minutes;
       this.camera = content.camera;
       this.missing = content.missing;
+      this.lines = content.lines ?? [];
       this.unpack(
         buffers[0],
         content.tables.map((table) => table.rows),

@@ -32,6 +32,7 @@ function drawScene(context, { frame, model, editor, scale, unit }) {
   const size = [frame.bitmap.width * scale, frame.bitmap.height * scale];
   const place = (point) => [point[0] * size[0], point[1] * size[1]];
   const selected = editor?.active ? editor.selected : null;
+  const labels = [];
   context.save();
   context.lineJoin = context.lineCap = "round";
   for (const zone of scene.zones ?? []) {
@@ -39,7 +40,7 @@ function drawScene(context, { frame, model, editor, scale, unit }) {
     const [people, longest] = frame.zones?.[zone.name] ?? [];
     const stay = longest >= 1 ? ` · ${duration(longest)}` : "";
     const text = people === undefined ? zone.name : `${zone.name} ${people}${stay}`;
-    drawSceneLabel(context, place(middleOf(zone.points)), text, ZONE_COLOR, unit, size);
+    labels.push([place(middleOf(zone.points)), text, ZONE_COLOR]);
   }
   for (const line of scene.lines ?? []) {
     const [a, b] = [place(line.a), place(line.b)];
@@ -47,12 +48,13 @@ function drawScene(context, { frame, model, editor, scale, unit }) {
     drawArrow(context, a, b, LINE_COLOR, unit);
     const [forward, backward] = frame.lines?.[line.name] ?? [];
     const counts = forward === undefined ? "" : `  ${line.forward} ${forward} · ${line.backward} ${backward}`;
-    drawSceneLabel(context, a, `${line.name}${counts}`, LINE_COLOR, unit, size);
+    labels.push([a, `${line.name}${counts}`, LINE_COLOR]);
   }
   for (const mask of editor?.active ? (scene.masks ?? []) : []) {
     drawOutline(context, mask.points.map(place), MASK_COLOR, unit, true);
-    drawSceneLabel(context, place(middleOf(mask.points)), mask.name, MASK_COLOR, unit, size);
+    labels.push([place(middleOf(mask.points)), mask.name, MASK_COLOR]);
   }
+  drawSceneLabels(context, labels, unit, size);
   if (selected) for (const point of editor.pointsOfSelected()) drawHandle(context, place(point), unit);
   if (editor?.active) drawDraft(context, editor, place, unit);
   context.restore();
@@ -93,18 +95,28 @@ function drawArrow(context, a, b, color, unit) {
   context.fill();
 }
 
-function drawSceneLabel(context, [x, y], text, color, unit, [width, height]) {
+// Above all outlines; a label that would cover another one is moved below it, if there is room.
+function drawSceneLabels(context, labels, unit, [width, height]) {
   const size = Math.round(13 * unit);
+  const high = size + 8 * unit;
+  const drawn = [];
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  const wide = context.measureText(text).width + 10 * unit;
-  const high = size + 8 * unit;
-  const left = Math.min(Math.max(0, x - wide / 2), width - wide);
-  const top = Math.min(Math.max(0, y - high / 2), height - high);
-  context.fillStyle = "rgba(18, 22, 28, 0.86)";
-  context.fillRect(left, top, wide, high);
-  context.fillStyle = color;
-  context.fillText(text, left + 5 * unit, top + high / 2);
+  for (const [[x, y], text, color] of labels) {
+    const wide = context.measureText(text).width + 10 * unit;
+    const left = Math.min(Math.max(0, x - wide / 2), width - wide);
+    const first = Math.min(Math.max(0, y - high / 2), height - high);
+    const covers = (top, each) =>
+      left < each.left + each.wide && each.left < left + wide && top < each.top + high && each.top < top + high;
+    let top = first;
+    for (let covered; (covered = drawn.find((each) => covers(top, each))); ) top = covered.top + high + unit;
+    if (top > height - high) top = first;
+    drawn.push({ left, top, wide });
+    context.fillStyle = "rgba(18, 22, 28, 0.86)";
+    context.fillRect(left, top, wide, high);
+    context.fillStyle = color;
+    context.fillText(text, left + 5 * unit, top + high / 2);
+  }
 }
 
 function drawHandle(context, [x, y], unit) {
