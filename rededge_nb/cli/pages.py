@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from rededge_nb.cli.base import (
     echo_json,
     examples,
     on_signals,
+    parameters_option,
     server_address,
 )
 from rededge_nb.errors import ConfigurationError
@@ -149,7 +151,8 @@ def notebooks(folder: Path, name: str | None) -> None:
     epilog=examples(
         "rededge dashboard",
         "rededge dashboard --port 9000 --no-browser",
-        "rededge dashboard --notebook mine.ipynb",
+        "rededge dashboard -p camera door",
+        "rededge dashboard --notebook mine.ipynb -p minutes 10",
     ),
 )
 @directory_option
@@ -160,7 +163,10 @@ def notebooks(folder: Path, name: str | None) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Show this notebook of your own instead.",
 )
-def dashboard(directory: Path | None, port: int, browser: bool, notebook: Path | None) -> None:
+@parameters_option
+def dashboard(
+    directory: Path | None, port: int, browser: bool, notebook: Path | None, parameters: dict[str, object]
+) -> None:
     """Serve the dashboard as a separate page (voila); RedisEdge runs as long as it does.
 
     The printed address contains a new token each time. Whoever has the address may see the dashboard.
@@ -172,10 +178,18 @@ def dashboard(directory: Path | None, port: int, browser: bool, notebook: Path |
     if not port_is_free(port):
         raise ConfigurationError(f"port {port} of 127.0.0.1 is in use: choose another one with --port")
     token = secrets.token_hex(32)
-    with _server_while_used(directory):
+    with contextlib.ExitStack() as stack:
+        shown = notebook or launcher.dashboard_notebook()
+        if parameters:
+            from rededge_nb.pipeline.parameters import with_parameters
+
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="rededge-"))
+            shown = with_parameters(shown, parameters, Path(temporary))
+        stack.enter_context(_server_while_used(directory))
         echo(f"the dashboard is on http://127.0.0.1:{port}/?token={token}")
         words = [f"--port={port}", "--Voila.base_url=/", f"--Voila.open_browser={browser}"]
-        sys.exit(_run(launcher.page_command(*words, notebook=notebook), **launcher.page_environment(token)))
+        command = launcher.page_command(*words, notebook=shown, with_text=notebook is not None)
+        sys.exit(_run(command, **launcher.page_environment(token)))
 
 
 @contextlib.contextmanager

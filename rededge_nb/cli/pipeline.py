@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from datetime import datetime
@@ -21,6 +20,7 @@ from rededge_nb.cli.base import (
     examples,
     json_option,
     on_signals,
+    parameters_option,
 )
 
 if TYPE_CHECKING:
@@ -62,16 +62,7 @@ def run_options(command: Any) -> Any:
                 default=NOTEBOOKS,
                 help="Run only this notebook: one of ours by its name, or your own by its path; may be repeated.",
             ),
-            click.option(
-                "-p",
-                "--parameter",
-                "parameters",
-                type=(str, str),
-                metavar="NAME VALUE",
-                multiple=True,
-                callback=lambda _context, _option, given: {name: _value(text) for name, text in given},
-                help="Set a parameter of the notebooks; may be repeated.",
-            ),
+            parameters_option,
             click.option("--keep", type=click.IntRange(1), help="Then remove all runs there but the newest KEEP."),
             click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a run fails."),
             click.option("--retry", type=click.IntRange(0), default=0, help="Make a run that fails again, so often."),
@@ -79,14 +70,6 @@ def run_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
-
-
-def _value(text: str) -> object:
-    """The value of a parameter: JSON such as 10, true or [1, 2], and any other text as it is."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 @pipeline.command(

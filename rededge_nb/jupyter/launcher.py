@@ -54,16 +54,22 @@ def video() -> dict[str, Any]:
     }
 
 
-def page_command(*options: str, notebook: Path | None = None) -> list[str]:
+def dashboard_notebook() -> Path:
+    """Our dashboard."""
+    return assets.folder("notebooks") / NOTEBOOK
+
+
+def page_command(*options: str, notebook: Path | None = None, with_text: bool = False) -> list[str]:
     """The command that serves the dashboard on 127.0.0.1. It needs `page_environment`, too.
 
     Args:
         options: Options of voila.
-        notebook: A user's own notebook, all of which is shown; default: our dashboard, without its text.
+        notebook: What is shown; default: our dashboard.
+        with_text: Show the notebook's text, too, as a user's own notebook needs it.
     """
-    if notebook is not None:
+    if with_text:
         options += ("--template=lab",)
-    notebook = notebook or assets.folder("notebooks") / NOTEBOOK
+    notebook = notebook or dashboard_notebook()
     identity = "--Voila.identity_provider_class=rededge_nb.jupyter.page_identity.HeaderFirst"
     return [sys.executable, "-P", "-m", "voila", str(notebook), "--Voila.auto_token=True", identity, *options]
 

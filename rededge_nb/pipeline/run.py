@@ -109,7 +109,7 @@ def run_pipeline(
         ConfigurationError: the notebook tools are not installed, a notebook does not exist, or none has a parameter.
     """
     files = [_notebook_file(each) for each in notebooks]
-    _check_parameters(files, parameters or {})
+    check_parameters(files, parameters or {})
     thresholds = _checked_settings(gear_settings or {})
     shared: dict[str, Any] = {
         "camera": camera,
@@ -298,7 +298,12 @@ def _notebook_file(notebook: str | Path) -> Path:
     return path.resolve()
 
 
-def _check_parameters(notebooks: Sequence[Path], parameters: Mapping[str, object]) -> None:
+def check_parameters(notebooks: Sequence[Path], parameters: Mapping[str, object]) -> None:
+    """Refuse parameters that none of the notebooks has.
+
+    Raises:
+        ConfigurationError: there is one, or a notebook cannot be run.
+    """
     if not parameters:
         return
     known = {name for notebook in notebooks for name in _parameters_of(notebook)}

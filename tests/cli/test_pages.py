@@ -37,11 +37,21 @@ def test_the_dashboard_starts_and_stops_its_server(folder: Path, jupyter: dict[s
 
 
 def test_a_notebook_of_ones_own_is_a_dashboard(edge: Instance, tmp_path: Path, jupyter: dict[str, str]) -> None:
-    cells = [nbformat.v4.new_markdown_cell("# My door"), nbformat.v4.new_code_cell("print(6 * 7, 'people')")]
+    cells = [
+        nbformat.v4.new_markdown_cell("# My door"),
+        nbformat.v4.new_code_cell("number: int = 1"),
+        nbformat.v4.new_code_cell("print(6 * number, open('word.txt').read())"),
+    ]
+    cells[1].metadata["tags"] = ["parameters"]
+    (tmp_path / "word.txt").write_text("people")
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, tmp_path / "mine.ipynb")
     words = ("dashboard", "--no-browser", "--port", free_port(), "--notebook", tmp_path / "mine.ipynb")
+    refused = rededge(*words, "-p", "wrong", "1")
+    assert refused.returncode == 1
+    assert "has the parameter wrong; there are number" in refused.stderr
+    words += ("-p", "number", "7")
     with started(*words, env=jupyter, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         link = next(line for line in process.stdout if "?token=" in line).split()[-1]
