@@ -3,7 +3,8 @@
     python -m benchmarks.scene_cost [--rounds 5]
 
 Counting: CPU time of the thread for ten people, five lines and five zones, without and with the state from and to JSON.
-Masking: CPU time for three masks in a frame of 1280x720, one of each style.
+Masking: CPU time for three masks in a frame of 1280x720, one of each style. Without masks: what the capture of a JPEG
+takes longer because the camera has a scene, with five lines and five zones, than without a scene.
 """
 
 from __future__ import annotations
@@ -13,20 +14,29 @@ import json
 import statistics
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from benchmarks.bare import sample_jpegs
 from benchmarks.rows import Row, as_text
 from benchmarks.tracker_cost import FPS, FRAME_WH, _to_and_fro
 from rededge_nb.analytics.scene import Mask, Scene
 from rededge_nb.analytics.scene_counting import count_scene
 from rededge_nb.analytics.tracking import Tracker
 from rededge_nb.capture.masking import masked
+from rededge_nb.capture.producer import Producer
+from rededge_nb.capture.sources import Captured
+from rededge_nb.control.scenes import save_scene
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
 from tests.analytics.drawn_scene import frames, times
 
-COUNTING_BAR_MS, MASKING_BAR_MS = 0.1, 1.5
+COUNTING_BAR_MS, MASKING_BAR_MS, UNMASKED_BAR_MS = 0.1, 1.5, 0.05
 MASKED_WH = (1280, 720)
+_SENT = 500
 
 
 def measure(rounds: int = 5) -> list[Row]:
@@ -42,6 +52,7 @@ def measure(rounds: int = 5) -> list[Row]:
         ),
         Row("the same, with its state from and to JSON", statistics.median(each[1] for each in counting), "ms"),
         Row("three masks in a frame of 1280x720", statistics.median(masking), "ms", MASKING_BAR_MS),
+        Row("a scene without masks: sending a JPEG takes longer", _unmasked(), "ms", UNMASKED_BAR_MS),
     ]
 
 
@@ -96,6 +107,30 @@ def _masking() -> float:
         masked(image, masks)
         costs.append((time.thread_time() - began) * 1000)
     return statistics.median(costs)
+
+
+def _unmasked() -> float:
+    """Milliseconds that sending a frame takes longer with a scene; median of frames that alternate with the others."""
+    jpeg = sample_jpegs(1)[0]
+    with TemporaryDirectory(prefix="rededge-") as name:
+        instance = server.start(Path(name) / "state")
+        try:
+            with client_from_url(instance.url) as client:
+                save_scene(client, "with", _scene(), version=None)
+                producers = [
+                    Producer(client, camera, quality=90, max_age=60, max_bytes=10**7, keep=False)
+                    for camera in ("without", "with")
+                ]
+                costs: tuple[list[float], list[float]] = ([], [])
+                for number in range(_SENT):
+                    for producer, taken in zip(producers, costs, strict=True):
+                        began = time.perf_counter()
+                        producer.send(Captured(jpeg, number), not_answered=[])
+                        taken.append((time.perf_counter() - began) * 1000)
+        finally:
+            server.stop(instance.dir)
+    without, with_scene = map(statistics.median, costs)
+    return with_scene - without
 
 
 if __name__ == "__main__":

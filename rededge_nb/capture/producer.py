@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -140,7 +141,7 @@ class Producer:
         except redis.ResponseError:
             replies_to(connection, [("UNWATCH",)])
             raise
-        scene = scene_of(self._scene_key, watching[1])
+        scene = _parsed(self._scene_key, watching[1])
         image = captured.image
         if scene.masks:
             image = masked(decode_image(image, f"a frame of {self._key}"), scene.masks)
@@ -244,6 +245,10 @@ class Producer:
         while self._size > self._max_bytes and len(self._sizes) > 1:
             self._size -= self._sizes.popleft()
             self._full = True
+
+
+_parsed = lru_cache(64)(scene_of)
+"""The scene of a text, which is the same for most frames."""
 
 
 def _size_of(fields: Mapping[Any, Any]) -> int:

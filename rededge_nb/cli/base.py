@@ -39,7 +39,7 @@ camera_option = click.option("--camera", default="0", show_default=True, help="C
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _value(text: str) -> object:
+def value_of(text: str) -> object:
     """The value of a parameter: JSON such as 10, true or [1, 2], and any other text as it is."""
     try:
         return json.loads(text)
@@ -54,7 +54,7 @@ parameters_option = click.option(
     type=(str, str),
     metavar="NAME VALUE",
     multiple=True,
-    callback=lambda _context, _option, given: {name: _value(text) for name, text in given},
+    callback=lambda _context, _option, given: {name: value_of(text) for name, text in given},
     help="Set a parameter of the notebooks; may be repeated.",
 )
 

@@ -21,6 +21,7 @@ from rededge_nb.cli.base import (
     json_option,
     on_signals,
     parameters_option,
+    value_of,
 )
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _sweep(text: str) -> tuple[str, list[object]]:
     name, equals, values = text.partition("=")
     if not equals or not name.strip():
         raise click.BadParameter(f"{text!r} has no name and values: write it as confidence=0.3,0.4,0.5")
-    return name.strip(), [_value(each.strip()) for each in values.split(",")]
+    return name.strip(), [value_of(each.strip()) for each in values.split(",")]
 
 
 @pipeline.command(
