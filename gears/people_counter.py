@@ -192,6 +192,7 @@ def found_by_capture(record):
         record.update(choice=Choice.LOOK, tracking=tracking, model=sent.model, steps=dict(sent.steps))
         record.update(detected=sent.detected, colours=sent.colours, frame_wh=sent.frame_wh)
         record.update(found=sent.found.tolist())
+        looking.SHARED.looked(record["key"], record["ts"], time.monotonic(), sent.frame_wh, None, len(sent.found))
     except Exception as error:
         record["reason"] = f"{type(error).__name__}: {error}"[:1000]
     return record
@@ -214,10 +215,10 @@ def store(record):
     with atomic():
         tracker, scene = execute("MGET", key + ":tracker", key + ":scene")
         saved = SavedTracker.from_text(tracker)
-        # the second condition: the ids of a stream that was deleted and made again may be smaller
-        if saved.has(record["id"]) and last_id_reaches(key, saved.ref):
+        no_images = is_boxes_only(scene)
+        # the ids of a stream that was deleted and made again may be smaller; one without images may have lost its end
+        if saved.has(record["id"]) and (no_images or execute("XRANGE", key, saved.ref, "+", "COUNT", 1)):
             return
-        oldest_kept = oldest_to_keep(record, scene)
         removed = execute("HGETALL", key + ":removed")  # by a capture that counts a recording again
         if removed:
             forget_removed(saved, dict(zip(removed[::2], removed[1::2], strict=True)))
@@ -229,10 +230,12 @@ def store(record):
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
         if removed:
             execute("DEL", key + ":removed")
-        if oldest_kept:
-            execute("XTRIM", key, "MINID", oldest_kept)
+        if no_images and "image" in record["value"]:
+            execute("XTRIM", key, "MINID", id_after(record["id"]))
         execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
         replies = execute(*add_command(key, samples))
+    if no_images and "image" not in record["value"]:
+        remove_images_before(record)
     looking.SHARED.stored(key, record["id"], ts)
     add_missing(key, samples, replies)
     if "found" in record:
@@ -248,28 +251,19 @@ def forget_removed(saved, removed):
     saved.counting = without_removed(saved.counting, removed)
 
 
-def last_id_reaches(key, ref):
-    """Whether the stream has ever had an entry with this id or a greater one, also if that has left it."""
-    if not execute("EXISTS", key):
-        return False
-    info = execute("XINFO", "STREAM", key)
-    last = dict(zip(info[::2], info[1::2], strict=True))["last-generated-id"]
-    return id_order(last) >= id_order(ref)
+def id_after(entry_id):
+    milliseconds, number = entry_id.split("-")
+    return f"{milliseconds}-{int(number) + 1}"
 
 
-def id_order(entry_id):
-    return tuple(map(int, entry_id.split("-")))
+def remove_images_before(record):
+    """Take the images out of the stream that are older than a frame without image: from before a change of the scene.
 
-
-def oldest_to_keep(record, scene):
-    """Id of the oldest entry that may stay, if no image may be stored and there are some; None to leave all."""
-    if not is_boxes_only(scene):
-        return None
-    if "image" in record["value"]:
-        milliseconds, number = id_order(record["id"])
-        return f"{milliseconds}-{number + 1}"
+    Not in the frame's transaction, which a capture would interrupt by adding a frame to the stream.
+    """
     oldest = execute("XRANGE", record["key"], "-", record["id"], "COUNT", 1)
-    return record["id"] if oldest and "image" in oldest[0][1][::2] else None
+    if oldest and "image" in oldest[0][1][::2]:
+        execute("XTRIM", record["key"], "MINID", record["id"])
 
 
 def follow(record, saved, scene):

@@ -42,7 +42,7 @@ def counting(client: redis.Redis) -> redis.Redis:
 
 def test_a_recording_that_is_counted_again_counts_once_in_the_totals_as_in_the_series(counting: redis.Redis) -> None:
     CameraScene(counting, "0").line("path", (0.6, 0), (0.6, 1)).remove("left").remove("right")
-    video: CaptureOptions = {"pace": "asap", "seconds": 7.0}
+    video: CaptureOptions = {"pace": "asap", "seconds": 5.0}
 
     def counted() -> tuple[Any, Any]:
         lines, (_, _, entries, exits) = newest(counting)["lines"], newest(counting)["zones"]["lawn"]
