@@ -59,9 +59,9 @@ RULES = {
     "worker": (f"~* &* {_CORE} {_OF_THE_SERVER} -shutdown -sync +module|list {_SERIES} {_FROM_WORKERS} {_SWITCHBOARD}"),
     "notebook": _NOTEBOOK,
     "capture": (
-        f"~camera:* %R~cameras* %R~people_counter:* %R~model:* &camera:* {_CONNECTION} {_READING} +client|no-evict "
+        f"~camera:* %R~cameras* %R~people_counter:* &camera:* {_CONNECTION} {_READING} +client|no-evict "
         "+del +discard +exec +get +hincrby +hset +multi +pexpire +unwatch +watch +xadd +xtrim +ts.add +ts.del "
-        "+ts.incrby +ts.madd"
+        "+ts.incrby +ts.madd (+hmget %R~model:*)"
     ),
     "grafana": (
         f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
