@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.boxes import Box
 from rededge_nb.analytics.ground_truth import FoundBox, TruthBox, read_counts, read_found, read_truth
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.analytics.scene_scoring import SceneScores, Walker, score_scene
@@ -254,15 +255,21 @@ def _score_scene(
     truth: Truth, found: Mapping[int, Sequence[FoundBox]], frames: Sequence[int], scored: ScoredScene, flag0: Flag0
 ) -> SceneScores:
     true_people = {
-        frame: [Walker(each.id, each.box) for each in people if each.scored or flag0 == "keep"]
+        frame: [Walker(each.id, _floats(each.box)) for each in people if each.scored or flag0 == "keep"]
         for frame, people in truth.items()
     }
     # the tracker has ids for boxes of confidence 0, too: people who are not seen for a moment
     people = {
-        frame: [Walker(each.id, each.box, each.confidence) for each in boxes if each.id is not None]
+        frame: [Walker(each.id, _floats(each.box), each.confidence) for each in boxes if each.id is not None]
         for frame, boxes in found.items()
     }
     return score_scene(true_people, people, frames, scored.scene, scored.frame_wh, scored.fps)
+
+
+def _floats(box: Box) -> Box:
+    """The numbers of a box, which may be NumPy's, as those of Python, which counting needs."""
+    x1, y1, x2, y2 = map(float, box)
+    return x1, y1, x2, y2
 
 
 def _scene_rows(scores: SceneScores) -> list[tuple[str, str]]:
