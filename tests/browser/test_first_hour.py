@@ -49,6 +49,7 @@ SHORTER = {
     "05_time_series": ("minutes: float = 5.0 ", "minutes: float = 1.0 "),
     "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 5.0 "),
     "09_look_back": ("days: int = 14 ", "days: int = 2 "),
+    "10_score": ("seconds: float = 60.0 ", "seconds: float = 10.0 "),
 }
 """Parameters that are changed to save time."""
 CROWD = """%%gear --id crowd
@@ -124,6 +125,9 @@ EXERCISES: dict[str, list[tuple[str, str]]] = {
         ('plot_week(by_hour, "line:side:backward")', "Axes"),
         ('by_day.select("start", "zone:desk:stays", "zone:desk:stay_mean_s")', "zone:desk:stays"),
         ('cam.history(start, end, every="1d", time_zone="America/New_York")', "America/New_York"),
+    ],
+    "10_score": [
+        ("[(each / 10, follow(each / 10).scene.lines) for each in range(1, 4)]", "matched="),
     ],
     "tour_redisai": [
         ("%redis AI.TENSORSET words STRING 3 VALUES sea open blue", "OK"),
