@@ -102,6 +102,16 @@ def abort_channel(client: redis.Redis) -> str:
     return _own(client, "gears:abort")
 
 
+def counts_channel(client: redis.Redis) -> str:
+    """Channel on which a worker asks all workers to write their counts of runs of models."""
+    return _own(client, "ai:counts")
+
+
+def counts_written(client: redis.Redis, token: str) -> str:
+    """List with an item for each worker that has done so."""
+    return _own(client, f"ai:counts:{token}")
+
+
 def output_channel(session_id: str) -> str:
     """Channel for what the gear code of a session prints while a client runs it; the same on all shards."""
     return f"{PREFIX}gears:output:{session_id}"

@@ -29,7 +29,7 @@ from redis.exceptions import MovedError
 from rededge_nb import settings
 from rededge_nb.edge.ai.commands import COMMANDS as AI_COMMANDS
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
-from rededge_nb.edge.ai.storage import in_transactions
+from rededge_nb.edge.ai.storage import counts_of_workers, in_transactions
 from rededge_nb.edge.client import (
     COMMAND_TIMEOUT,
     RETRY_DELAY,
@@ -137,7 +137,11 @@ class Worker:
             for number in range(count):
                 threading.Thread(target=self._serve, args=(queue,), name=f"{queue}-{number}", daemon=True).start()
         self._hook_threads.start()
-        for work, name in ((self._send_heartbeats, "heartbeat"), (self._listen_for_aborts, "aborts")):
+        for work, name in (
+            (self._send_heartbeats, "heartbeat"),
+            (self._listen_for_aborts, "aborts"),
+            (self._write_counts_when_asked, "counts"),
+        ):
             threading.Thread(target=work, name=name, daemon=True).start()
         if not self.url.startswith("unix:"):
             threading.Thread(
@@ -169,6 +173,9 @@ class Worker:
 
     def _listen_for_aborts(self) -> None:
         self.engine.listen_for_aborts(self._stopping)
+
+    def _write_counts_when_asked(self) -> None:
+        counts_of_workers.serve(self.url, self._flush_statistics, self.client(), self._ended)
 
     def _repeat(self, works: Sequence[Callable[[], None]], interval: float, *, until: threading.Event) -> None:
         """Call all functions at an interval, whatever they raise: gears depend on the heartbeats and leases.

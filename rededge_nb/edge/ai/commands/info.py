@@ -8,7 +8,7 @@ from rededge_nb.edge.ai import backends
 from rededge_nb.edge.ai.commands import configuration
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
 from rededge_nb.edge.ai.parsing.arguments import integer
-from rededge_nb.edge.ai.storage import hashes, records
+from rededge_nb.edge.ai.storage import counts_of_workers, hashes, records
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, wrong_arity
 
 NO_INFO = "ERR cannot find run info for key"
@@ -24,6 +24,7 @@ def info(call: Call, models: LoadedModels) -> object:
     kind = hashes.kind_at(call.redis, key)
     if kind not in (hashes.MODEL, hashes.SCRIPT):
         raise CommandError(NO_INFO)
+    counts_of_workers.ask_all(call.redis)
     try:
         if option == b"RESETSTAT":
             models.statistics.reset(call.redis, call.db, key, kind)

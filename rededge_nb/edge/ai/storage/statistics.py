@@ -1,8 +1,9 @@
 """Statistics of the runs of models and scripts, for AI.INFO.
 
 They belong to the stored value: they are fields of its hash, so deleting or replacing the value removes them. Runs are
-counted in memory, and the counts are added to the hash from time to time. This happens under WATCH, so that a deleted
-key is not created again and a new value under the same key does not inherit the counts of the old one.
+counted in memory, and the counts are added to the hash from time to time, and when somebody asks for them
+(counts_of_workers.py). This happens under WATCH, so that a deleted key is not created again and a new value under the
+same key does not inherit the counts of the old one.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Statistics:
                     self._add(stored, count)
 
     def read(self, client: redis.Redis, db: int, key: bytes, kind: str) -> RunCounts:
-        """The counters of a model or script; those of other workers are as old as their last flush().
+        """The counters of a model or script, with the counts of other workers that these have written.
 
         Raises:
             CommandError: The key is missing or holds something else.

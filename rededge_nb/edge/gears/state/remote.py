@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import redis
 
-from rededge_nb.edge.client import RETRY_DELAY, even_if_full, key_names, pairs, worker_client
+from rededge_nb.edge.client import even_if_full, key_names, pairs
+from rededge_nb.edge.client.messages import listen
 from rededge_nb.edge.gears.runtime.host import Host
-
-logger = logging.getLogger(__name__)
 
 Summary = dict[str, dict[str, Any]]
 """By execution id: `status`, `seconds` since it began, `registration`, `session`, `registered`, `steps`."""
@@ -51,20 +49,4 @@ def ask_to_abort(client: redis.Redis, execution_id: str) -> None:
 
 def listen_for_aborts(url: str, abort: Callable[[str], None], stopping: threading.Event) -> None:
     """Call `abort` with each execution id that a worker asks to abort, until `stopping` is set."""
-    client = worker_client(url, name="rededge-worker-aborts")
-    while not stopping.is_set():
-        try:
-            channel = key_names.abort_channel(client)
-            connection = client.connection_pool.get_connection()
-            try:
-                connection.send_command("SUBSCRIBE", channel)
-                while not stopping.is_set():
-                    kind, _, content = connection.read_response()
-                    if kind == b"message":
-                        abort(content.decode())
-            finally:
-                connection.disconnect()
-                client.connection_pool.release(connection)
-        except redis.RedisError as error:
-            logger.debug("cannot listen for requests to abort: %s", error)
-            stopping.wait(RETRY_DELAY)
+    listen(url, key_names.abort_channel, abort, stopping, name="rededge-worker-aborts")

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import redis
 
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
+from rededge_nb.edge.ai.storage import counts_of_workers
 from rededge_nb.edge.ai.storage.hashes import MODEL
 from rededge_nb.edge.ai.storage.statistics import Statistics, StoredValue
+from rededge_nb.edge.client import key_names
 from rededge_nb.edge.switchboard.calls import OK, CommandError
 from tests.edge.ai import onnx_files
+from tests.waiting import wait_for
 
 ADD = onnx_files.binary("Add")
 NO_INFO = "ERR cannot find run info for key"
@@ -78,6 +82,30 @@ def test_workers_add_up_and_runs_of_gears_count(
     statistics.flush(client_of)
     statistics.flush(client_of)
     assert counters(call)["samples"] == 8
+
+
+@pytest.mark.usefixtures("stored")
+def test_other_workers_write_their_counts_when_somebody_asks(
+    call: Callable[..., object], client: redis.Redis, client_of: Callable[[int], redis.Redis], redis_socket: Path
+) -> None:
+    (generation,) = client.hmget("m", ["generation"])
+    others, stored, ended = Statistics(), StoredValue(0, b"m", generation), threading.Event()
+    channel = key_names.counts_channel(client)
+    serving = (f"unix://{redis_socket}", lambda: others.flush(client_of), client, ended)
+    thread = threading.Thread(target=counts_of_workers.serve, args=serving)
+    thread.start()
+    try:
+        wait_for(lambda: dict(client.pubsub_numsub(channel))[channel.encode()] == 1, what="the other worker")
+        for number in range(1, 21):
+            others.record(stored, samples=3)
+            assert counters(call) == {"duration": 0, "samples": 3 * number, "calls": number, "errors": 0}
+        others.record(stored)
+        assert call("AI.INFO", "m", "RESETSTAT") is OK
+        assert counters(call)["calls"] == 0
+    finally:
+        ended.set()
+        client.publish(channel, "the end")
+        thread.join()
 
 
 @pytest.mark.usefixtures("stored")
