@@ -83,7 +83,7 @@ class HookThreads:
                 self._serve_connection(client.connection_pool.get_connection(), activity)
             except (redis.ConnectionError, redis.BusyLoadingError) as error:
                 logger.debug("hooks: %s", error)
-            except redis.RedisError:
+            except Exception:  # the thread must go on, or hooked commands are not answered
                 logger.exception("hooks: connecting again")
             client.connection_pool.disconnect()
             client.connection_pool.reset()
