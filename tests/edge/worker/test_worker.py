@@ -27,7 +27,14 @@ CLASSES = [word for name in QUEUES for word in ("CLASS", f"{name},0,60000,100")]
 
 
 def workers_of(supervisor_pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(supervisor_pid).children() if "rededge_nb.edge.worker" in child.cmdline()]
+    return [child for child in psutil.Process(supervisor_pid).children() if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "rededge_nb.edge.worker" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended a moment ago
+        return False
 
 
 def test_every_command_names_a_queue_that_is_served() -> None:
