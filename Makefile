@@ -83,6 +83,7 @@ KILLS ?= 200
 STOPS ?= 50
 kills: install  ## kill KILLS=200 and stop STOPS=50 processes of a whole stack at random, and account for every frame
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS) --stops $(STOPS)
+	$(BIN)/python -m tests.faults.event_kills --kills 60
 
 SECONDS ?= 1800
 soak: install  ## run four cameras for SECONDS=1800, and check that nothing grows or gets slower

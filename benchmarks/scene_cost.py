@@ -1,8 +1,9 @@
-"""What lines, zones and masks cost for each frame.
+"""What lines, zones, rules and masks cost for each frame.
 
     python -m benchmarks.scene_cost [--rounds 5]
 
 Counting: CPU time of the thread for ten people, five lines and five zones, without and with the state from and to JSON.
+Rules: what ten of them add to that, with their events and their state.
 Masking: CPU time for three masks in a frame of 1280x720, one of each style. Without masks: what the capture of a JPEG
 takes longer because the camera has a scene, with five lines and five zones, than without a scene.
 """
@@ -23,6 +24,7 @@ import numpy as np
 from benchmarks.bare import sample_jpegs
 from benchmarks.rows import Row, as_text
 from benchmarks.tracker_cost import FPS, FRAME_WH, _to_and_fro
+from rededge_nb.analytics.rules import CrossingsRule, DwellRule, OccupancyRule
 from rededge_nb.analytics.scene import Mask, Scene
 from rededge_nb.analytics.scene_counting import count_scene
 from rededge_nb.analytics.tracking import Tracker
@@ -34,14 +36,17 @@ from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from tests.analytics.drawn_scene import frames, times
 
-COUNTING_BAR_MS, MASKING_BAR_MS, UNMASKED_BAR_MS = 0.1, 1.5, 0.05
+COUNTING_BAR_MS, RULES_BAR_MS, MASKING_BAR_MS, UNMASKED_BAR_MS = 0.1, 0.2, 1.5, 0.05
 MASKED_WH = (1280, 720)
 _SENT = 500
 
 
 def measure(rounds: int = 5) -> list[Row]:
     """Time for a frame."""
-    counting = [_counting(seed) for seed in range(rounds)]
+    scene = _scene()
+    counting = [_counting(seed, scene) for seed in range(rounds)]
+    with_rules = [_counting(seed, _with_rules(scene)) for seed in range(rounds)]
+    rules = [ruled[1] - plain[1] for ruled, plain in zip(with_rules, counting, strict=True)]
     masking = [_masking() for _ in range(rounds)]
     return [
         Row(
@@ -51,6 +56,7 @@ def measure(rounds: int = 5) -> list[Row]:
             COUNTING_BAR_MS,
         ),
         Row("the same, with its state from and to JSON", statistics.median(each[1] for each in counting), "ms"),
+        Row("10 rules about them, with their state", statistics.median(rules), "ms", RULES_BAR_MS),
         Row("three masks in a frame of 1280x720", statistics.median(masking), "ms", MASKING_BAR_MS),
         Row("a scene without masks: sending a JPEG takes longer", _unmasked(), "ms", UNMASKED_BAR_MS),
     ]
@@ -73,9 +79,21 @@ def _scene() -> Scene:
     return scene
 
 
-def _counting(seed: int) -> tuple[float, float]:
+def _with_rules(scene: Scene) -> Scene:
+    """Two rules for each line and zone, about half of which are near their limit."""
+    for number in range(5):
+        zone, line = f"zone-{number}", f"line-{number}"
+        scene = scene.with_rule(OccupancyRule(name=f"occupancy-{number}", zone=zone, at_least=2, lasting=1))
+        if number % 2:
+            scene = scene.with_rule(DwellRule(name=f"dwell-{number}", zone=zone, longer_than=3))
+        else:
+            scene = scene.with_rule(CrossingsRule(name=f"crossings-{number}", line=line, within=10))
+    return scene
+
+
+def _counting(seed: int, scene: Scene) -> tuple[float, float]:
     """Median milliseconds of counting alone, and with the state."""
-    text, tracker = _scene().to_json(), Tracker()
+    text, tracker = scene.to_json(), Tracker()
     saved: str = "null"
     alone, whole = [], []
     drawn = _to_and_fro(10, seed)

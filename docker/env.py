@@ -16,6 +16,7 @@ SECRETS = {
     "REDIS_INIT_PASSWORD": "The user init of Redis, who can store models and register gears",
     "REDIS_LAB_PASSWORD": "The user lab of Redis, who may do the same; the scheduler uses it, too",
     "REDIS_NOTEBOOK_PASSWORD": "The user notebook of Redis, for your own notebooks",
+    "REDIS_NOTIFIER_PASSWORD": "The user notifier of Redis, who can only read events and note what was sent",
     "REDIS_VIEWER_PASSWORD": "The user viewer of Redis, who can only read; the web server uses it",
     "REDIS_WORKER_PASSWORD": "The user worker of Redis, who answers AI.* and RG.*",
     "GRAFANA_PASSWORD": "The user admin of Grafana; used at its first start only",

@@ -2,9 +2,11 @@
 
 For every camera in the set `cameras` it reads the stream `camera:<id>`, finds people in each frame, and follows them
 from frame to frame, over the lines and through the zones of `camera:<id>:scene`. It writes `camera:<id>:yolo` (people,
-boxes and ids of each frame), `camera:<id>:tracks` (the path of everybody who has left), the camera's time series, and
-`camera:<id>:errors` (frames that could not be processed, with the reason). All that a frame says is written in one
-transaction, together with the state in `camera:<id>:tracker`. So a frame that is processed twice counts once.
+boxes and ids of each frame), `camera:<id>:tracks` (the path of everybody who has left), `camera:<id>:events`
+(crossings, and the alarms of the scene's rules, which are in `camera:<id>:alarms` while they are active), the camera's
+time series, and `camera:<id>:errors` (frames that could not be processed, with the reason). All that a frame says is
+written in one transaction, together with the state in `camera:<id>:tracker`. So a frame that is processed twice counts
+once.
 
 The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
 
@@ -32,6 +34,7 @@ from rededge_nb.analytics.boxes_only import found_people, is_boxes_only
 from rededge_nb.analytics.colours import colour_shares
 from rededge_nb.analytics.decoding import decode_image, decode_small
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
+from rededge_nb.analytics.events import event_commands
 from rededge_nb.analytics.looking import Choice, Plan
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
@@ -60,9 +63,11 @@ DEFAULTS = {
     "detect_every": "auto",  # the model runs as often as there is time; a number: for every n-th frame
     "different": "0",  # 1: estimate how many different people there were, by the colours of their clothes
 }
+STEPS = ("read", "resize", "model", "script", "boxes")
 SETTINGS_AGE = 1.0
 DETECTIONS_KEPT, ERRORS_KEPT = 100000, 1000
 TRACKS_KEPT, TRACKS_AGE_MS = 10000, 90 * 24 * 3600 * 1000
+QUIET_MS = 60_000  # refused frames are one event until none was refused for this time
 
 settings = {"at": float("-inf"), "values": DEFAULTS}
 store_ms = {}
@@ -150,9 +155,9 @@ def detect(record):
     except Exception as error:
         looking.SHARED.forget(key, time.monotonic())
         record["reason"] = f"{type(error).__name__}: {error}"[:1000]
+        record["step"] = STEPS[len(marks) - 1]
         return record
-    names = ("read", "resize", "model", "script", "boxes")
-    steps = {name: (end - start) * 1000 for name, (start, end) in zip(names, pairwise(marks), strict=True)}
+    steps = {name: (end - start) * 1000 for name, (start, end) in zip(STEPS, pairwise(marks), strict=True)}
     record.update(found=found.tolist(), detected=detected, colours=colours, frame_wh=frame_wh, steps=steps)
     return record
 
@@ -226,13 +231,14 @@ def store(record):
         if record.get("choice", Choice.DROP) != Choice.DROP and "reason" not in record:
             samples += follow(record, saved, scene)
         elif "reason" in record:
-            words = ("ref", record["id"], "ts", ts, "reason", record["reason"])
+            words = ("ref", record["id"], "ts", ts, "reason", record["reason"], "step", record["step"])
+            note_refused(record, saved)
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
         if removed:
             execute("DEL", key + ":removed")
         if no_images and "image" in record["value"]:
             execute("XTRIM", key, "MINID", id_after(record["id"]))
-        execute("SET", key + ":tracker", SavedTracker(record["id"], saved.state, saved.counting).to_text())
+        execute("SET", key + ":tracker", saved_text(record, saved))
         replies = execute(*add_command(key, samples))
     if no_images and "image" not in record["value"]:
         remove_images_before(record)
@@ -266,6 +272,44 @@ def remove_images_before(record):
         execute("XTRIM", record["key"], "MINID", record["id"])
 
 
+def saved_text(record, saved):
+    refused_ms = saved.refused_ms if int(time.time() * 1000) - saved.refused_ms < QUIET_MS else 0
+    return SavedTracker(record["id"], saved.state, saved.counting, refused_ms).to_text()
+
+
+def note_refused(record, saved):
+    """Write an event for the first of the frames that cannot be processed."""
+    now_ms = int(time.time() * 1000)
+    if now_ms - saved.refused_ms >= QUIET_MS:
+        event = {"kind": "frames_refused", "severity": "warning", "ts": record["ts"], "reason": record["reason"]}
+        for command in commands_for_events(record, [event]):
+            execute(*command)
+    saved.refused_ms = now_ms
+
+
+def commands_for_events(record, events):
+    """The commands that write events. Only reads may come before, as it reads the id of the newest event."""
+    if not events:
+        return []
+    newest = execute("XREVRANGE", record["key"] + ":events", "+", "-", "COUNT", 1)
+    last = str(newest[0][0]) if newest else ""
+    events = [{**event, "ref": record["id"]} for event in events]
+    return event_commands(record["key"], events, last, int(time.time() * 1000))
+
+
+def lost_alarms(key, ts):
+    """The events that clear alarms of rules whose state was lost: the tracker was deleted, or damaged."""
+    found = execute("HGETALL", key + ":alarms")
+    active = [json.loads(text) for text in found[1::2]]
+    words = {"kind": "alarm_cleared", "ts": ts, "reason": "restarted"}
+    kept = ("severity", "alarm", "rule", "condition")
+    return [
+        {**words, **{name: alarm[name] for name in kept if name in alarm}}
+        for alarm in active
+        if alarm.get("kind") == "alarm_raised"
+    ]
+
+
 def follow(record, saved, scene):
     """Follow the people from the frame before, and count them at lines and in zones. Returns the frame's samples."""
     key, ts, steps = record["key"], record["ts"], record["steps"]
@@ -278,7 +322,9 @@ def follow(record, saved, scene):
     saved.state, saved.counting = tracker.to_state(), counted.saved
     saved.problem = saved.problem or counted.problem
     missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes
-    for command in (command for name in missing for command in create_commands(key, name)):
+    lost = lost_alarms(key, ts) if counted.rules_begin else []
+    event_writes = commands_for_events(record, [*lost, *counted.events])
+    for command in (*(command for name in missing for command in create_commands(key, name)), *event_writes):
         execute(*command)
     boxes = whole_pixels([person.box for person in people], frame_wh)
     steps["boxes"] = steps.get("boxes", 0) + (time.perf_counter() - began) * 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, table
+from grafana_foundation_sdk.models import dashboard
 
 from grafana import queries
 from grafana.panels import Panel, at, called, column, hide, number, quotient, rows, transformation, unit
@@ -19,6 +20,37 @@ def gears_and_models() -> tuple[Panel, ...]:
 def latest_results() -> tuple[Panel, ...]:
     """The newest entries of the two streams that the gear writes."""
     return detections(), errors()
+
+
+def alarms_and_events() -> tuple[Panel, ...]:
+    """The active alarms of the camera, and the newest events. The data source has no annotations."""
+    return active_alarms(), events(f"{CAMERA}:events", "Events", at(10, 52, 14, 8)), server_events()
+
+
+def active_alarms() -> table.Panel:
+    """The alarms that were raised and are not cleared: one JSON object each."""
+    fields = {"source": "Value", "format": "json", "replace": True, "keepTime": False}
+    return (
+        rows("Active alarms", at(0, 52, 10, 8), cli(f"hvals {CAMERA}:alarms"), empty="No alarm is active")
+        .transformations([transformation("extractFields", fields), hide("event", "alarm", "ref", "clip", "condition")])
+        .override_by_name("ts", unit("dateTimeFromNow"))
+        .override_by_name("since", unit("dateTimeFromNow"))
+    )
+
+
+def events(key: str, title: str, position: dashboard.GridPos) -> table.Panel:
+    """The newest events of a stream."""
+    return (
+        rows(title, position, queries.stream_tail(key, 50), empty="No event yet")
+        .transformations([hide("$streamId", "alarm", "condition", "clip", "since")])
+        .override_by_name("$time", called("time"))
+        .override_by_name("ref", called("frame"))
+    )
+
+
+def server_events() -> table.Panel:
+    """The newest events of the whole server: memory, disk, workers."""
+    return events("rededge:events", "Events of the server", at(0, 60, 24, 6))
 
 
 def gears() -> table.Panel:

@@ -52,8 +52,11 @@ def video_dashboard() -> Dashboard:
     board.with_row(Row("Latest results").grid_pos(at(0, 33, 24, 1)))
     for panel in results.latest_results():
         board.with_panel(panel)
+    board.with_row(Row("Alarms and events").grid_pos(at(0, 51, 24, 1)))
+    for panel in results.alarms_and_events():
+        board.with_panel(panel)
     board.with_row(Row("History").grid_pos(at(0, 42, 24, 1))).with_panel(history())
-    return with_scene_rows(board, 51)
+    return with_scene_rows(board, 66)
 
 
 def variables() -> tuple[QueryVariable | TextBoxVariable, ...]:

@@ -86,6 +86,8 @@ SERVER_EVENTS_KEY = "rededge:events"
 FORGET = "forget"
 """Field of the hash `camera:<id>:removed`: the people in view belong to a count that was deleted."""
 
+_DEAD_LETTERS = "rededge:dead_letters:"
+
 # Fields of an error entry (`camera:<id>:errors`), besides REF, TS, CAPTURE and CAPTURED.
 REASON = "reason"
 
@@ -189,6 +191,11 @@ def events_key(camera: object) -> str:
     return f"{frames_key(camera)}:events"
 
 
+def dead_letters_key(target: str) -> str:
+    """Stream of the events that a target of the notifier has refused."""
+    return _DEAD_LETTERS + target
+
+
 def alarms_key(camera: object) -> str:
     """Hash of the camera's active alarms, by id: the fields of the event that raised it, as JSON."""
     return f"{frames_key(camera)}:alarms"
@@ -197,6 +204,11 @@ def alarms_key(camera: object) -> str:
 def still_key(camera: object) -> str:
     """Image, as JPEG, on which boxes are drawn where no image of the camera is stored."""
     return f"{frames_key(camera)}:still"
+
+
+def watched_key(camera: object) -> str:
+    """What the worker that watches the cameras has reported of this one, as JSON; internal."""
+    return f"{frames_key(camera)}:watched"
 
 
 def scene_key(camera: object) -> str:

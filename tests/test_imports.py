@@ -19,7 +19,7 @@ LAYERS = (
     ("rededge_nb.widgets", "rededge_nb.web"),
     ("rededge_nb.camera", "rededge_nb.own_models"),
     ("rededge_nb.live",),
-    ("rededge_nb.monitoring", "rededge_nb.pipeline"),
+    ("rededge_nb.monitoring", "rededge_nb.pipeline", "rededge_nb.notify"),
     ("rededge_nb.clips",),
     ("rededge_nb.history",),
     ("rededge_nb.display",),

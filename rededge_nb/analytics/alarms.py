@@ -16,6 +16,8 @@ A rule is evaluated as follows.
 - The alarm is cleared when the value has been beyond the hysteresis for `clear_after` seconds without interruption.
 - It is cleared at once when the schedule ends, and when the rule is changed, switched off or removed.
 - A pause of more than `GAP_S` between two frames starts all these times again: nobody knows what happened in it.
+- Time that goes back by more than `BACK_S` is another recording, or the same one again: all alarms are cleared, and
+  nothing is remembered, so that a second run raises the same alarms as the first.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from rededge_nb.errors import SceneError
 FORMAT: Final = 1
 DIP_S: Final = 1.0
 GAP_S: Final = 10.0
+BACK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class AlarmChange:
         since_ms: For a raised alarm: since when the condition holds. For a cleared one: when it was raised.
         value: People, seconds or crossings at that time, according to the kind; None for a rule that was removed.
         reason: Why it was cleared: "over", "schedule" (it ended), "changed" (the rule was), "removed" (the rule was
-            removed or switched off); "" for a raised alarm.
+            removed or switched off), "restarted" (time went back); "" for a raised alarm.
         track: For a dwell alarm the id of the track that has stayed the longest time.
         clip: Whether the rule asks for a video clip.
     """
@@ -177,6 +180,9 @@ def _evaluate_all(
     changes: list[AlarmChange] = []
     kept: dict[str, RuleState] = {}
     enabled = {rule.name: rule for rule in rules if rule.enabled}
+    if isinstance(source, FrameCounts) and ts_ms - state.ts_ms < -1000 * BACK_S:
+        changes += [_cleared(name, old, ts_ms, None, "restarted") for name, old in state.rules.items() if old.alarm]
+        state = AlarmState()
     for name, old in state.rules.items():
         if old.alarm and name not in enabled:
             changes.append(_cleared(name, old, ts_ms, None, "removed"))

@@ -25,12 +25,14 @@ class SavedTracker:
         state: State of the tracker after the last frame that was processed, as `Tracker.to_state` returns it; None
             before the first.
         counting: State of counting at lines and in zones, as `count_scene` returns it; None without a scene.
+        refused_ms: When the last frame that could not be processed was dealt with, by the clock; 0 if that is long ago.
         problem: Why tracking begins again, if the text or the state was damaged.
     """
 
     ref: str = ""
     state: Any = None
     counting: Any = None
+    refused_ms: int = 0
     problem: str = ""
 
     @classmethod
@@ -40,7 +42,7 @@ class SavedTracker:
             return cls()
         try:
             fields = json.loads(str(text))
-            saved = cls(fields["ref"], fields["state"], fields.get("counting"))
+            saved = cls(fields["ref"], fields["state"], fields.get("counting"), int(fields.get("refused", 0)))
             saved.has("0-0")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             return cls(problem=f"this is not what was saved of a tracker, which begins again: {str(text)[:60]!r}")
@@ -49,9 +51,9 @@ class SavedTracker:
     def to_text(self) -> str:
         """The text: about half a kilobyte for each person."""
         fields = {"ref": self.ref, "state": self.state}
-        return json.dumps(
-            fields | ({} if self.counting is None else {"counting": self.counting}), separators=(",", ":")
-        )
+        fields |= {} if self.counting is None else {"counting": self.counting}
+        fields |= {"refused": self.refused_ms} if self.refused_ms else {}
+        return json.dumps(fields, separators=(",", ":"))
 
     def has(self, ref: str) -> bool:
         """Whether the frame with this entry id is the last one, or was added before it."""

@@ -1,4 +1,4 @@
-"""What the gear writes about the lines and zones of a camera's scene, for one frame after the other.
+"""What the gear writes about the lines, zones and rules of a camera's scene, for one frame after the other.
 
     counted = count_scene("camera:0", text, saved, people, ts_ms, frame_wh, finished)
 
@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
+from rededge_nb.analytics.alarms import AlarmState, evaluate, read_alarm_state
 from rededge_nb.analytics.counting import FORGET_S, SceneCounter, TrackedPerson
 from rededge_nb.analytics.counting_state import CountingState, read_state, renamed
 from rededge_nb.analytics.counts import FrameCounts
 from rededge_nb.analytics.samples import Sample, second_of
 from rededge_nb.analytics.scene import Scene, parse_scene
+from rededge_nb.analytics.scene_events import Fields, frame_events
 from rededge_nb.analytics.scene_series import line_series, series_of, zone_series
 from rededge_nb.errors import SceneError
 
@@ -37,6 +39,9 @@ class CountedScene:
         samples: Crossings, people in zones, dwell times.
         fields: Field names and values for the entry with the frame's detections.
         tracks: For each track that ended: field names and values for its entry.
+        events: Fields of the events of the frame, in their order, without `ref`.
+        rules_begin: Whether nothing is known of the rules before this frame, so that alarms of theirs which are still
+            active belong to a state that was lost.
         new_series: Series of lines and zones that were not there in the frame before.
         problem: Why nothing is counted, if the scene cannot be read, which is said once; or why counting begins again.
     """
@@ -45,6 +50,8 @@ class CountedScene:
     samples: tuple[Sample, ...] = ()
     fields: Words = ()
     tracks: Mapping[int, Words] = field(default_factory=dict)
+    events: tuple[Fields, ...] = ()
+    rules_begin: bool = False
     new_series: tuple[str, ...] = ()
     problem: str = ""
 
@@ -85,13 +92,19 @@ def count_scene(
         new_series = tuple(series for series in series_of(counter.scene) if series not in known)
     counts, state = counter.count(before, people, ts_ms, frame_wh, finished)
     totals.add(counts)
+    alarms_before, problem_of_alarms = _read_alarms(saved)
+    scene = counter.scene
+    changes, alarms = evaluate(scene.rules, alarms_before, counts)
+    kept = {"alarms": alarms.to_data()} if scene.rules else {}
     return CountedScene(
-        saved={"state": state.to_data(), "totals": totals.to_data()},
+        saved={"state": state.to_data(), "totals": totals.to_data(), **kept},
         samples=_samples(counts, totals),
         fields=_fields(counter.scene, counts, totals),
         tracks={summary.track: _track_words(summary.crossed, summary.stayed) for summary in counts.finished},
+        events=tuple(frame_events(camera_key.split(":", 1)[1], scene, counts, changes)),
+        rules_begin=bool(scene.rules) and not alarms_before.ts_ms,
         new_series=new_series,
-        problem=problem,
+        problem="; ".join(filter(None, (problem, problem_of_alarms))),
     )
 
 
@@ -205,6 +218,14 @@ def _read(saved: Any) -> tuple[CountingState, _Totals, str]:
     except (SceneError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return CountingState(), _Totals(), f"counting at lines and in zones begins again, its state is damaged: {error}"
     return state, _Totals(**copy), ""
+
+
+def _read_alarms(saved: Any) -> tuple[AlarmState, str]:
+    """State of the alarms after the frame before, and why it is lost if it cannot be read."""
+    try:
+        return read_alarm_state((saved or {}).get("alarms")), ""
+    except (SceneError, AttributeError, KeyError, TypeError, ValueError) as error:
+        return AlarmState(), f"the rules begin again, the state of their alarms is damaged: {error}"
 
 
 def _series_in(state: CountingState) -> set[str]:

@@ -17,7 +17,7 @@ from rededge_nb import schema, settings
 from rededge_nb.capture.options import Settings
 from rededge_nb.capture.report import Tally
 from rededge_nb.capture.sources import Source
-from rededge_nb.errors import CameraInUseError, NoDataError, WaitTimeoutError
+from rededge_nb.errors import CameraInUseError, NoDataError, RedEdgeError, WaitTimeoutError
 from rededge_nb.lease import Holder, Lease
 from rededge_nb.reading.captures import KEPT, CaptureRecord, current_capture, find_captures, stop_capture
 
@@ -86,11 +86,15 @@ def feeding(
         return _updated(record, tally, source).as_fields()
 
     lease.keep(on_lost, report)
+    problem = ""
     try:
         yield
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}" if not isinstance(error, RedEdgeError) else str(error)
+        raise
     finally:
         with suppress(redis.RedisError):
-            ended = replace(_updated(record, tally, source), ended_ms=_server_ms(client), fps=0.0, problem="")
+            ended = replace(_updated(record, tally, source), ended_ms=_server_ms(client), fps=0.0, problem=problem)
             fields: Any = ended.as_fields()
             client.xadd(schema.captures_key(options.camera), fields, maxlen=KEPT)
         lease.release()

@@ -13,6 +13,7 @@ from rededge_nb.cli import (
     export,
     gears,
     models,
+    notify,
     pages,
     pipeline,
     redis_command,
@@ -52,7 +53,7 @@ for command in (
     *(server.up, server.down, server.repair, server.status, server.url, server.worker, server.module),
     redis_command.redis,
     *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene, clips.clip),
-    *(gears.gears, models.models, pipeline.pipeline),
+    *(gears.gears, models.models, pipeline.pipeline, notify.notify),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
     *(export.export, score.score, checks.doctor, checks.completion),
 ):

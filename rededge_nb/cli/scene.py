@@ -1,7 +1,8 @@
-"""The commands of `rededge scene`: lines, zones and masks of a camera."""
+"""The commands of `rededge scene`: lines, zones, masks and rules of a camera."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from rededge_nb.cli.base import camera_option, connected, directory_option, echo_json, examples
 
 if TYPE_CHECKING:
+    from rededge_nb.analytics.rules import Rule
     from rededge_nb.analytics.scene import Scene
 
 Point = tuple[float, float]
@@ -17,7 +19,7 @@ Point = tuple[float, float]
 
 @click.group()
 def scene() -> None:
-    """Lines, zones and privacy masks of a camera."""
+    """Lines, zones, privacy masks and rules of a camera."""
 
 
 @scene.command(epilog=examples("rededge scene show", "rededge scene show --camera door --json | jq .lines"))
@@ -46,8 +48,9 @@ def show(directory: Path | None, camera: str, as_json: bool) -> None:
         counted = f"{now} now, longest {longest:g} s, {entries} entered, {exits} left"
         rows.append(("zone", zone.name, _shown(zone.points), counted))
     rows += [("mask", mask.name, _shown(mask.points), mask.style) for mask in found.masks]
+    rows += [("rule", rule.name, _fields_of(rule), "" if rule.enabled else "switched off") for rule in found.rules]
     if rows:
-        click.echo(Table(("kind", "name", "points", "counted"), rows))
+        click.echo(Table(("kind", "name", "points or fields", "counted"), rows))
     else:
         click.echo(f"nothing is drawn for camera {camera}; `rededge scene set --help` shows how", err=True)
     if found.boxes_only:
@@ -120,16 +123,40 @@ def mask(points: tuple[Point, ...], directory: Path | None, camera: str, style: 
         click.echo(CameraScene(client, camera).mask(points, style=style, name=name))
 
 
-@scene.command(epilog=examples("rededge scene remove door"))
+@set_.command(
+    epilog=examples(
+        "rededge scene set rule queue occupancy zone=desk at_least=6 lasting=30",
+        "rededge scene set rule night crossings line=door severity=alarm clip=true "
+        """schedule='{"time_zone": "Europe/Berlin", "windows": [{"start": "22:00", "end": "06:00"}]}'""",
+        "rededge scene set rule silence silence after=60",
+    )
+)
+@click.argument("name")
+@click.argument("kind")
+@click.argument("fields", nargs=-1, metavar="FIELD=VALUE...")
+@directory_option
+@camera_option
+def rule(name: str, kind: str, fields: tuple[str, ...], directory: Path | None, camera: str) -> None:
+    """Add the rule NAME, which raises alarms: KIND is occupancy, dwell, crossings or silence."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    values = dict(_field_value(words) for words in fields)
+    with connected(directory) as client:
+        click.echo(CameraScene(client, camera).rule(name, kind, **values))
+
+
+@scene.command(epilog=examples("rededge scene remove door", "rededge scene remove queue --rule"))
 @click.argument("name")
 @directory_option
 @camera_option
-def remove(name: str, directory: Path | None, camera: str) -> None:
+@click.option("--rule", "is_rule", is_flag=True, help="NAME is a rule.")
+def remove(name: str, directory: Path | None, camera: str, is_rule: bool) -> None:
     """Remove the line, zone or mask NAME; what was counted stays until its retention ends."""
     from rededge_nb.control.camera_scene import CameraScene
 
     with connected(directory) as client:
-        click.echo(CameraScene(client, camera).remove(name))
+        found = CameraScene(client, camera)
+        click.echo(found.remove_rule(name) if is_rule else found.remove(name))
 
 
 @scene.command(epilog=examples("rededge scene boxes-only on --camera door", "rededge scene boxes-only off"))
@@ -219,10 +246,40 @@ def import_(file: IO[bytes], directory: Path | None, camera: str) -> None:
 
 
 def _report(stored: Scene, camera: str) -> None:
-    counts = ((len(stored.lines), "lines"), (len(stored.zones), "zones"), (len(stored.masks), "masks"))
+    counts: tuple[tuple[int, str], ...] = (
+        (len(stored.lines), "lines"),
+        (len(stored.zones), "zones"),
+        (len(stored.masks), "masks"),
+    )
+    counts += ((len(stored.rules), "rules"),) if stored.rules else ()
     parts = ", ".join(f"{count} {what}" for count, what in counts)
     click.echo(f"stored version {stored.version} of the scene of camera {camera}: {parts}")
 
 
 def _shown(points: tuple[Point, ...]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def _field_value(words: str) -> tuple[str, object]:
+    """A field of a rule from FIELD=VALUE: a number, true, false or JSON; otherwise a text."""
+    name, equals, text = words.partition("=")
+    if not equals:
+        raise click.UsageError(f"{words!r} is not FIELD=VALUE, such as at_least=6")
+    if name in ("name", "kind"):
+        raise click.UsageError(f"the {name} of a rule is written before its fields, without `{name}=`")
+    if name in ("zone", "line", "direction", "severity"):  # a zone may be called 5 or true
+        return name, text
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text
+
+
+def _fields_of(rule: Rule) -> str:
+    fields = {name: value for name, value in rule.to_dict().items() if name not in ("name", "kind", "enabled")}
+    return " ".join(
+        [
+            rule.kind,
+            *(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in fields.items()),
+        ]
+    )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "rededge up --detach",
         "rededge up --port 6379 --workers 2 --dir ./edge",
+        "rededge up --detach --notify notify.yaml",
     ),
 )
 @directory_option
@@ -44,9 +45,22 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let every program on this computer in, for programs that cannot send a password.",
 )
+@click.option(
+    "--notify",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also send events as this file says; see `rededge notify`.",
+)
 @click.option("--detach", is_flag=True, help="Return when the server is ready, and let it run in the background.")
 @json_option
-def up(directory: Path | None, port: int, workers: int, no_password: bool, detach: bool, as_json: bool) -> None:
+def up(
+    directory: Path | None,
+    port: int,
+    workers: int,
+    no_password: bool,
+    notify: Path | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
     """Start the embedded RedisEdge, until Ctrl-C; with --detach, until `rededge down`."""
     from rededge_nb.edge import server
 
@@ -54,6 +68,11 @@ def up(directory: Path | None, port: int, workers: int, no_password: bool, detac
         raise ConfigurationError(
             "REDIS_URL is set, so all commands use that server: unset it to start one here, or name a folder with --dir"
         )
+
+    if notify is not None:
+        from rededge_nb.notify.configuration import read_config
+
+        read_config(notify)  # a mistake is shown here, and not only in a log
 
     if no_password:
         click.echo("warning: every program and user on this computer can read and change all data", err=True)
@@ -69,12 +88,12 @@ def up(directory: Path | None, port: int, workers: int, no_password: bool, detac
     if detach:
         from rededge_nb.monitoring.status import wait_for_worker
 
-        instance = server.start(directory, port=port, workers=workers, no_password=no_password)
+        instance = server.start(directory, port=port, workers=workers, no_password=no_password, notify=notify)
         ready(instance)
         if not wait_for_worker(instance.url):
             echo(f"no worker answers yet: see {instance.dir / 'logs' / 'worker.log'}", err=True)
         return
-    supervisor = server.run(directory, port=port, workers=workers, no_password=no_password)
+    supervisor = server.run(directory, port=port, workers=workers, no_password=no_password, notify=notify)
     on_signals(supervisor.stop)
     supervisor.run(ready)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.fields import at, shown
 from rededge_nb.analytics.geometry import Point
+from rededge_nb.analytics.rules import Rule, parse_rule
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.control.scenes import change_scene, save_scene, set_still
 from rededge_nb.errors import SourceError
@@ -18,7 +21,7 @@ from rededge_nb.reading.scenes import read_scene
 
 
 class CameraScene:
-    """Lines, zones and masks of a camera. Each change is stored at once, and in force from the next frame on.
+    """Lines, zones, masks and rules of a camera. Each change is stored at once, and in force from the next frame on.
 
     Coordinates are from 0 to 1 of the frame's width and height; y grows downwards. Names have 1 to 32 letters, digits,
     `_`, `-` or `.`. All methods raise `SceneError` if something is wrong with a name or a point.
@@ -31,9 +34,11 @@ class CameraScene:
     def __repr__(self) -> str:
         scene = self.load()
         parts = (("lines", scene.lines), ("zones", scene.zones), ("masks", scene.masks))
-        shown = "; ".join(f"{what} {', '.join(each.name for each in items)}" for what, items in parts if items)
+        listed = [f"{what} {', '.join(each.name for each in items)}" for what, items in parts if items]
+        listed += [f"rules {', '.join(rule.name for rule in scene.rules)}"] if scene.rules else []
         only = "; boxes only" if scene.boxes_only else ""
-        return f"<Scene of camera {self._camera}, version {scene.version}: {shown or 'nothing drawn'}{only}>"
+        shown_parts = "; ".join(listed) or "nothing drawn"
+        return f"<Scene of camera {self._camera}, version {scene.version}: {shown_parts}{only}>"
 
     def load(self) -> Scene:
         """The scene as it is stored."""
@@ -75,6 +80,31 @@ class CameraScene:
             name: Its name; default: `mask-<n>`.
         """
         return self._change(lambda scene: scene.with_mask(points, style=style, name=name))
+
+    def rule(self, name: str, kind: str | None = None, **fields: Any) -> CameraScene:
+        """Add a rule that raises alarms, or replace the one of that name.
+
+        Args:
+            name: Its name.
+            kind: "occupancy", "dwell", "crossings" or "silence"; default: that of the rule of this name.
+            fields: Fields of the rule, such as `zone`, `at_least`, `lasting`, `severity`, `schedule`, `clip`; see the
+                reference of rules. Those that are left out have their default.
+
+        Raises:
+            SceneError: A field is wrong, missing or unknown; its `field` names it.
+        """
+
+        def change(scene: Scene) -> Scene:
+            known = next((rule.kind for rule in scene.rules if rule.name == name), None)
+            with at(f"rule {shown(name)}"):
+                rule: Rule = parse_rule({"name": name, **({"kind": kind or known} if kind or known else {}), **fields})
+            return scene.with_rule(rule)
+
+        return self._change(change)
+
+    def remove_rule(self, name: str) -> CameraScene:
+        """Remove a rule; its alarm, if there is one, is cleared with the next frame."""
+        return self._change(lambda scene: scene.without_rule(name))
 
     def remove(self, name: str) -> CameraScene:
         """Remove a line, zone or mask. What was counted stays until its retention ends."""

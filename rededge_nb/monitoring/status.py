@@ -23,6 +23,7 @@ from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.monitoring.hooked import described, hooked_commands, without_worker
 from rededge_nb.monitoring.workloads import blocked
+from rededge_nb.reading.events import silent_cameras
 
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of Redis, or of a worker, before it counts as unavailable."""
@@ -63,6 +64,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         gears = known["gears"] if known else []
         hooked = hooked_commands(client)
         found = blocked(client, gears) + missing_models(client, known) + without_worker(hooked, workers)
+        found += silence(client)
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
@@ -154,6 +156,16 @@ def missing_models(client: redis.Redis, known: dict[str, Any] | None) -> list[st
     if key is None or key in {model["key"] for model in known["models"]}:
         return []
     return [f"the model {key} is not stored, so no frame can be counted: store it with `rededge init`"]
+
+
+def silence(client: redis.Redis) -> list[str]:
+    """Return a sentence if cameras are silent."""
+    silent = silent_cameras(client, known_cameras(client))
+    texts = [
+        f"{camera} (since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime((event.since_ms or event.ts_ms) / 1000))})"
+        for camera, event in silent.items()
+    ]
+    return [f"cameras that send no frames: {', '.join(texts)}"] if texts else []
 
 
 def dying_children(instance: Instance) -> list[str]:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TextIO, cast
 
 import redis
@@ -19,6 +19,7 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
+from rededge_nb.reading.events import Event, silent_cameras
 from rededge_nb.reading.scenes import newest_counts
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids, samples_with_labels
@@ -53,6 +54,7 @@ class CameraFigures:
         latency_ms: Mean time from the capture of a frame until its detections are in Redis.
         behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
         idle_ms: Age of the newest frame; None without frames.
+        silent_ms: For how long the camera has been silent, if that is reported as an alarm; None if it is not silent.
         lines: By line the crossings since it was made, forward and backward.
         zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
     """
@@ -71,10 +73,13 @@ class CameraFigures:
     idle_ms: int | None
     lines: dict[str, tuple[int, int]] = field(default_factory=dict)
     zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict)
+    silent_ms: int | None = None
 
     @property
     def state(self) -> str:
         """A short description of the problem, or `ok`."""
+        if self.silent_ms is not None:
+            return f"SILENT for {self.silent_ms // 1000} s"
         if self.idle_ms is None:
             return "no frames"
         if self.behind_ms is None:
@@ -104,9 +109,11 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         start_ms = end_ms - window * 1000
         samples = _samples(client, start_ms, end_ms - 1)
         seen = seen_since(client, midnight_ms(now_ms))
-        return [
+        silent = silent_cameras(client, chosen)
+        figures = [
             _figures(client, name, samples.get(name, {}), seen.get(name), window, start_ms, now_ms) for name in chosen
         ]
+        return [replace(row, silent_ms=_silent_ms(silent.get(row.camera), now_ms)) for row in figures]
 
 
 def watch(
@@ -151,6 +158,10 @@ def as_table(figures: Iterable[CameraFigures]) -> str:
     if len(lines) == 1:
         lines.append("no camera has series or a gear yet: run `rededge init`, then `rededge capture SOURCE`")
     return "\n".join(lines)
+
+
+def _silent_ms(event: Event | None, now_ms: int) -> int | None:
+    return None if event is None else max(0, now_ms - (event.since_ms or event.ts_ms))
 
 
 def _samples(client: redis.Redis, start_ms: int, end_ms: int) -> dict[str, dict[str, list[tuple[int, float]]]]:

@@ -48,7 +48,7 @@ class CaptureRecord:
         content_id: Tells a recording from others; empty where it is not known.
         first_id: Entry id of its first frame; empty without frames.
         last_id: Entry id of its last frame.
-        problem: Why it adds no frames at the moment; empty when all is well.
+        problem: Why it adds no frames at the moment, or the error that ended it; empty when all is well.
         stop: Why somebody has asked it to end; empty if nobody has.
     """
 

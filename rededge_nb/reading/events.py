@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,6 +146,23 @@ def active_alarms(client: redis.Redis, camera: object) -> list[Event]:
         stored: Any = client.hgetall(schema.alarms_key(name))
     found = [event for text in stored.values() if (event := _active_alarm(name, text)) is not None]
     return sorted(found, key=lambda event: streams.id_order(event.id), reverse=True)
+
+
+def silent_cameras(client: redis.Redis, cameras: Iterable[object]) -> dict[str, Event]:
+    """Return those of the cameras that are silent, with the event that says since when."""
+    names = [schema.camera_id(camera) for camera in cameras]
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.hgetall(schema.alarms_key(name))
+    with server_errors(client):
+        stored = pipeline.execute()
+    found: dict[str, Event] = {}
+    for name, alarms in zip(names, stored, strict=True):
+        for text in alarms.values():
+            event = _active_alarm(name, text)
+            if event is not None and event.kind == "camera_silent":
+                found[name] = event
+    return found
 
 
 def acknowledge_alarm(client: redis.Redis, camera: object, alarm: str) -> Event:

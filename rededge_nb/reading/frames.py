@@ -13,7 +13,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.analytics.boxes_only import SIZE, frame_size
-from rededge_nb.edge.client import blocking_client
+from rededge_nb.edge.client import blocking_client, server_errors
 from rededge_nb.errors import NoDataError, SourceError
 from rededge_nb.image_headers import image_size_wh
 from rededge_nb.images import Image, check_size, decode_image, encode_jpeg
@@ -123,6 +123,18 @@ def latest_frame(client: redis.Redis, camera: object) -> Frame:
     if not found:
         raise NoDataError(f"{key} has no frames: start a capture (`rededge capture SOURCE --camera {camera}`)")
     return frame_of(client, schema.camera_id(camera), found[0])
+
+
+def newest_frame_ms(client: redis.Redis, camera: object) -> int | None:
+    """When the newest frame was added by the server's clock, in milliseconds since the epoch; None without a stream."""
+    try:
+        with server_errors(client):
+            found: Any = client.xinfo_stream(schema.frames_key(camera))
+    except redis.ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return None
+    return streams.time_ms(found["last-generated-id"].decode())
 
 
 def next_frame_arrives(client: redis.Redis, camera: object, *, seconds: float = 2.0) -> bool:

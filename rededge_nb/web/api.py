@@ -16,6 +16,7 @@ from rededge_nb.errors import ConfigurationError, GearError, MissingModuleError
 from rededge_nb.monitoring.status import OK, count_workers, problems
 from rededge_nb.reading import series
 from rededge_nb.reading.detections import Detections, parse_detections
+from rededge_nb.reading.events import silent_cameras
 from rededge_nb.web.handlers import Handler
 
 MAX_DETECTIONS = 1000
@@ -46,9 +47,10 @@ class HealthHandler(Handler):
 
     async def get(self) -> None:
         """Answer 200 if everything works, 503 if not."""
-        problem, workers = await self.from_redis(read_health)
+        problem, workers, silent = await self.from_redis(read_health)
         self.set_status(503 if problem else 200)
-        self.answer({"status": problem or OK, "redis": True, "workers": workers})
+        # anybody may ask, so that the answer has no names; a silent camera is no reason to start this server again
+        self.answer({"status": problem or OK, "redis": True, "workers": workers, "silent_cameras": silent})
 
     def refuse(self, status: int, reason: str) -> None:
         """Answer in the same form if Redis does not answer. Anybody may ask, so the answer has no details."""
@@ -56,7 +58,7 @@ class HealthHandler(Handler):
             super().refuse(status, reason)
             return
         self.set_status(503)
-        self.answer({"status": "Redis does not answer", "redis": False, "workers": None})
+        self.answer({"status": "Redis does not answer", "redis": False, "workers": None, "silent_cameras": None})
 
 
 def read_cameras(client: redis.Redis) -> list[dict[str, Any]]:
@@ -81,14 +83,17 @@ def read_detections(client: redis.Redis, camera: str, count: int) -> dict[str, A
     return {"camera": camera, "detections": found, "malformed": malformed}
 
 
-def read_health(client: redis.Redis) -> tuple[str, int | None]:
-    """What does not work (empty if everything does), and the number of workers (None if the server needs none)."""
+def read_health(client: redis.Redis) -> tuple[str, int | None, int]:
+    """What does not work (empty if everything does), the number of workers (None if the server needs none), and that of
+    cameras that are silent.
+    """
     workers = count_workers(client)
     try:
         info = client.info("persistence", "memory")
     except NoPermissionError:
         info = {}
-    return "; ".join(problems(info, workers=workers)), workers
+    silent = silent_cameras(client, provision.known_cameras(client))
+    return "; ".join(problems(info, workers=workers)), workers, len(silent)
 
 
 def _with_frames(client: redis.Redis) -> set[str]:

@@ -11,9 +11,12 @@ import redis
 from tornado.web import HTTPError
 
 from rededge_nb import schema
+from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError
 from rededge_nb.reading.detections import read_latest_detections
+from rededge_nb.reading.events import active_alarms
+from rededge_nb.reading.frames import newest_frame_ms
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids
 from rededge_nb.web.handlers import Handler
@@ -81,7 +84,7 @@ def read_metrics(client: redis.Redis) -> list[Metric]:
     today.samples += [
         ({"camera": name}, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
     ]
-    return [*metrics.values(), today, *_of_scenes(client, now_ms)]
+    return [*metrics.values(), today, *_of_scenes(client, now_ms), *_of_events(client, now_ms)]
 
 
 def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
@@ -110,6 +113,22 @@ def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
             entries.samples.append((labels, float(entered)))
             exits.samples.append((labels, float(left)))
     return [crossings, people, longest, entries, exits]
+
+
+def _of_events(client: redis.Redis, now_ms: int) -> list[Metric]:
+    """Since when each camera has sent no frame, and which alarms are active."""
+    age = Metric("rededge_camera_last_frame_seconds", "Seconds since the newest frame of a camera.")
+    silent = Metric("rededge_camera_silent", "Whether a camera is silent, as its rules say.")
+    alarms = Metric("rededge_alarms_active", "Active alarms of a camera.")
+    for camera in dict.fromkeys([*camera_ids(client), *known_cameras(client)]):
+        labels = {"camera": camera}
+        newest = newest_frame_ms(client, camera)
+        if newest is not None:
+            age.samples.append((labels, max(0, now_ms - newest) / _SECOND_MS))
+        active = active_alarms(client, camera)
+        silent.samples.append((labels, float(any(alarm.kind == "camera_silent" for alarm in active))))
+        alarms.samples.append((labels, float(len(active))))
+    return [age, silent, alarms]
 
 
 def exposition(metrics: Iterable[Metric]) -> str:

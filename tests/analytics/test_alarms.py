@@ -342,3 +342,17 @@ def test_four_rules_over_scripted_walkers(fps: int, drop_third: bool) -> None:
     assert sorted(x[:2] for x in found) == sorted(x[:2] for x in expected)
     times = {x[:2]: x[2] for x in found}
     assert [times[x[:2]] for x in expected] == pytest.approx([x[2] for x in expected], abs=0.7)
+
+
+def test_the_same_recording_again_raises_the_same_alarms() -> None:
+    rule = replace(QUEUE, cooldown=3600)
+    recording = crowd((5, 2), (5, 4))
+    first, again_cleared, again = changes([rule], [*recording, *recording])
+    assert (first.change, first.id) == ("raised", "queue-5000")
+    assert (again_cleared.change, again_cleared.reason, again_cleared.ts_ms) == ("cleared", "restarted", 0)
+    assert again == first
+
+
+def test_a_clock_that_is_set_back_a_little_keeps_the_alarm() -> None:
+    found = changes([QUEUE], [at(100, 4), at(99, 4), at(98, 4), at(101, 0)])
+    assert brief(found) == [("queue", "raised", 100), ("queue", "cleared", 101)]

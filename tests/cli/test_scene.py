@@ -90,3 +90,34 @@ def test_the_text_editor_changes_the_scene_and_a_mistake_can_be_corrected(
     assert "stored version 2" in done.stdout
     assert [line.name for line in CameraScene(client, "0").load().lines] == ["gate"]
     assert "nothing was changed" in run("edit", EDITOR="true").stderr
+
+
+def test_a_rule_is_added_shown_and_removed(run, client: redis.Redis) -> None:
+    CameraScene(client, "0").line("5", (0, 0.5), (1, 0.5), forward="in")
+    schedule = '{"time_zone": "Europe/Berlin", "windows": [{"start": "22:00", "end": "06:00"}]}'
+    words = ("line=5", "direction=in", "at_least=2", "severity=alarm", "clip=true", f"schedule={schedule}")
+    assert "rules night" in run("set", "rule", "night", "crossings", *words).stdout
+    (rule,) = CameraScene(client, "0").load().rules
+    assert (rule.line, rule.direction, rule.at_least, rule.clip) == ("5", "forward", 2, True)
+    assert rule.schedule.time_zone == "Europe/Berlin"
+    assert "crossings severity=alarm" in run("show").stdout
+    run("remove", "night", "--rule")
+    assert not CameraScene(client, "0").load().rules
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("queue", "occupancy", "zone=desk", "at_least=6"), 'rules[0].zone: there is no zone "desk"'),
+        (("queue", "occupancy", "zone=desk", "atleast=6"), "atleast"),
+        (("silence", "silence", "after=0"), 'rule "silence".after: is 0, must be from 1'),
+        (("queue", "crowd"), 'rule "queue".kind: "crowd" is unknown'),
+        (("queue", "occupancy", "name=door"), "is written before its fields"),
+        (("queue", "occupancy", "at_least"), "'at_least' is not FIELD=VALUE"),
+    ],
+)
+def test_a_mistake_in_a_rule_names_the_field(run, words: tuple[str, ...], message: str) -> None:
+    done = run("set", "rule", *words)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

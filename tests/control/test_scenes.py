@@ -130,3 +130,20 @@ def test_a_part_that_is_wrong_changes_nothing(scene: CameraScene) -> None:
 def test_masks_have_names_and_styles(scene: CameraScene) -> None:
     scene.mask([(0, 0), (0.2, 0), (0.2, 0.1)], style="blur").mask([(0, 0), (0.2, 0), (0.2, 0.1)], name="window")
     assert [(mask.name, mask.style) for mask in scene.load().masks] == [("mask-1", "blur"), ("window", "black")]
+
+
+def test_a_rule_is_stored_changed_and_removed_and_a_wrong_one_names_its_field(scene: CameraScene) -> None:
+    scene.zone("desk", DESK.zones[0].points).rule("queue", "occupancy", zone="desk", at_least=6, lasting=30)
+    assert repr(scene).endswith("zones desk; rules queue>")
+    scene.rule("queue", zone="desk", at_least=8)
+    (rule,) = scene.load().rules
+    assert rule.to_dict() == {"name": "queue", "kind": "occupancy", "zone": "desk", "at_least": 8}
+    for fields, wrong in (({"at_least": 0}, "at_least"), ({"at_lest": 6}, "at_lest"), ({"at_least": 6}, "zone")):
+        with pytest.raises(SceneError) as caught:
+            scene.rule("queue", zone="dsk" if wrong == "zone" else "desk", **fields)
+        assert wrong in str(caught.value)
+    with pytest.raises(SceneError, match="kind"):
+        scene.rule("new", zone="desk", at_least=1)
+    assert scene.load().rules == (rule,)
+    scene.remove_rule("queue")
+    assert not scene.load().rules

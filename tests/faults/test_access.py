@@ -87,7 +87,14 @@ CAPTURING = [
 ]
 DASHBOARDS = [
     *(("RG.DUMPREGISTRATIONS",), ("RG.DUMPEXECUTIONS",), ("RG.PYSTATS",), ("AI.INFO", "m"), ("SLOWLOG", "GET")),
-    *(("CLIENT", "LIST"), ("DBSIZE",), ("MEMORY", "USAGE", "x"), ("TYPE", "x"), ("XLEN", "x")),
+    *(
+        ("CLIENT", "LIST"),
+        ("DBSIZE",),
+        ("HVALS", "camera:0:alarms"),
+        ("MEMORY", "USAGE", "x"),
+        ("TYPE", "x"),
+        ("XLEN", "x"),
+    ),
 ]
 INTERNAL = [
     *(("TIMESERIES.HELLO",), ("TIMESERIES.FORCESHARDSCONNECTION",), ("TIMESERIES.REFRESHCLUSTER",)),
@@ -95,7 +102,16 @@ INTERNAL = [
     *(("TIMESERIES.CLUSTERSET", "a"), ("TIMESERIES.CLUSTERSETFROMSHARD", "a")),
 ]
 
+NOTIFYING = [
+    *(("XREADGROUP", "GROUP", "g", "c", "STREAMS", "camera:0:events", "rededge:events", ">", ">"), ("TIME",)),
+    *(("XACK", "camera:0:events", "g", "1-1"), ("XGROUP", "CREATE", "camera:0:events", "g", "0", "MKSTREAM")),
+    *(("XADD", "rededge:events", "*", "kind", "x"), ("XADD", "rededge:dead_letters:x", "*", "id", "x")),
+    *(("HGETALL", "camera:0:alarms"), ("GET", "camera:0:scene"), ("XRANGE", "camera:0", "-", "+")),
+    *(("XREVRANGE", "camera:0:yolo", "+", "-"), ("SMEMBERS", "cameras"), ("XINFO", "GROUPS", "camera:0:events")),
+]
+
 ALLOWED = {
+    "notifier": [*NOTIFYING],
     "capture": [*(command for command in READING if command[0] != "SUBSCRIBE"), *CAPTURING],
     "grafana": [*(command for command in READING if command[0] != "SUBSCRIBE"), *DASHBOARDS],
     "viewer": [*READING],
@@ -104,6 +120,10 @@ ALLOWED = {
 }
 _CAPTURED = {"XADD", "XTRIM", "DEL", "TS.ADD"}
 REFUSED = {
+    "notifier": [
+        *(*INTERNAL, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING),
+        *(("XADD", "camera:0", "*", "image", "x"), ("XADD", "rededge:other", "*", "a", "b")),
+    ],
     "capture": [
         *(command for command in WRITING if command[0] not in _CAPTURED),
         *(("XADD", "other", "*", "image", "x"), ("SADD", "other", "1"), ("RG.DUMPREGISTRATIONS",)),

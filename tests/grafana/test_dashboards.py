@@ -77,7 +77,7 @@ def test_variables_that_are_used_are_defined(dashboard: dict[str, Any]) -> None:
 
 
 def test_no_query_polls_from_the_browser_or_writes(dashboard: dict[str, Any]) -> None:
-    reading = {"memory", "dbsize", "rg.dumpexecutions", "ai.info"}
+    reading = {"memory", "dbsize", "rg.dumpexecutions", "ai.info", "hvals"}
     for panel in panels(dashboard):
         for target in panel.get("targets", []):
             assert not target.get("streaming"), "streamed series draw no lines since Grafana 10"

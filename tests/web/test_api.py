@@ -108,12 +108,17 @@ def test_health_follows_redis_and_workers(edge: Instance, redis_url: str) -> Non
         assert answer["status"] == "ok"
         assert answer["workers"] >= 1
     with serving(redis_url) as port:
-        assert ask(port, "/healthz").json == {"status": "ok", "redis": True, "workers": None}
+        assert ask(port, "/healthz").json == {"status": "ok", "redis": True, "workers": None, "silent_cameras": 0}
     with bare_server() as gone, serving(f"unix://{gone.socket}") as port:
         gone.kill()
         for method in ("GET", "HEAD"):
             assert ask(port, "/healthz", method).status == 503
-        assert ask(port, "/healthz").json == {"status": "Redis does not answer", "redis": False, "workers": None}
+        assert ask(port, "/healthz").json == {
+            "status": "Redis does not answer",
+            "redis": False,
+            "workers": None,
+            "silent_cameras": None,
+        }
         assert ask(port, "/api/cameras").status == 503
         assert metrics(port)["rededge_redis_up", ""] == 0.0
         gone.start_again()

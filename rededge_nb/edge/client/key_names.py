@@ -122,6 +122,11 @@ def timers(client: redis.Redis) -> str:
     return _own(client, "gears:timers")
 
 
+def watch(client: redis.Redis) -> str:
+    """Hash: what the worker that watches the cameras knows of the server, and when it has looked."""
+    return _own(client, "watch")
+
+
 def inference(client: redis.Redis, call_id: str, tensor: str) -> str:
     """A tensor that exists during one call only."""
     return _own(client, f"inference:{call_id}:{tensor}")

@@ -45,6 +45,7 @@ def start(
     workers: int = 1,
     while_used: bool = False,
     no_password: bool = False,
+    notify: Path | None = None,
 ) -> Instance:
     """Start an instance as a process of its own, and return when it is ready. If one is running already, return that.
 
@@ -54,6 +55,7 @@ def start(
         workers: Number of worker processes.
         while_used: End the instance soon after the last process has closed its `StateFolder.use()`.
         no_password: Let every process of this computer in without a password, for programs that cannot send one.
+        notify: The file of a notifier to run with it; None runs none.
 
     Raises:
         ServerError: It could not be started; the message says why.
@@ -66,7 +68,9 @@ def start(
         if running:
             return _checked(running, port, no_password=no_password)
         if not folder.held():
-            failure = _spawn(folder, port=port, workers=workers, while_used=while_used, no_password=no_password)
+            failure = _spawn(
+                folder, port=port, workers=workers, while_used=while_used, no_password=no_password, notify=notify
+            )
             # If two processes start one at the same time, the second uses the instance of the first.
             if failure and failure["error"] != FolderHeldError.__name__:
                 raise getattr(errors, failure["error"], ServerError)(failure["message"])
@@ -76,13 +80,16 @@ def start(
             time.sleep(0.02)
 
 
-def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool, no_password: bool) -> dict[str, str]:
+def _spawn(
+    folder: StateFolder, *, port: int, workers: int, while_used: bool, no_password: bool, notify: Path | None
+) -> dict[str, str]:
     """Start a supervisor and wait for its answer: empty if it is ready, or `error` (a class name) and `message`."""
     # -P: if the current folder has a rededge_nb (a checkout that was not built), the installed one must be used
     command = [sys.executable, "-P", "-m", "rededge_nb.edge.server.supervisor", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
     command += ["--no-password"] if no_password else []
+    command += ["--notify", str(notify.absolute())] if notify is not None else []
     read_end, write_end = os.pipe()
     with open_log(folder, "supervisor.log") as log, os.fdopen(read_end) as answer:
         process = subprocess.Popen(
@@ -101,7 +108,14 @@ def _spawn(folder: StateFolder, *, port: int, workers: int, while_used: bool, no
     return said
 
 
-def run(directory: Path | None = None, *, port: int = 0, workers: int = 1, no_password: bool = False) -> Supervisor:
+def run(
+    directory: Path | None = None,
+    *,
+    port: int = 0,
+    workers: int = 1,
+    no_password: bool = False,
+    notify: Path | None = None,
+) -> Supervisor:
     """A supervisor that can run in this process (`.run(ready)`), for `rededge up` in the foreground.
 
     Raises:
@@ -112,7 +126,7 @@ def run(directory: Path | None = None, *, port: int = 0, workers: int = 1, no_pa
     running = folder.running()
     if running:
         raise ServerError(f"RedisEdge is running already in {folder.path} (process {running.pid}, port {running.port})")
-    return Supervisor(folder, port=port, workers=workers, while_used=False, no_password=no_password)
+    return Supervisor(folder, port=port, workers=workers, while_used=False, no_password=no_password, notify=notify)
 
 
 def stop(directory: Path | None = None) -> bool:

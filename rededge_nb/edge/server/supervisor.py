@@ -52,8 +52,9 @@ from rededge_nb.edge.server.redis_server import (
     wait_until_ready,
     write_configuration,
 )
+from rededge_nb.edge.server.server_events import note_event
 from rededge_nb.edge.server.state import Instance, StateFolder, Trouble
-from rededge_nb.edge.server.worker_process import WORKER_STOP_TIMEOUT, start_worker
+from rededge_nb.edge.server.worker_process import WORKER_STOP_TIMEOUT, start_notifier, start_worker
 from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import RedEdgeError, ServerError
 
@@ -83,13 +84,21 @@ class Supervisor:
     """Starts the child processes, checks them, and ends them."""
 
     def __init__(
-        self, folder: StateFolder, *, port: int, workers: int, while_used: bool, no_password: bool = False
+        self,
+        folder: StateFolder,
+        *,
+        port: int,
+        workers: int,
+        while_used: bool,
+        no_password: bool = False,
+        notify: Path | None = None,
     ) -> None:
         self._folder = folder
         self._port = port
         self._worker_count = workers
         self._while_used = while_used
         self._no_password = no_password
+        self._notify = notify
         self._stop = threading.Event()
         self._instance: Instance | None = None
         self._redis_trouble: Trouble | None = None
@@ -165,6 +174,8 @@ class Supervisor:
             self._data_watch = DataWatch(url, self._folder)
             watches = [pings, ClientWatch(url), self._data_watch]
             self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
+            if self._notify is not None:
+                self._workers.append(self._new_notifier(self._notify, self._instance.url_of("notifier")))
             self._check_workers()
             ready(self._instance)
             unused_since = time.monotonic()
@@ -207,6 +218,13 @@ class Supervisor:
 
         return Child(f"worker {number}", start, hang_timeout=settings.hang_timeout(), server_answers=pings.answers)
 
+    def _new_notifier(self, file: Path, url: str) -> Child:
+        def start(_reports: int, _after_death: bool) -> subprocess.Popen[bytes]:
+            with open_log(self._folder, "notifier.log") as log:
+                return start_notifier(file, url, log=log)
+
+        return Child("the notifier", start, hang_timeout=0.0)
+
     def _check_files(self, lock: IO[bytes]) -> None:
         """Check that nobody has deleted or moved what the instance needs.
 
@@ -227,8 +245,14 @@ class Supervisor:
     def _check_workers(self) -> None:
         for worker in self._workers:
             news = worker.check()
-            if news is not None:
-                self._note(news, died=worker.trouble is not None)
+            if news is None:
+                continue
+            trouble = worker.trouble
+            self._note(news, died=trouble is not None)
+            if self._instance is not None and (trouble is None or trouble.deaths == 1):
+                lost = "notifier_lost" if worker.name == "the notifier" else "worker_lost"
+                kind, severity = (lost.replace("lost", "back"), "info") if trouble is None else (lost, "warning")
+                note_event(self._instance.url, kind, severity, news)
 
     def _check_redis(
         self, server: subprocess.Popen[bytes], binaries: Binaries, url: str, pings: Pings
@@ -399,6 +423,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-password", action="store_true")
     parser.add_argument("--while-used", action="store_true")
+    parser.add_argument("--notify", type=Path)
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args(argv)
     if os.fork():
@@ -417,6 +442,7 @@ def main(argv: list[str] | None = None) -> int:
         workers=options.workers,
         while_used=options.while_used,
         no_password=options.no_password,
+        notify=options.notify,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())

@@ -2,8 +2,8 @@
 
 `default` is the owner and may do everything. `worker` answers AI.* and RG.* and runs gears. `notebook` may run the
 commands of this package and its notebooks. `capture` may write frames, and read the model for cameras of which no image
-may be stored. `grafana` may read what its dashboards show,
-and `viewer` may read the streams and series of cameras, and nothing else. docs/security.md says whom each of them
+may be stored. `grafana` may read what its dashboards show, `notifier` may read what it sends, and note what it has
+sent, and `viewer` may read the streams and series of cameras, and nothing else. docs/security.md says whom each of them
 protects from what.
 
 Commands of modules are allowed by name, for all of these users: RedisTimeSeries has internal commands, and one of them
@@ -64,8 +64,13 @@ RULES = {
         "+ts.incrby +ts.madd (+hmget %R~model:*)"
     ),
     "grafana": (
-        f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +memory|usage +rg.dumpexecutions "
+        f"~* {_CONNECTION} {_READING} +ai.info +client|list +dbsize +hvals +memory|usage +rg.dumpexecutions "
         "+rg.dumpregistrations +rg.pystats +slowlog|get"
+    ),
+    "notifier": (
+        "~camera:*:events %R~camera:* %R~cameras* ~rededge:events* ~rededge:dead_letters:* "
+        f"{_CONNECTION} +exists +get +hgetall +smembers +xack +xadd +xgroup|create +xinfo|groups +xinfo|stream "
+        "+xlen +xrange +xreadgroup +xrevrange"
     ),
     # not %R~: RedisTimeSeries does not mark its reading commands as such
     "viewer": f"{_CAMERA_KEYS} &camera:* {_CONNECTION} {_READING} {_SUBSCRIBING} +get",

@@ -1,4 +1,4 @@
-"""Starting workers as child processes: those of an embedded server, and the one of `rededge worker`."""
+"""Starting child processes: workers and the notifier of an embedded server, and the worker of `rededge worker`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ def start_worker(
         pass_fds=(reports,),
         umask=PRIVATE_UMASK,
         preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
+    )
+
+
+def start_notifier(file: Path, url: str, *, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start `rededge notify`; the password is in the environment."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "rededge_nb.cli", "notify", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {settings.REDIS_URL: url},
+        umask=PRIVATE_UMASK,
+        preexec_fn=end_with_parent(),
     )
 
 

@@ -46,6 +46,7 @@ from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime import output
 from rededge_nb.edge.switchboard.calls import HOOKS, Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
+from rededge_nb.edge.worker import camera_watch
 from rededge_nb.edge.worker.command_table import TIMEOUTS_MS
 from rededge_nb.edge.worker.health import WAIT_INTERVAL, Activity, Health
 from rededge_nb.edge.worker.heartbeats import has_ended, own_process
@@ -141,6 +142,7 @@ class Worker:
             (self._send_heartbeats, "heartbeat"),
             (self._listen_for_aborts, "aborts"),
             (self._write_counts_when_asked, "counts"),
+            (self._watch_cameras, "watch"),
         ):
             threading.Thread(target=work, name=name, daemon=True).start()
         if not self.url.startswith("unix:"):
@@ -170,6 +172,10 @@ class Worker:
     def _send_heartbeats(self) -> None:
         # until _ended, not until _stopping: the leases must be kept while the last batches are finished
         self._repeat((self._send_heartbeat,), HEARTBEAT_INTERVAL, until=self._ended)
+
+    def _watch_cameras(self) -> None:
+        watch = camera_watch.CameraWatch(self.url, self.engine.leases, self.engine.state_client)
+        self._repeat((watch.look,), camera_watch.INTERVAL, until=self._stopping)
 
     def _listen_for_aborts(self) -> None:
         self.engine.listen_for_aborts(self._stopping)

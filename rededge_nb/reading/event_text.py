@@ -1,0 +1,50 @@
+"""What an event says, in one sentence."""
+
+from __future__ import annotations
+
+from rededge_nb.reading.events import Event
+
+
+def describe(event: Event) -> str:
+    """What happened, in words, without camera and time."""
+    match event.kind:
+        case "line_crossed":
+            return f"somebody crossed the line {event.line} ({event.direction})"
+        case "zone_entered":
+            return f"somebody entered the zone {event.zone}"
+        case "zone_left":
+            return f"somebody left the zone {event.zone}{_after(event)}"
+        case "alarm_raised":
+            return f"{event.rule}: {_condition(event)}"
+        case "alarm_cleared":
+            return f"{event.rule}: over{_because(event)}"
+        case "camera_silent":
+            return f"no frames{_for(event)}{_because(event)}"
+        case "camera_back":
+            return f"no longer silent{_after(event)}{_because(event)}"
+    return f"{event.kind.replace('_', ' ')}{_because(event)}"
+
+
+def _condition(event: Event) -> str:
+    value = 0 if event.value is None else event.value
+    match event.fields.get("condition"):
+        case "occupancy":
+            return f"{value:g} {'person' if value == 1 else 'people'} in the zone {event.zone}"
+        case "dwell":
+            return f"somebody has been in the zone {event.zone} for {value:.0f} s"
+        case "crossings":
+            direction = f" ({event.direction})" if event.direction else ""
+            return f"{value:g} {'crossing' if value == 1 else 'crossings'} of the line {event.line}{direction}"
+    return "alarm"
+
+
+def _for(event: Event) -> str:
+    return "" if event.seconds is None else f" for {event.seconds:.0f} s"
+
+
+def _after(event: Event) -> str:
+    return "" if event.seconds is None else f" after {event.seconds:.0f} s"
+
+
+def _because(event: Event) -> str:
+    return f": {event.reason}" if event.reason and event.reason != "over" else ""
