@@ -249,10 +249,10 @@ def test_workers_are_the_user_worker(edge: Instance, client: redis.Redis) -> Non
 def test_passwords_differ_and_only_the_owner_can_read_them(edge: Instance) -> None:
     folder = StateFolder(edge.dir)
     passwords = {folder.password(user) for user in (users.OWNER, *users.RULES)}
-    assert len(passwords) == 6
+    assert len(passwords) == 7
     assert all(len(password) >= 32 for password in passwords)
     files = [*edge.dir.glob("password*")]
-    assert len(files) == 6
+    assert len(files) == 7
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     # the users' are in redis.conf as hashes only
     assert not any(folder.password(user) in folder.config_file.read_text() for user in users.RULES)

@@ -173,7 +173,8 @@ def test_a_full_memory_is_reported_once_and_its_end(bare: Any) -> None:
     client, camera_watch, _ = bare
     camera_watch.look()
     assert read_server_events(client) == []
-    client.config_set("maxmemory", 3_000_000)
+    client.set("large", b"x" * 8_000_000)
+    client.config_set("maxmemory", 6_000_000)
     camera_watch.look()
     camera_watch.look()
     (full,) = read_server_events(client)
