@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, table
-from grafana_foundation_sdk.models import dashboard
 
 from grafana import queries
 from grafana.panels import Panel, at, called, column, hide, number, quotient, rows, transformation, unit
@@ -24,7 +23,7 @@ def latest_results() -> tuple[Panel, ...]:
 
 def alarms_and_events() -> tuple[Panel, ...]:
     """The active alarms of the camera, and the newest events. The data source has no annotations."""
-    return active_alarms(), events(f"{CAMERA}:events", "Events", at(10, 52, 14, 8)), server_events()
+    return active_alarms(), events(), server_events()
 
 
 def active_alarms() -> table.Panel:
@@ -38,10 +37,10 @@ def active_alarms() -> table.Panel:
     )
 
 
-def events(key: str, title: str, position: dashboard.GridPos) -> table.Panel:
-    """The newest events of a stream."""
+def events() -> table.Panel:
+    """The newest events of the camera."""
     return (
-        rows(title, position, queries.stream_tail(key, 50), empty="No event yet")
+        rows("Events", at(10, 52, 14, 8), queries.stream_tail(f"{CAMERA}:events", 50), empty="No event yet")
         .transformations([hide("$streamId", "alarm", "condition", "clip", "since")])
         .override_by_name("$time", called("time"))
         .override_by_name("ref", called("frame"))
@@ -50,7 +49,11 @@ def events(key: str, title: str, position: dashboard.GridPos) -> table.Panel:
 
 def server_events() -> table.Panel:
     """The newest events of the whole server: memory, disk, workers."""
-    return events("rededge:events", "Events of the server", at(0, 60, 24, 6))
+    return (
+        rows("Events of the server", at(0, 60, 24, 6), queries.stream_tail("rededge:events", 50), empty="No event yet")
+        .transformations([hide("$streamId")])
+        .override_by_name("$time", called("time"))
+    )
 
 
 def gears() -> table.Panel:

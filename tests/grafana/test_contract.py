@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from rededge_nb import assets, schema
+from rededge_nb.analytics.events import event_commands
 from rededge_nb.capture.run import start_capture
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
@@ -34,6 +35,12 @@ QUERIES = [
 ]
 
 
+ALARM = {
+    "kind": "alarm_raised", "severity": "alarm", "ts": 1, "alarm": "queue-1", "rule": "queue", "condition": "occupancy",
+    "since": 1, "value": 4, "zone": "desk", "people": 4, "ref": "1-0", "clip": "0-queue-1.mp4",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def source(edge: Instance) -> Iterator[DataSource]:
     """The data source of a server with two cameras, each with a capture running, a refused frame and some history."""
@@ -51,7 +58,10 @@ def source(edge: Instance) -> Iterator[DataSource]:
             CameraScene(client, camera).line("door", (0, 0.5), (1, 0.5)).zone("desk", [(0, 0), (1, 0), (1, 1)])
             for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
                 client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
+            for command in event_commands(schema.frames_key(camera), [ALARM], "", before + HISTORY_MS):
+                client.execute_command(*command)
             captures.append(start_capture(client, assets.sample_video(), camera=camera, fps=4, loop=True))
+        client.xadd(schema.SERVER_EVENTS_KEY, {"kind": "worker_lost", "severity": "warning", "reason": "a test"})
         for camera in CAMERAS:
             wait_for(lambda camera=camera: seen(client, camera), timeout=60, what=f"results of camera {camera}")
         source = DataSource(client)
@@ -155,6 +165,8 @@ def columns_of(transformation: dict[str, Any]) -> tuple[set[str], set[str]]:
             formula = options.get(options["mode"], {})
             read = {formula[name] for name in ("left", "right", "fieldName") if name in formula}
             return {name for name in read if not name.isdigit()}, {options["alias"]}
+        case "extractFields":
+            return {options["source"]}, {*ALARM, "event"}
         case "reduce":
             return set(), {"Field", "Last *"}
         case other:
