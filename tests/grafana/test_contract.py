@@ -53,13 +53,13 @@ def source(edge: Instance) -> Iterator[DataSource]:
     try:
         for camera in CAMERAS:
             before = int(time.time() * 1000) - HISTORY_MS
+            for command in event_commands(schema.frames_key(camera), [ALARM], "", before):
+                client.execute_command(*command)
             client.execute_command("TS.ADD", schema.series_key(camera, schema.PEOPLE), before, 3)
             client.xadd(schema.frames_key(camera), {schema.COUNT: 1, schema.IMAGE: b"not a picture", schema.KEEP: 1})
             CameraScene(client, camera).line("door", (0, 0.5), (1, 0.5)).zone("desk", [(0, 0), (1, 0), (1, 1)])
             for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
                 client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
-            for command in event_commands(schema.frames_key(camera), [ALARM], "", before + HISTORY_MS):
-                client.execute_command(*command)
             captures.append(start_capture(client, assets.sample_video(), camera=camera, fps=4, loop=True))
         client.xadd(schema.SERVER_EVENTS_KEY, {"kind": "worker_lost", "severity": "warning", "reason": "a test"})
         for camera in CAMERAS:
