@@ -21,6 +21,15 @@ CLEARED: Final = ("alarm_cleared", "camera_back")
 EVENTS_KEPT: Final = 10_000
 EVENTS_AGE_MS: Final = 30 * 24 * 3600 * 1000
 
+FIELDS: Final = (
+    "kind", "severity", "ts", "ref", "rule", "condition", "alarm", "line", "direction", "zone", "track", "people",
+    "seconds", "value", "since", "reason", "clip",
+)  # fmt: skip
+"""Fields of every event of a camera, empty where they do not belong to its kind: Grafana's data source mixes up the
+rows of a stream whose entries have different fields."""
+SERVER_FIELDS: Final = ("kind", "severity", "ts", "reason", "value")
+"""Fields of every event of the server."""
+
 EventFields = Mapping[str, str | int | float]
 """The fields of an event: `kind`, `severity`, `ts`, and what belongs to the kind."""
 
@@ -49,8 +58,7 @@ def event_commands(camera_key: str, events: Sequence[EventFields], last: str, no
     commands: list[Command] = []
     for event in events:
         last = next_event_id(last, now_ms)
-        words = [word for name, value in event.items() for word in (name, value)]
-        commands.append(("XADD", key, "MAXLEN", "~", EVENTS_KEPT, last, *words))
+        commands.append(("XADD", key, "MAXLEN", "~", EVENTS_KEPT, last, *_words(event, FIELDS)))
         if event["kind"] in RAISED:
             texts = {name: str(value) for name, value in event.items()}
             commands.append(("HSET", alarms, event["alarm"], json.dumps({**texts, "event": last})))
@@ -59,3 +67,13 @@ def event_commands(camera_key: str, events: Sequence[EventFields], last: str, no
     if commands:
         commands.append(("XTRIM", key, "MINID", "~", max(0, now_ms - EVENTS_AGE_MS)))
     return commands
+
+
+def server_event_command(key: str, event: EventFields) -> Command:
+    """The command that writes an event of the whole server."""
+    return ("XADD", key, "MAXLEN", "~", EVENTS_KEPT, "*", *_words(event, SERVER_FIELDS))
+
+
+def _words(event: EventFields, fields: Sequence[str]) -> list[str | int | float]:
+    others = [name for name in event if name not in fields]
+    return [word for name in (*fields, *others) for word in (name, event.get(name, ""))]

@@ -62,6 +62,8 @@ class Delivery:
     def __post_init__(self) -> None:
         self._waiting: deque[Event] = deque()
         self._problem = ""
+        self._known = False
+        """Whether the target's groups were made or found before."""
 
     def run(self) -> None:
         """Send events as they happen."""
@@ -82,12 +84,13 @@ class Delivery:
         self.target.close()
 
     def _run_connected(self) -> None:
-        queue = EventQueue(self.client, self.config.name)
+        queue = EventQueue(self.client, self.config.name, known=self._known)
         self._waiting.clear()
         next_look = 0.0
         while not self.stop.is_set():
             if time.monotonic() >= next_look:
                 queue.follow_new_cameras()
+                self._known = True
                 next_look = time.monotonic() + CAMERAS_INTERVAL
             if not self._waiting:
                 self._fetch(queue)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.analytics.events import EVENTS_KEPT
+from rededge_nb.analytics.events import server_event_command
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import shard
 from rededge_nb.edge.client.shard import key_here
@@ -38,10 +38,12 @@ class EventQueue:
     Args:
         client: A client for blocking reads, which nobody else uses.
         target: Name of the target.
+        known: The target is not new, whatever Redis says: its groups may have been deleted.
     """
 
-    def __init__(self, client: redis.Redis, target: str) -> None:
+    def __init__(self, client: redis.Redis, target: str, *, known: bool = False) -> None:
         self._client = client
+        self._known = known
         self._target = target
         self._group = f"notify:{target}"
         self._server_key = key_here(client, schema.SERVER_EVENTS_KEY)
@@ -53,19 +55,16 @@ class EventQueue:
         self.look_for_gaps = True
         """Whether events may have left their stream before they were read."""
 
-    def follow_new_cameras(self, *, deleted: bool = False) -> None:
-        """Begin to read the cameras that are not read yet.
-
-        Args:
-            deleted: The target is not new, although its groups are missing: somebody has deleted them.
-        """
-        known = deleted or self._server_key in self._cameras or self._has_group(self._server_key)
+    def follow_new_cameras(self) -> None:
+        """Begin to read the cameras that are not read yet."""
+        known = self._known or self._has_group(self._server_key)
         wanted = {schema.events_key(camera): camera for camera in known_cameras(self._client)}
         # the group on the server's events is made last: it says that the target is not new
         for key, camera in [*wanted.items(), (self._server_key, "")]:
             if key not in self._cameras:
                 self._create_group(key, from_first=known)
                 self._cameras[key] = camera
+        self._known = True
 
     def read(self) -> list[Event]:
         """The next events, oldest first; waits about a second for one."""
@@ -75,13 +74,13 @@ class EventQueue:
                 self.look_for_gaps = False
             reply = self._read_history() if not self._begun else self._read_new()
         except redis.ResponseError as error:
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE", "no such key")):
                 raise
             logger.warning(
                 "target %s: the events were deleted, and are read from their beginning: %s", self._target, error
             )
             self._cameras.clear()
-            self.follow_new_cameras(deleted=True)
+            self.follow_new_cameras()
             return []
         found: list[Event] = []
         lost: dict[str, list[str]] = {}
@@ -168,14 +167,14 @@ class EventQueue:
         where = f"of camera {self._cameras[key]}" if self._cameras[key] else "of the server"
         reason = f"{number} events {where} left their stream before the target {self._target} could get them"
         logger.warning("%s", reason)
-        fields: Any = {
+        event: dict[str, str | int | float] = {
             "kind": "notifications_dropped",
             "severity": "warning",
             "ts": _server_ms(self._client),
             "reason": reason,
             "value": number,
         }
-        self._client.xadd(self._server_key, fields, maxlen=EVENTS_KEPT)
+        self._client.execute_command(*server_event_command(self._server_key, event))
 
 
 def _server_ms(client: redis.Redis) -> int:

@@ -56,7 +56,7 @@ class Event:
         seconds: How long somebody stayed in a zone, or how long a camera was silent.
         value: People, seconds or crossings that an alarm is about.
         acknowledged_ms: For an active alarm: when somebody acknowledged it; None if nobody has.
-        fields: All fields of the entry as texts.
+        fields: All fields of the entry that are not empty, as texts.
     """
 
     camera: str
@@ -215,7 +215,7 @@ def parse_event(camera: str, entry_id: str, fields: Mapping[str, str]) -> Event:
 def event_of(camera: str, entry: Entry) -> Event:
     """An event from an entry of its stream."""
     entry_id, fields = entry
-    texts = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
+    texts = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items() if value}
     return parse_event(camera, entry_id, texts)
 
 

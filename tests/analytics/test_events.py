@@ -29,7 +29,16 @@ def test_an_alarm_is_stored_with_the_id_of_its_event_until_it_is_cleared() -> No
     commands = event_commands("camera:7", [crossed, raised, cleared], "6000-2", 5000)
     assert [command[0] for command in commands] == ["XADD", "XADD", "HSET", "XADD", "HDEL", "XTRIM"]
     assert [command[5] for command in commands if command[0] == "XADD"] == ["6000-3", "6000-4", "6000-5"]
-    assert commands[0][6:] == ("kind", "line_crossed", "severity", "info", "ts", 4000, "line", "door")
+    words = commands[0][6:]
+    assert words[:6] == ("kind", "line_crossed", "severity", "info", "ts", 4000)
+    fields = [dict(zip(command[6::2], command[7::2], strict=True)) for command in commands if command[0] == "XADD"]
+    assert (fields[0]["line"], fields[0]["alarm"], fields[1]["line"], fields[1]["alarm"]) == (
+        "door",
+        "",
+        "",
+        "queue-4000",
+    )
+    assert list(fields[0]) == list(fields[1]) == list(fields[2]), "Grafana needs the same fields in each entry"
     assert commands[2][:3] == ("HSET", "camera:7:alarms", "queue-4000")
     assert json.loads(str(commands[2][3])) == {
         **{name: str(value) for name, value in raised.items()},

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from rededge_nb import assets, schema
-from rededge_nb.analytics.events import event_commands
+from rededge_nb.analytics.events import event_commands, server_event_command
 from rededge_nb.capture.run import start_capture
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
@@ -61,7 +61,8 @@ def source(edge: Instance) -> Iterator[DataSource]:
             for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
                 client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
             captures.append(start_capture(client, assets.sample_video(), camera=camera, fps=4, loop=True))
-        client.xadd(schema.SERVER_EVENTS_KEY, {"kind": "worker_lost", "severity": "warning", "reason": "a test"})
+        for event in ({"kind": "worker_lost", "ts": 1, "reason": "a test"}, {"kind": "memory_free", "ts": 2}):
+            client.execute_command(*server_event_command(schema.SERVER_EVENTS_KEY, event))
         for camera in CAMERAS:
             wait_for(lambda camera=camera: seen(client, camera), timeout=60, what=f"results of camera {camera}")
         source = DataSource(client)

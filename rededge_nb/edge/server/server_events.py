@@ -12,7 +12,7 @@ import time
 import redis
 
 from rededge_nb import schema
-from rededge_nb.analytics.events import EVENTS_KEPT
+from rededge_nb.analytics.events import server_event_command
 from rededge_nb.edge.client import client_from_url
 
 logger = logging.getLogger(__name__)
@@ -23,12 +23,17 @@ TIMEOUT = 5.0
 
 def note_event(url: str, kind: str, severity: str, reason: str) -> None:
     """Add an event to the stream of the server, in a thread: the supervisor must not wait for a server that hangs."""
-    fields = {"kind": kind, "severity": severity, "ts": str(int(time.time() * 1000)), "reason": reason}
+    event: dict[str, str | int | float] = {
+        "kind": kind,
+        "severity": severity,
+        "ts": int(time.time() * 1000),
+        "reason": reason,
+    }
 
     def add() -> None:
         client = client_from_url(url, timeout=TIMEOUT, name="rededge-events")
         try:
-            client.xadd(schema.SERVER_EVENTS_KEY, fields, maxlen=EVENTS_KEPT)  # type: ignore[arg-type]
+            client.execute_command(*server_event_command(schema.SERVER_EVENTS_KEY, event))
         except redis.RedisError as error:
             logger.warning("the event %s could not be written (%s): %s", kind, error, reason)
         finally:

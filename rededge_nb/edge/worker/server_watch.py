@@ -9,7 +9,8 @@ from typing import Any, Final
 import redis
 
 from rededge_nb import schema
-from rededge_nb.analytics.events import EVENTS_KEPT
+from rededge_nb.analytics.events import server_event_command
+from rededge_nb.analytics.scene_events import Fields
 from rededge_nb.edge.client import even_if_full, key_names
 from rededge_nb.edge.client.shard import key_here
 from rededge_nb.edge.client.state_database import state_client
@@ -49,10 +50,14 @@ class ServerWatch:
             "memory": "Redis has reached its maxmemory and refuses writes until memory is free",
             "disk": "Redis cannot save its data: check whether the disk is full",
         }[part]
-        words = ["kind", f"{part}_{'full' if full else 'free'}", "severity", "alarm" if full else "info", "ts", now_ms]
-        words += ["reason", reason] if full else []
+        event: Fields = {
+            "kind": f"{part}_{'full' if full else 'free'}",
+            "severity": "alarm" if full else "info",
+            "ts": now_ms,
+            "reason": reason if full else "",
+        }
         key = key_here(self._client, schema.SERVER_EVENTS_KEY)
-        self._client.execute_command(*even_if_full(key, "XADD", key, "MAXLEN", "~", EVENTS_KEPT, "*", *words))
+        self._client.execute_command(*even_if_full(key, *server_event_command(key, event)))
         logger.warning("%s", reason if full else f"the {part} is no longer full")
 
 
