@@ -31,6 +31,13 @@ _SECRET = re.compile(r"(REDIS|GRAFANA|GF|REDEDGE)_\w*(PASSWORD|TOKEN|SECRET)\w*|
 _SIZE = re.compile(r"(\d{1,18})(k|kb|m|mb|g|gb)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
+CLIPS_SIZE = "REDEDGE_CLIPS_SIZE"
+"""Size of all clips that rules have asked for, such as `2gb`; above it the oldest ones are deleted."""
+DEFAULT_CLIPS_SIZE = "1gb"
+CLIPS_DAYS = "REDEDGE_CLIPS_DAYS"
+"""Days after which such a clip is deleted."""
+DEFAULT_CLIPS_DAYS = "30"
+
 MAX_PIXELS = 100_000_000
 """Width times height above which an image is not decoded; one of this size uses 300 MB."""
 
@@ -94,14 +101,48 @@ def max_memory() -> int | None:
     value = os.environ.get(MAX_MEMORY)
     if not value:
         return None
-    found = _SIZE.fullmatch(value.strip())
-    size = int(found[1]) * _UNITS[(found[2] or "").lower()] if found else 0
+    size = _size(value)
     if size < MIN_MAX_MEMORY:
         raise ConfigurationError(
             f"{MAX_MEMORY} is {value!r}, but it must be a size such as 2gb or 500mb, "
             f"at least {MIN_MAX_MEMORY // 1024**2}mb"
         )
     return size
+
+
+def clips_size() -> int:
+    """Bytes that all clips together may have.
+
+    Raises:
+        ConfigurationError: The value is not a size.
+    """
+    value = os.environ.get(CLIPS_SIZE) or DEFAULT_CLIPS_SIZE
+    size = _size(value)
+    if not size:
+        raise ConfigurationError(f"{CLIPS_SIZE} is {value!r}, but it must be a size such as 2gb or 500mb")
+    return size
+
+
+def clips_days() -> float:
+    """Days after which a clip is deleted.
+
+    Raises:
+        ConfigurationError: The value is not a number above 0.
+    """
+    value = os.environ.get(CLIPS_DAYS) or DEFAULT_CLIPS_DAYS
+    try:
+        days = float(value)
+    except ValueError:
+        days = math.nan
+    if not 0 < days < math.inf:
+        raise ConfigurationError(f"{CLIPS_DAYS} is {value!r}, but it must be a number of days above 0")
+    return days
+
+
+def _size(text: str) -> int:
+    """The bytes of a size such as `2gb`; 0 if it is none."""
+    found = _SIZE.fullmatch(text.strip())
+    return int(found[1]) * _UNITS[(found[2] or "").lower()] if found else 0
 
 
 def redis_url() -> str | None:

@@ -1,15 +1,16 @@
-"""Video clips of what cameras saw: clip."""
+"""Video clips of what cameras saw: clip, clips."""
 
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rededge_nb.cli.base import camera_option, connected, directory_option, echo, examples
+from rededge_nb.cli.base import camera_option, connected, directory_option, echo, examples, on_signals
 from rededge_nb.errors import NoDataError
 
 if TYPE_CHECKING:
@@ -75,3 +76,21 @@ def _time(text: str) -> datetime:
             f"{text!r} is neither the id of an event, such as 1795494237431-0, nor a time, such as 2026-11-30T10:15:04",
             param_hint="WHEN",
         ) from None
+
+
+@click.command(epilog=examples("rededge clips", "REDEDGE_CLIPS_SIZE=10gb REDEDGE_CLIPS_DAYS=90 rededge clips"))
+@directory_option
+def clips(directory: Path | None) -> None:
+    """Save a clip of each alarm whose rule has `clip: true`, until Ctrl-C; the embedded server does this by itself.
+
+    The clips are in the folder `clips` of the state folder. Run this beside your own server (REDIS_URL).
+    """
+    from rededge_nb import settings
+    from rededge_nb.clips import folder, recorder
+    from rededge_nb.connection import resolve_url
+
+    stop = threading.Event()
+    on_signals(stop.set)
+    target = (directory or settings.state_dir()) / folder.NAME
+    echo(f"clips are saved in {target}", err=True)
+    recorder.run(resolve_url(directory=directory), target, stop, on_step=lambda _: None)

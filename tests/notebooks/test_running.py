@@ -94,5 +94,5 @@ def test_nothing_is_left_in_redis_but_the_people_counter(executed: Path, own_ser
 
 def others(client: redis.Redis) -> list[str]:
     """Names of the connections that are neither the workers' nor the supervisor's."""
-    own = ("rededge-worker", "rededge-ping", "rededge-watch", "rededge-data")
+    own = ("rededge-worker", "rededge-ping", "rededge-watch", "rededge-data", "rededge-rules", "rededge-clips")
     return [each["name"] for each in client.client_list() if not each["name"].startswith(own)]

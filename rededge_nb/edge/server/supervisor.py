@@ -39,6 +39,7 @@ from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
 from rededge_nb.edge.server.client_watch import ClientWatch
+from rededge_nb.edge.server.clip_process import ClipProcess
 from rededge_nb.edge.server.damage import damage, forget_sizes, missing_data, remember_sizes
 from rededge_nb.edge.server.data_watch import DataWatch
 from rededge_nb.edge.server.logs import bound_logs, open_log
@@ -174,6 +175,7 @@ class Supervisor:
             self._data_watch = DataWatch(url, self._folder)
             watches = [pings, ClientWatch(url), self._data_watch]
             self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
+            self._workers.append(ClipProcess(self._folder, worker_url, pings))
             if self._notify is not None:
                 self._workers.append(self._new_notifier(self._notify, self._instance.url_of("notifier")))
             self._check_workers()

@@ -26,7 +26,13 @@ CHECK_INTERVAL = 0.1
 
 
 def start_worker(
-    url: str, reports: int, after_death: bool, *, log: IO[bytes] | None = None, state_dir: Path | None = None
+    url: str,
+    reports: int,
+    after_death: bool,
+    *,
+    module: str = "rededge_nb.edge.worker",
+    log: IO[bytes] | None = None,
+    state_dir: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a worker.
 
@@ -34,6 +40,7 @@ def start_worker(
         url: Address of the server.
         reports: File descriptor to which the worker reports that it works.
         after_death: Whether the worker before this one died.
+        module: What it runs; another one for the process that writes clips.
         log: Where it writes its log; by default where this process does.
         state_dir: The state folder, if it works for an embedded server.
     """
@@ -44,7 +51,7 @@ def start_worker(
         environment[settings.STATE_DIR] = str(state_dir)
     environment[settings.WORKER_LOG] = "" if log is None or log.name == os.devnull else str(log.name)
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "rededge_nb.edge.worker"],
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT if log is not None else None,
