@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rededge_nb.widgets.capture_panel import CapturePanel
     from rededge_nb.widgets.charts import Charts
     from rededge_nb.widgets.dashboard import Dashboard
+    from rededge_nb.widgets.event_panel import EventPanel
     from rededge_nb.widgets.gear_panel import GearPanel
     from rededge_nb.widgets.model_panel import ModelPanel
     from rededge_nb.widgets.player import Player
@@ -67,6 +68,7 @@ class Workbench:
 
     def __init__(self, url: str | None = None, *, directory: Path | None = None) -> None:
         self._resources = contextlib.ExitStack()
+        self._directory = directory or settings.state_dir()
         self._widgets: list[_Closable] = []
         if url is None and (directory is not None or settings.redis_url() is None):
             folder = StateFolder(directory or settings.state_dir())
@@ -179,7 +181,13 @@ class Workbench:
         for widget in self._widgets:
             if isinstance(widget, Dashboard) and widget.camera == schema.camera_id(camera):
                 widget.close()
-        return self._keep(Dashboard(self.client, self._captures, camera))
+        return self._keep(Dashboard(self.client, self._captures, camera, directory=self._directory))
+
+    def events(self, camera: object | None = None) -> EventPanel:
+        """Events and active alarms of all cameras, or of one, as they arrive. A click shows the frame or the clip."""
+        from rededge_nb.widgets.event_panel import EventPanel
+
+        return self._keep(EventPanel(self.client, camera, self._directory))
 
     def charts(self, camera: object = "0", *, minutes: float = 5.0) -> Charts:
         """Live charts of a camera's last minutes: people, frames per second, milliseconds per step."""

@@ -88,9 +88,13 @@ def clips(directory: Path | None) -> None:
     from rededge_nb import settings
     from rededge_nb.clips import folder, recorder
     from rededge_nb.connection import resolve_url
+    from rededge_nb.edge.server.state import StateFolder
 
     stop = threading.Event()
     on_signals(stop.set)
-    target = (directory or settings.state_dir()) / folder.NAME
+    url = resolve_url(directory=directory)
+    state = StateFolder(directory or settings.state_dir())
+    state.create()
+    target = state.path / folder.NAME
     echo(f"clips are saved in {target}", err=True)
-    recorder.run(resolve_url(directory=directory), target, stop, on_step=lambda _: None)
+    recorder.run(url, target, stop, on_step=lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import cv2
 import numpy as np
@@ -136,6 +137,12 @@ def _percent(value: float) -> str:
 def _bgr(color: str) -> Color:
     red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
     return blue, green, red
+
+
+def without_colour(image: Image) -> Image:
+    """Return the image in gray and darker: one that does not show the present."""
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return cast(Image, cv2.cvtColor(gray // 5 * 3, cv2.COLOR_GRAY2BGR))
 
 
 def draw_notice(image: Image, text: str) -> Image:

@@ -117,6 +117,11 @@ class Follower:
         return None if self._detection_at is None else time.monotonic() - self._detection_at
 
     @property
+    def silent(self) -> bool:
+        """Whether frames have stopped to arrive, so that the last one does not show the present."""
+        return self.frame_age is not None and self.frame_age >= SILENT_AFTER
+
+    @property
     def notice(self) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
         return silence_notice(self.frame_age, self.detection_age) or self.problem

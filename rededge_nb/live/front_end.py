@@ -16,6 +16,7 @@ _SCRIPTS = {
     ),
     "charts": ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
     "tiles": ("tiles.js",),
+    "events": ("events_dialog.js", "events.js"),
 }
 WIDGETS = tuple(_SCRIPTS)
 """Names of the widgets that `script` and `style` know."""

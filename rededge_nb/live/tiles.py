@@ -195,7 +195,10 @@ def _frames_per_second(camera: str) -> Source:
         series = read_many(client, camera, names, start_ms=end_ms - _WINDOW_MS, end_ms=end_ms - 1)
         arrived, processed, looked = (float(each.values.sum()) * 1000 / _WINDOW_MS for each in series.values())
         if not arrived:
-            return [Tile("fps", "frames per second", _UNKNOWN, "no frames arrive", trend(client, now_ms), "warning")]
+            newest = streams.last_id(client, schema.frames_key(camera))
+            since = "" if newest == "0-0" else f"silent since {_local(streams.time_ms(newest)):%H:%M:%S}"
+            detail = since or "no frames arrive"
+            return [Tile("fps", "frames per second", _UNKNOWN, detail, trend(client, now_ms), "warning")]
         dropped = max(0.0, 1 - processed / arrived)
         detail = f"{arrived:.1f} in, {dropped:.0%} dropped, model {looked:.1f}"
         level: Literal["info", "warning"] = "warning" if dropped > 0.5 else "info"

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import redis
 
 from rededge_nb.errors import MissingModuleError, RedEdgeError, ServerUnavailableError
+from rededge_nb.live import events as live_events
 from rededge_nb.live.feed import Feed
 from rededge_nb.live.follow import Follower, FrameWithDetections
 from rededge_nb.live.scene import SceneReader
@@ -61,6 +62,8 @@ class CameraView:
         message: Frame and detections for a page; None if there is no frame or no page needs it.
         status: The notice for a page.
         tiles: Figures for a page; None until they have been read.
+        events: Events and active alarms for a page; None until they have been read.
+        silent: Whether frames have stopped to arrive.
         scene: Lines and zones for a page, and whether the web server may change them; None until they have been read.
     """
 
@@ -73,6 +76,8 @@ class CameraView:
     status: bytes
     tiles: bytes | None
     scene: dict[str, Any] | None = None
+    events: dict[str, Any] | None = None
+    silent: bool = False
 
 
 class Viewer(Protocol):
@@ -102,6 +107,9 @@ class Channel:
         self._tile_reader = TileReader(camera)
         self._tiles: bytes | None = None
         self._tiles_at = 0.0
+        self._event_reader = live_events.EventReader([camera])
+        self._events: dict[str, Any] | None = None
+        self._events_at = 0.0
         self._scene_reader = SceneReader(camera)
         self._scene: dict[str, Any] | None = None
         self._frame: FrameWithDetections | None = None
@@ -138,6 +146,7 @@ class Channel:
         self._follower.read(client, block_ms=_READ_MS)
         if False in self._forms:
             self._read_tiles(client)
+            self._read_events(client)
             self._scene = self._scene_reader.read(client) or self._scene
         self._frame = self._follower.next_frame(client) or self._frame
         if self._frame is not None:
@@ -152,6 +161,11 @@ class Channel:
         with suppress(MissingModuleError):  # there may be frames on a server without time series
             state = {"tiles": as_json(self._tile_reader.read(client))}
             self._tiles = pack("tiles", {"kind": "state", "state": state})
+
+    def _read_events(self, client: redis.Redis) -> None:
+        if time.monotonic() - self._events_at >= live_events.UPDATE_INTERVAL:
+            self._events_at = time.monotonic()
+            self._events = self._event_reader.read(client) or self._events
 
     def _on_error(self, error: Exception | None) -> None:
         if error is None:
@@ -168,24 +182,34 @@ class Channel:
     def _show(self, state: State, notice: str) -> None:
         """Render the forms that viewers need and the last view does not have; post the view if anything is new."""
         forms, frame, last = self._forms, self._frame, self._view
+        silent = state is State.NO_REDIS or self._follower.silent
         jpeg = part = message = None
         if last is not None and last.frame is frame:
             message = last.message
-            if last.notice == notice:
+            if last.notice == notice and last.silent == silent:
                 jpeg, part = last.jpeg, last.part
         if jpeg is None and True in forms:
-            jpeg = render_jpeg(self.camera, frame, notice)
+            jpeg = render_jpeg(self.camera, frame, notice, silent)
             part = mjpeg_part(jpeg)
         if message is None and False in forms and frame is not None:
             message = pack("player", frame.as_message(), frame.frame.jpeg)
-        same_status = last is not None and last.notice == notice and time.monotonic() - self._status_at < HEARTBEAT
+        same_text = last is not None and last.notice == notice and last.silent == silent
+        same_status = same_text and time.monotonic() - self._status_at < HEARTBEAT
         if last is not None and same_status:
             status = last.status
         else:
             self._status_at = time.monotonic()
-            content = {"kind": "status", "notice": notice, "heartbeat": HEARTBEAT, "sender": "the server"}
+            content = {
+                "kind": "status",
+                "notice": notice,
+                "silent": silent,
+                "heartbeat": HEARTBEAT,
+                "sender": "the server",
+            }
             status = pack("player", content)
-        view = CameraView(state, frame, notice, jpeg, part, message, status, self._tiles, self._scene)
+        view = CameraView(
+            state, frame, notice, jpeg, part, message, status, self._tiles, self._scene, self._events, silent
+        )
         if not same_status or view != last:
             self._post(view)
 

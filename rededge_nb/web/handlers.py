@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -36,6 +37,7 @@ class Services:
 
     Attributes:
         client: For short commands, in threads of `pool`.
+        clips: Folder of the clips that rules have asked for.
         waiting: Number of requests that wait for Redis now.
     """
 
@@ -43,6 +45,7 @@ class Services:
     hub: Hub
     client: redis.Redis
     pool: ThreadPoolExecutor
+    clips: Path
     waiting: int = 0
 
 

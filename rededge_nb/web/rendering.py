@@ -23,8 +23,8 @@ _COLUMNS = 44
 _LINE_HEIGHT = 34
 
 
-def render_jpeg(camera: str, found: FrameWithDetections | None, notice: str) -> bytes:
-    """JPEG of the frame with its boxes and the notice, or of the notice alone."""
+def render_jpeg(camera: str, found: FrameWithDetections | None, notice: str, silent: bool) -> bytes:
+    """JPEG of the frame with its boxes and the notice, or of the notice alone; gray if the camera is silent."""
     if found is None:
         return text_jpeg(f"camera {camera}", notice)
     if found.detections is None and not notice and found.frame.jpeg.startswith(_JPEG_START):
@@ -35,6 +35,8 @@ def render_jpeg(camera: str, found: FrameWithDetections | None, notice: str) -> 
         return text_jpeg(f"camera {camera}", str(error))
     if found.detections is not None:
         image = drawing.draw_detections(image, found.detections, trails=found.trails)
+    if silent:
+        image = drawing.without_colour(image)
     if notice:
         image = drawing.draw_notice(image, _printable(notice))
     return encode_jpeg(image, quality=JPEG_QUALITY)

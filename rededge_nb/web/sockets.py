@@ -5,11 +5,12 @@ The page sends JSON objects; `to` is `page`, `player` or `charts`:
     {"to": "page", "kind": "watch", "camera": "0", "minutes": 5}      first
     {"to": "player", "kind": "ready" | "hidden" | "painted", "seq": 7}
     {"to": "player", "kind": "save", "scene": {…}, "version": 12}      answered with `saved` or `refused`
+    {"to": "events", "kind": "open" | "acknowledge", "id": "0/1795494237431-0"}
     {"to": "charts", "kind": "ready" | "visible" | "hidden"}
     {"to": "charts", "kind": "set", "minutes": 5}
 
 `seq` counts the frames of this connection. The page receives messages in the format of `channels.pack`: those of
-player.js, charts.js and tiles.js, and `{"kind": "state", "state": …}` with values for their models.
+player.js, charts.js, tiles.js and events.js, and `{"kind": "state", "state": …}` with values for their models.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from rededge_nb import schema
 from rededge_nb.live import chart_page
+from rededge_nb.live.events import acknowledge_from_page, open_event
 from rededge_nb.live.scene import save_from_page
 from rededge_nb.web.channels import CameraView, pack
 from rededge_nb.web.charts import ChartChannel
@@ -59,7 +61,9 @@ class LiveHandler(Handler, WebSocketHandler):
         self._status: bytes | None = None
         self._tiles: bytes | None = None
         self._scene: dict[str, Any] | None = None
+        self._events: dict[str, Any] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._sequence = self._confirmed = 0
         self._generation = self._position = 0
         self._chart_notice: str | None = None
@@ -111,6 +115,10 @@ class LiveHandler(Handler, WebSocketHandler):
             self._scene = view.scene
             editable = view.scene["editable"] and self.services.access.may_edit(self.request)
             self._send(pack("player", {"kind": "state", "state": {**view.scene, "editable": editable}}))
+        if view.events is not None and view.events is not self._events and self._unsent < MAX_UNSENT:
+            self._events = view.events
+            editable = view.events["editable"] and self.services.access.may_edit(self.request)
+            self._send(pack("events", {"kind": "state", "state": {**view.events, "editable": editable}}))
         if view.message is None or view.message is self._last_frame:
             return
         if self._newest is not None and self._newest.message is not view.message:
@@ -152,6 +160,8 @@ class LiveHandler(Handler, WebSocketHandler):
                 self._check_changes()
                 if self._camera is not None and (self._saving is None or self._saving.done()):
                     self._saving = asyncio.ensure_future(self._save(self._camera, message.content))
+            case "events", "open" | "acknowledge":
+                self._on_click(message.kind, str(message.content.get("id", "")))
             case "charts", "set":
                 self._minutes = message.minutes or self._minutes
             case "charts", "ready" | "visible" | "hidden":
@@ -170,6 +180,30 @@ class LiveHandler(Handler, WebSocketHandler):
                 answer = {"kind": "refused", "reason": error.get_message()}
         self._send(pack("player", answer))
 
+    def _on_click(self, kind: str, event_id: str) -> None:
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._answer_click(kind, event_id))
+        else:
+            reason = "the event before is still being loaded"
+            self._send(pack("events", {"kind": "refused", "id": event_id, "reason": reason}))
+
+    async def _answer_click(self, kind: str, event_id: str) -> None:
+        """Send the clip or the frame of an event, or acknowledge its alarm for a page that may."""
+        if event_id.rpartition("/")[0] != self._camera:
+            return
+        data = b""
+        try:
+            if kind == "open":
+                folder = self.services.clips
+                answer, data = await self.from_redis(lambda client: open_event(client, folder, event_id))
+            elif not self.services.access.may_edit(self.request):
+                answer = {"kind": "refused", "id": event_id, "reason": "this link is for looking only"}
+            else:
+                answer = await self.from_redis(lambda client: acknowledge_from_page(client, event_id))
+        except HTTPError as error:
+            answer = {"kind": "refused", "id": event_id, "reason": error.get_message()}
+        self._send(pack("events", answer, data))
+
     def _update_channels(self) -> None:
         """Watch the channels that the page shows now, and leave the others."""
         hub = self.services.hub
@@ -177,6 +211,7 @@ class LiveHandler(Handler, WebSocketHandler):
         if self._watching is not None and self._watching != wanted:
             hub.leave(self._watching, self)
             self._watching = self._newest = self._last_frame = self._tiles = self._scene = None
+            self._events = None
         if wanted is not None and self._watching is None:
             self._check_changes()
             hub.watch(wanted, self)

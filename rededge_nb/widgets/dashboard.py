@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +22,7 @@ from rededge_nb.widgets.camera_grid import CameraGrid
 from rededge_nb.widgets.capture_panel import CapturePanel
 from rededge_nb.widgets.charts import Charts
 from rededge_nb.widgets.drawer import DrawerButton
+from rededge_nb.widgets.event_panel import EventPanel
 from rededge_nb.widgets.gear_panel import GearPanel
 from rededge_nb.widgets.model_panel import ModelPanel
 from rededge_nb.widgets.panels import Panel
@@ -43,13 +45,13 @@ class Dashboard(Panel):
     Attributes:
         chooser: Selects one of the cameras that the people counter knows, or a grid of all of them.
         drawer_button: Opens and closes the drawer with the controls.
-        tiles, player, charts, grid: The views.
+        tiles, player, charts, events, grid: The views.
         capture, model, gear: The controls.
     """
 
     _offering = False
 
-    def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0") -> None:
+    def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0", *, directory: Path) -> None:
         name = schema.camera_id(camera)
         self._tile_reader = TileReader(name)
         self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="Camera")
@@ -57,6 +59,7 @@ class Dashboard(Panel):
         self.tiles = Tiles()
         self.player = Player(client, name)
         self.charts = Charts(client, name, minutes=2)
+        self.events = EventPanel(client, name, directory)
         self.grid = CameraGrid(client, self._show_camera)
         self.capture = CapturePanel(client, captures, name)
         self.model = ModelPanel(client)
@@ -66,11 +69,13 @@ class Dashboard(Panel):
         head = _box("head", self.heading, self.chooser, self.drawer_button, self.connection_error, self.message)
         drawer = _box("drawer", self.capture, self.model, self.gear)
         drawer.add_class("rededge-drawer")
+        self.events.connection_error.heartbeat = 0
         for area, part in (("capture", self.capture), ("model", self.model), ("gear", self.gear)):
             part.add_class(f"rededge-area-{area}")
             # the dashboard itself says it when the kernel is silent
             part.connection_error.heartbeat = 0
-        self._single = [_box("player", self.player), _box("charts", self.charts)]
+        self._events_box = _box("events", self.events)
+        self._single = [_box("player", self.player), _box("charts", self.charts), self._events_box]
         self._views = _box("views", *self._single)
         self._body = _box("body", self._views, drawer)
         self.children = [head, self.tiles, self._body]
@@ -115,7 +120,7 @@ class Dashboard(Panel):
     def close(self) -> None:
         """End all parts. Where the dashboard was shown, its last image stays. May be called again."""
         self.leave_snapshot()
-        for part in (self.player, self.charts, self.grid):
+        for part in (self.player, self.charts, self.grid, self.events):
             part.close()
         super().close()
 
@@ -156,14 +161,15 @@ class Dashboard(Panel):
             return
         if change["new"] == ALL:
             self.grid.show([name for name in self.chooser.options if name != ALL])
-            self._views.children = [self.grid]
+            self._views.children = [self.grid, self._events_box]
+            self.events.camera = None
             self.tiles.show([])
             return
         if change["old"] == ALL:
             self._views.children = self._single
             self.grid.show([])
         self._tile_reader = TileReader(change["new"])
-        for part in (self.player, self.charts, self.capture, self.gear):
+        for part in (self.player, self.charts, self.events, self.capture, self.gear):
             part.camera = change["new"]
 
 

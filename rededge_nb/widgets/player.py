@@ -114,7 +114,7 @@ class Player(anywidget.AnyWidget):
         self._follower = Follower(name)
         self._scene = SceneReader(name)
         self._error = ""
-        self._sent_notice = ""
+        self._sent_notice = ("", False)
         self._notice_sent_at = 0.0
         super().__init__(camera=name, boxes=boxes, labels=labels, trails=trails, compact=compact, interval=interval)
         self._output = CellOutput(self, self.snapshot)
@@ -185,7 +185,7 @@ class Player(anywidget.AnyWidget):
 
     def _resume(self) -> None:
         if self._feed is not None and self._pages.seen and not self.paused:
-            self._sent_notice = ""
+            self._sent_notice = ("", False)
             self._feed.start()
 
     @traitlets.validate("camera")
@@ -204,7 +204,7 @@ class Player(anywidget.AnyWidget):
             sequence = self._pages.next_sequence() if found is not None else None
             if found is not None and sequence is not None:
                 self._send_frame(sequence, found)
-        self._send_notice(self._notice(follower))
+        self._send_notice(self._notice(follower), silent=follower.silent)
 
     def _send_frame(self, sequence: int, found: FrameWithDetections) -> None:
         self.send({**found.as_message(), "seq": sequence}, buffers=[found.frame.jpeg])
@@ -218,14 +218,14 @@ class Player(anywidget.AnyWidget):
     def _on_feed_error(self, error: Exception | None) -> None:
         if error is not None:
             self._follower.restart()
-            self._send_notice(str(error) or repr(error))
+            self._send_notice(str(error) or repr(error), silent=True)
 
-    def _send_notice(self, notice: str) -> None:
+    def _send_notice(self, notice: str, *, silent: bool) -> None:
         now = time.monotonic()
-        if notice == self._sent_notice and now - self._notice_sent_at < HEARTBEAT:
+        if (notice, silent) == self._sent_notice and now - self._notice_sent_at < HEARTBEAT:
             return
-        self._sent_notice, self._notice_sent_at = notice, now
-        self.send({"kind": "status", "notice": notice, "heartbeat": HEARTBEAT})
+        self._sent_notice, self._notice_sent_at = (notice, silent), now
+        self.send({"kind": "status", "notice": notice, "silent": silent, "heartbeat": HEARTBEAT})
 
 
 def latest_jpeg(client: redis.Redis, camera: str) -> bytes:

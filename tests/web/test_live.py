@@ -7,12 +7,15 @@ import json
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import redis
 from websocket import ABNF, WebSocket, WebSocketBadStatusException, create_connection
 
+from rededge_nb.analytics.events import event_commands
+from rededge_nb.reading.events import active_alarms
 from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.web.site import TOKEN, Camera
@@ -288,3 +291,49 @@ def test_the_token_is_asked_for(redis_url: str, bare_client: redis.Redis) -> Non
         # a proxy adds the header, and Origin has the name of the proxy
         with page_of(server.port, token=None, Authorization=f"Bearer {TOKEN}", Origin=elsewhere) as page:
             page.next("charts", "state")
+
+
+def raise_alarm(camera: Camera, **more: Any) -> str:
+    event = {"kind": "alarm_raised", "severity": "alarm", "ts": 1, "alarm": "a", "rule": "queue", **more}
+    for command in event_commands("camera:0", [event], "", 1000):
+        camera.client.execute_command(*command)
+    return "0/1000-0"
+
+
+def test_events_and_alarms_are_sent_and_a_click_is_answered(open_page: OpenPage, camera: Camera) -> None:
+    ref = camera.detected()
+    page = open_page()
+    page.say(to="player", kind="ready")
+    assert page.next("events", "state").content["state"]["events"] == []
+    raised = raise_alarm(camera, ref=ref)
+    state = page.next("events", "state").content["state"]
+    assert [event["id"] for event in state["events"]] == [event["id"] for event in state["alarms"]] == [raised]
+    assert not state["editable"], "this link is for looking only"
+    page.say(to="events", kind="open", id=raised)
+    opened = page.next("events", "opened")
+    assert (opened.content["show"], opened.data[:2]) == ("frame", b"\xff\xd8")
+    page.say(to="events", kind="acknowledge", id=raised)
+    assert page.next("events", "refused").content["reason"] == "this link is for looking only"
+    assert active_alarms(camera.client, "0")[0].acknowledged_ms is None
+
+
+def test_clips_are_sent_and_whoever_may_edit_acknowledges(redis_url: str, camera: Camera, tmp_path: Path) -> None:
+    raised = raise_alarm(camera, clip="0-a.mp4")
+    with (
+        WebServer(redis_url, port=0, token=TOKEN, directory=tmp_path, edit=True) as server,
+        page_of(server.port, token=server.ready.edit_token) as page,
+    ):
+        (tmp_path / "clips").mkdir()
+        (tmp_path / "clips" / "0-a.mp4").write_bytes(b"a film")
+        page.say(to="player", kind="ready")
+        assert page.next("events", "state").content["state"]["editable"]
+        page.say(to="events", kind="open", id=raised)
+        opened = page.next("events", "opened")
+        assert (opened.content["show"], opened.data) == ("clip", b"a film")
+        page.say(to="events", kind="acknowledge", id=raised)
+        page.next("events", "acknowledged")
+        page.until(lambda each: each.content["to"] == "events" and each.content["state"]["alarms"][0]["acknowledged"])
+        for content in ({}, {"id": 7}, {"id": "other/1-0"}):
+            page.say(to="events", kind="open", **content)
+        page.say(to="events", kind="open", id=raised)
+        assert page.next("events", "opened").content["id"] == raised

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.live import follow
 from rededge_nb.web import WebServer, channels, rendering, video
 from tests.bare import bare_server
 from tests.waiting import wait_for
@@ -223,3 +224,12 @@ def noisy(camera: Camera) -> None:
 
 def _feeds() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rededge web 0")]
+
+
+def test_a_silent_camera_is_gray(port: int, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera.detected()
+    with watching(port) as stream:
+        wait_for(lambda: has_box(stream.picture()), timeout=60, what="an image in colour")
+        monkeypatch.setattr(follow, "SILENT_AFTER", 0.0)
+        [gray] = wait_for(lambda: [image] if not has_box(image := stream.picture()) else None, timeout=60, what="gray")
+    assert gray.max(axis=2).astype(int).min() < 70, "darker, too"

@@ -39,6 +39,7 @@ class PlayerView {
     this.delays = [];
     this.textAt = -Infinity;
     this.pointer = null;
+    this.silent = false;
     this.toggles = [PAUSE, ...LAYERS.flatMap((layer) => layer.toggles ?? [])];
     this.attributes = this.toggles.map(({ attribute }) => `change:${attribute}`).join(" ");
     this.build(el);
@@ -220,6 +221,12 @@ class PlayerView {
     this.root.setAttribute("aria-label", camera);
     for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(Boolean(model.get(name))));
     setText(this.notice, paused ? "" : this.receiver.notice);
+    const silent = this.receiver.silent && !paused;
+    if (silent !== this.silent) {
+      this.silent = silent;
+      this.root.classList.toggle("rededge-player-silent", silent);
+      this.root.dispatchEvent(new CustomEvent("rededge-silent", { bubbles: true, detail: { silent } }));
+    }
     const action = model.get("compact") ? "show this camera" : "open the frame in full size";
     if (!frame) {
       setText(this.count, model.get("compact") ? model.get("camera") : "");
@@ -230,14 +237,14 @@ class PlayerView {
     const people = frame.boxes ? `${frame.people} ${frame.people === 1 ? "person" : "people"}` : "";
     const badge = people || "no detections";
     setText(this.count, model.get("compact") ? `${model.get("camera")} · ${badge}` : badge);
-    setText(this.mark, paused ? "paused" : "");
+    setText(this.mark, paused ? "paused" : silent ? "silent" : "");
     // a change of text takes longer than painting a frame, and nobody reads 25 texts in a second
     const now = performance.now();
-    if (now - this.textAt < TEXT_INTERVAL_MS && !paused) return;
+    if (now - this.textAt < TEXT_INTERVAL_MS && !paused && !silent) return;
     this.textAt = now;
     const about = [camera, `frame ${frame.number}`, clock(frame.ts), paused ? "" : this.reading()];
     setText(this.about, about.filter(Boolean).join(" · "));
-    this.stage.setAttribute("aria-label", `${camera}, ${people || "no detections"}; ${action}`);
+    this.stage.setAttribute("aria-label", `${camera}, ${silent ? "silent, last frame with " : ""}${people || "no detections"}; ${action}`);
   }
 
   // Delay and rate of the frames that are arriving; empty if none are.

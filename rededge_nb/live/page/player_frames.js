@@ -14,6 +14,7 @@ class FrameReceiver {
     this.working = false;
     this.restedAt = -Infinity;
     this.notice = "";
+    this.silent = false;
     this.heardAt = performance.now();
     this.silenceMs = Infinity;
     this.sender = "the kernel";
@@ -65,7 +66,7 @@ class FrameReceiver {
     if (content.kind === "status") {
       this.silenceMs = content.heartbeat * 3000;
       this.sender = content.sender ?? this.sender;
-      this.showNotice(content.notice);
+      this.showNotice(content.notice, content.silent ?? false);
     } else if (content.kind === "frame" && this.seen) {
       this.next = { ...content, jpeg: buffers[0] };
       this.work();
@@ -90,7 +91,7 @@ class FrameReceiver {
     try {
       frame.bitmap = await createImageBitmap(new Blob([frame.jpeg]));
     } catch {
-      this.showNotice(`frame ${frame.ref} is not an image that a browser can show`);
+      this.showNotice(`frame ${frame.ref} is not an image that a browser can show`, this.silent);
       return;
     }
     delete frame.jpeg;
@@ -107,16 +108,18 @@ class FrameReceiver {
     this.restedAt = performance.now();
   }
 
-  showNotice(notice) {
-    if (notice === this.notice) return;
+  // Silent: frames have stopped to arrive, so the last one does not show the present.
+  showNotice(notice, silent) {
+    if (notice === this.notice && silent === this.silent) return;
     this.notice = notice;
+    this.silent = silent;
     for (const view of this.views) view.showState();
   }
 
   checkSilence() {
     const silence = performance.now() - this.heardAt;
     if (this.seen && !this.model.get("paused") && silence > this.silenceMs) {
-      this.showNotice(`no message from ${this.sender} for ${Math.floor(silence / 1000)} s: is it still running?`);
+      this.showNotice(`no message from ${this.sender} for ${Math.floor(silence / 1000)} s: is it still running?`, true);
     }
   }
 }

@@ -81,7 +81,7 @@ export class Link extends EventTarget {
   }
 }
 
-class Model {
+export class Model {
   constructor(link, name, state) {
     this.link = link;
     this.name = name;

@@ -1,7 +1,8 @@
 // The page: one camera with its figures, player and charts, or all cameras in a grid. The widgets are those of notebooks.
 
 import charts from "./charts.js";
-import { Link } from "./link.js";
+import events from "./events.js";
+import { Link, Model } from "./link.js";
 import player from "./player.js";
 import tiles from "./tiles.js";
 
@@ -9,12 +10,15 @@ const CAMERAS_MS = 5000;
 const MINUTES = 5;
 const ALL = "*"; // not a possible id of a camera
 const MAX_GRID = 16;
+const MAX_EVENTS = 50;
+const SILENT_S = 10; // the list of cameras marks one without a frame for so long
 const GRID_INTERVAL_MS = 150; // between two frames of a camera in the grid
 
 const find = (id) => document.getElementById(id);
 
 class Page {
   constructor() {
+    this.silentCameras = new Set();
     this.kept = { boxes: true, labels: true, trails: true, lines: true };
     this.cameras = null;
     this.ends = [];
@@ -22,6 +26,7 @@ class Page {
     this.show(query.get("view") === "all" ? ALL : query.get("camera") || "0");
     find("camera").addEventListener("change", (event) => this.choose(event.target.value));
     find("player").addEventListener("rededge-paint", (event) => this.count(event.detail));
+    find("player").addEventListener("rededge-silent", (event) => this.markSilent(event.detail));
     find("grid").addEventListener("rededge-open", (event) => this.choose(event.detail.camera));
     this.list();
     setInterval(() => document.hidden || this.list(), CAMERAS_MS);
@@ -41,6 +46,7 @@ class Page {
     for (const end of this.ends.splice(0).reverse()) end();
     this.camera = camera;
     this.people = null;
+    this.silent = false;
     const single = camera !== ALL;
     for (const id of ["tiles", "player", "charts"]) find(id).hidden = !single;
     find("grid").hidden = single;
@@ -60,6 +66,7 @@ class Page {
     });
     this.ends.push(mount(player(), video, find("player")));
     this.ends.push(mount(tiles(), link.model("tiles", { tiles: [] }), find("tiles")));
+    this.ends.push(mount(events(), link.model("events", noEvents(false)), find("events")));
     const state = link.model("charts", { camera, minutes: MINUTES, average: 1 });
     // the charts need the setup, which the server sends first
     const begin = () => {
@@ -73,10 +80,13 @@ class Page {
 
   showGrid() {
     this.grid = (this.cameras ?? []).slice(0, MAX_GRID);
+    const models = new Map();
     for (const camera of this.grid) {
       const cell = document.createElement("div");
       find("grid").append(cell);
-      const video = this.connect(camera).model("player", {
+      const link = this.connect(camera);
+      models.set(camera, link.model("events", noEvents(true)));
+      const video = link.model("player", {
         camera,
         compact: true,
         interval: GRID_INTERVAL_MS,
@@ -89,6 +99,7 @@ class Page {
         cell.remove();
       });
     }
+    this.ends.push(mount(events(), joined(models), find("events")));
   }
 
   connect(camera) {
@@ -102,7 +113,9 @@ class Page {
     try {
       const answer = await fetch("api/cameras");
       if (!answer.ok) return;
-      this.cameras = (await answer.json()).cameras.map(({ id }) => id);
+      const { cameras } = await answer.json();
+      this.cameras = cameras.map(({ id }) => id);
+      this.silentCameras = new Set(cameras.filter((each) => each.seconds_since_frame > SILENT_S).map(({ id }) => id));
     } catch {
       return; // the page shows already that the connection is lost
     }
@@ -117,7 +130,12 @@ class Page {
     const known = this.camera === ALL || cameras.includes(this.camera);
     const ids = [...(known ? [] : [this.camera]), ...cameras, ...(cameras.length > 1 || this.camera === ALL ? [ALL] : [])];
     if (ids.join("\n") !== shown.join("\n"))
-      chooser.replaceChildren(...ids.map((id) => new Option(id === ALL ? "all cameras" : id, id)));
+      chooser.replaceChildren(...ids.map((id) => new Option("", id)));
+    for (const option of chooser.options) {
+      const id = option.value;
+      const text = id === ALL ? "all cameras" : this.silentCameras.has(id) ? `${id} (silent)` : id;
+      if (option.text !== text) option.text = text;
+    }
     chooser.value = this.camera;
     const others = cameras.length ? `; the cameras are ${cameras.join(", ")}` : "";
     const notices = [
@@ -134,7 +152,7 @@ class Page {
     state.textContent = connected ? "connected" : `connection lost, trying again${reason && `: ${reason}`}`;
     if (!connected) {
       const notice = "the connection to the server is lost: trying again";
-      link.models.player.receive({ kind: "status", notice, heartbeat: Infinity }, []);
+      link.models.player.receive({ kind: "status", notice, silent: true, heartbeat: Infinity }, []);
     }
   }
 
@@ -144,11 +162,39 @@ class Page {
     this.title();
   }
 
+  markSilent({ silent }) {
+    this.silent = silent;
+    this.title();
+  }
+
   title() {
-    const people = this.people === null || this.people === undefined ? "" : `(${this.people}) `;
+    const known = this.people !== null && this.people !== undefined;
+    const people = this.silent ? "(silent) " : known ? `(${this.people}) ` : "";
     const shown = this.camera === ALL ? "all cameras" : `camera ${this.camera}`;
     document.title = `${people}${shown} · RedisEdge`;
   }
+}
+
+function noEvents(several) {
+  return { events: [], alarms: [], editable: false, several };
+}
+
+// One model with the events of several cameras.
+function joined(models) {
+  const send = (content) => models.get(content.id.slice(0, content.id.lastIndexOf("/")))?.send(content);
+  const all = new Model({ send }, "events", noEvents(true));
+  const update = () => {
+    const states = [...models.values()].map(({ state }) => state);
+    const unique = (name) => new Map(states.flatMap((state) => state[name]).map((each) => [each.id, each]));
+    const newest = (name) => [...unique(name).values()].sort((one, other) => other.ts - one.ts).slice(0, MAX_EVENTS);
+    const editable = states.some((state) => state.editable);
+    all.receive({ kind: "state", state: { events: newest("events"), alarms: newest("alarms"), editable } }, []);
+  };
+  for (const model of models.values()) {
+    model.on("change:events", update);
+    model.on("msg:custom", (content, buffers) => all.receive(content, buffers));
+  }
+  return all;
 }
 
 // Shows a widget as a notebook does; returns a function that removes it.
