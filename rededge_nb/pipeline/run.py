@@ -28,7 +28,7 @@ from rededge_nb.edge import server
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import key_here
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError, RedEdgeError
+from rededge_nb.errors import ConfigurationError, GearError, NoDataError, PipelineError, RedEdgeError, SceneError
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
@@ -279,7 +279,12 @@ def _figures(client: redis.Redis, camera: str, run: str, source: Path) -> tuple[
             if not captures:
                 return {}, None
             figures = summarize(there, camera, [each.capture for each in captures]).as_dict()
-            findings = read_findings(there, camera, captures, source)
+            try:
+                findings = read_findings(there, camera, captures, source)
+            except (GearError, SceneError) as error:
+                # a gear or client of the user's may have written what cannot be read; the other figures are still right
+                logger.warning("the report has no chart, peak and paths: %s", error)
+                return figures, None
     except NoDataError:
         return {}, None  # there are no series
     return figures | (findings.as_dict() if findings else {}), findings

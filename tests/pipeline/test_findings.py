@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.images import encode_jpeg
 from rededge_nb.pipeline.findings import Findings, read_findings
+from rededge_nb.pipeline.run import _figures
 from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.series import call, create_series
 
@@ -102,3 +104,15 @@ def test_a_long_video_has_longer_periods_of_whole_minutes(counted: redis.Redis) 
 
 def test_captures_without_frames_find_nothing(counted: redis.Redis) -> None:
     assert read_findings(counted, "0", [record(first_ms=0, last_ms=0)], None) is None
+
+
+def test_a_track_that_cannot_be_read_leaves_the_other_figures(
+    counted: redis.Redis, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    fields = {name: value for name, value in record().as_fields().items() if name != "ended_ms"}
+    counted.xadd(schema.captures_key("0"), {**fields, "run": "r", "frames": "60", "last_id": "60-0", "ended_ms": "1"})
+    counted.xadd(schema.tracks_key("0"), {"track": "no number"})
+    figures, findings = _figures(counted, "0", "r", tmp_path / "none.mp4")
+    assert findings is None
+    assert figures["people"]["max"] == 3
+    assert "the report has no chart, peak and paths: entry" in caplog.text
