@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.pipeline.notebook_pages import read_executed
 
 FIGURE = "application/vnd.rededge.figure+json"
 """Type of the output that has a figure."""
@@ -40,13 +41,10 @@ def record(name: str, value: float | str | bool) -> None:
 
 def recorded_in(notebooks: Iterable[Path]) -> dict[str, Any]:
     """The figures that executed notebooks have recorded, by name; files that are missing are left out."""
-    import nbformat
-
     found: dict[str, Any] = {}
-    for file in notebooks:
-        if file.exists():
-            cells = nbformat.read(file, as_version=4).cells
-            outputs = [output for cell in cells for output in cell.get("outputs", [])]
-            figures = [output.data[FIGURE] for output in outputs if FIGURE in output.get("data", {})]
-            found |= {each["name"]: each["value"] for each in figures}
+    for notebook in map(read_executed, notebooks):
+        cells = [] if notebook is None else notebook.cells
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        figures = [output.data[FIGURE] for output in outputs if FIGURE in output.get("data", {})]
+        found |= {each["name"]: each["value"] for each in figures}
     return found

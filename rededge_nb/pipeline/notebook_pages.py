@@ -10,18 +10,28 @@ SNAPSHOT = "-snapshot"
 """Part of the class of a widget's snapshot; see widgets/snapshot.py."""
 
 
+def read_executed(notebook: Path) -> Any | None:
+    """An executed notebook; None if there is none, or if the run was interrupted while the file was written."""
+    import nbformat
+
+    try:
+        return nbformat.read(notebook, as_version=4)
+    except (FileNotFoundError, ValueError):  # nbformat's errors of files that are no notebooks are ValueErrors
+        return None
+
+
 def write_html(notebook: Path) -> Path | None:
     """Make an HTML page of an executed notebook. Returns None if there is none, for example without a kernel."""
-    import nbformat
     from nbconvert import HTMLExporter
 
-    if not notebook.exists():
+    executed = read_executed(notebook)
+    if executed is None:
         return None
     # without these settings the page loads scripts from other servers, for formulas and widgets that it does not have
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jupyter_widgets_base_url="")
     # the title of the page
     resources = {"metadata": {"name": notebook.stem}}
-    page, _ = exporter.from_notebook_node(_without_widgets(nbformat.read(notebook, as_version=4)), resources)
+    page, _ = exporter.from_notebook_node(_without_widgets(executed), resources)
     target = notebook.with_suffix(".html")
     target.write_text(page)
     return target

@@ -20,6 +20,8 @@ from rededge_nb import record, schema
 from rededge_nb.control.provision import read_settings
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.pipeline.figures import recorded_in
+from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.run import run_pipeline
 from rededge_nb.pipeline.runs import read_runs
 from rededge_nb.pipeline.sweep import run_sweep
@@ -203,3 +205,14 @@ def test_figures_are_finite_numbers_or_texts(value: Any) -> None:
 def test_a_figure_needs_a_name() -> None:
     with pytest.raises(ConfigurationError, match="cannot be the name of a figure"):
         record("", 1)
+
+
+@pytest.mark.parametrize("text", ["", '{"cells": ['])
+def test_a_notebook_that_was_interrupted_while_it_was_written_has_no_page_and_no_figures(
+    tmp_path: Path, text: str
+) -> None:
+    half = tmp_path / "half.ipynb"
+    half.write_text(text)
+    assert write_html(half) is None
+    assert recorded_in([half, tmp_path / "missing.ipynb"]) == {}
+    assert list(tmp_path.iterdir()) == [half]
