@@ -200,6 +200,7 @@ def found_by_capture(record):
         looking.SHARED.looked(record["key"], record["ts"], time.monotonic(), sent.frame_wh, None, len(sent.found))
     except Exception as error:
         record["reason"] = f"{type(error).__name__}: {error}"[:1000]
+        record["step"] = "boxes"
     return record
 
 
@@ -314,6 +315,9 @@ def follow(record, saved, scene):
     """Follow the people from the frame before, and count them at lines and in zones. Returns the frame's samples."""
     key, ts, steps = record["key"], record["ts"], record["steps"]
     tracker = saved.tracker(record["tracking"], lambda: int(execute("GET", key + ":last_track") or 0))
+    if record["choice"] != Choice.LOOK and tracker.last_ms is None:
+        looking.SHARED.forget(key, time.monotonic())  # the tracks were lost, so the model must look first
+        return []
     began = time.perf_counter()
     result = result_of(record, tracker)
     frame_wh = looking.SHARED.frame_wh(key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import redis
 
@@ -108,3 +110,20 @@ def test_a_frame_that_is_no_image_is_an_error_where_nothing_moves(counting: redi
     assert counting.xlen(schema.errors_key("0")) == 1
     add(counting, jpegs[0], START_MS + 600)
     assert predicted(counting)[-1] == 0, "the model looks again after it"
+
+
+def test_damaged_tracks_do_not_stop_the_gear(counting: redis.Redis, jpegs: list[bytes]) -> None:
+    for number in range(5):
+        add(counting, jpegs[0], START_MS + 100 * number)
+    saved = json.loads(counting.get(schema.tracker_key("0")))
+    counting.set(schema.tracker_key("0"), json.dumps({**saved, "state": {"format": 99}}))
+    for number in range(5, 8):
+        add(counting, jpegs[0], START_MS + 100 * number)
+    assert predicted(counting)[-1] == 0 or predicted(counting)[-2] == 0, "the model has looked again"
+    assert entries(counting)[-1]["people"] > 0
+
+
+def test_damaged_boxes_of_a_capture_are_an_error_of_their_frame(counting: redis.Redis) -> None:
+    wait_until_acknowledged(counting, counting.xadd(schema.frames_key("0"), {"found": "rubbish", "ts": START_MS}))
+    ((_, fields),) = counting.xrange(schema.errors_key("0"))
+    assert b"damaged" in fields[b"reason"]
