@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,9 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.edge import server
+from rededge_nb.edge.client import client_from_url
+from rededge_nb.errors import ServerError
 from tests.bare import BareServer
 from tests.notify.receivers import Receiver, receiver
 from tests.notify.running import add_event, has_begun
@@ -21,7 +25,7 @@ from tests.waiting import wait_for
 
 pytest_plugins = ("tests.bare_fixtures",)
 
-KILLS = 3
+KILLS = 2
 
 
 @pytest.fixture
@@ -95,3 +99,30 @@ def test_a_notifier_that_is_killed_loses_nothing(
     text = log.read_text()
     assert "the receiver answers 500" in text
     assert "wxyz" not in text
+
+
+def test_up_runs_a_notifier_which_is_started_again(file: Path, folder: Path) -> None:
+    def notifiers() -> list[int]:
+        found = []
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                found += [int(process.name)] if b"notify" in words and str(file).encode() in words else []
+        return found
+
+    with receiver() as to:
+        file.write_text(f"targets: [{{name: office, type: webhook, url: '{to.url}'}}]\n")
+        instance = server.start(folder, notify=file)
+        client = client_from_url(instance.url)
+        client.sadd(schema.CAMERAS_KEY, "0")
+        wait_for(lambda: has_begun(client, "office"), timeout=60, what="the consumer group")
+        (first,) = notifiers()
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: notifiers() not in ([], [first]), timeout=60, what="another notifier")
+        event_id = add_event(client, "0")
+        wait_for(lambda: event_id in to.ids(), timeout=60, what="the event")
+        client.close()
+        with pytest.raises(ServerError, match="is running already"):
+            server.start(folder, notify=file)
+        server.stop(folder)
+        wait_for(lambda: not notifiers(), timeout=60, what="the end of the notifier")

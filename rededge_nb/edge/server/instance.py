@@ -62,16 +62,22 @@ def start(
     """
     folder = StateFolder(directory or settings.state_dir())
     folder.create()
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline, ours = time.monotonic() + START_TIMEOUT, False
     while True:
         running = folder.running()
         if running:
+            if notify is not None and not ours:
+                raise ServerError(
+                    f"RedisEdge is running already in {running.dir}: run `rededge notify {notify}` beside it, "
+                    "or stop it first (`rededge down`)"
+                )
             return _checked(running, port, no_password=no_password)
         if not folder.held():
             failure = _spawn(
                 folder, port=port, workers=workers, while_used=while_used, no_password=no_password, notify=notify
             )
             # If two processes start one at the same time, the second uses the instance of the first.
+            ours = not failure
             if failure and failure["error"] != FolderHeldError.__name__:
                 raise getattr(errors, failure["error"], ServerError)(failure["message"])
         elif time.monotonic() > deadline:
