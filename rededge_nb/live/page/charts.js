@@ -73,7 +73,8 @@ class ChartsView {
     this.notice = element("p", "rededge-charts-notice");
     this.notice.setAttribute("role", "status");
     this.panels = [people, crossings, zones, rates, milliseconds].map((chart) => new ChartPanel(this, chart));
-    this.root.append(bar, this.notice, ...this.panels.map((panel) => panel.root));
+    const always = this.panels.filter((panel) => !panel.chart.shown);
+    this.root.append(bar, this.notice, ...always.map((panel) => panel.root));
     this.el.append(this.root);
   }
 

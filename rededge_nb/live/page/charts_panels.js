@@ -311,8 +311,7 @@ class ChartPanel {
   draw() {
     const { view, canvas, chart } = this;
     const { theme, range } = view;
-    this.root.hidden = Boolean(chart.shown && !chart.shown(view.store));
-    if (this.root.hidden) return;
+    if (!this.place()) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = canvas;
     if (!width) return;
@@ -330,6 +329,18 @@ class ChartPanel {
     const items = chart.draw(view, plotting, height);
     if (view.pointed) this.drawCursor(context, width, height);
     this.showLegend(items);
+  }
+
+  // A panel that has nothing to show is not on the page; otherwise it is before the next one that is.
+  place() {
+    const { view, chart, root } = this;
+    if (chart.shown && !chart.shown(view.store)) {
+      root.remove();
+      return false;
+    }
+    const later = view.panels.slice(view.panels.indexOf(this) + 1);
+    if (!root.parentNode) later.find((panel) => panel.root.parentNode).root.before(root);
+    return true;
   }
 
   drawCursor(context, width, height) {
