@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from rededge_nb import schema
 from rededge_nb.capture import run
 from rededge_nb.control import provision
+from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series
 from tests.browser import jupyter
@@ -131,6 +132,27 @@ def test_every_line_and_area_is_drawn_in_its_colour(past: int, run_notebook: Run
     assert legend(page, "prf_total") == "21.0 ms"
     assert legend(page, "p95") == "21.0 ms"
     assert legend(page, "dropped") == "25 %"
+
+
+def test_lines_and_zones_have_charts_of_their_own_when_they_are_drawn(
+    past: int, client: redis.Redis, run_notebook: RunNotebook
+) -> None:
+    page = run_notebook([SETUP, "charts"])
+    page.wait_for_selector(f"{CHARTS}[data-paints]")
+    canvases = page.locator(".rededge-charts-canvas")
+    expect(canvases).to_have_count(3)
+    CameraScene(client, "0").line("door", (0, 0.5), (1, 0.5), forward="in", backward="out").zone(
+        "queue", [(0, 0), (1, 0), (1, 1)]
+    )
+    add(client, {"line:door:forward": {past - 20_000: 2, past - 10_000: 3}})
+    add(client, {"zone:queue:people": dict.fromkeys(range(past - 60_000, past, 1000), 4)})
+    expect(canvases).to_have_count(5, timeout=60_000)
+    expect(canvases.nth(1)).to_have_attribute("aria-label", re.compile("door: in 5, door: out 0$"))
+    point(page, past - 15_000)
+    expect(canvases.nth(1)).to_have_attribute("aria-label", re.compile("door: in 2, door: out 0$"))
+    expect(canvases.nth(2)).to_have_attribute("aria-label", re.compile("queue 4$"))
+    CameraScene(client, "0").remove("door").remove("queue")
+    expect(canvases).to_have_count(3, timeout=60_000)
 
 
 def test_columns_of_milliseconds_show_median_and_p95_and_mark_what_is_higher(
