@@ -48,6 +48,7 @@ SHORTER = {
     "03_produce_frames": ("seconds: float = 0 ", "seconds: float = 3 "),
     "05_time_series": ("minutes: float = 5.0 ", "minutes: float = 1.0 "),
     "07_lines_and_zones": ("seconds: float = 40.0 ", "seconds: float = 5.0 "),
+    "08_events": ("seconds: float = 20.0 ", "seconds: float = 3.0 "),
     "09_look_back": ("days: int = 14 ", "days: int = 2 "),
     "10_score": ("seconds: float = 60.0 ", "seconds: float = 10.0 "),
 }
@@ -120,6 +121,11 @@ EXERCISES: dict[str, list[tuple[str, str]]] = {
         ("%redis TS.INFO camera:park:zone:grass:people", "grass"),
         ('cam.scene.mask([(0.7, 0), (1, 0), (1, 0.3)], style="blur")', ""),
         ('cam.scene.remove("mask-1")', ""),
+    ],
+    "08_events": [
+        ('cam.scene.rule("crossing", "crossings", line="middle", within=2, cooldown=20)', "crossing"),
+        ("cam.acknowledge(cam.alarms()[0].alarm).acknowledged_ms", r"\d+"),
+        ("cam.clip(int(time.time() * 1000), before=10, after=0)", "pixels"),
     ],
     "09_look_back": [
         ('plot_week(by_hour, "line:side:backward")', "Axes"),
