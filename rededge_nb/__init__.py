@@ -39,10 +39,14 @@ from rededge_nb.errors import (
 )
 
 if TYPE_CHECKING:
+    from rededge_nb.analytics.ground_truth import FoundBox, TruthBox
+    from rededge_nb.analytics.scene import Scene
+    from rededge_nb.analytics.tracking import Tracker
     from rededge_nb.camera import Camera
     from rededge_nb.capture.report import CaptureReport
     from rededge_nb.capture.run import Capture
     from rededge_nb.capture.sources import open_source
+    from rededge_nb.capture.sources.synthetic import DrawnScene
     from rededge_nb.connection import connect
     from rededge_nb.control.executions import Execution, ExecutionDetails, ExecutionResults
     from rededge_nb.control.gears import RegistrationInfo
@@ -60,6 +64,15 @@ if TYPE_CHECKING:
     from rededge_nb.reading.captures import CaptureRecord
     from rededge_nb.reading.detections import Detections
     from rededge_nb.reading.frames import FailedFrame, Frame
+    from rededge_nb.reading.scores import (
+        Found,
+        ScoredScene,
+        Scores,
+        parse_truth,
+        read_numbered,
+        read_scored_scene,
+        score,
+    )
     from rededge_nb.reading.series import Series
     from rededge_nb.reading.summary import Summary
     from rededge_nb.reading.tracks import Track
@@ -75,10 +88,13 @@ __all__ = [
     "ConfigurationError",
     "DataTable",
     "Detections",
+    "DrawnScene",
     "Execution",
     "ExecutionDetails",
     "ExecutionResults",
     "FailedFrame",
+    "Found",
+    "FoundBox",
     "Frame",
     "GearError",
     "ImportedModel",
@@ -91,8 +107,11 @@ __all__ = [
     "PipelineError",
     "RedEdgeError",
     "RegistrationInfo",
+    "Scene",
     "SceneConflictError",
     "SceneError",
+    "ScoredScene",
+    "Scores",
     "Series",
     "ServerError",
     "ServerFullError",
@@ -103,7 +122,9 @@ __all__ = [
     "Table",
     "Timing",
     "Track",
+    "Tracker",
     "TrackerStateError",
+    "TruthBox",
     "UnsupportedPlatformError",
     "WaitTimeoutError",
     "Workbench",
@@ -115,6 +136,7 @@ __all__ = [
     "draw_detections",
     "interactive_plot",
     "open_source",
+    "parse_truth",
     "plot_crossings",
     "plot_dwell",
     "plot_frame",
@@ -127,7 +149,10 @@ __all__ = [
     "plot_week",
     "plot_zones",
     "progress_bar",
+    "read_numbered",
+    "read_scored_scene",
     "record",
+    "score",
     "show_positions",
 ]
 
@@ -136,6 +161,19 @@ __all__ = [
 _MODULE_OF = {
     name: f"rededge_nb.{module}"
     for module, names in {
+        "analytics.ground_truth": ("FoundBox", "TruthBox"),
+        "analytics.scene": ("Scene",),
+        "analytics.tracking": ("Tracker",),
+        "reading.scores": (
+            "Found",
+            "ScoredScene",
+            "Scores",
+            "parse_truth",
+            "read_numbered",
+            "read_scored_scene",
+            "score",
+        ),
+        "capture.sources.synthetic": ("DrawnScene",),
         "camera": ("Camera",),
         "capture.report": ("CaptureReport",),
         "capture.run": ("Capture",),

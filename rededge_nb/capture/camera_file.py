@@ -162,7 +162,7 @@ class _File:
                 self._refuse(node, str(error))
         if source.startswith(synthetic.PREFIX):
             try:
-                synthetic.Scene.parse(source)
+                synthetic.DrawnScene.parse(source)
             except ConfigurationError as error:
                 self._refuse(node, str(error))
             return source, source

@@ -42,7 +42,7 @@ _DARK, _DIM, _BRIGHT = 30, 90, 150
 
 
 @dataclass(frozen=True)
-class Scene:
+class DrawnScene:
     """Figures that walk to and fro, each in a lane of its own, so that none hides another.
 
     Attributes:
@@ -218,7 +218,7 @@ def open_scene(text: str, *, fps: float | None, loop: bool, shape: Shape) -> Rec
     Raises:
         ConfigurationError: the words are not those of a scene.
     """
-    scene = Scene.parse(text)
+    scene = DrawnScene.parse(text)
     source = RecordedSource(SceneReader(scene), describe=text, problems=Problems(), fps=fps, loop=loop, shape=shape)
     source.look_ahead()
     return source
@@ -227,7 +227,7 @@ def open_scene(text: str, *, fps: float | None, loop: bool, shape: Shape) -> Rec
 class SceneReader(Reader):
     """The frames of a scene. It is drawn now, not recorded, so that it has no duration."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: DrawnScene) -> None:
         self._scene = scene
         self._next = 0
         self.native_fps = scene.fps

@@ -11,7 +11,7 @@ import redis
 
 from rededge_nb.capture.run import start_capture
 from rededge_nb.capture.sources import Captured, http_client, open_source
-from rededge_nb.capture.sources.synthetic import Scene
+from rededge_nb.capture.sources.synthetic import DrawnScene
 from rededge_nb.errors import SourceError
 from rededge_nb.images import Image, decode_image, size_of
 from tests.rtsp_server import RtspServer, h264_server, jpeg_server, rtsp_server
@@ -46,7 +46,7 @@ def test_a_capture_goes_on_when_a_killed_camera_is_back(bare_client: redis.Redis
             assert capture.problem is None
 
 
-FPS, SCENE = 25, Scene(people=2, size_wh=(320, 240), fps=25)
+FPS, SCENE = 25, DrawnScene(people=2, size_wh=(320, 240), fps=25)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes MPEG-TS of drawn scenes, whose images tell their number."""
     folder = tmp_path_factory.mktemp("films")
 
-    def make(name: str, *, first: int = 0, scene: Scene = SCENE, flags: int = 0, **options: str) -> Path:
+    def make(name: str, *, first: int = 0, scene: DrawnScene = SCENE, flags: int = 0, **options: str) -> Path:
         path = folder / f"{name}.ts"
         if not path.exists():
             images = [scene.image(first + number) for number in range(2 * FPS)]
@@ -64,7 +64,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-def numbered(captured: list[Captured], scene: Scene = SCENE) -> list[tuple[int, int]]:
+def numbered(captured: list[Captured], scene: DrawnScene = SCENE) -> list[tuple[int, int]]:
     """The number of each frame, read from its image, and its time."""
     return [(scene.index_of(_image(each)), each.ts_ms) for each in captured]
 
@@ -103,7 +103,7 @@ def test_every_frame_of_h264_has_the_time_of_its_capture(film: Callable[..., Pat
 
 
 def test_a_camera_that_changes_its_size_is_followed(film: Callable[..., Path]) -> None:
-    other = Scene(people=2, size_wh=(480, 270), fps=FPS)
+    other = DrawnScene(people=2, size_wh=(480, 270), fps=FPS)
     with h264_server(film("plain", bf="0"), film("other", scene=other, bf="0")) as server:
         found = read_from(server, 120)
     sizes = [size_of(each.image) for each in found]

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from rededge_nb.capture.sources import RecordedSource, open_source
-from rededge_nb.capture.sources.synthetic import Scene
+from rededge_nb.capture.sources.synthetic import DrawnScene
 from rededge_nb.errors import ConfigurationError
 
 
-def drawn_boxes(scene: Scene, index: int) -> list[list[int]]:
+def drawn_boxes(scene: DrawnScene, index: int) -> list[list[int]]:
     """The boxes found in the pixels: the outermost ones that differ from an empty scene's, lane by lane."""
-    empty = Scene(people=0, size_wh=scene.size_wh, seed=scene.seed)
+    empty = DrawnScene(people=0, size_wh=scene.size_wh, seed=scene.seed)
     differs = (scene.image(index) != empty.image(index)).any(axis=2)
     lane = (scene.size_wh[1] - 16) // scene.people
     boxes = []
@@ -27,13 +27,13 @@ def drawn_boxes(scene: Scene, index: int) -> list[list[int]]:
 @pytest.mark.parametrize(
     "scene",
     [
-        Scene(),
-        Scene(people=1, size_wh=(128, 64), seed=3),
-        Scene(people=19, size_wh=(641, 481), fps=10, seed=7),
-        Scene(people=2, size_wh=(200, 1000), fps=1, seed=11),
+        DrawnScene(),
+        DrawnScene(people=1, size_wh=(128, 64), seed=3),
+        DrawnScene(people=19, size_wh=(641, 481), fps=10, seed=7),
+        DrawnScene(people=2, size_wh=(200, 1000), fps=1, seed=11),
     ],
 )
-def test_the_boxes_are_those_of_the_pixels(scene: Scene) -> None:
+def test_the_boxes_are_those_of_the_pixels(scene: DrawnScene) -> None:
     for index in (0, 1, 2, 5, 13, 100, 12_345):
         boxes = scene.boxes(index)
         assert boxes.shape == (scene.people, 4)
@@ -43,7 +43,7 @@ def test_the_boxes_are_those_of_the_pixels(scene: Scene) -> None:
 
 
 def test_figures_move_smoothly_and_turn_at_the_sides() -> None:
-    scene = Scene(people=3, seed=2)
+    scene = DrawnScene(people=3, seed=2)
     boxes = np.array([scene.boxes(index) for index in range(2000)])
     middles = (boxes[:, :, 0] + boxes[:, :, 2]) / 2
     steps = np.abs(np.diff(middles, axis=0))
@@ -59,7 +59,7 @@ def test_a_scene_is_the_same_every_time_and_another_with_another_seed() -> None:
         np.testing.assert_array_equal(images[2], other.read_image(2))
         assert len(images) == 4
         assert (images[0] != third.read_image()).any()
-    np.testing.assert_array_equal(images[3], Scene.parse(text).image(3))
+    np.testing.assert_array_equal(images[3], DrawnScene.parse(text).image(3))
 
 
 def test_a_scene_has_no_end_unless_told_and_loops_if_it_has() -> None:
@@ -76,7 +76,7 @@ def test_a_scene_has_no_end_unless_told_and_loops_if_it_has() -> None:
 
 @pytest.mark.parametrize("index", [0, 1, 4095, 4096, 2**24 - 1])
 def test_a_frame_tells_its_index_even_as_a_coarse_jpeg_or_a_smaller_one(index: int) -> None:
-    scene = Scene(size_wh=(640, 480))
+    scene = DrawnScene(size_wh=(640, 480))
     image = scene.image(index)
     coarse = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 10])[1], cv2.IMREAD_COLOR)
     smaller = cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA)
