@@ -61,6 +61,14 @@ def start_time(pid: int) -> str:
     return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal (SIGSTOP, Ctrl-Z); see proc(5), field 3 of /proc/<pid>/stat."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def resident_memory() -> int:
     """Bytes of physical memory that this process uses; where the system does not report it, the most it ever used."""
     try:

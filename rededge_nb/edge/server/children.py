@@ -8,6 +8,7 @@ A child that hangs does not die by itself. So it reports through a pipe, about o
 says in which state. It must not be able to report while it hangs, so a thread of the child sends the reports, which
 needs the interpreter lock like all other threads (see worker/health.py). A child without reports is killed with
 SIGKILL, since one that hangs or is stopped does not handle SIGTERM. From then on it is a dead child like any other.
+While it starts or loads a model it may be silent for longer, unless it is stopped.
 
 If this process itself did not run for a while, because the machine was suspended or very busy, the children could not
 be heard. That time does not count.
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from time import monotonic
 
-from rededge_nb.edge.processes import end_process
+from rededge_nb.edge.processes import end_process, is_stopped
 from rededge_nb.edge.server.state import Trouble
 from rededge_nb.edge.worker.health import BUSY_LOADING, SERVER_UNAVAILABLE
 
@@ -68,6 +69,7 @@ class Child:
         self._reports: int | None = None
         self._killed_because = ""
         self._started_at = self._silent_since = self._unavailable_since = self._checked_at = 0.0
+        self._stopped_since = 0.0
         self._timeout = START_TIMEOUT
         self._next_start = 0.0
 
@@ -84,6 +86,7 @@ class Child:
         if paused > MAX_PAUSE:
             self._silent_since += paused
             self._unavailable_since += paused if self._unavailable_since else 0.0
+            self._stopped_since += paused if self._stopped_since else 0.0
         self._read_reports(now)
         self._kill_if_it_hangs(now)
         if self.trouble is not None and now - self._started_at > STABLE_AFTER and not self._killed_because:
@@ -116,7 +119,7 @@ class Child:
         self._killed_because = ""
         self._started_at = self._silent_since = now
         self._timeout = START_TIMEOUT
-        self._unavailable_since = 0.0
+        self._unavailable_since = self._stopped_since = 0.0
         return None
 
     def _died(self, reason: str, now: float) -> str:
@@ -144,10 +147,16 @@ class Child:
     def _kill_if_it_hangs(self, now: float) -> None:
         if self._hang_timeout == 0.0 or self._killed_because or self.process is None:
             return
+        if not is_stopped(self.process.pid):
+            self._stopped_since = 0.0
+        elif self._stopped_since == 0.0:
+            self._stopped_since = now
         if now - self._silent_since > self._timeout:
             self._killed_because = f"killed: it hung for {self._timeout:.0f} s"
         elif self._unavailable_since and now - self._unavailable_since > self._hang_timeout:
             self._killed_because = f"killed: it did not reach the server for {self._hang_timeout:.0f} s"
+        elif self._stopped_since and now - self._stopped_since > self._hang_timeout:
+            self._killed_because = f"killed: it was stopped for {self._hang_timeout:.0f} s"
         else:
             return
         self.process.kill()

@@ -117,6 +117,28 @@ def test_a_child_that_runs_for_a_while_is_no_longer_in_trouble(monkeypatch: pyte
         assert one.trouble is None
 
 
+@pytest.mark.parametrize("source", [LOADS, REPORTS + "time.sleep(60)"])
+def test_a_child_that_is_stopped_while_it_loads_or_starts_is_killed(source: str) -> None:
+    with child(source, hang_timeout=0.3) as (one, started):
+        wait_for(lambda: one.check() or one.process, what="its start")
+        os.kill(started[0], signal.SIGSTOP)
+        assert ", killed: it was stopped for 0 s) died" in died(one)
+
+
+def test_a_child_that_continues_in_time_is_not_killed() -> None:
+    with child(LOADS, hang_timeout=0.5) as (one, started):
+        wait_for(lambda: one.check() or one.process, what="its start")
+        for _ in range(3):
+            os.kill(started[0], signal.SIGSTOP)
+            wait_for(lambda: psutil.Process(started[0]).status() == psutil.STATUS_STOPPED, what="the stop")
+            assert one.check() is None
+            os.kill(started[0], signal.SIGCONT)
+            wait_for(lambda: psutil.Process(started[0]).status() != psutil.STATUS_STOPPED, what="its continuation")
+            assert one.check() is None
+            assert one._stopped_since == 0.0
+        assert one._killed_because == ""
+
+
 @pytest.mark.parametrize("source", [SILENT_AFTER_A_WHILE, IGNORES_SIGTERM])
 def test_a_child_that_stops_reporting_is_killed(source: str) -> None:
     with child(source, hang_timeout=0.3) as (one, started):
