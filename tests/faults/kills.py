@@ -194,11 +194,22 @@ class Killer:
             if not replaced and set(self._stack.pids(after)) - {victim} and self._stack.instance():
                 before, replaced = self._newest(), True
             if time.monotonic() - since > RECOVERY_TIMEOUT:
-                raise NotBackError(f"the stack is not back {RECOVERY_TIMEOUT:.0f} s after the kill of: {after}")
+                raise NotBackError(
+                    f"the stack is not back {RECOVERY_TIMEOUT:.0f} s after this was killed or stopped: {after} "
+                    f"({self._describe(victim)})"
+                )
             if time.monotonic() - looked > 1:
                 looked = time.monotonic()
                 self._unpause()
             self._over.wait(0.05)
+
+    def _describe(self, victim: int | None) -> str:
+        pids = {name: self._stack.pids(name) for name in WEIGHTS}
+        registrations = _tried(lambda: [each.status for each in list_registrations(self._stack.client())])
+        return (
+            f"victim {victim}, processes {pids}, newest detection {self._newest()}, gears {registrations}, "
+            f"health: {self._stack.health() or 'ok'}"
+        )
 
     def _newest(self) -> str | None:
         found = _tried(lambda: streams.last_id(self._stack.client(), schema.detections_key(CAMERA)))

@@ -155,11 +155,18 @@ class Stack:
 
     def healthy(self) -> bool:
         """Whether the web server says that all is well."""
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            address = f"http://127.0.0.1:{self.web_port}/healthz"
-            with urllib.request.urlopen(address, timeout=ANSWER_TIMEOUT) as reply:
-                return bool(reply.status == 200)
-        return False
+        return self.health() == ""
+
+    def health(self) -> str:
+        """What the web server says is wrong; empty if all is well."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=ANSWER_TIMEOUT):
+                return ""
+        except urllib.error.HTTPError as error:
+            with error:
+                return f"{error.code} {error.read().decode(errors='replace').strip()}"
+        except OSError as error:
+            return f"the web server does not answer: {error}"
 
     def _children(self) -> list[psutil.Process]:
         pid = self.services["supervisor"].pid
