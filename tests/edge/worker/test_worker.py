@@ -127,6 +127,26 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()",
+        "import concurrent.futures, time\nconcurrent.futures.ThreadPoolExecutor().submit(time.sleep, 600)",
+    ],
+)
+def test_a_worker_does_not_wait_for_threads_that_a_gear_has_left(folder: Path, start: str) -> None:
+    instance = server.start(folder)
+    client = client_from_url(instance.url)
+    assert execute(client, f"{start}\nGB('ShardsIDReader').run()")[1] == []
+    (worker,) = workers_of(instance.pid)
+    worker.terminate()
+    after = wait_for(
+        lambda: (found := server.find(folder)) and found.restarts == 1 and found, what="another worker", timeout=60
+    )
+    assert f"process {worker.pid}, exit code 0" in after.last_death
+    client.close()
+
+
 def test_housekeeping_continues_after_any_error(edge: Instance) -> None:
     worker, until, done = Worker(edge.url), threading.Event(), []
 
