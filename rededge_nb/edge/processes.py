@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import resource
 import signal
 import subprocess
@@ -26,6 +28,12 @@ def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def kill_group(pid: int) -> None:
+    """Send SIGKILL to what is left of the process group of a process that has ended and was its leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def end_with_parent(*, max_data_bytes: int | None = None) -> Callable[[], None] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import weakref
 from collections.abc import Iterator
@@ -141,6 +142,22 @@ def close_connections(*, but: Any) -> None:
         with contextlib.suppress(redis.RedisError):
             but.send_command("CLIENT", "KILL", "ID", getattr(connection, _CLIENT_ID))
             but.read_response()
+
+
+def _close_in_child() -> None:
+    """Close the connections that a forked process has inherited, at its end only.
+
+    It could not use them. While it has them, the server takes the process that had opened them for alive, even after
+    its death, and sends calls there.
+    """
+    for connection in list(_connections):
+        opened = connection._sock  # disconnect() would end the connection of the parent process, too
+        if opened is not None:
+            with contextlib.suppress(OSError):
+                opened.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _server_of(connection: Any) -> tuple[object, object]:

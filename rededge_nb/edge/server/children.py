@@ -10,6 +10,9 @@ needs the interpreter lock like all other threads (see worker/health.py). A chil
 SIGKILL, since one that hangs or is stopped does not handle SIGTERM. From then on it is a dead child like any other.
 While it starts or loads a model it may be silent for longer, unless it is stopped.
 
+A gear can start processes, and these may outlive its worker: a program that it runs, or a copy of the worker that
+`multiprocessing` has forked. So a child that is the leader of a process group is ended together with this group.
+
 If this process itself did not run for a while, because the machine was suspended or very busy, the children could not
 be heard. That time does not count.
 """
@@ -24,7 +27,7 @@ import time
 from collections.abc import Callable
 from time import monotonic
 
-from rededge_nb.edge.processes import end_process, is_stopped
+from rededge_nb.edge.processes import end_process, is_stopped, kill_group
 from rededge_nb.edge.server.state import Trouble
 from rededge_nb.edge.worker.health import BUSY_LOADING, SERVER_UNAVAILABLE
 
@@ -81,6 +84,7 @@ class Child:
         if self.process is None:
             return self._try_to_start(now) if now >= self._next_start else None
         if self.process.poll() is not None:
+            kill_group(self.process.pid)
             reason = self._killed_because or f"exit code {describe_exit(self.process.returncode)}"
             return self._died(f"{self.name} (process {self.process.pid}, {reason}) died", now)
         if paused > MAX_PAUSE:
@@ -103,6 +107,7 @@ class Child:
         """End the process; it is killed if it does not end within `timeout` seconds."""
         if self.process is not None:
             end_process(self.process, timeout)
+            kill_group(self.process.pid)
         self._close_reports()
 
     def _try_to_start(self, now: float) -> str | None:

@@ -58,6 +58,7 @@ def start_worker(
         env=environment,
         pass_fds=(reports,),
         umask=PRIVATE_UMASK,
+        process_group=0,  # see children.py
         preexec_fn=end_with_parent(max_data_bytes=memory.worker_limit()),
     )
 

@@ -127,16 +127,10 @@ def test_two_workers_share_streams_and_one_takes_over_from_the_other(folder: Pat
     client.close()
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()",
-        "import concurrent.futures, time\nconcurrent.futures.ThreadPoolExecutor().submit(time.sleep, 600)",
-    ],
-)
-def test_a_worker_does_not_wait_for_threads_that_a_gear_has_left(folder: Path, start: str) -> None:
+def test_a_worker_does_not_wait_for_a_thread_pool_that_a_gear_has_left(folder: Path) -> None:
     instance = server.start(folder)
     client = client_from_url(instance.url)
+    start = "import concurrent.futures, time\nconcurrent.futures.ThreadPoolExecutor().submit(time.sleep, 600)"
     assert execute(client, f"{start}\nGB('ShardsIDReader').run()")[1] == []
     (worker,) = workers_of(instance.pid)
     worker.terminate()
@@ -144,6 +138,34 @@ def test_a_worker_does_not_wait_for_threads_that_a_gear_has_left(folder: Path, s
         lambda: (found := server.find(folder)) and found.restarts == 1 and found, what="another worker", timeout=60
     )
     assert f"process {worker.pid}, exit code 0" in after.last_death
+    client.close()
+
+
+FORK = "import os, time\npid = os.fork()\nif pid == 0:\n    {}\n    time.sleep(600)\n    os._exit(0)\n"
+
+
+@pytest.mark.parametrize("in_the_child", ["pass", "os.setsid()"])
+def test_processes_that_a_gear_has_forked_do_no_harm_after_the_death_of_the_worker(
+    folder: Path, in_the_child: str
+) -> None:
+    instance = server.start(folder)
+    client = client_from_url(instance.url, timeout=120)
+    [[pid], errors] = execute(client, FORK.format(in_the_child) + "GB('ShardsIDReader').map(lambda r: pid).run()")
+    forked = psutil.Process(int(pid))
+    try:
+        assert errors == []
+        (worker,) = workers_of(instance.pid)
+        assert forked.ppid() == worker.pid
+        if in_the_child != "pass":
+            wait_for(lambda: os.getsid(forked.pid) == forked.pid, what="the session of its own", timeout=30)
+        worker.kill()
+        wait_for(lambda: (found := server.find(folder)) and found.restarts == 1, what="another worker", timeout=60)
+        assert execute(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]
+        if in_the_child == "pass":
+            wait_for(lambda: not forked.is_running(), what="the end of the forked process", timeout=30)
+    finally:
+        if forked.is_running():
+            forked.kill()
     client.close()
 
 
