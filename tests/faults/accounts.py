@@ -26,6 +26,7 @@ class Account:
         refused: Frames with at least one entry in the errors stream.
         again: Entries of detections and errors above one a frame: frames that were processed again after a kill.
         unanswered: Frames in the stream with neither.
+        some_unanswered: The ids of some of them.
         lost: Accepted frames that a killed redis-server did not have any more.
         sent_again: Of these, frames that the capture sent again.
         oldest_lost_ms: Age at the kill of the oldest of them.
@@ -39,6 +40,7 @@ class Account:
     refused: int
     again: int
     unanswered: int
+    some_unanswered: list[str]
     lost: int
     sent_again: int
     oldest_lost_ms: int
@@ -83,12 +85,14 @@ def account(client: redis.Redis, camera: str, *, record: Path, own: list[str], r
     times = {int(fields[b"ts"]) for _, fields in detections}
     lost = set(told) - there - detected - refused
     ages = [min((kill for kill in redis_kills_ms if kill >= ms), default=ms) - ms for ms in map(streams.time_ms, lost)]
+    without_answer = sorted((there | set(told)) - lost - detected - refused)
     return Account(
         accepted=len(told),
         detected=len(detected),
         refused=len(refused),
         again=len(detections) + len(refusals) - len(detected) - len(refused),
-        unanswered=len((there | set(told)) - lost - detected - refused),
+        unanswered=len(without_answer),
+        some_unanswered=without_answer[:10],
         lost=len(lost),
         sent_again=sent_again,
         oldest_lost_ms=max(ages, default=0),

@@ -50,6 +50,8 @@ LONGEST_PAUSE = 1.0
 RECOVERY_TIMEOUT = 120.0
 """Seconds after which the stack is said not to come back by itself."""
 BROKEN_FRAME_INTERVAL = 0.5
+MOST_BROKEN_FRAMES = 900
+"""The gear keeps the reasons of about a thousand (ERRORS_KEPT), and the account needs all of them."""
 
 
 Value = TypeVar("Value")
@@ -91,7 +93,7 @@ class Outcome:
                 f"frames accepted               {found.accepted:>8}",
                 f"  with a detection            {found.detected:>8}",
                 f"  with an error               {found.refused:>8}",
-                f"  with neither                {found.unanswered:>8}",
+                f"  with neither                {found.unanswered:>8}   {' '.join(found.some_unanswered)}".rstrip(),
                 f"  lost with redis-server      {found.lost:>8}   (at most {found.oldest_lost_ms} ms old; "
                 f"{found.sent_again} sent again by the capture)",
                 f"answers above one a frame     {found.again:>8}",
@@ -227,7 +229,7 @@ class Killer:
         _tried(unpause)
 
     def _add_broken_frames(self) -> None:
-        while not self._over.wait(BROKEN_FRAME_INTERVAL):
+        while len(self._broken) < MOST_BROKEN_FRAMES and not self._over.wait(BROKEN_FRAME_INTERVAL):
             fields = {"image": b"no picture", "keep": 1}
             added = _tried(lambda fields=fields: self._stack.client().xadd(schema.frames_key(CAMERA), fields))
             if added is not None:
