@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from rededge_nb import settings
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.server import supervisor
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError
 from tests.edge.worker.test_worker import workers_of
@@ -102,6 +105,57 @@ def test_a_redis_that_hangs_is_killed_and_keeps_its_data(
         assert after.get("n") == b"1"
         after.xadd("s", {"n": 2})
         wait_for(lambda: after.get("n") == b"2", what="the gear to continue", timeout=TIMEOUT)
+
+
+@pytest.fixture
+def impatient(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    """An instance in this process, whose supervisor waits 5 s for Redis."""
+    monkeypatch.setenv(settings.HANG_TIMEOUT, "5")
+    monkeypatch.setattr(supervisor, "REDIS_HANG_FACTOR", 1)
+    started = server.run(folder)
+    ready: queue.Queue[Instance] = queue.Queue()
+    thread = threading.Thread(target=started.run, args=(ready.put,))
+    thread.start()
+    try:
+        yield ready.get(timeout=60)
+    finally:
+        started.stop()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("script", "is_killed"),
+    [("while true do end", False), ("redis.call('SET', 'half', 1) while true do end", True)],
+)
+def test_a_script_without_end_is_ended(impatient: Instance, script: str, is_killed: bool) -> None:
+    with client_from_url(impatient.url) as client, client_from_url(impatient.url) as other:
+        assert execute(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]  # the worker has started
+        client.set("kept", 1)
+        assert client.execute_command("WAITAOF", 1, 0, 20000)[0] == 1
+        client.config_set("busy-reply-threshold", 100)
+        with pytest.raises((redis.ResponseError, redis.ConnectionError)):
+            client.eval(script, 0)
+        wait_for(lambda: value_of(other, "kept") == b"1", what="other clients to get answers", timeout=TIMEOUT)
+        assert other.get("half") is None, "what a script has written before its end is not kept"
+        if is_killed:
+            deaths = "the deaths of Redis and of the worker"
+            wait_for(lambda: "script that does not end" in last_death(impatient), what=deaths, timeout=TIMEOUT)
+        found = server.find(impatient.dir)
+        assert found is not None
+        assert (found.redis_pid != impatient.redis_pid) == is_killed
+
+
+def last_death(instance: Instance) -> str:
+    found = server.find(instance.dir)
+    return found.last_death if found is not None else ""
+
+
+def value_of(client: redis.Redis, key: str) -> object:
+    """The value of a key; None while the server does not answer."""
+    try:
+        return client.get(key)
+    except redis.RedisError:
+        return None
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "2", "inf", "nan"])

@@ -245,7 +245,8 @@ def server_errors(client: redis.Redis) -> Iterator[None]:
 def is_transient(error: BaseException) -> bool:
     """Whether the same command may succeed later without anybody changing a setting.
 
-    That is so if the server is down or starting, or cannot write because its memory or disk is full. A refused password
+    That is so if the server is down or starting, if it executes a script that takes long, or cannot write because its
+    memory or disk is full. A refused password
     is not transient, although redis-py's AuthenticationError is a ConnectionError: a new password needs a new start of
     whoever uses the old one.
     """
@@ -254,8 +255,13 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, redis.AuthenticationError):
         return False
     if isinstance(error, redis.ResponseError):
-        return isinstance(error, redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error)
+        return isinstance(error, redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error) or is_busy_error(error)
     return isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+def is_busy_error(error: BaseException) -> bool:
+    """Whether this is Redis's answer to all commands while a script or function takes longer than some seconds."""
+    return isinstance(error, redis.ResponseError) and str(error).startswith("BUSY Redis")
 
 
 def _connect_as_worker(connection: Any) -> None:

@@ -98,6 +98,12 @@ class Child:
             return f"{self.name} has been running for {STABLE_AFTER:.0f} s"
         return None
 
+    def kill(self, reason: str) -> None:
+        """Kill the process, if it is running; it is started again as after any death."""
+        if self.process is not None and self.process.poll() is None:
+            self._killed_because = f"killed: {reason}"
+            self.process.kill()
+
     def terminate(self) -> None:
         """Ask the process to end, if it is running."""
         if self.process is not None and self.process.poll() is None:

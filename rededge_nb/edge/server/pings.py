@@ -1,14 +1,24 @@
-"""Whether redis-server answers: a thread asks it, so that nobody else has to wait for a server that hangs."""
+"""Whether redis-server answers: a thread asks it, so that nobody else has to wait for a server that hangs.
+
+While a Lua script or function runs, Redis executes nothing else, and after some seconds it answers every command with
+the error BUSY. A script without end would take the server from everybody for ever. So a script is ended after the time
+after which a server without answers is killed. Redis refuses to end a script that has written; then the server counts
+as silent, and the supervisor kills it. The append-only file has nothing of an unfinished script. The supervisor kills
+the workers, too: if a gear has called the script, this counts as a crash, so that the gear is paused after the second.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 
 import redis
 
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import client_from_url, is_busy_error
+
+logger = logging.getLogger(__name__)
 
 PING_INTERVAL = 1.0
 """Seconds between two PINGs."""
@@ -20,9 +30,18 @@ first answer after that shows that nothing is wrong."""
 
 
 class Pings:
-    """Sends a PING every second until it is closed."""
+    """Sends a PING every second until it is closed.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: Address of the server.
+        script_timeout: Seconds after which a script is ended; 0 means never.
+    """
+
+    def __init__(self, url: str, *, script_timeout: float = 0.0) -> None:
+        self._script_timeout = script_timeout
+        self._busy_since = 0.0
+        self.script_hangs = False
+        """Whether the server is silent because of a script that cannot be ended."""
         self._client = client_from_url(url, timeout=ANSWER_TIMEOUT, name="rededge-ping")
         self._closed = threading.Event()
         self._answered_at = time.monotonic()
@@ -41,6 +60,8 @@ class Pings:
         """Forget the silence of a server that was started again."""
         self._failures = 0
         self._answered_at = time.monotonic()
+        self._busy_since = 0.0
+        self.script_hangs = False
 
     def close(self) -> None:
         """Send no more PINGs."""
@@ -50,11 +71,34 @@ class Pings:
         while not self._closed.wait(PING_INTERVAL):
             try:
                 self._client.ping()
-            except (redis.BusyLoadingError, redis.ResponseError):
-                self.begin_again()  # an error is an answer: the server is loading its data or running a long script
+            except (redis.BusyLoadingError, redis.ResponseError) as error:
+                if is_busy_error(error):
+                    self._note_script()
+                else:
+                    self.begin_again()  # an error is an answer: the server is loading its data
             except redis.RedisError:
                 self._failures += 1
             else:
                 self.begin_again()
         with contextlib.suppress(redis.RedisError):
             self._client.close()
+
+    def _note_script(self) -> None:
+        """Note that a script runs, and end it after its time."""
+        now = time.monotonic()
+        self._failures += 1
+        self._busy_since = self._busy_since or now
+        if not self._script_timeout or now - self._busy_since <= self._script_timeout:
+            self._answered_at = now  # the server does not hang
+            return
+        for kind in ("SCRIPT", "FUNCTION"):
+            try:
+                self._client.execute_command(f"{kind} KILL")
+            except redis.ResponseError as error:  # it is of the other kind, or has written
+                reason = str(error)
+            else:
+                logger.error("a script that ran for %.0f s was ended: nobody else got answers", self._script_timeout)
+                return
+        logger.error("a script that runs for %.0f s cannot be ended: %s", self._script_timeout, reason)
+        self._answered_at = self._busy_since
+        self.script_hangs = True

@@ -171,7 +171,7 @@ class Supervisor:
             self._folder.record(self._instance)
             self._folder.forget_failure()
             forget_sizes(self._folder)
-            pings = Pings(url)
+            pings = Pings(url, script_timeout=REDIS_HANG_FACTOR * settings.hang_timeout())
             self._data_watch = DataWatch(url, self._folder)
             watches = [pings, ClientWatch(url), self._data_watch]
             self._workers = [self._new_worker(number + 1, worker_url, pings) for number in range(self._worker_count)]
@@ -265,6 +265,10 @@ class Supervisor:
             reason = f"exit code {describe_exit(server.returncode)}"
         elif timeout and pings.silent_for() > timeout:
             reason = f"killed: it did not answer for {timeout:.0f} s"
+            if pings.script_hangs:
+                reason += " because of a script"
+                for worker in self._workers:
+                    worker.kill("its gears may have called a script that does not end")
             server.kill()
             server.wait()
         elif self._instance is not None and not self._instance.socket.exists():
