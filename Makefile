@@ -86,7 +86,7 @@ kills: install  ## kill KILLS=200 and stop STOPS=50 processes of a whole stack a
 	$(BIN)/python -m tests.faults.event_kills --kills 60
 
 SECONDS ?= 1800
-soak: install  ## run four cameras for SECONDS=1800, and check that nothing grows or gets slower
+soak: install  ## run four cameras, gears and pages for SECONDS=1800, and check that nothing grows or gets slower
 	$(BIN)/python -m tests.faults.soak --seconds $(SECONDS)
 
 CALLING ?= 600
