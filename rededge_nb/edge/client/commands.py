@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import hiredis
 import redis
 
+from rededge_nb.edge.client.reply_timeouts import ReplyTimeouts
+
 ALWAYS_ACCEPTED_BYTES = 1024**2 - 1024
 """Size of a value that any server accepts."""
 DEFAULT_MAX_VALUE_BYTES = 512 * 1024**2
@@ -51,7 +53,10 @@ def replies_to(connection: Any, commands: Sequence[CommandArgs]) -> list[Any]:
 
 def send(connection: Any, commands: Sequence[CommandArgs]) -> None:
     """Send several commands at once; next_reply() reads their replies."""
-    connection.send_packed_command(_packed(connection, commands))
+    packed = _packed(connection, commands)
+    if isinstance(connection, ReplyTimeouts):
+        connection.expect_replies_to(commands)
+    connection.send_packed_command(packed)
 
 
 def _packed(connection: Any, commands: Sequence[CommandArgs]) -> list[bytes]:

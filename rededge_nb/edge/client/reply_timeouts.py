@@ -84,9 +84,13 @@ class ReplyTimeouts:
 
     def pack_commands(self, commands: Sequence[Sequence[Any]]) -> Any:
         """Encode commands that are sent together; the longest of their timeouts applies to each reply."""
+        self.expect_replies_to(commands)
+        return super().pack_commands(commands)  # type: ignore[misc]
+
+    def expect_replies_to(self, commands: Sequence[Sequence[Any]]) -> None:
+        """Note which commands are sent next, if somebody else has encoded them."""
         timeouts = [reply_timeout(command) for command in commands if command[0] != "EXEC"]
         self._packed = None if None in timeouts else max((each for each in timeouts if each is not None), default=None)
-        return super().pack_commands(commands)  # type: ignore[misc]
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Send what was packed last; see redis.Connection."""

@@ -66,9 +66,9 @@ CALLS: dict[str, Callable[[redis.Redis], object]] = {
 }
 
 
-def commands_of_our_own(client: redis.Redis) -> object:
+def commands_of_our_own(client: redis.Redis, *commands: tuple[object, ...]) -> object:
     with connection_of(client) as connection:
-        return replies_to(connection, [("GET", "x"), ("GET", "y")])
+        return replies_to(connection, commands or [("GET", "x"), ("GET", "y")])
 
 
 @pytest.mark.parametrize("what", CALLS)
@@ -96,6 +96,7 @@ def test_after_an_error_replies_belong_to_their_commands(
         lambda client: client.xread({"s": "0"}, block=0),
         lambda client: client.xread({"s": "0"}, block=60_000),
         lambda client: client.blpop(["l"], 0),
+        lambda client: commands_of_our_own(client, ("BLPOP", "l", 0)),
     ],
 )
 def test_what_waits_for_data_waits_longer(
