@@ -181,7 +181,9 @@ class LiveHandler(Handler, WebSocketHandler):
         self._send(pack("player", answer))
 
     def _on_click(self, kind: str, event_id: str) -> None:
-        if self._opening is None or self._opening.done():
+        if event_id.rpartition("/")[0] != self._camera:
+            return
+        if self._opening is None:
             self._opening = asyncio.ensure_future(self._answer_click(kind, event_id))
         else:
             reason = "the event before is still being loaded"
@@ -189,8 +191,6 @@ class LiveHandler(Handler, WebSocketHandler):
 
     async def _answer_click(self, kind: str, event_id: str) -> None:
         """Send the clip or the frame of an event, or acknowledge its alarm for a page that may."""
-        if event_id.rpartition("/")[0] != self._camera:
-            return
         data = b""
         try:
             if kind == "open":
@@ -202,6 +202,9 @@ class LiveHandler(Handler, WebSocketHandler):
                 answer = await self.from_redis(lambda client: acknowledge_from_page(client, event_id))
         except HTTPError as error:
             answer = {"kind": "refused", "id": event_id, "reason": error.get_message()}
+        finally:
+            # before the answer is sent: the page may answer with the next click
+            self._opening = None
         self._send(pack("events", answer, data))
 
     def _update_channels(self) -> None:
