@@ -78,7 +78,6 @@ const rates = {
   name: "rates",
   title: "Frames per second",
   height: 190,
-  least: 118, // there is a strip below the plot
   draw(view, plotting, height) {
     const { store, range, theme } = view;
     const table = store.tables.rates;
@@ -285,7 +284,6 @@ class ChartPanel {
     head.append(this.title, this.legend);
     this.plot = element("div", "rededge-charts-plot");
     this.plot.style.setProperty("--rededge-chart-height", `${chart.height}px`);
-    this.plot.style.setProperty("--rededge-chart-least", `${chart.least ?? 90}px`);
     this.canvas = element("canvas", "rededge-charts-canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
