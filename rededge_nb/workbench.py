@@ -27,6 +27,7 @@ from rededge_nb.time_zones import find_zone, midnight_ms
 
 if TYPE_CHECKING:
     from rededge_nb.control.model_import import ImportedModel
+    from rededge_nb.notify.background import BackgroundNotifier
     from rededge_nb.pipeline.model_comparison import ModelComparison
     from rededge_nb.widgets.capture_panel import CapturePanel
     from rededge_nb.widgets.charts import Charts
@@ -188,6 +189,19 @@ class Workbench:
         from rededge_nb.widgets.event_panel import EventPanel
 
         return self._keep(EventPanel(self.client, camera, self._directory))
+
+    def notifier(self, config: str | Path | dict[str, object]) -> BackgroundNotifier:
+        """Send events to webhooks, MQTT brokers and chats, until it or the workbench is closed.
+
+        Args:
+            config: Path of a YAML file, or what one contains; see the how-to "Get notified".
+
+        Raises:
+            ConfigurationError: The configuration is wrong.
+        """
+        from rededge_nb.notify.background import BackgroundNotifier
+
+        return self._keep(BackgroundNotifier(self.client, config))
 
     def charts(self, camera: object = "0", *, minutes: float = 5.0) -> Charts:
         """Live charts of a camera's last minutes: people, frames per second, milliseconds per step."""
