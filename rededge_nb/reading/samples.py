@@ -87,10 +87,13 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
         start = max(start, _oldest_allowed_ms(info))
         if start >= end:
             continue
+        kept_ms = _sample_to_keep(info, start, end)
         if not key.startswith(in_totals):
-            count = int(call(client, "TS.DEL", key, start, end - 1))
+            count = int(call(client, "TS.DEL", key, start, (end if kept_ms is None else kept_ms) - 1))
+            if kept_ms is not None and sums:
+                call(client, "TS.ADD", key, kept_ms, 0, "ON_DUPLICATE", "LAST")
         else:
-            count = _delete_from_totals(client, camera, key, start, end, sums=sums)
+            count = _delete_from_totals(client, camera, key, start, end, kept_ms, sums=sums)
         deleted += count if key == people else 0
         if sums and count:
             again = _sum_again(client, camera, key, start, start_ms) + _sum_again(client, camera, key, end_ms, end)
@@ -99,17 +102,31 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
     return deleted
 
 
+def _sample_to_keep(info: Mapping[str, Any], start_ms: int, end_ms: int) -> int | None:
+    """Time of the sample that must stay when samples are deleted; None if all can be deleted.
+
+    TS.DEL of RedisTimeSeries 1.12 ends redis-server with a segmentation fault when it deletes the newest samples, and
+    with them a whole bucket, of a series with compaction rules and several chunks, and others remain. So the newest
+    sample stays then: as 0 in a series that sums; in another one it is the measurement of one frame.
+    """
+    newest_ms = int(info["lastTimestamp"])
+    some_remain = start_ms > int(info["firstTimestamp"])
+    return newest_ms if info["rules"] and int(info["chunkCount"]) > 1 and some_remain and end_ms > newest_ms else None
+
+
 def _delete_from_totals(
-    client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int, *, sums: bool
+    client: redis.Redis, camera: object, key: str, start_ms: int, end_ms: int, kept_ms: int | None, *, sums: bool
 ) -> int:
     """Delete samples of a line or zone, and note in the same transaction how much the totals lose."""
-    samples = call(client, "TS.RANGE", key, start_ms, end_ms - 1)
+    samples = call(client, "TS.RANGE", key, start_ms, (end_ms if sums or kept_ms is None else kept_ms) - 1)
     name = _name_of(camera, key)
     if not samples:
         return 0
     lost = sum(round(float(value)) for _, value in samples) if sums else len(samples)
     with client.pipeline(transaction=True) as pipeline:
-        pipeline.execute_command("TS.DEL", key, start_ms, end_ms - 1)
+        pipeline.execute_command("TS.DEL", key, start_ms, (end_ms if kept_ms is None else kept_ms) - 1)
+        if kept_ms is not None and sums:
+            pipeline.execute_command("TS.ADD", key, kept_ms, 0, "ON_DUPLICATE", "LAST")
         if sums or name.endswith(_DWELL):
             pipeline.hincrby(schema.removed_key(camera), name, lost)
         with server_errors(client):
@@ -134,6 +151,8 @@ def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end
     name = _name_of(camera, key)
     if name in (schema.IN_FPS, schema.OUT_FPS):
         total = len(frames)
+    elif name == schema.LOOKED_FPS:
+        total = _seen_by_model(client, camera, start_ms, end_ms)
     elif name.startswith(_LINE):
         total = _crossings(client, camera, name, start_ms, end_ms)
     else:
@@ -152,6 +171,12 @@ def _people_seen_first(client: redis.Redis, camera: object, start_ms: int, end_m
     found = {at: _ids_in(fields) for at, fields in _detections(client, camera, start_ms, end_ms).items()}
     earlier = {each for at, ids in found.items() if at < start_ms for each in ids}
     return len({each for at, ids in found.items() if at >= start_ms for each in ids} - earlier)
+
+
+def _seen_by_model(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> int:
+    """For how many frames from one time to before another one the model ran, as the detections say."""
+    found = _detections(client, camera, start_ms, end_ms)
+    return sum(fields.get(schema.PREDICTED.encode()) != b"1" for at, fields in found.items() if at >= start_ms)
 
 
 def _crossings(client: redis.Redis, camera: object, series: str, start_ms: int, end_ms: int) -> int:

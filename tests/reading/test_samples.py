@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 import redis
@@ -33,12 +34,15 @@ def add_frame(client: redis.Redis, at: int, ids: list[int], new: int) -> None:
         ("people", at, len(ids)),
         ("in_fps", second, 1),
         ("out_fps", second, 1),
+        ("looked_fps", second, 1),
         ("seen", second, new),
         ("different", second, new),
         ("prf_model", at, 20),
     ):
         client.execute_command("TS.ADD", f"camera:0:{name}", when, value)
-    client.xadd("camera:0:yolo", {"ref": "1-1", "ts": at, "people": len(ids), "tracks": json.dumps(ids)})
+    client.xadd(
+        "camera:0:yolo", {"ref": "1-1", "ts": at, "people": len(ids), "tracks": json.dumps(ids), "predicted": 0}
+    )
 
 
 def samples(client: redis.Redis, name: str) -> dict[int, float]:
@@ -52,7 +56,7 @@ def test_whole_seconds(camera: redis.Redis) -> None:
     assert delete_samples(camera, 0, START_MS + 1000, START_MS + 3000) == 20
     assert list(samples(camera, "people")) == [100 * number for number in (*range(10), *range(30, 40))]
     assert samples(camera, "prf_model").keys() == samples(camera, "people").keys()
-    for name in ("in_fps", "out_fps"):
+    for name in ("in_fps", "out_fps", "looked_fps"):
         assert samples(camera, name) == {0: 10, 3000: 10}
     assert samples(camera, "seen") == {0: 2, 3000: 0}
     assert delete_samples(camera, 0, START_MS + 1000, START_MS + 3000) == 0
@@ -131,3 +135,24 @@ def test_people_of_a_time_are_removed_from_those_who_have_left(camera: redis.Red
     assert left() == [b"1", b"4"]
     removal.remove(lambda _: False)
     assert left() == [b"1", b"4"]
+
+
+def test_the_newest_samples_after_a_full_chunk_can_be_deleted(camera: redis.Redis) -> None:
+    """RedisTimeSeries ends the server when TS.DEL empties the last chunk of a series with compaction rules."""
+    random = Random(1)
+    later = START_MS + 130_000
+    for name, times in (
+        ("people", [*range(START_MS, START_MS + 60_000, 100), *range(later, later + 1000, 100)]),
+        ("seen", [*range(START_MS - 700_000_000, START_MS, 1_000_000), later, later + 1000]),
+    ):
+        for at in times:
+            camera.execute_command("TS.ADD", f"camera:0:{name}", at, random.random())
+    delete_samples(camera, 0, later, later + 10_000)
+    assert camera.ping()
+    left = {
+        name: {at: value for at, value in samples(camera, name).items() if at >= 130_000} for name in ("people", "seen")
+    }
+    assert list(left["people"]) in ([], [130_900]), "one sample may stay"
+    assert set(left["seen"].values()) <= {0}
+    camera.execute_command("TS.ADD", "camera:0:people", later + 200_000, 1)
+    assert camera.ping()
