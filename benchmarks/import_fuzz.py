@@ -96,6 +96,9 @@ def outcome(blob: bytes, folder: Path) -> Outcome:
 
 
 def _context() -> ForkServerContext:
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__spec__"):  # that of a worker of pytest-xdist has none, and multiprocessing looks at it
+        main.__spec__ = None
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     return context

@@ -8,7 +8,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,12 +130,6 @@ def echo(text: object, *, err: bool = False) -> None:
 def echo_json(value: object, *, one_line: bool = False) -> None:
     """Print indented JSON, or one line of it for commands that print several."""
     echo(json.dumps(value, indent=None if one_line else 2))
-
-
-def on_signals(action: Callable[[], object]) -> None:
-    """Call `action` on SIGTERM and Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: action())
 
 
 def end_like_ctrl_c() -> None:

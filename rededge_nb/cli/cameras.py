@@ -22,8 +22,8 @@ from rededge_nb.cli.base import (
     end_like_ctrl_c,
     examples,
     json_option,
-    on_signals,
 )
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:

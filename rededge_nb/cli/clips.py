@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rededge_nb.cli.base import camera_option, connected, directory_option, echo, examples, on_signals
+from rededge_nb.cli.base import camera_option, connected, directory_option, echo, examples
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.errors import NoDataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from rededge_nb.cli.base import EXIT_FAILED, directory_option, echo, examples, on_signals
+from rededge_nb.cli.base import EXIT_FAILED, directory_option, echo, examples
+from rededge_nb.edge.processes import on_signals
 
 
 @click.command(

@@ -23,10 +23,10 @@ from rededge_nb.cli.base import (
     echo_address,
     echo_json,
     examples,
-    on_signals,
     parameters_option,
     server_address,
 )
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.errors import ConfigurationError
 
 

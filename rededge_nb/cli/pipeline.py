@@ -19,10 +19,10 @@ from rededge_nb.cli.base import (
     end_like_ctrl_c,
     examples,
     json_option,
-    on_signals,
     parameters_option,
     value_of,
 )
+from rededge_nb.edge.processes import on_signals
 
 if TYPE_CHECKING:
     from rededge_nb.pipeline.schedule_registry import ScheduleInfo

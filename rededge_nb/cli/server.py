@@ -20,9 +20,9 @@ from rededge_nb.cli.base import (
     echo_json,
     examples,
     json_option,
-    on_signals,
     server_address,
 )
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.edge.server.users import OWNER, RULES
 from rededge_nb.errors import ConfigurationError
 

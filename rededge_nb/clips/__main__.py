@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 
@@ -15,6 +14,7 @@ import redis
 
 from rededge_nb import settings
 from rededge_nb.clips import folder, recorder
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.edge.worker.health import Health
 
 
@@ -26,8 +26,7 @@ def main() -> int:
         print("rededge clips: set REDIS_URL to the address of the server", file=sys.stderr)
         return 2
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(stop.set)
     health = Health(settings.reports_descriptor(), settings.hang_timeout(), {})
     threading.Thread(target=health.report_until, args=(stop,), name="health", daemon=True).start()
 

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def end_process(process: subprocess.Popen[bytes], timeout: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def on_signals(action: Callable[[], object]) -> None:
+    """Call `action` on SIGTERM and Ctrl-C, in a thread of its own.
+
+    Not in the handler: it runs in the main thread between any two instructions, also within `Event.wait` or
+    `Event.set`, and would wait there for ever for the lock that the main thread holds itself.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=action, name="signal", daemon=True).start())
 
 
 def kill_group(pid: int) -> None:

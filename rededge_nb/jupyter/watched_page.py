@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ import time
 from collections.abc import Callable
 
 from rededge_nb import settings
-from rededge_nb.edge.processes import end_process, end_with_parent
+from rededge_nb.edge.processes import end_process, end_with_parent, on_signals
 from rededge_nb.jupyter import launcher
 
 INTERVAL = 1.0
@@ -117,8 +116,7 @@ def main() -> int:
     """Run from the command line, until SIGTERM."""
     page, port, path = sys.argv[1:]
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(stop.set)
     names = {"video": "the live video", "dashboard": "the dashboard"}
     command = command_of(page, int(port), path)
     watch(names[page], command, int(port), path, hang_timeout=settings.hang_timeout(), stop=stop)

@@ -100,9 +100,7 @@ def test_what_a_mask_hides_is_in_no_key_file_log_or_page_while_the_scene_changes
             scene.line("moving", (0, 0.1 + 0.1 * number), (1, 0.2)).mask(
                 [(0.9, 0.9), (1, 0.9), (1, 1 - 0.01 * number)], name="other", style=("blur", "pixelate")[number % 2]
             )
-            snapshot = decode(ask(port, "/snapshot.jpg?camera=0").body)
-            assert snapshot is not None
-            pages += [live.picture(), snapshot]
+            pages += [live.picture(), snapshot(port)]
     assert not any(map(shows_marker, pages))
     stored = images(own_client)
     assert len(stored) > EDITS
@@ -112,6 +110,12 @@ def test_what_a_mask_hides_is_in_no_key_file_log_or_page_while_the_scene_changes
     in_files = images_in_files(own)
     assert len(in_files) > EDITS
     assert not any(map(shows_marker, in_files))
+
+
+def snapshot(port: int) -> Image:
+    image = decode(ask(port, "/snapshot.jpg?camera=0").body)
+    assert image is not None
+    return image
 
 
 def is_in_files(instance: Instance, word: bytes) -> bool:
@@ -125,8 +129,5 @@ def test_the_search_finds_what_is_not_hidden(own: Instance, own_client: redis.Re
         port = stack.enter_context(WebServer(own.url, port=0, token=TOKEN)).port
         wait_for(lambda: running.report.frames > 3, timeout=30, what="frames")
         wait_for(lambda: any(map(shows_marker, images(own_client))), timeout=30, what="the marker in a key")
-        page = wait_for(lambda: ask(port, "/snapshot.jpg?camera=0"), timeout=30, what="a page")
-        shown = decode(page.body)
-    assert shown is not None
-    assert shows_marker(shown)
+        wait_for(lambda: shows_marker(snapshot(port)), timeout=30, what="a page with the marker")
     wait_for(lambda: any(map(shows_marker, images_in_files(own))), timeout=30, what="the marker in a file")

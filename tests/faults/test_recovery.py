@@ -50,7 +50,7 @@ def test_status_and_health_without_a_worker(folder: Path, monkeypatch: pytest.Mo
     instance = server.start(folder)
     wait_for(lambda: facts(instance)["state"] == OK, what="the worker", timeout=30)
     with WebServer(instance.url, port=0, directory=folder) as web:
-        assert ask(web.port, "/healthz").json == {"status": OK, "redis": True, "workers": 1}
+        assert ask(web.port, "/healthz").json == {"status": OK, "redis": True, "workers": 1, "silent_cameras": 0}
         with suspended(workers_of(instance.pid)[0].pid):
             wait_for(lambda: facts(instance)["workers"] == 0, what="its sign of life to expire", timeout=30)
             told = rededge("status", "--dir", folder)

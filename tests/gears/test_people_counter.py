@@ -67,7 +67,7 @@ def test_the_gear_writes_what_the_schema_says(counting: redis.Redis, video: Path
     names = {name.decode() for name in fields}
     assert names == {
         schema.REF, schema.TS, schema.BOXES, schema.PEOPLE, schema.CONFIDENCE, schema.TRACKS, schema.SINCE,
-        schema.MODEL, schema.MS, schema.CAPTURE, schema.CAPTURED,
+        schema.MODEL, schema.MS, schema.PREDICTED, schema.CAPTURE, schema.CAPTURED,
     }  # fmt: skip
     boxes = np.array(json.loads(fields[b"boxes"])).reshape(-1, 4)
     confidence = json.loads(fields[b"confidence"])
@@ -111,6 +111,7 @@ def test_bad_frames_go_to_the_errors_stream_and_the_gear_continues(counting: red
 
 
 def test_older_frames_are_dropped_when_newer_ones_wait(counting: redis.Redis, video: Path) -> None:
+    counting.hset(schema.GEAR_SETTINGS_KEY, "detect_every", "1")
     jpeg = jpeg_of(video)
     key = schema.frames_key("0")
     pipeline = counting.pipeline(transaction=True)

@@ -34,7 +34,7 @@ import redis
 from rededge_nb import settings
 from rededge_nb.edge.client import client_from_url, key_names
 from rededge_nb.edge.client.state_database import state_client
-from rededge_nb.edge.processes import PRIVATE_UMASK, end_process, start_time
+from rededge_nb.edge.processes import PRIVATE_UMASK, end_process, on_signals, start_time
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, find_binaries
 from rededge_nb.edge.server.children import FIRST_DELAY, MAX_DELAY, STABLE_AFTER, Child, describe_exit
@@ -450,8 +450,7 @@ def main(argv: list[str] | None = None) -> int:
         no_password=options.no_password,
         notify=options.notify,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.stop())
+    on_signals(supervisor.stop)
     with os.fdopen(options.ready_fd, "w") as ready:
 
         def answer(message: dict[str, str]) -> None:

@@ -13,7 +13,6 @@ import functools
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -44,6 +43,7 @@ from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime import output
+from rededge_nb.edge.processes import on_signals
 from rededge_nb.edge.switchboard.calls import HOOKS, Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker import camera_watch
@@ -374,8 +374,7 @@ def main() -> int:
     except redis.RedisError as error:
         print(f"rededge worker: the server cannot be used: {error}", file=sys.stderr)
         return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+    on_signals(worker.stop)
     output.install()
     logger.info("worker %s starts", worker.id)
     worker.run()
