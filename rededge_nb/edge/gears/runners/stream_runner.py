@@ -171,6 +171,8 @@ class StreamRunner:
                     self._connection.prefetch(self._read_command(due, ">"))
                 if not self._proven(stream, entries[0][0]) or not self._execute(stream, entries, at_once=not is_last):
                     return
+            else:
+                self._prepared.discard(stream)  # whoever owns it next begins with this batch, which is pending
 
     def _proven(self, stream: str, entry_id: bytes) -> bool:
         """Whether a new batch may run; after the death of a worker, the first one of a stream runs under the guard."""
