@@ -127,6 +127,7 @@ class StreamRunner:
                     self._prepared.clear()
                 except BaseException:  # the thread must go on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)
+                    self._prepared.clear()  # what was read before a timeout is pending, and runs before newer entries
                     self._stopping.wait(RETRY_DELAY)
             if self._sync is not None:
                 self._sync.stop()
