@@ -197,12 +197,12 @@ def test_the_oldest_executions_are_removed(client: redis.Redis) -> None:
 
 def test_an_execution_that_was_removed_before_it_ended_leaves_nothing_behind(client: redis.Redis) -> None:
     client.execute_command("RG.CONFIGSET", "MaxExecutions", 1)
-    wait = "import time\ndef wait(r):\n    execute('SET', 'begun', 1)\n    execute('BLPOP', 'go', 0)\n"
+    wait = "import time\ndef wait(r):\n    execute('SET', 'begun', 1)\n    execute('BLPOP', 'removed: go', 0)\n"
     slow = execute(client, wait + "GB('ShardsIDReader').foreach(wait).run()", "UNBLOCKING")
     wait_for(lambda: client.exists("begun"), what="the run")
     fast = execute(client, "GB('ShardsIDReader').run()", "UNBLOCKING")
     assert client.execute_command("RG.GETRESULTSBLOCKING", fast) == [[b"1"], []]
-    client.rpush("go", 1)
+    client.rpush("removed: go", 1)
     assert client.execute_command("RG.GETRESULTSBLOCKING", slow) == [[b"1"], []]
     assert [fields(one)["executionId"] for one in client.execute_command("RG.DUMPEXECUTIONS")] == [slow]
     assert state_client(client).keys(key_names.execution(client, "*")) == [

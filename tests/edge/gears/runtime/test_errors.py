@@ -66,7 +66,7 @@ def test_another_server_that_is_away_fails_a_keys_gear_a_trigger_and_a_run(clien
 
 
 def test_a_lost_connection_to_the_workers_server_is_no_failure(client: redis.Redis) -> None:
-    execute(client, "GB('StreamReader').foreach(lambda r: execute('BLPOP', 'go', 0)).register('s')")
+    execute(client, "GB('StreamReader').foreach(lambda r: execute('BLPOP', 'errors: go', 0)).register('s')")
     client.xadd("s", {"n": 1})
 
     def waiting() -> list[str]:
@@ -75,7 +75,7 @@ def test_a_lost_connection_to_the_workers_server_is_no_failure(client: redis.Red
     (first,) = wait_for(waiting, what="the gear")
     client.client_kill_filter(_id=first)
     wait_for(lambda: waiting() not in ([], [first]), what="the same entry again")
-    client.rpush("go", 1)
+    client.rpush("errors: go", 1)
     wait_for(lambda: data(client)["numSuccess"] == 2, what="success of the first execution, and of the entry")
     assert data(client)["numFailures"] == 0
 
