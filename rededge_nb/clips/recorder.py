@@ -83,7 +83,7 @@ def run(url: str, folder: Path, stop: threading.Event, *, on_step: Callable[[Exc
 
 
 class Recorder:
-    """Writes clips until it is told to stop.
+    """Writes clips until it is stopped.
 
     Args:
         client: A client from `blocking_client()` or `client_from_url()`.
