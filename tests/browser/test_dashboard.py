@@ -247,5 +247,5 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
         if (width, height) == layout.PHONE:
             assert stage["width"] > width - 70
         else:
-            assert layout.scrollable(page, "body") == []
+            wait_for(lambda: layout.scrollable(page, "body") == [], what="the layout to follow", timeout=30)
             assert stage["width"] > 0.5 * width or stage["height"] > 0.7 * height
