@@ -181,7 +181,7 @@ def choose(record, plan):
         time.monotonic(),
         plan,
         recorded=recorded,
-        slots=1 + (os.cpu_count() or 1) // 4,  # one run uses up to four processors
+        slots=1 + (os.cpu_count() or 1) // 2,  # one run does not keep all processors busy all the time
         number=number_or(record["value"].get("count"), 0),
         newer_waits=not recorded and newer_waits(record),
         small=small,

@@ -32,7 +32,7 @@ NOBODY_GAP_S: Final = 0.5
 """The same for a camera in which something moves that is nobody."""
 OVERDUE: Final = 2.0
 """After so many of these gaps the model looks at a frame, even if a newer one waits."""
-FAIRNESS: Final = 1.5
+FAIRNESS: Final = 3.0
 """Another camera comes first if it has waited for longer than its gap, and for this many times as long as this one, in
 units of their gaps."""
 ASKED_S: Final = 0.5
