@@ -157,6 +157,9 @@ def detect(record):
         record["reason"] = f"{type(error).__name__}: {error}"[:1000]
         record["step"] = STEPS[len(marks) - 1]
         return record
+    except BaseException:  # the gear was aborted: the model must be free for other cameras
+        looking.SHARED.forget(key, time.monotonic())
+        raise
     steps = {name: (end - start) * 1000 for name, (start, end) in zip(STEPS, pairwise(marks), strict=True)}
     record.update(found=found.tolist(), detected=detected, colours=colours, frame_wh=frame_wh, steps=steps)
     return record

@@ -238,3 +238,11 @@ def test_another_worker_in_between_is_noticed() -> None:
 def test_settings_that_are_none(gate: str, every: str) -> None:
     with pytest.raises(ConfigurationError, match="take one of"):
         Plan(gate, every)
+
+
+def test_a_run_that_is_given_up_frees_the_model_for_other_cameras() -> None:
+    looking = Looking()
+    assert looking.choose("camera:1", 1000, 1.0, Plan(), recorded=False) == Choice.LOOK
+    assert looking.choose("camera:2", 1000, 1.0, Plan(), recorded=False) == Choice.DROP
+    looking.forget("camera:1", 1.1)
+    assert looking.choose("camera:2", 1100, 1.1, Plan(), recorded=False) == Choice.LOOK
