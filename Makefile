@@ -9,14 +9,14 @@ STATE := $(abspath .rededge)
 ZIGLANG := $(shell command -v $${CC:-cc} >/dev/null 2>&1 || echo ziglang)
 
 # Nothing is written to the home folder.
-demo test browser asan bench fuzz kills soak deadlocks: export IPYTHONDIR := $(STATE)/ipython
-demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_DATA_DIR := $(STATE)/jupyter
-demo test browser asan bench fuzz kills soak deadlocks: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
-demo test browser asan bench fuzz kills soak deadlocks: export MPLCONFIGDIR := $(STATE)/matplotlib
+demo test browser asan bench fuzz kills schedules soak deadlocks: export IPYTHONDIR := $(STATE)/ipython
+demo test browser asan bench fuzz kills schedules soak deadlocks: export JUPYTER_CONFIG_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills schedules soak deadlocks: export JUPYTER_DATA_DIR := $(STATE)/jupyter
+demo test browser asan bench fuzz kills schedules soak deadlocks: export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
+demo test browser asan bench fuzz kills schedules soak deadlocks: export MPLCONFIGDIR := $(STATE)/matplotlib
 
-.PHONY: install chromium browser demo test check docs bench lab asan fuzz kills soak deadlocks binder-check env docker-check \
-  debian-check clean
+.PHONY: install chromium browser demo test check docs bench lab asan fuzz kills schedules soak deadlocks binder-check env \
+  docker-check debian-check clean
 
 install: $(STAMP)
 
@@ -84,6 +84,10 @@ STOPS ?= 50
 kills: install  ## kill KILLS=200 and stop STOPS=50 processes of a whole stack at random, and account for every frame
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS) --stops $(STOPS)
 	$(BIN)/python -m tests.faults.event_kills --kills 60
+
+RUNS ?= 100
+schedules: install  ## make RUNS=100 scheduled runs, of which some fail and some are killed, and compare all that is said
+	$(BIN)/python -m tests.faults.schedules --runs $(RUNS)
 
 SECONDS ?= 1800
 soak: install  ## run four cameras, gears and pages for SECONDS=1800, and check that nothing grows or gets slower

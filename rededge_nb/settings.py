@@ -70,10 +70,15 @@ WEB_TOKEN = "REDEDGE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """The token that requests to the web server must contain, on the loopback interface, too. Without this setting, the
 state folder has it."""
 
+NOTIFY = "REDEDGE_NOTIFY"
+"""Address that gets a message at the end of a pipeline run, as `rededge pipeline run --notify` does."""
+NOTIFY_SECRET = "REDEDGE_NOTIFY_SECRET"  # noqa: S105 - the name of a variable
+"""Key with which such a message is signed, if the address is that of a webhook."""
+
 
 def is_secret(name: str) -> bool:
     """Whether a variable contains a password or token of this package, or of the containers that it runs in."""
-    return name in (REDIS_URL, WEB_TOKEN, "JUPYTER_TOKEN") or _SECRET.fullmatch(name) is not None
+    return name in (REDIS_URL, WEB_TOKEN, NOTIFY, "JUPYTER_TOKEN") or _SECRET.fullmatch(name) is not None
 
 
 def disable_telemetry() -> None:
@@ -164,6 +169,16 @@ def worker_log() -> Path | None:
 def web_token() -> str | None:
     """Token of the web server; None if the environment has none."""
     return os.environ.get(WEB_TOKEN) or None
+
+
+def notify_address() -> str | None:
+    """Address that gets a message at the end of a pipeline run; None if the environment has none."""
+    return os.environ.get(NOTIFY) or None
+
+
+def notify_secret() -> str:
+    """Key with which such a message is signed; empty if the environment has none."""
+    return os.environ.get(NOTIFY_SECRET, "")
 
 
 def state_dir() -> Path:

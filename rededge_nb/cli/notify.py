@@ -40,7 +40,6 @@ def notify(file: Path, directory: Path | None, test: bool) -> None:
             sys.exit(EXIT_FAILED)
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each address, which may contain a token
     stop = threading.Event()
     on_signals(stop.set)
     client = client_from_url(resolve_url(directory=directory))

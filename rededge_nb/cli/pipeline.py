@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rededge_nb import settings
 from rededge_nb.assets import NOTEBOOKS
 from rededge_nb.cli.base import (
     camera_option,
@@ -67,6 +68,19 @@ def run_options(command: Any) -> Any:
             click.option("--keep", type=click.IntRange(1), help="Then remove all runs there but the newest KEEP."),
             click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a run fails."),
             click.option("--retry", type=click.IntRange(0), default=0, help="Make a run that fails again, so often."),
+            click.option(
+                "--notify",
+                metavar="URL",
+                callback=lambda _context, _option, given: given or settings.notify_address(),
+                help="Send a message there when the run has ended: https://, mqtt://, or an address of Apprise.",
+            ),
+            click.option(
+                "--on",
+                type=click.Choice(["failure", "always"]),
+                default="failure",
+                show_default=True,
+                help="When to send it.",
+            ),
         )
     ):
         command = option(command)
@@ -81,6 +95,7 @@ def run_options(command: Any) -> Any:
         "rededge pipeline run --seconds 10 --json | jq .people",
         "rededge pipeline run --notebook mine.ipynb -p minutes 10",
         "rededge pipeline run --sweep confidence=0.3,0.4,0.5",
+        "rededge pipeline run --retry 2 --notify 'ntfys://ntfy.sh/${NTFY_TOPIC}'",
     ),
 )
 @run_options

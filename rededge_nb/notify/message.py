@@ -69,7 +69,8 @@ def message_of(events: Sequence[Event], target: TargetConfig, snapshot: bytes | 
     """The message about an event, or about events of the same kind of several cameras."""
     values = _values(events)
     title, text = fill(target.title, values), fill(target.text, values)
-    return Message(tuple(events), title, text, values, snapshot)
+    # the reason of an event may have several lines
+    return Message(tuple(events), title.partition("\n")[0], text, values, snapshot)
 
 
 def snapshot_of(client: redis.Redis, event: Event) -> bytes | None:

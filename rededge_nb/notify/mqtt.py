@@ -12,6 +12,7 @@ With `home_assistant`, Home Assistant finds a binary sensor for each of them by 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from typing import Any, Final
@@ -31,9 +32,15 @@ _QOS: Final = 1
 
 
 class Mqtt:
-    """A connection to a broker, which is made again when it is lost."""
+    """A connection to a broker, which is made again when it is lost.
 
-    def __init__(self, config: TargetConfig) -> None:
+    Args:
+        config: The target.
+        single_messages: Send messages beside a notifier that runs: neither end its connection, which has the id of the
+            target, nor say that it has gone.
+    """
+
+    def __init__(self, config: TargetConfig, *, single_messages: bool = False) -> None:
         options = config.options
         self._timeout = config.timeout
         self._prefix: str = options["prefix"]
@@ -46,12 +53,15 @@ class Mqtt:
         self._retained: dict[str, str] = {}
         """What the broker retains, as far as it is known."""
         self._next_refresh = 0.0
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"rededge-{config.name}")
+        self._announces_itself = not single_messages
+        client_id = f"rededge-{config.name}" if self._announces_itself else f"rededge-{secrets.token_hex(6)}"
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         if options["user"]:
             self._client.username_pw_set(options["user"], options["password"] or None)
         if options["tls"]:
             self._client.tls_set()
-        self._client.will_set(f"{self._prefix}/notifier", "offline", _QOS, retain=True)
+        if self._announces_itself:
+            self._client.will_set(f"{self._prefix}/notifier", "offline", _QOS, retain=True)
         self._client.reconnect_delay_set(1, 30)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -81,8 +91,8 @@ class Mqtt:
         self._retained = {topic: payload for topic, payload in self._retained.items() if topic in wanted}
 
     def close(self) -> None:
-        """Say goodbye, and disconnect."""
-        if self._connected.is_set():
+        """Disconnect, and say so."""
+        if self._announces_itself and self._connected.is_set():
             self._client.publish(f"{self._prefix}/notifier", "offline", _QOS, retain=True).wait_for_publish(1)
         self._client.disconnect()
         if self._started:
@@ -117,7 +127,8 @@ class Mqtt:
         self._refused = ""
         self._retained = {}  # another broker may have taken its place, or it has lost them
         self._next_refresh = 0.0
-        client.publish(f"{self._prefix}/notifier", "online", _QOS, retain=True)
+        if self._announces_itself:
+            client.publish(f"{self._prefix}/notifier", "online", _QOS, retain=True)
         self._connected.set()
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:

@@ -9,12 +9,14 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 from typing import Final
 
 import httpx
 import redis
 
 from rededge_nb._version import __version__
+from rededge_nb.errors import ConfigurationError
 from rededge_nb.notify.configuration import TargetConfig
 from rededge_nb.notify.message import Message
 from rededge_nb.notify.targets import FailedError, RefusedError, UnavailableError
@@ -24,10 +26,18 @@ _MAY_GO_AWAY: Final = (408, 425, 429)
 
 
 class Webhook:
-    """A web server that gets each message with POST."""
+    """A web server that gets each message with POST.
+
+    Raises:
+        ConfigurationError: Its address cannot be used.
+    """
 
     def __init__(self, config: TargetConfig) -> None:
-        self._url: str = config.options["url"]
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each address, which may contain a token
+        try:
+            self._url = httpx.URL(config.options["url"])
+        except httpx.InvalidURL:  # its text quotes a part of the address
+            raise ConfigurationError(f"the url of the target {config.name} is no address of a web server") from None
         self._secret: str = config.options["secret"]
         agent = {"User-Agent": f"rededge_nb/{__version__}", "Content-Type": "application/json"}
         self._client = httpx.Client(timeout=config.timeout, headers={**agent, **config.options["headers"]})

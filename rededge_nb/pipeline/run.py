@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -18,7 +19,7 @@ from typing import Any
 
 import redis
 
-from rededge_nb import assets, schema, settings
+from rededge_nb import assets, settings
 from rededge_nb._version import __version__
 from rededge_nb.assets import LINES_NOTEBOOK, NOTEBOOKS
 from rededge_nb.connection import connect, shard_of
@@ -26,13 +27,13 @@ from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision, read_settings, settings_key
 from rededge_nb.edge import server
 from rededge_nb.edge.client import server_errors
-from rededge_nb.edge.client.shard import key_here
 from rededge_nb.edge.server.state import StateFolder
-from rededge_nb.errors import ConfigurationError, GearError, NoDataError, PipelineError, RedEdgeError, SceneError
+from rededge_nb.errors import ConfigurationError, GearError, NoDataError, PipelineError, SceneError
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.report import as_table, write_index
+from rededge_nb.pipeline.run_end import TRIES, EndMessage, announce_end
 from rededge_nb.pipeline.runs import RUN_FOLDER, SUMMARY, marked_as_running
 from rededge_nb.reading.captures import find_captures
 from rededge_nb.reading.summary import summarize
@@ -44,9 +45,6 @@ CELL_TIMEOUT = 3600
 """Seconds that one cell may take."""
 GEAR_SETTINGS = ("confidence", "iou")
 """Thresholds of the people counter that can be set for a run."""
-RUN_ENDED = "run_ended"
-"""Kind of the event in `rededge:events` at the end of each run."""
-_EVENTS_KEPT = 10_000
 SCHEMA_VERSION = 1
 """Of summary.json, as docs/reference/summary.md describes it. It increases when a name or a meaning changes."""
 VERSIONS_OF = ("redis", "numpy", "opencv-python-headless", "onnxruntime", "papermill")
@@ -65,6 +63,10 @@ class PipelineReport:
         return as_table(self.summary)
 
 
+_Ended = tuple[PipelineReport, PipelineError | KeyboardInterrupt | None]
+"""What an attempt left behind, and why it failed."""
+
+
 def run_pipeline(
     *,
     directory: Path | None = None,
@@ -78,6 +80,8 @@ def run_pipeline(
     keep: int | None = None,
     timeout: float | None = None,
     retry: int = 0,
+    notify: str | None = None,
+    on: str = "failure",
     progress: bool = True,
 ) -> PipelineReport:
     """Run the notebooks in order; uses the running RedisEdge, or starts one and stops it afterwards.
@@ -97,6 +101,9 @@ def run_pipeline(
         keep: remove all but so many of the newest runs from `output` afterwards.
         timeout: seconds after which a run fails; each attempt has so many.
         retry: how often a run that fails is made again, each time with a folder of its own.
+        notify: address that gets one message at the end, after the last attempt; see `rededge_nb.notify.one_address`.
+            A message that cannot be sent is logged, and does not change the result.
+        on: when it gets one: on `failure`, or `always`.
         progress: show progress bars.
 
     Returns:
@@ -106,40 +113,38 @@ def run_pipeline(
         PipelineError: a notebook failed; what was made so far, with a report that says so, is kept, as it is when the
             run is interrupted.
         ServerError: no server could be started.
-        ConfigurationError: the notebook tools are not installed, a notebook does not exist, or none has a parameter.
+        ConfigurationError: the notebook tools are not installed, a notebook does not exist, none has a parameter, or
+            the address cannot be used.
     """
-    files = [_notebook_file(each) for each in notebooks]
-    check_parameters(files, parameters or {})
-    thresholds = _checked_settings(gear_settings or {})
-    shared: dict[str, Any] = {
-        "camera": camera,
-        "source": str((video or assets.sample_video()).resolve()),
-        "seconds": seconds,
-    }
-    # nobody looks on, so that nothing need be played for the player and the charts
-    shared |= {"pace": "asap", "live_minutes": 0, **(parameters or {})}
-    with _server(directory):
-        client = connect()
-        try:
-            chosen = _with_something_to_count(client, camera, files, sample=video is None)
-            given = {**(parameters or {}), **thresholds}
-            with _gear_settings(client, camera, thresholds):
-                for attempt in range(1, retry + 2):
-                    folder = _new_folder(output)
-                    with marked_as_running(folder):
-                        try:
-                            return _run(
-                                client, folder, shared, chosen, given, attempt, timeout=timeout, progress=progress
-                            )
-                        except PipelineError as error:
-                            if attempt > retry:
-                                raise
-                            logger.warning("attempt %d of %d failed: %s", attempt, retry + 1, error)
-            raise AssertionError("the last attempt returns or raises")
-        finally:
-            client.close()
-            if keep is not None:
-                remove_old_runs(output.resolve(), keep=keep)
+    message = EndMessage(notify, on)
+    with message.of_errors():
+        files = [_notebook_file(each) for each in notebooks]
+        check_parameters(files, parameters or {})
+        thresholds = _checked_settings(gear_settings or {})
+        shared: dict[str, Any] = {
+            "camera": camera,
+            "source": str((video or assets.sample_video()).resolve()),
+            "seconds": seconds,
+        }
+        # nobody looks on, so that nothing need be played for the player and the charts
+        shared |= {"pace": "asap", "live_minutes": 0, **(parameters or {})}
+        with _server(directory):
+            client = connect()
+            try:
+                chosen = _with_something_to_count(client, camera, files, sample=video is None)
+                given = {**(parameters or {}), **thresholds}
+                with _gear_settings(client, camera, thresholds):
+                    report, failure = _run_with_retries(
+                        client, output, shared, chosen, given, retry, timeout=timeout, progress=progress
+                    )
+            finally:
+                client.close()
+                if keep is not None:
+                    remove_old_runs(output.resolve(), keep=keep)
+        message.send(report.summary, report.folder.name, tries=1 if isinstance(failure, KeyboardInterrupt) else TRIES)
+        if failure:
+            raise failure
+        return report
 
 
 def _checked_settings(given: Mapping[str, object]) -> dict[str, float]:
@@ -194,6 +199,29 @@ def remove_old_runs(output: Path, *, keep: int) -> list[Path]:
     return old
 
 
+def _run_with_retries(
+    client: redis.Redis,
+    output: Path,
+    shared: dict[str, Any],
+    notebooks: Sequence[Path],
+    parameters: dict[str, object],
+    retry: int,
+    *,
+    timeout: float | None,
+    progress: bool,
+) -> _Ended:
+    """Attempts until one succeeds or was interrupted, or none is left; returns the last one."""
+    for attempt in itertools.count(1):
+        folder = _new_folder(output)
+        with marked_as_running(folder):
+            ended = _run(client, folder, shared, notebooks, parameters, attempt, timeout=timeout, progress=progress)
+        _, failure = ended
+        if not isinstance(failure, PipelineError) or attempt > retry:
+            return ended
+        logger.warning("attempt %d of %d failed: %s", attempt, retry + 1, failure)
+    raise AssertionError("there is always another number")
+
+
 def _run(
     client: redis.Redis,
     folder: Path,
@@ -204,7 +232,8 @@ def _run(
     *,
     timeout: float | None,
     progress: bool,
-) -> PipelineReport:
+) -> _Ended:
+    """Make one attempt."""
     run = f"{folder.name}-{secrets.token_hex(3)}"
     started, deadline = time.time(), None if timeout is None else time.monotonic() + timeout
     failure: PipelineError | KeyboardInterrupt | None = None
@@ -244,10 +273,8 @@ def _run(
     index = write_index(folder, summary, findings)
     # the summary comes last, because it says that the run has ended
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
-    _announce_end(client, folder, summary)
-    if failure:
-        raise failure
-    return PipelineReport(folder, index, summary)
+    announce_end(client, folder, summary)
+    return PipelineReport(folder, index, summary), failure
 
 
 def _with_something_to_count(
@@ -337,27 +364,6 @@ def _papermill() -> Any:
             f"running notebooks needs {error.name}: pip install 'rededge_nb[notebooks]'"
         ) from error
     return papermill
-
-
-def _announce_end(client: redis.Redis, folder: Path, summary: dict[str, Any]) -> None:
-    """Add the end of a run to the events of the server."""
-    fields: dict[Any, Any] = {
-        "kind": RUN_ENDED,
-        "severity": "info" if summary["outcome"] == "done" else "warning",
-        "ts": round(time.time() * 1000),
-        "run": summary["run"],
-        "outcome": summary["outcome"],
-        "source": summary["source"],
-        "seconds": summary["seconds"],
-        "folder": folder.name,
-    }
-    if summary["error"]:
-        fields["reason"] = summary["error"]
-    try:
-        with server_errors(client):
-            client.xadd(key_here(client, schema.SERVER_EVENTS_KEY), fields, maxlen=_EVENTS_KEPT, approximate=True)
-    except (redis.RedisError, RedEdgeError) as error:
-        logger.warning("the end of the run is not among the events of the server: %s", error)
 
 
 def _run_notebook(

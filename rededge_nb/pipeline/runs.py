@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,8 +54,7 @@ class Run:
 
     def figures(self) -> dict[str, float]:
         """All numbers of the summary that can be compared, by their names there, such as `people.mean`."""
-        compared = {name: value for name, value in self.summary.items() if name not in _NOT_COMPARED}
-        return dict(_numbers(compared))
+        return figures_of(self.summary)
 
 
 class Runs(Sequence[Run]):
@@ -137,6 +137,11 @@ class Runs(Sequence[Run]):
         return self.table()._repr_markdown_()
 
 
+def figures_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """All numbers of a summary that can be compared, by their names there, such as `people.mean`."""
+    return dict(_numbers({name: value for name, value in summary.items() if name not in _NOT_COMPARED}))
+
+
 def read_runs(output: Path) -> Runs:
     """The runs that were made in a folder, the newest first.
 
@@ -178,10 +183,21 @@ def marked_as_running(folder: Path) -> Iterator[None]:
     """Let others see that the run in this folder goes on, until this block or this process ends."""
     with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(str(os.getpid()))
+        lock.flush()
         try:
             yield
         finally:
             (folder / _LOCK).unlink(missing_ok=True)
+
+
+def killed_run(output: Path, pid: int) -> str:
+    """Name of the run that a process was making when it was killed; empty if it was making none."""
+    for folder in sorted(output.glob(f"*/{_LOCK}"), reverse=True):
+        with contextlib.suppress(OSError):
+            if folder.read_text() == str(pid):
+                return folder.parent.name
+    return ""
 
 
 def _read(folder: Path) -> Run:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from rededge_nb import settings
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.notify.one_address import shown_target
+from rededge_nb.pipeline.run_end import NOT_SENT, EndMessage
+from rededge_nb.pipeline.runs import killed_run
 from rededge_nb.pipeline.schedule_registry import RegisteredSchedule
 
 logger = logging.getLogger(__name__)
@@ -150,6 +156,8 @@ class RunCommand:
         keep: int | None = None,
         timeout: float | None = None,
         retry: int = 0,
+        notify: str | None = None,
+        on: str = "failure",
     ) -> None:
         options = {"--dir": directory, "--video": video, "--camera": camera, "--seconds": seconds}
         options |= {"--output": output, "--keep": keep, "--timeout": timeout, "--retry": retry or None}
@@ -158,32 +166,49 @@ class RunCommand:
         self._command += [f"--notebook={name}" for name in notebooks]
         for name, value in (parameters or {}).items():
             self._command += ["-p", name, json.dumps(value)]
+        self.words = self._command[self._command.index("run") + 2 :]
+        """The options, as on the command line; of the address for messages only what everybody may see."""
+        EndMessage(notify, on)  # a mistake is shown now, and not at the first run
+        self._notify, self._on = notify, on
+        if notify is not None:
+            self._command.append(f"--on={on}")
+            self.words += [f"--notify={shown_target(notify)}", f"--on={on}"]
+        self._output = output
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 
     def __call__(self) -> None:
         """Make the run."""
-        # in a session of its own, because Ctrl-C must reach the scheduler alone, which passes it on once
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        began = time.monotonic()
+        # in a session of its own, because Ctrl-C must reach the scheduler alone, which passes it on once; the address
+        # for messages is not on its command line, which every account can read
+        process = self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=os.environ | {settings.NOTIFY: self._notify or ""},
         )
-        logger.info("run started, process %d", self._process.pid)
+        logger.info("run started, process %d", process.pid)
         if self._stopped:
-            self._process.terminate()
-        output, errors = self._process.communicate()
-        code, self._process = self._process.returncode, None
+            process.terminate()
+        output, errors = process.communicate()
+        code, self._process = process.returncode, None
+        lines = errors.strip().splitlines() or ["it printed no error"]
+        for line in lines:
+            if line.startswith(NOT_SENT):
+                logger.error("%s", line)
         if code == 0:
             logger.info("run done: %s", _in_one_line(json.loads(output)))
         elif self._stopped:
             logger.info("run ended early")
+        elif code < 0:
+            run = killed_run(self._output, process.pid)
+            logger.error("run %s was killed by signal %d", run, -code)
+            EndMessage(self._notify, self._on).send_killed(run, -code, time.monotonic() - began)
         else:
-            lines = errors.strip().splitlines() or ["it printed no error"]
             logger.error("run failed with exit code %d: %s", code, lines[-1].removeprefix("rededge: "))
-
-    @property
-    def words(self) -> list[str]:
-        """The options, as on the command line."""
-        return self._command[self._command.index("run") + 2 :]
 
     def stop(self) -> None:
         """Ask the run to end, and prevent another one. The second call kills the run."""
@@ -194,6 +219,8 @@ class RunCommand:
 
 
 def _in_one_line(summary: dict[str, Any]) -> str:
+    if "frames" not in summary:
+        return f"nothing was captured, in {summary['seconds']} s, see {summary['folder']}"
     frames, people = summary["frames"], summary["people"]["mean"]
     counted = "nobody" if people is None else f"{people:.2f} people on average"
     return (

@@ -22,6 +22,9 @@ def describe(event: Event) -> str:
             return f"no frames{_for(event)}{_because(event)}"
         case "camera_back":
             return f"no longer silent{_after(event)}{_because(event)}"
+        case "run_ended":
+            run = f"run {event.fields['folder']}" if "folder" in event.fields else "run"
+            return f"{run}: {event.fields.get('outcome', 'ended')}{_after(event)}{_because(event)}"
     return f"{event.kind.replace('_', ' ')}{_because(event)}"
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import nbformat
 import numpy as np
 import pytest
 import redis
@@ -20,12 +19,15 @@ from rededge_nb import record, schema
 from rededge_nb.control.provision import read_settings
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.notify import delivery
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.run import run_pipeline
 from rededge_nb.pipeline.runs import read_runs
 from rededge_nb.pipeline.sweep import run_sweep
 from tests.cli.running import rededge
+from tests.notify.receivers import receiver
+from tests.pipeline.notebooks import notebook
 
 mpl.use("agg")
 
@@ -133,15 +135,6 @@ def test_commands(many: Path) -> None:
     assert "+98" in compared
 
 
-def notebook(path: Path, parameters: str, *cells: str) -> Path:
-    sources: Sequence[str] = (parameters, *cells)
-    made = [nbformat.v4.new_code_cell(source) for source in sources]
-    made[0].metadata["tags"] = ["parameters"]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=kernel), path)
-    return path
-
-
 FAILS_ONCE = """from pathlib import Path
 from rededge_nb import record
 record("queue", 3)
@@ -152,12 +145,14 @@ if not Path(marker).exists():
 record("word", "hello")"""
 
 
-def test_a_run_that_fails_is_made_again_and_each_end_is_an_event(
+def test_a_run_that_fails_is_made_again_each_end_is_an_event_and_the_last_one_a_message(
     edge: Instance, client: redis.Redis, own_state_folder: Path, tmp_path: Path
 ) -> None:
     mine = notebook(tmp_path / "mine.ipynb", 'marker: str = ""', FAILS_ONCE)
     options: dict[str, Any] = {"directory": own_state_folder / "state", "output": tmp_path / "runs", "progress": False}
-    report = run_pipeline(notebooks=[mine], parameters={"marker": str(tmp_path / "marker")}, retry=2, **options)
+    options |= {"notebooks": [mine], "parameters": {"marker": str(tmp_path / "marker")}}
+    with receiver() as server:
+        report = run_pipeline(retry=2, notify=server.url, on="always", **options)
     runs = read_runs(tmp_path / "runs")
     assert [each.outcome for each in runs] == ["done", "failed"]
     assert (report.summary["attempt"], report.summary["recorded"]) == (2, {"queue": 4, "word": "hello"})
@@ -168,15 +163,28 @@ def test_a_run_that_fails_is_made_again_and_each_end_is_an_event(
     assert [each[b"kind"] for each in events] == [b"run_ended"] * 2
     assert [(each[b"outcome"], each[b"severity"]) for each in events] == [(b"failed", b"warning"), (b"done", b"info")]
     assert b"the first time" in events[0][b"reason"]
+    [message] = server.got
+    assert re.fullmatch(rf"run {runs[0].name}: done after \d+ s", message["title"])
+    assert "queue" in message["text"]
+    assert (message["kind"], message["event"]["folder"]) == ("run_ended", runs[0].name)
+    assert json.loads(message["event"]["figures"]) == runs[0].figures()
 
 
-def test_a_run_that_takes_too_long_fails(edge: Instance, own_state_folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_takes_too_long_fails_and_its_message_is_sent_again_after_an_error(
+    edge: Instance, own_state_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = notebook(tmp_path / "slow.ipynb", "x: int = 0", "import time\ntime.sleep(600)")
     options: dict[str, Any] = {"directory": own_state_folder / "state", "output": tmp_path / "runs", "progress": False}
-    with pytest.raises(PipelineError, match="slow: "):
-        run_pipeline(notebooks=[slow, slow], timeout=2, **options)
+    monkeypatch.setattr(delivery, "FIRST_DELAY", 0.01)
+    with receiver() as server:
+        server.answers = [500]
+        with pytest.raises(PipelineError, match="slow: "):
+            run_pipeline(notebooks=[slow, slow], timeout=2, notify=server.url, **options)
     [run] = read_runs(tmp_path / "runs")
     assert run.outcome == "failed"
+    [message] = server.got
+    assert message["event"]["reason"] == run.summary["error"]
+    assert len(server.tried) == 2
 
 
 def test_one_run_for_each_threshold_and_then_that_of_before(
