@@ -21,6 +21,7 @@ from rededge_nb.errors import NoDataError
 from rededge_nb.live import scene_charts
 from rededge_nb.live.scene_charts import CROSSINGS, ZONES, Drawn
 from rededge_nb.reading import series
+from rededge_nb.reading.recordings import newest_recording_ms
 from rededge_nb.reading.seen import midnight_ms, seen_since
 
 MAX_SAMPLES = 1800
@@ -132,6 +133,8 @@ class ChartData:
         self._sent: dict[str, dict[int, Row]] = {}
         self._names: frozenset[str] = frozenset()
         self._drawn: Drawn = ((), ())
+        self._recording_ms: int | None = None
+        """When the recording began whose samples are the newest ones; None for a live source."""
         self._base_ms = 0
         self._clock_ms = 0
         self._frames = 0
@@ -153,7 +156,7 @@ class ChartData:
         """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
         newest_ms = max((at for at in self._check_series(client).values() if at), default=0)
         now_ms = server_ms(client)
-        end_ms = end_of_window(now_ms, newest_ms, self.window_ms)
+        end_ms = end_of_window(now_ms, newest_ms, self.window_ms, recorded=self._recording_ms is not None)
         self._clock_ms = max(now_ms, newest_ms)
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
@@ -178,6 +181,7 @@ class ChartData:
                 "missing": self.missing,
                 "seen_today": self._seen_today,
                 "lines": self._drawn[0],
+                "recording": self._recording_ms,
             },
             self._packed(rows),
         )
@@ -188,9 +192,9 @@ class ChartData:
             return self.history(client)
         overlap = _OVERLAP
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
-            overlap, before = LATE, (self._names, self._drawn)
+            overlap, before = LATE, (self._names, self._drawn, self._recording_ms)
             self._check_series(client)
-            if (self._names, self._drawn) != before:
+            if (self._names, self._drawn, self._recording_ms) != before:
                 return self.history(client)
         now_ms = server_ms(client)
         self._clock_ms = max(self._clock_ms, now_ms)
@@ -230,6 +234,7 @@ class ChartData:
         newest = newest_samples(client, self.camera)
         self._names = frozenset(newest)
         self._drawn = scene_charts.drawn_by(client, self.camera)
+        self._recording_ms = newest_recording_ms(client, self.camera)
         name = schema.camera_id(self.camera)
         self._seen_today = seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
         self._checked = time.monotonic()
@@ -334,9 +339,14 @@ def server_ms(client: redis.Redis) -> int:
     return seconds * 1000 + microseconds // 1000
 
 
-def end_of_window(now_ms: int, newest_ms: int, window_ms: int) -> int:
-    """The right edge of the charts: now, but a time without samples fills at most a quarter of them."""
+def end_of_window(now_ms: int, newest_ms: int, window_ms: int, *, recorded: bool = False) -> int:
+    """The right edge of the charts: now, but a time without samples fills at most a quarter of them.
+
+    With `recorded`, the samples have times of a recording, and the edge is that of the newest one.
+    """
     if not newest_ms:
         return now_ms
+    if recorded:
+        return newest_ms
     # charts_samples.js computes the same
     return newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4)

@@ -23,6 +23,7 @@ from rededge_nb.errors import GearError, NoDataError
 from rededge_nb.reading import frames
 from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.reading.frames import Frame
+from rededge_nb.reading.recordings import RecordingPositions
 from rededge_nb.reading.trails import TRAIL_ENTRIES, Trail, Trails, trails_before
 
 NO_DETECTIONS_AFTER = 2.0
@@ -45,12 +46,14 @@ class FrameWithDetections:
         detections: None where no gear answers.
         live: Whether it arrived while it was watched; False for a frame that was in the stream before.
         trails: Where the person in each box has walked.
+        position_s: Where in its recording the frame is, in seconds; None if it has the time of the clock.
     """
 
     frame: Frame
     detections: Detections | None
     live: bool
     trails: tuple[Trail, ...] = ()
+    position_s: float | None = None
 
     def as_message(self) -> dict[str, Any]:
         """What player.js needs to know about it besides the JPEG, as JSON can hold it."""
@@ -63,6 +66,8 @@ class FrameWithDetections:
             "ts": frame.ts_ms,
             "live": self.live,
         }
+        if self.position_s is not None:
+            content |= {"position": self.position_s, "read": frame.read_ms}
         if found is not None:
             content |= {
                 "boxes": np.nan_to_num(found.xyxy).tolist(),
@@ -99,6 +104,7 @@ class Follower:
         self._next: Detections | None = None
         self._next_live = False
         self._trails = Trails()
+        self._positions = RecordingPositions(camera)
         self._last_ref = _NO_ID
         self._last_frame = _NO_ID
         self._newest_at_start = _NO_ID
@@ -159,7 +165,8 @@ class Follower:
             return None
         self._last_ref = frame.entry_id
         self._last_frame = max(self._last_frame, frame.entry_id, key=streams.id_order)
-        return FrameWithDetections(frame, detections, self._next_live, tuple(self._trails.of(detections)))
+        trails = tuple(self._trails.of(detections))
+        return FrameWithDetections(frame, detections, self._next_live, trails, self._position_s(client, frame))
 
     @property
     def _frames_only(self) -> bool:
@@ -213,7 +220,11 @@ class Follower:
         live = streams.id_order(self._last_frame) > streams.id_order(self._newest_at_start)
         if live:
             self._frame_at = time.monotonic()
-        return FrameWithDetections(frames.frame_of(client, self.camera, found[0]), None, live)
+        frame = frames.frame_of(client, self.camera, found[0])
+        return FrameWithDetections(frame, None, live, position_s=self._position_s(client, frame))
+
+    def _position_s(self, client: redis.Redis, frame: Frame) -> float | None:
+        return self._positions.position_s(client, frame.capture, frame.ts_ms, frame.read_ms)
 
 
 def silence_notice(frame_age: float | None, detection_age: float | None) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 _PAGE = Path(__file__).with_name("page")
 _SCRIPTS = {
     "player": (
-        *("player_boxes.js", "player_trails.js", "player_scene.js"),
+        *("times.js", "player_boxes.js", "player_trails.js", "player_scene.js"),
         *("player_frames.js", "player_editor.js", "player.js"),
     ),
-    "charts": ("charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
+    "charts": ("times.js", "charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
     "tiles": ("tiles.js",),
     "events": ("events_dialog.js", "events.js"),
 }

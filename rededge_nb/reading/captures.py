@@ -104,9 +104,16 @@ def current_capture(client: redis.Redis, camera: object) -> CaptureRecord | None
 def ended_captures(client: redis.Redis, camera: object) -> list[CaptureRecord]:
     """The captures of a camera that have ended, the newest first."""
     found = streams.entries(client, schema.captures_key(camera), newest_first=True)
-    return [
-        _of_texts({name.decode(): value.decode(errors="replace") for name, value in each.items()}) for _, each in found
-    ]
+    return [_of_entry(each) for each in found]
+
+
+def newest_capture(client: redis.Redis, camera: object) -> CaptureRecord | None:
+    """The capture that feeds a camera, or else the last one that has ended; None if there is none."""
+    current = current_capture(client, camera)
+    if current is not None:
+        return current
+    found = streams.entries(client, schema.captures_key(camera), count=1, newest_first=True)
+    return _of_entry(found[0]) if found else None
 
 
 def find_captures(
@@ -135,6 +142,10 @@ def stop_capture(client: redis.Redis, camera: object, words: str) -> bool:
 def _of_holder(holder: Holder, camera: str) -> CaptureRecord:
     known = {"capture": holder.id, "camera": camera, "host": holder.host, "pid": str(holder.pid)}
     return _of_texts({**holder.details, **known, "started_ms": str(holder.since_ms), "stop": holder.stop})
+
+
+def _of_entry(entry: streams.Entry) -> CaptureRecord:
+    return _of_texts({name.decode(): value.decode(errors="replace") for name, value in entry[1].items()})
 
 
 def _of_texts(texts: Mapping[str, str]) -> CaptureRecord:

@@ -35,6 +35,8 @@ class Frame:
         jpeg: The encoded image: JPEG, unless the producer sends another format.
         stored: Whether it is the image of the frame. If no image of the camera is stored, it is one on which boxes can
             be drawn: the camera's still image, or a grey plane of the frame's size.
+        capture: Id of the capture that added the frame; empty if it has none.
+        read_ms: When the frame was read from its recording; None where `ts_ms` is the time of its capture.
     """
 
     camera: str
@@ -43,6 +45,8 @@ class Frame:
     ts_ms: int
     jpeg: bytes = field(repr=False)
     stored: bool = True
+    capture: str = ""
+    read_ms: int | None = None
 
     @property
     def time(self) -> np.datetime64:
@@ -199,6 +203,8 @@ def parse_frame(camera: str, entry: Entry, *, still: bytes | None = None) -> Fra
         ts_ms=streams.number(fields, schema.TS, streams.time_ms(entry_id)),
         jpeg=jpeg,
         stored=stored,
+        capture=fields.get(schema.CAPTURE.encode(), b"").decode(errors="replace"),
+        read_ms=streams.number(fields, schema.CAPTURED, 0) or None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import PIL.Image
@@ -13,11 +14,13 @@ from matplotlib.figure import Figure
 
 from rededge_nb import schema
 from rededge_nb.display import plots, scene_plots
+from rededge_nb.display.axes import show_positions
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import NoDataError, SceneError
 from rededge_nb.images import Image
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series as time_series
+from rededge_nb.reading.recordings import newest_recording_ms
 from rededge_nb.reading.scenes import Crossings, ZoneVisits, read_crossings, read_zones
 from rededge_nb.reading.series import Series
 
@@ -44,7 +47,11 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         newest_ms = max((at for at in newest.values() if at), default=0)
         if not newest_ms:
             raise NoDataError(f"camera {camera} has no samples yet: start a capture")
-        start_ms = chart_data.end_of_window(chart_data.server_ms(own), newest_ms, window_ms) - window_ms
+        recording_ms = newest_recording_ms(own, camera)
+        end_ms = chart_data.end_of_window(
+            chart_data.server_ms(own), newest_ms, window_ms, recorded=recording_ms is not None
+        )
+        start_ms = end_ms - window_ms
 
         def read(*names: str, bucket_ms: int | None = None, since_ms: int = start_ms) -> dict[str, Series]:
             there = [name for name in names if name in newest]
@@ -63,19 +70,20 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         compactions = [schema.compaction_name(each, average) for each in ("avg", "min", "max")]
         averages = read(*compactions, since_ms=since_ms)
         crossings, zones = _of_scene(own, camera, start_ms)
+    rendered = partial(_rendered, recording_ms=recording_ms)
     images = []
     people = frames.get(schema.PEOPLE)
     if people is not None and len(people):
         average_of, low, high = map(averages.get, compactions)
-        images.append(_rendered(lambda ax: plots.plot_people(people, average=average_of, low=low, high=high, ax=ax)))
+        images.append(rendered(lambda ax: plots.plot_people(people, average=average_of, low=low, high=high, ax=ax)))
     if len(rates) == 2 and len(rates[schema.IN_FPS]):
-        images.append(_rendered(lambda ax: plots.plot_rates(rates[schema.IN_FPS], rates[schema.OUT_FPS], ax=ax)))
+        images.append(rendered(lambda ax: plots.plot_rates(rates[schema.IN_FPS], rates[schema.OUT_FPS], ax=ax)))
     if any(len(each) for name, each in frames.items() if name != schema.PEOPLE):
-        images.append(_rendered(lambda ax: plots.plot_steps(frames, ax=ax)))
+        images.append(rendered(lambda ax: plots.plot_steps(frames, ax=ax)))
     if crossings:
-        images.append(_rendered(lambda ax: scene_plots.plot_crossings(crossings, ax=ax)))
+        images.append(rendered(lambda ax: scene_plots.plot_crossings(crossings, ax=ax)))
     if zones:
-        images.append(_rendered(lambda ax: scene_plots.plot_zones(zones, ax=ax)))
+        images.append(rendered(lambda ax: scene_plots.plot_zones(zones, ax=ax)))
     if not images:
         raise NoDataError(f"camera {camera} has no samples in the last {minutes:g} min: start a capture")
     file = io.BytesIO()
@@ -92,11 +100,15 @@ def _of_scene(client: redis.Redis, camera: str, start_ms: int) -> tuple[list[Cro
         return [], []
 
 
-def _rendered(plot: Callable[[Axes], object]) -> Image:
+def _rendered(plot: Callable[[Axes], object], *, recording_ms: int | None) -> Image:
+    """A plot of times as an image; with positions, if the times are those of a recording."""
     # Not made with pyplot: Jupyter shows (and for that resizes) all of pyplot's figures at the end of every cell and
     # of every message from a widget, which may be in another thread.
     figure = Figure(figsize=_INCHES, layout="constrained")
-    plot(figure.add_subplot())
+    axes = figure.add_subplot()
+    plot(axes)
+    if recording_ms is not None:
+        show_positions(axes, recording_ms)
     file = io.BytesIO()
     # the whole figure, whatever rcParams say about margins: the images must have the same width
     figure.savefig(file, format="png", dpi=_DPI, facecolor="white", bbox_inches=figure.bbox_inches)

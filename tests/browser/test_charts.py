@@ -104,9 +104,13 @@ def test_charts_show_what_redis_has_and_grow_with_a_capture(
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     before = drawn(page)
     assert before["people"] == before["prf_total"] == 20
-    histories = jupyter.execute(page, "print(charts.stats().histories)")
+    page.wait_for_selector(".rededge-charts-times:text-is('positions in the recording')")
+    page.wait_for_selector(".rededge-charts-status:text-is('recording')")
     # at its own speed: counting a recording again as fast as possible would replace the samples from before
     with run.start_capture(client, video, frames=30) as running:
+        zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+        page.wait_for_selector(f".rededge-charts-times:text-is('times: {zone}')")
+        histories = jupyter.execute(page, "print(charts.stats().histories)")
         wait_for(lambda: drawn(page)["people"] > before["people"], timeout=60, what="the charts to grow")
         running.wait(60)
     wait_for(lambda: latest(page) == pytest.approx(stored(client)), timeout=60, what="the newest samples")

@@ -97,6 +97,12 @@ def test_frames_are_painted_with_their_own_boxes(page: Page, server: WebServer, 
     assert sorted(set(refs)) == refs, "each frame once, in order"
     assert page.text_content(".rededge-player-count") == "2 people"
     assert page.title() == "(2) camera 0 · RedisEdge"
+    begin = 1_700_000_000_000
+    camera.client.xadd("camera:0:captures", {"capture": "c1", "source": "door.mp4", "start_ms": begin})
+    ref = camera.frame(ts=begin + 3_642_900, captured=begin + 9_000_000, capture="c1")
+    camera.detect(ref)
+    wait_for_paint(page, ref)
+    until(page, "document.querySelector('.rededge-player-about').textContent.includes('at 1:00:42')", "the position")
 
 
 def test_another_camera_can_be_selected(

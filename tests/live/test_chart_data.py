@@ -90,6 +90,23 @@ def test_a_history_has_the_samples_of_the_window(own: redis.Redis) -> None:
     assert now <= history.content["now"] <= now_ms(own)
 
 
+def test_charts_of_a_recording_have_its_positions_until_another_source_feeds_the_camera(
+    own: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart_data, "RECHECK_INTERVAL", 0.0)
+    begin = now_ms(own) - 3_600_000
+    add(own, "people", {begin: 1.0, begin + 30_000: 2.0})
+    own.xadd("camera:0:captures", {"capture": "c1", "source": "door.mp4", "start_ms": begin, "started_ms": begin})
+    data = ChartData("0", 1.0)
+    content = data.history(own).content
+    assert (content["recording"], content["base"]) == (begin, begin + 30_000)
+    assert data.update(own) is None
+    own.xadd("camera:0:captures", {"capture": "c2", "source": "webcam 0", "started_ms": begin})
+    content = cast(Message, data.update(own)).content
+    assert (content["kind"], content["recording"]) == ("history", None)
+    assert content["base"] == begin + 45_000
+
+
 def test_an_update_has_only_what_is_new(own: redis.Redis) -> None:
     now = now_ms(own)
     add(own, "people", dict.fromkeys(range(now - 20_000, now - 1_000, 40), 4.0))

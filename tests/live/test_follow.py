@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
+import redis
 
 from rededge_nb.display.colors import track_color
 from rededge_nb.live import follow
-from rededge_nb.live.follow import FrameWithDetections, silence_notice
+from rededge_nb.live.follow import Follower, FrameWithDetections, silence_notice
 from rededge_nb.reading.detections import parse_detections
 from rededge_nb.reading.frames import Frame
 from rededge_nb.reading.trails import Trails
@@ -55,3 +57,25 @@ def test_a_page_gets_ids_colours_trails_and_times_of_people() -> None:
     assert sent["colors"] == [track_color(3), track_color(12)]
     assert sent["trails"] == [[10, 20, 5, 20], [35, 20, 35, 20]]
     assert sent["since"] == [1000, 4000]
+
+
+@pytest.mark.parametrize("detected", [True, False])
+def test_frames_of_a_recording_have_positions_and_those_of_a_live_source_do_not(
+    client: redis.Redis, detected: bool
+) -> None:
+    add = partial(client.xadd, "camera:0")
+    client.xadd("camera:0:captures", {"capture": "c1", "source": "door.mp4", "start_ms": 1_000_000})
+    for fields, wanted in (
+        ({"capture": "c1", "ts": 1_042_500, "captured": 77}, {"position": 42.5, "read": 77}),
+        ({"capture": "c2", "ts": 1_042_500}, {}),
+        ({"capture": "unknown", "ts": 1_042_500, "captured": 77}, {}),
+    ):
+        ref = add({"count": 1, "image": b"JPEG", **fields})
+        if detected:
+            client.xadd("camera:0:yolo", {"ref": ref, "boxes": "[]", "confidence": "[]", "people": 0, **fields})
+        follower = Follower("0")
+        follower.read(client, block_ms=1)
+        found = follower.next_frame(client)
+        assert found is not None
+        assert (found.detections is not None) == detected
+        assert {name: value for name, value in found.as_message().items() if name in ("position", "read")} == wanted

@@ -95,10 +95,10 @@ class Camera:
         self.client = client
         self.count = 0
 
-    def frame(self, level: int = 90) -> str:
+    def frame(self, level: int = 90, **more: Any) -> str:
         self.count += 1
         jpeg = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), level, np.uint8))[1].tobytes()
-        fields: Any = {"count": self.count, "ts": time.time_ns() // 1_000_000, "image": jpeg}
+        fields: Any = {"count": self.count, "ts": time.time_ns() // 1_000_000, "image": jpeg, **more}
         added: Any = self.client.xadd(schema.frames_key(self.id), fields)
         return str(added.decode())
 

@@ -46,6 +46,7 @@ class ChartsView {
     const bar = element("div", "rededge-charts-bar");
     this.name = element("span", "rededge-charts-name");
     this.status = element("span", "rededge-charts-status");
+    this.times = element("span", "rededge-charts-times");
     const controls = element("div", "rededge-charts-controls");
     const averages = element("div", "rededge-charts-averages");
     averages.setAttribute("role", "group");
@@ -69,7 +70,7 @@ class ChartsView {
     this.shownMinutes = element("output", "rededge-charts-minutes");
     window.append(this.slider, this.shownMinutes);
     controls.append(element("span", "rededge-charts-caption", "Average"), averages, window);
-    bar.append(this.name, this.status, controls);
+    bar.append(this.name, this.status, this.times, controls);
     this.notice = element("p", "rededge-charts-notice");
     this.notice.setAttribute("role", "status");
     this.panels = [people, crossings, zones, rates, milliseconds].map((chart) => new ChartPanel(this, chart));
@@ -184,7 +185,10 @@ class ChartsView {
     const newest = store.tables ? store.newest() : 0;
     const silence = store.now() - newest;
     const unheard = Date.now() - store.heardAt;
-    this.silent = silence > SILENT_MS;
+    const recorded = store.recording !== null;
+    this.silent = !recorded && silence > SILENT_MS;
+    const times = recorded ? "positions in the recording" : `times: ${TIME_ZONE}`;
+    if (this.times.textContent !== times) this.times.textContent = times;
     let [state, text] = ["live", "live"];
     if (!store.tables)
       [state, text] = [
@@ -196,6 +200,7 @@ class ChartsView {
     else if (this.seen && unheard > HEARTBEATS * 1000 * this.setup.heartbeat)
       [state, text] = ["silent", `no message from ${this.setup.sender} for ${duration(unheard)}: is it still running?`];
     else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
+    else if (recorded) [state, text] = ["idle", "recording"];
     else if (this.silent) [state, text] = ["silent", `no samples for ${duration(silence)}: is the capture running?`];
     this.status.dataset.state = state;
     if (this.status.textContent !== text) this.status.textContent = text;

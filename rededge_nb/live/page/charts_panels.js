@@ -92,7 +92,9 @@ const rates = {
     const top = Math.max(1, largest(table, rows, ["in_fps", "out_fps"])) * 1.15;
     let most = 0;
     for (let index = rows.first; index < rows.last; index += 1) most = Math.max(most, dropped(index) || 0);
-    const plot = plotting(top, { bottom: EDGE.bottom + STRIP + 18 });
+    // a low panel, as in a small window, has no room for both
+    const withStrip = height - EDGE.top - EDGE.bottom - STRIP - 18 >= 30;
+    const plot = plotting(top, { bottom: EDGE.bottom + (withStrip ? STRIP + 18 : 0) });
     plot.clipped(() => {
       const band = (index) =>
         arrived[index] > out(index) ? [out(index), arrived[index]] : Number.isNaN(arrived[index]) ? null : [0, 0];
@@ -106,15 +108,14 @@ const rates = {
       );
       plot.lines(line(out), theme.line.out_fps, 1.5);
     });
-    const ceiling = [5, 10, 25, 50, 100].find((each) => each >= most);
-    const below = plotting(ceiling, { top: height - EDGE.bottom - STRIP, ticks: 1, unit: "%" });
-    below.clipped(() =>
-      below.areas(
-        steps(table, rows, until, (index) => (Number.isNaN(dropped(index)) ? null : [0, dropped(index)]), ZERO_GAP_MS),
-        theme.area.dropped,
-      ),
-    );
-    below.timeAxis();
+    let lowest = plot;
+    if (withStrip) {
+      const ceiling = [5, 10, 25, 50, 100].find((each) => each >= most);
+      const below = (lowest = plotting(ceiling, { top: height - EDGE.bottom - STRIP, ticks: 1, unit: "%" }));
+      const share = (index) => (Number.isNaN(dropped(index)) ? null : [0, dropped(index)]);
+      below.clipped(() => below.areas(steps(table, rows, until, share, ZERO_GAP_MS), theme.area.dropped));
+    }
+    lowest.timeAxis();
     const row = view.pointed ? table.at(view.cursor) : view.silent ? -1 : table.times.length - 1;
     if (view.pointed) {
       plot.dot(view.cursor, arrived[row], theme.line.in_fps);
@@ -355,7 +356,7 @@ class ChartPanel {
     context.lineTo(x, height - EDGE.bottom);
     context.stroke();
     context.setLineDash([]);
-    const text = clock(view.cursor);
+    const text = timeText(view.cursor, view.range.recording);
     const wide = context.measureText(text).width + 12;
     const left = Math.min(Math.max(x - wide / 2, 0), width - wide);
     context.fillStyle = theme.ink;
@@ -392,7 +393,7 @@ class ChartPanel {
       if (parts.text.textContent !== item.text) parts.text.textContent = item.text;
       if (parts.value.textContent !== item.value) parts.value.textContent = item.value;
     }
-    const when = this.view.pointed ? `at ${clock(this.view.cursor)}` : "latest";
+    const when = this.view.pointed ? `at ${timeText(this.view.cursor, this.view.range.recording)}` : "latest";
     this.canvas.setAttribute(
       "aria-label",
       `${this.chart.title}, ${when}: ${items.map((item) => `${item.text} ${item.value}`).join(", ")}`,

@@ -60,16 +60,20 @@ function niceStep(span, count) {
 
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800].map((seconds) => seconds * 1000);
 
-function clock(time, seconds = true) {
-  const date = new Date(time);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
+// `recording` is when it began, if the times are those of a recording.
+function timeText(time, recording, seconds = true) {
+  return recording === null ? clock(time, seconds) : positionText(time - recording);
 }
 
-function timeTicks({ start, end, span }, width) {
+function timeTicks({ start, end, span, recording }, width) {
   const step = TIME_STEPS.find((each) => (each / span) * width >= 72) ?? TIME_STEPS.at(-1);
-  const zone = new Date(end).getTimezoneOffset() * MINUTE_MS;
   const ticks = [];
+  if (recording !== null) {
+    const first = Math.max(0, Math.ceil((start - recording) / step));
+    for (let at = recording + first * step; at <= end; at += step) ticks.push({ at, text: timeText(at, recording) });
+    return ticks;
+  }
+  const zone = new Date(end).getTimezoneOffset() * MINUTE_MS;
   for (let at = Math.ceil((start - zone) / step) * step + zone; at <= end; at += step) ticks.push(at);
   return ticks.map((at) => ({ at, text: clock(at, step < MINUTE_MS) }));
 }

@@ -66,6 +66,7 @@ class SampleStore {
     this.views = new Set();
     this.tables = null;
     this.order = [];
+    this.recording = null; // when the recording began whose samples these are; null for a live source
     this.clockOffset = 0; // milliseconds by which the server's clock is ahead of this browser's
     this.createdAt = Date.now();
     this.heardAt = Date.now();
@@ -87,6 +88,7 @@ class SampleStore {
       this.camera = content.camera;
       this.missing = content.missing;
       this.lines = content.lines ?? [];
+      this.recording = content.recording ?? null;
       this.unpack(
         buffers[0],
         content.tables.map((table) => table.rows),
@@ -131,7 +133,8 @@ class SampleStore {
     const span = minutes * MINUTE_MS;
     const newest = this.newest();
     const now = this.now();
-    const end = newest ? newest + Math.min(Math.max(0, now - newest), span / 4) : now;
-    return { start: end - span, end, span };
+    const idle = this.recording === null ? Math.min(Math.max(0, now - newest), span / 4) : 0;
+    const end = newest ? newest + idle : now;
+    return { start: end - span, end, span, recording: this.recording };
   }
 }

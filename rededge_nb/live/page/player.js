@@ -75,7 +75,7 @@ class PlayerView {
     this.about = make("span", "rededge-player-about");
     this.about.title =
       "Delay: from the capture of the frame (camera's clock) to its painting (this computer's clock). " +
-      "Rate: frames painted per second.";
+      `Rate: frames painted per second. Times: ${TIME_ZONE}; of a recording, the position in it.`;
     this.bar = make("div", "rededge-player-bar", ...this.buttons.values(), this.about);
     this.root = make("div", "rededge-player", this.stage, this.bar);
     this.root.classList.toggle("rededge-player-compact", Boolean(this.model.get("compact")));
@@ -95,6 +95,7 @@ class PlayerView {
   remove() {
     this.sight.disconnect();
     this.sizes.disconnect();
+    clearTimeout(this.textTimer);
     this.editor.remove();
     this.model.off(`${this.attributes} change:camera`, this.update);
     this.inSight = false;
@@ -154,7 +155,7 @@ class PlayerView {
 
   measure(frame) {
     const now = Date.now();
-    this.latency = now - frame.ts;
+    this.latency = now - (frame.read ?? frame.ts);
     if (!frame.live) {
       this.times = [];
       this.delays = [];
@@ -240,9 +241,14 @@ class PlayerView {
     setText(this.mark, paused ? "paused" : silent ? "silent" : "");
     // a change of text takes longer than painting a frame, and nobody reads 25 texts in a second
     const now = performance.now();
-    if (now - this.textAt < TEXT_INTERVAL_MS && !paused && !silent) return;
+    clearTimeout(this.textTimer);
+    if (now - this.textAt < TEXT_INTERVAL_MS && !paused && !silent) {
+      // the text must be that of the frame, also if no other one follows
+      this.textTimer = setTimeout(() => this.showState(), TEXT_INTERVAL_MS);
+      return;
+    }
     this.textAt = now;
-    const about = [camera, `frame ${frame.number}`, clock(frame.ts), paused ? "" : this.reading()];
+    const about = [camera, `frame ${frame.number}`, shownTime(frame), paused ? "" : this.reading()];
     setText(this.about, about.filter(Boolean).join(" · "));
     this.stage.setAttribute("aria-label", `${camera}, ${silent ? "silent, last frame with " : ""}${people || "no detections"}; ${action}`);
   }
@@ -283,9 +289,9 @@ class PlayerView {
     const close = make("button", "rededge-player-toggle", "Close");
     close.type = "button";
     close.title = "Close (Esc)";
-    const { number, ts } = this.frame;
+    const { number } = this.frame;
     const camera = `camera ${this.model.get("camera")}`;
-    const about = [camera, `frame ${number}`, clock(ts), `${width} × ${height} px`, this.count.textContent].join(" · ");
+    const about = [camera, `frame ${number}`, shownTime(this.frame), `${width} × ${height} px`, this.count.textContent].join(" · ");
     const head = make("div", "rededge-player-full-head", make("span", "", about), close);
     const dialog = make("dialog", "rededge-player-full", head, canvas);
     dialog.setAttribute("aria-label", `${about}, full size`);
@@ -299,10 +305,6 @@ class PlayerView {
     this.dialog = dialog;
     dialog.showModal();
   }
-}
-
-function clock(ms) {
-  return new Date(ms).toLocaleTimeString([], { hour12: false });
 }
 
 function setText(element, text) {

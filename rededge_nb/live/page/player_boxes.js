@@ -87,6 +87,15 @@ function labelOf(frame, index, long) {
   return long || !percent || frame.tracked ? `${frame.names[index]} ${percent}`.trim() : percent;
 }
 
+// A time of a frame: in a recording, the position.
+function timeOf(frame, time = frame.ts) {
+  return frame.position === undefined ? clock(time) : positionText(1000 * frame.position + time - frame.ts);
+}
+
+function shownTime(frame) {
+  return frame.position === undefined ? timeOf(frame) : `at ${timeOf(frame)}`;
+}
+
 // Since when the person in a box is there, at the time of the frame; empty if that is not known.
 function presenceOf(frame, index) {
   const since = frame.since?.[index];
@@ -94,7 +103,7 @@ function presenceOf(frame, index) {
   const seconds = Math.max(0, Math.round((frame.ts - since) / 1000));
   const minutes = Math.floor(seconds / 60);
   const duration = minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
-  return `here since ${clock(since)} (${duration})`;
+  return `here since ${timeOf(frame, since)} (${duration})`;
 }
 
 // Index of the smallest box at a point of the frame; null if there is none.
