@@ -1,4 +1,4 @@
-"""What `make test` runs: all tests, those with a browser, and every notebook against its committed outputs.
+"""What `make test` runs: all tests, and after them those with a browser.
 
 The tests run on machines that others use too. A test that fails is therefore run once more, alone. One that passes then
 is flaky: it is printed at the end and added to FLAKY_LOG with its date. More than MAX_FLAKY of them fail the run,
@@ -8,7 +8,6 @@ because a failure that comes and goes is a race, in the product more often than 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -36,7 +35,6 @@ def main() -> int:
         passed, only_when_repeated = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
         failed |= not passed
         flaky += only_when_repeated
-    failed |= not notebooks_pass()
     return report(flaky, failed=failed)
 
 
@@ -62,23 +60,9 @@ def last_failed(cache: Path) -> list[str]:
     return sorted(json.loads(file.read_text())) if file.exists() else []
 
 
-def notebooks_pass() -> bool:
-    """Run every notebook against its committed outputs, on a server of its own."""
-    folder = STATE / "test"
-    rededge = [sys.executable, "-m", "rededge_nb.cli"]
-    subprocess.run([*rededge, "up", "--dir", str(folder), "--detach"], cwd=TOP, check=True)
-    try:
-        words = ("--nbval", "--nbval-cell-timeout", "300", "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg")
-        return pytest(*words, "notebooks", REDEDGE_DIR=str(folder)) == 0
-    finally:
-        subprocess.run([*rededge, "down", "--dir", str(folder)], cwd=TOP, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def pytest(*words: str, **environment: str) -> int:
+def pytest(*words: str) -> int:
     """Run pytest in a process of its own; returns its exit code."""
-    command = [sys.executable, "-m", "pytest", *words]
-    return subprocess.run(command, cwd=TOP, env=os.environ | environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=TOP, check=False).returncode
 
 
 def report(flaky: Sequence[str], *, failed: bool, log: Path = FLAKY_LOG) -> int:

@@ -1,4 +1,4 @@
-"""The notebooks as papermill runs them: all at once against one server, and then all once more."""
+"""The notebooks twice in a row on one server: against their committed outputs, and then all at once with papermill."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rededge_nb.control.gears import list_registrations
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance
+from tests.paths import TOP
 from tests.waiting import wait_for
 
 NAMES = sorted(path.stem for path in assets.folder("notebooks").glob("*.ipynb"))
@@ -35,16 +36,35 @@ def own_server(tmp_path_factory: pytest.TempPathFactory, own_state_folder: Path)
 
 
 @pytest.fixture(scope="module")
-def executed(own_server: Instance, own_state_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all notebooks, executed at the same time, after they had been executed so before."""
-    environment = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
-    environment[settings.STATE_DIR] = str(own_state_folder / "notebooks")
+def environment(own_server: Instance, own_state_folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != settings.REDIS_URL}
+    return {**kept, settings.STATE_DIR: str(own_state_folder / "notebooks")}
+
+
+@pytest.fixture(scope="module")
+def compared(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Every notebook was run one after the other, and its outputs compared with those in the repository."""
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
+    command += ["--nbval-sanitize-with", "tests/notebooks/sanitize.cfg", str(assets.folder("notebooks"))]
+    return subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def executed(
+    compared: subprocess.CompletedProcess[str],
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with all notebooks, executed at the same time, after they had been executed before."""
     folder = tmp_path_factory.mktemp("executed")
-    for _ in range(2):
-        processes = {name: papermill(name, folder, environment) for name in NAMES}
-        printed = {name: process.communicate(timeout=TIMEOUT)[0] for name, process in processes.items()}
-        assert {name: printed[name] for name, process in processes.items() if process.returncode} == {}
+    processes = {name: papermill(name, folder, environment) for name in NAMES}
+    printed = {name: process.communicate(timeout=TIMEOUT)[0] for name, process in processes.items()}
+    assert {name: printed[name] for name, process in processes.items() if process.returncode} == {}
     return folder
+
+
+def test_outputs_are_those_in_the_repository(compared: subprocess.CompletedProcess[str]) -> None:
+    assert compared.returncode == 0, compared.stdout[-20_000:]
 
 
 def papermill(name: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
