@@ -15,6 +15,7 @@ typedef struct RedisModuleString String;
 typedef struct RedisModuleBlockedClient Blocked;
 typedef struct RedisModuleCommand Registered;
 typedef struct RedisModuleUser User;
+typedef struct RedisModuleKey Key;
 typedef struct RedisModuleDict Dict;
 typedef struct RedisModuleInfoCtx Info;
 typedef struct RedisModuleCallReply Reply;
@@ -37,6 +38,7 @@ enum { ROLE_CHANGED_EVENT, LOADING_EVENT = 3, CLIENT_CHANGE_EVENT };
 enum { NOW_MASTER, CLIENT_DISCONNECTED, LOADING_ENDED = 3 };
 enum { NOTIFY_ALL = 0x7fc | 1 << 11 | 1 << 13 }; /* all data types, expired, evicted, missed, those of modules */
 enum { NOTIFY_STREAM = 1 << 10, NOTIFY_NEW = 1 << 14 };
+enum { OPEN_TO_LOOK = 1 << 0 | 1 << 16 | 1 << 17 | 1 << 18 }; /* read; no touch, no event keymiss, no statistics */
 enum { REPLY_STRING, REPLY_ERROR, REPLY_INTEGER, REPLY_ARRAY };
 enum { FILTER_NOT_OWN_CALLS = 1 };
 
@@ -52,6 +54,7 @@ enum { FILTER_NOT_OWN_CALLS = 1 };
     X(int, CallReplyType, (Reply *)) X(size_t, CallReplyLength, (Reply *))                                           \
     X(Reply *, CallReplyArrayElement, (Reply *, size_t)) X(const char *, CallReplyStringPtr, (Reply *, size_t *))    \
     X(int, ReplyWithCallReply, (Ctx *, Reply *)) X(Ctx *, GetDetachedThreadSafeContext, (Ctx *))                     \
+    X(Key *, OpenKey, (Ctx *, String *, int)) X(void, CloseKey, (Key *)) X(int, KeyType, (Key *))                    \
     X(int, SelectDb, (Ctx *, int)) X(int *, GetCommandKeysWithFlags, (Ctx *, String **, int, int *, int **))         \
     X(void, Free, (void *)) X(int, SetModuleUserACL, (User *, const char *))                                         \
     X(String *, GetClientUserNameById, (Ctx *, uint64_t)) X(int, UnregisterCommandFilter, (Ctx *, Filter *))         \

@@ -1,5 +1,6 @@
 /* Keyspace events, from Redis to the gears that process them. */
 #pragma once
+#include "client_commands.h"
 #include "hooks.h"
 
 static void free_event(Hook *hook, Event *event) {
@@ -67,10 +68,36 @@ static bool has_new_events(const Hook *hook) {
     return hook->queued && ((Event *)hook->events.prev)->sequence > hook->after;
 }
 
+/* Replies with the type of an event's key, and with its value if it is a string, a list or a hash. */
+static void reply_with_value(Ctx *ctx, const Hook *hook, const Event *event) {
+    static const char *const types[] = {"none", "string", "list", "hash", "set", "zset", "module", "stream"};
+    static const char *const reads[] = {NULL, "GET", "LRANGE", "HGETALL"};
+    int before = RM_GetSelectedDb(ctx);
+    RM_SelectDb(ctx, hook->db);
+    String *name = RM_CreateString(NULL, event->key, event->key_length);
+    Key *key = RM_OpenKey(ctx, name, OPEN_TO_LOOK);
+    int type = RM_KeyType(key); /* of NULL, too */
+    RM_CloseKey(key);
+    unheard++;
+    Reply *value = NULL;
+    if (type > 0 && type < 4) value = RM_Call(ctx, reads[type], type == 2 ? "scc" : "s", name, "0", "-1");
+    unheard--;
+    RM_FreeString(NULL, name);
+    RM_SelectDb(ctx, before);
+    RM_ReplyWithArray(ctx, value ? 2 : 1);
+    const char *text = type < 8 ? types[type] : "module";
+    RM_ReplyWithStringBuffer(ctx, text, strlen(text));
+    if (value) send_reply(ctx, value);
+}
+
 static int reply_with_events(Ctx *ctx, const Hook *hook) {
     long count = 0;
-    for EACH(Event, event, hook->events) count += event->sequence > hook->after && count < READ_AT_ONCE;
-    RM_ReplyWithArray(ctx, 2);
+    const Event *first = NULL;
+    for EACH(Event, event, hook->events) {
+        if (event->sequence <= hook->after || count == READ_AT_ONCE) continue;
+        if (count++ == 0) first = event;
+    }
+    RM_ReplyWithArray(ctx, hook->with_value && first ? 3 : 2);
     RM_ReplyWithLongLong(ctx, hook->lost);
     RM_ReplyWithArray(ctx, count);
     for EACH(Event, event, hook->events) {
@@ -84,6 +111,7 @@ static int reply_with_events(Ctx *ctx, const Hook *hook) {
         RM_ReplyWithArray(ctx, event->argc);
         for (int i = 0; i < event->argc; i++) RM_ReplyWithString(ctx, event->argv[i]);
     }
+    if (hook->with_value && first) reply_with_value(ctx, hook, first);
     return OK;
 }
 

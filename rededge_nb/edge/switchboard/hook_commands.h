@@ -21,12 +21,13 @@ static int edge_unhook(Ctx *ctx, String **argv, int argc) {
 }
 
 static int edge_events(Ctx *ctx, String **argv, int argc) {
-    (void)argc;
     if (!permitted(ctx)) return OK;
     if (cannot_block(ctx)) return refuse_to_block(ctx, "EDGE.EVENTS");
     long long after;
     if (RM_StringToLongLong(argv[2], &after) != OK || after < 0)
         return RM_ReplyWithError(ctx, "ERR EDGE.EVENTS takes the number of an event");
+    if (argc > 4 || (argc == 4 && strcasecmp(RM_StringPtrLen(argv[3], NULL), "VALUE")))
+        return RM_ReplyWithError(ctx, "ERR EDGE.EVENTS takes nothing but VALUE after the number");
     Hook *hook = hook_of(argv[1]);
     if (!hook || hook->kind == HOOK) return RM_ReplyWithError(ctx, "ERR there is no such hook, or it has no events");
     uint64_t client = RM_GetClientId(ctx);
@@ -36,6 +37,7 @@ static int edge_events(Ctx *ctx, String **argv, int argc) {
     stop_hook_timer(ctx, hook);
     hook->reader = client;
     hook->after = (uint64_t)after;
+    hook->with_value = argc == 4;
     if (has_new_events(hook)) return reply_with_events(ctx, hook);
     hook->blocked = RM_BlockClient(ctx, on_reader_woken, NULL, NULL, 0);
     RM_SetDisconnectCallback(hook->blocked, on_reader_unblocked);

@@ -41,6 +41,7 @@ typedef struct {
     long long queued, lost;
     uint64_t after;  /* the number of the last event that the reader has */
     uint64_t reader; /* connection that asked for events last, while it is open */
+    bool with_value; /* whether the reader gets the value of the first event's key, too */
     long long unserved_since;
     Blocked *blocked; /* the reader, while it waits */
     uint64_t timer;   /* runs while there is no reader */

@@ -48,11 +48,12 @@
  *         Adds or removes a hook (see hooks.h). spec is `KIND DB COMMANDS EVENTS KEYS`: hook, linked or events; the
  *         database of the events; names of commands, or of events, separated by commas, or `*` for all (COMMANDS: all
  *         that write, and do not block); a key, or the beginning of keys followed by `*`.
- *     EDGE.EVENTS id after
+ *     EDGE.EVENTS id after [VALUE]
  *         Blocks until there are events for a hook after the one with that number; returns [number of lost events,
  *         [[sequence, event, key, whether somebody waits, [NAME, argument, ...]], ...]], oldest first. The words are
  *         those of the command that caused it, if that was a client's. Null means: ask again. One connection at a time
- *         reads the events of a hook.
+ *         reads the events of a hook. With VALUE, a third element is [type, value] of the first event's key at this
+ *         moment: the value as GET, LRANGE or HGETALL returns it, for other types only [type].
  *     EDGE.DONE id sequence [payload]
  *         An event has been processed. Whoever waits for it gets the payload as its reply, if there is one. Returns 1,
  *         or 0 if there is no such event.
@@ -123,7 +124,7 @@ static bool register_all(Ctx *ctx) {
         {"EDGE.REPLY", edge_reply, 3, flags, categories},
         {"EDGE.HOOK", edge_hook, 3, flags, categories},
         {"EDGE.UNHOOK", edge_unhook, 2, flags, categories},
-        {"EDGE.EVENTS", edge_events, 3, flags, categories},
+        {"EDGE.EVENTS", edge_events, -3, flags, categories},
         {"EDGE.DONE", edge_done, -3, flags, categories},
         {"EDGE.STREAMS", edge_streams, 3, flags, categories},
         {"EDGE.REPORT", edge_report, -2, flags, categories},

@@ -257,6 +257,29 @@ class TestLinked:
         server.wire().call("RPUSH", "list", "a")
         assert caller.receive() == [b"list", b"a"]
 
+    def test_the_value_of_the_first_key_comes_with_its_event(self, server: BareRedis, worker: Wire) -> None:
+        hook(worker, "events 3 * * *")
+        caller = server.wire()
+        caller.call("SELECT", 3)
+        worker.send("EDGE.EVENTS", "r-1", 0, "VALUE")
+        caller.call("SET", "k1", "v")
+        _, [[first, *_]], value = worker.receive()
+        assert value == [b"string", b"v"]
+        caller.call("HSET", "k2", "f", "v")
+        caller.call("RPUSH", "k3", "a", "b")
+        caller.call("ZADD", "k4", 1, "m")
+        _, events, value = worker.call("EDGE.EVENTS", "r-1", first, "value")
+        assert (len(events), value) == (3, [b"hash", [b"f", b"v"]])
+        assert worker.call("EDGE.EVENTS", "r-1", events[0][0], "VALUE")[2] == [b"list", [b"a", b"b"]]
+        assert worker.call("EDGE.EVENTS", "r-1", events[1][0], "VALUE")[2] == [b"zset"]
+        caller.call("DEL", "k1")
+        _, [[last, event, *_]], value = worker.call("EDGE.EVENTS", "r-1", events[2][0], "VALUE")
+        assert (event, value) == (b"del", [b"none"]), "and looking at a missing key is no event keymiss"
+        worker.send("EDGE.EVENTS", "r-1", last, "VALUE")
+        caller.call("SET", "k5", "v")
+        assert worker.receive()[1][0][1] == b"set"
+        assert "VALUE" in worker.send("EDGE.EVENTS", "r-1", 0, "VALUES").receive_error()
+
     def test_events_stay_until_they_are_processed(self, server: BareRedis, worker: Wire) -> None:
         hook(worker, "events 0 * del,set k*")
         caller = server.wire()

@@ -159,7 +159,10 @@ def hooks(rng: random.Random, server: BareRedis, tally: Tally) -> None:
 def hooked(rng: random.Random, server: BareRedis, tally: Tally) -> None:
     """Commands that may have hooks, while readers of events come and go; not all of them wait for the reply."""
     reader = server.wire().send(
-        "EDGE.EVENTS", rng.choice((b"r-1", b"r-2", b"r-3")), rng.choice((b"0", b"9" * 18, b"x", b"-1"))
+        "EDGE.EVENTS",
+        rng.choice((b"r-1", b"r-2", b"r-3")),
+        rng.choice((b"0", b"9" * 18, b"x", b"-1")),
+        *rng.choice(((), (b"VALUE",), (b"VALUE",), (b"", b"\0"))),
     )
     caller = server.wire(protocol=rng.choice((2, 3)))
     prefix = rng.choice(((), (), ("EDGE.WRITE",), ("EDGE.READ",), ("EDGE.WRITE", "EDGE.WRITE")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,22 @@ def key_type(send: SendCommand, key: bytes) -> str:
     return "empty" if kind == "none" else kind if kind in (*PLAIN_TYPES, "stream") else "module"
 
 
-def key_record(send: SendCommand, key: bytes, *, event: str | None, read_value: bool) -> dict[str, Any]:
-    """The record that the first step gets for a key."""
+def key_record(
+    send: SendCommand, key: bytes, *, event: str | None, read_value: bool, stored: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """The record that the first step gets for a key.
+
+    Args:
+        send: Sends commands of the gear.
+        key: The key.
+        event: What has happened to it.
+        read_value: Whether the record has the key's type and value.
+        stored: These two, as READ_KEY returns them, if they have been read.
+    """
     record: dict[str, Any] = {"key": text_or_bytes(key)}
     if not read_value:
         return record | {"event": event}
-    kind, *values = send("EDGE.QUIET", "EVAL", READ_KEY, 1, key, 1)
+    kind, *values = send("EDGE.QUIET", "EVAL", READ_KEY, 1, key, 1) if stored is None else stored
     value: Any = from_redis(values[0]) if values else None
     if kind == b"hash":
         value = pairs(value)

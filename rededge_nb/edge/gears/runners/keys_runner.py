@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from typing import Any
 
 import redis
@@ -41,8 +42,11 @@ LISTEN_TIMEOUT = 0.25
 MAX_RUNNING = 100
 """How many executions of one registration may run, nearly all of them waiting, before the next event has to wait."""
 
-Event = tuple[int, bytes, bytes, int, list[bytes]]
-"""Number, name, key, whether a client waits, and the words of the command that caused it."""
+Event = tuple[int, bytes, bytes, int, list[bytes], list[bytes] | None]
+"""Number, name, key, whether a client waits, the words of the command that caused it, and type and value of the key.
+
+The last is None if it was not read with the event: the gear must get the value at the time when it begins.
+"""
 
 
 class KeysRunner:
@@ -71,6 +75,8 @@ class KeysRunner:
         """The executions of events, by the event's number."""
         self._lost = 0
         self._quiet = draft.mode == "sync"
+        self._with_value = bool(draft.arguments["readValue"]) and draft.arguments["keyTypes"] is None
+        """Whether the switchboard adds the value of a key to its event: it is read in any case."""
         # the following are only for the thread that reads
         self._connection: redis.Connection | None = None
         self._unprocessed: deque[Event] = deque()
@@ -141,7 +147,7 @@ class KeysRunner:
         if self._connection is None:
             self._connection, self._last, self._asked = self._reading_pool.get_connection(), 0, False
         if not self._asked:
-            send(self._connection, [("EDGE.EVENTS", self._draft.id, self._last)])
+            send(self._connection, [self._next_events()])
         while True:
             try:
                 reply = self._connection.read_response(disconnect_on_error=False)
@@ -152,11 +158,17 @@ class KeysRunner:
         self._asked = False
         if reply is None:  # another worker reads them, or the registration is gone
             return False
-        lost, events = reply
+        lost, events, *first_value = reply
         self._report_lost(lost)
-        self._unprocessed.extend(event for event in events if event[0] not in self._running)
+        for event, value in zip_longest(events, first_value):
+            if event[0] not in self._running:
+                self._unprocessed.append((*event, value))
         self._last = events[-1][0] if events else self._last
         return True
+
+    def _next_events(self) -> CommandArgs:
+        """The command that asks for the next events."""
+        return "EDGE.EVENTS", self._draft.id, self._last, *(("VALUE",) if self._with_value else ())
 
     def _disconnect(self) -> None:
         self._unfinished.clear()
@@ -218,7 +230,7 @@ class KeysRunner:
 
     def _execute(self, event: Event, execution: LiveExecution) -> tuple[list[bytes], list[CommandArgs]]:
         """Execute the registration; returns the reply for who waits, if it has one, and the record of the execution."""
-        _, name, key, _, words = event
+        _, name, key, _, words, stored = event
         draft, engine = self._draft, self._executor
         linked = draft.arguments["hookCommands"] is not None and bool(words)
         waiting = WaitingCommand([word.decode(errors="replace") for word in words]) if linked else None
@@ -226,7 +238,7 @@ class KeysRunner:
 
         def records() -> Any:
             read_value = bool(draft.arguments["readValue"])
-            yield key_record(context.command, key, event=name.decode(), read_value=read_value)
+            yield key_record(context.command, key, event=name.decode(), read_value=read_value, stored=stored)
 
         with entered(context):
             execution_id, outcome = engine.execute(context, draft, records, execution)
@@ -266,7 +278,7 @@ class KeysRunner:
     def _send_and_ask(self, connection: redis.Connection, commands: Sequence[CommandArgs]) -> list[Any]:
         """Send commands, and ask for the next events if none are left; returns the replies to the commands."""
         self._asked = not self._unprocessed
-        asking = [("EDGE.EVENTS", self._draft.id, self._last)] if self._asked else []
+        asking = [self._next_events()] if self._asked else []
         send(connection, [*commands, *asking])
         return [_receive(connection) for _ in commands]
 

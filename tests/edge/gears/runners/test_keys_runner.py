@@ -64,6 +64,30 @@ def test_the_record_has_the_value_unless_read_value_is_off(client: redis.Redis) 
     assert client.get("shown:without") == b"[('event', 'hset'), ('key', 'without')]"
 
 
+def test_each_type_of_key_has_its_value_alone_and_among_other_events(client: redis.Redis) -> None:
+    show = "foreach(lambda r: execute('RPUSH', 'shown', repr((r['type'], r['value']))))"
+    execute(client, f"GB().{show}.register('k:*', mode='sync')")
+    commands = {
+        "text": ("SET", "t"), "bytes": ("SET", b"\xff"), "hash": ("HSET", "f", "v"), "list": ("RPUSH", "a", "b"),
+        "set": ("SADD", "m"), "zset": ("ZADD", 1, "m"), "stream": ("XADD", "*", "f", "v"), "module": ("TS.ADD", 1, 2),
+    }  # fmt: skip
+    expected = [
+        b"('string', 't')", b"('string', bytearray(b'\\xff'))", b"('hash', {'f': 'v'})", b"('list', ['a', 'b'])",
+        b"('set', None)", b"('zset', None)", b"('unknown', None)", b"('module', None)",
+    ]  # fmt: skip
+    for name, (command, *arguments) in commands.items():
+        client.execute_command(command, f"k:{name}", *arguments)
+    client.delete("k:text")
+    assert client.lrange("shown", 0, -1) == [*expected, b"('empty', None)"]
+    client.delete("shown")
+    with client.pipeline() as transaction:
+        for name, (command, *arguments) in commands.items():
+            transaction.execute_command(command, f"k:second {name}", *arguments)
+        transaction.execute()
+    wait_for(lambda: client.llen("shown") == len(commands), what="the events of the transaction")
+    assert client.lrange("shown", 0, -1) == expected
+
+
 def test_its_entry_in_dumpregistrations(client: redis.Redis) -> None:
     execute(client, "GB(desc='d').map(lambda r: 1 / 0).register('k*', eventTypes=['set'], mode='async_local')")
     client.set("k", 1)
