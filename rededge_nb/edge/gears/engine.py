@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import redis
 
 from rededge_nb import settings
-from rededge_nb.edge.client import COMMAND_TIMEOUT, worker_client
+from rededge_nb.edge.client import COMMAND_TIMEOUT, key_names, worker_client
 from rededge_nb.edge.client.kept_connections import KeptConnections
 from rededge_nb.edge.client.state_database import database_of, state_client
 from rededge_nb.edge.gears.chain.profiles import Profiles
@@ -50,11 +50,11 @@ from rededge_nb.edge.gears.script.api import script_globals
 from rededge_nb.edge.gears.state import registrations, remote, statistics
 from rededge_nb.edge.gears.state.crashes import RetrySlot
 from rededge_nb.edge.gears.state.executions import (
-    ExecutionIds,
     fields_of,
     save_unregistered,
 )
 from rededge_nb.edge.gears.state.former_database import move_state
+from rededge_nb.edge.gears.state.ids import Ids
 from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.leftovers import Leftovers
 from rededge_nb.edge.gears.state.options import DEFAULTS, Options
@@ -81,7 +81,8 @@ class Engine:
         """The connections that gear code uses."""
         self.state_connections = KeptConnections(self.state_client.connection_pool)
         self.leases = Leases(self.state_client, host.id)
-        self.execution_ids = ExecutionIds(self.state_client)
+        self.execution_ids = Ids(self.state_client, key_names.next_execution, block=64)
+        self.registration_ids = Ids(self.state_client, key_names.next_registration)
         self.options = Options(self.state_client)
         self.live = LiveExecutions()
         self.retry_slot = RetrySlot(cautious=settings.after_death())
@@ -94,7 +95,7 @@ class Engine:
     def next_registration_id(self) -> str:
         """The id of a new registration."""
         with own_server():
-            return registrations.next_registration_id(self.state_client)
+            return self.registration_ids.next()
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""

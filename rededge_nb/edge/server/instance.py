@@ -91,7 +91,7 @@ def _spawn(
 ) -> dict[str, str]:
     """Start a supervisor and wait for its answer: empty if it is ready, or `error` (a class name) and `message`."""
     # -P: if the current folder has a rededge_nb (a checkout that was not built), the installed one must be used
-    command = [sys.executable, "-P", "-m", "rededge_nb.edge.server.supervisor", str(folder.path)]
+    command = [sys.executable, "-P", "-m", "rededge_nb.edge.server", str(folder.path)]
     command += ["--port", str(port), "--workers", str(workers)]
     command += ["--while-used"] if while_used else []
     command += ["--no-password"] if no_password else []

@@ -21,7 +21,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -423,7 +422,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Writes to the file descriptor `--ready-fd` when the instance is ready, or why it is not.
     """
-    parser = argparse.ArgumentParser(prog="python -m rededge_nb.edge.server.supervisor")
+    parser = argparse.ArgumentParser(prog="python -m rededge_nb.edge.server")
     parser.add_argument("dir", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
@@ -467,7 +466,3 @@ def main(argv: list[str] | None = None) -> int:
             answer({"error": type(error).__name__, "message": str(error)})
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -40,6 +40,7 @@ def test_start_find_stop(folder: Path) -> None:
         assert client.ping()
         assert client.execute_command("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") > 0
         client.close()
+    assert "Warning" not in (instance.dir / "logs" / "supervisor.log").read_text()
     assert server.stop(folder / "new" / "state") is True
     assert server.find(folder / "new" / "state") is None
     assert server.stop(folder / "new" / "state") is False

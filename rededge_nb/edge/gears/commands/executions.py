@@ -17,6 +17,7 @@ from rededge_nb.edge.gears.state.executions import (
     load_executions,
     load_unregistered,
 )
+from rededge_nb.edge.gears.state.ids import SHARD_ID
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError, Encoded
 
 NO_SUCH_EXECUTION = "execution plan does not exist"
@@ -54,7 +55,7 @@ def getexecution(call: Call, engine: Engine) -> object:
         "results", execution.result_count, "errors", execution.errors,
         "total_duration", execution.milliseconds, "read_duration", 0, "steps", execution.steps,
     ]  # fmt: skip
-    return [["shard_id", registrations.SHARD_ID, "execution_plan", plan]]
+    return [["shard_id", SHARD_ID, "execution_plan", plan]]
 
 
 def getresults(call: Call, engine: Engine) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rededge_nb.edge.gears.chain.profiles import DEFAULT_ORDER
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.state import registrations, statistics
+from rededge_nb.edge.gears.state.ids import SHARD_ID
 from rededge_nb.edge.gears.state.registrations import Registration, Session, Sessions
 from rededge_nb.edge.switchboard.calls import OK, Call, CommandError
 
@@ -107,7 +108,7 @@ def _set_paused(call: Call, engine: Engine, *, paused: bool) -> object:
         raise CommandError("ERR no registration to pause")
     for registration_id in ids:
         if registration_id not in known:
-            raise CommandError(f"Execution {registration_id} does not exists on shard {registrations.SHARD_ID}")
+            raise CommandError(f"Execution {registration_id} does not exists on shard {SHARD_ID}")
         if known[registration_id].reader != "StreamReader":
             word = "pause" if paused else "unpause"
             raise CommandError(f"Reader {known[registration_id].reader} does not support {word}")

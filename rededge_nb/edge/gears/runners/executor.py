@@ -12,6 +12,7 @@ from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.host import Executor
 from rededge_nb.edge.gears.runtime.live import LiveExecution
 from rededge_nb.edge.gears.state.crashes import RetrySlot
+from rededge_nb.edge.gears.state.ids import Ids
 from rededge_nb.edge.gears.state.leases import Leases
 from rededge_nb.edge.gears.state.options import Options
 
@@ -30,6 +31,10 @@ class GearExecutor(Executor, Protocol):
     @property
     def options(self) -> Options:
         """The options of RG.CONFIGSET."""
+
+    @property
+    def registration_ids(self) -> Ids:
+        """The ids of new registrations."""
 
     def new_execution(self, registration_id: str | None = None, steps: tuple[Any, ...] = ()) -> LiveExecution:
         """An execution that has not begun."""

@@ -151,6 +151,7 @@ class Runners:
                 one.id: registrations.summary(session) for session in sessions.values() for one in session.registrations
             }
             known = {one.id: one for one in registrations.all_registrations(sessions)}
+            self._executor.registration_ids.skip(known)
             gone = [self._running[name][0] for name in self._running if name not in known]
             self._stop([name for name in self._running if name not in known or known[name].stopped], IDLE_STOP_TIMEOUT)
             for draft in gone:

@@ -7,7 +7,6 @@ started with UNBLOCKING is a hash of its own, and a list has the ids in order.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,6 @@ from rededge_nb.edge.client import CommandArgs, key_names, pairs
 from rededge_nb.edge.gears.chain.run import Outcome, describe_steps
 from rededge_nb.edge.gears.runtime.gear import Step
 from rededge_nb.edge.gears.runtime.values import to_reply
-from rededge_nb.edge.gears.state.registrations import SHARD_ID
 from rededge_nb.edge.switchboard.resp import encode
 
 MAX_RESULTS_BYTES = 256 * 1024
@@ -43,30 +41,6 @@ end
 """Searches registrations' streams for an execution, newest entries first: only that one is sent to the worker."""
 NOT_ENDED = ("created", "running")
 """Statuses of an execution that has not ended."""
-
-
-class ExecutionIds:
-    """Hands out execution ids. They are reserved in blocks: a busy gear does not ask Redis for each."""
-
-    BLOCK = 64
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._next = self._end = 0
-        self._lock = threading.Lock()
-
-    def next(self) -> str:
-        """The id of a new execution."""
-        with self._lock:
-            if self._next == self._end:
-                key = key_names.next_execution(self._client)
-                end = self._client.execute_command("INCRBY", key, self.BLOCK)
-                if end <= self._end:  # FLUSHALL deleted the counter; ids must keep growing
-                    end = self._client.execute_command("INCRBY", key, self._end - end + self.BLOCK)
-                self._end = end
-                self._next = self._end - self.BLOCK
-            self._next += 1
-            return f"{SHARD_ID}-{self._next - 1}"
 
 
 def fields_of(

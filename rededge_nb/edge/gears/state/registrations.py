@@ -25,9 +25,6 @@ from rededge_nb.edge.gears.runtime.gear import Draft, Step
 from rededge_nb.edge.gears.runtime.live import SessionSummary
 from rededge_nb.edge.gears.state import hooks, stored_code, vault
 
-SHARD_ID = "0" * 40
-"""The shard's id in replies. In a Redis Cluster it is the same: the gears of each shard know nothing of the others."""
-
 
 @dataclass(frozen=True)
 class Registration:
@@ -77,11 +74,6 @@ class Session:
 
 
 Sessions = dict[str, Session]
-
-
-def next_registration_id(client: redis.Redis) -> str:
-    """The id of a new registration."""
-    return f"{SHARD_ID}-{client.execute_command('INCR', key_names.next_registration(client)) - 1}"
 
 
 def current_version(client: redis.Redis) -> bytes:

@@ -37,10 +37,13 @@ def test_registrations_survive_flushall(own: Server) -> None:
     own.kill_worker()
     entry = client.xadd("s", {"x": 1})
     wait_for(lambda: client.lrange("seen", 0, -1) == [entry], what="the entry, at a new worker", timeout=30)
-    for registration in registrations(client):
-        client.execute_command("RG.UNREGISTER", registration["id"])
+    used = {registration["id"] for registration in registrations(client)}
+    for registration_id in used:
+        client.execute_command("RG.UNREGISTER", registration_id)
     client.flushall()
     assert registrations(client) == []
+    execute(client, script.format("newest"))
+    assert only_registration(client)["id"] not in used
 
 
 def test_registrations_survive_a_restart(folder: Path) -> None:
