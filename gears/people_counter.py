@@ -39,6 +39,7 @@ from rededge_nb.analytics.looking import Choice, Plan
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.scene_counting import count_scene, without_people, without_removed
+from rededge_nb.analytics.sides import LEAVES_OUT, Tolerance
 from rededge_nb.analytics.tracking import ColourSettings, TrackerSettings
 
 
@@ -126,7 +127,8 @@ def detect(record):
         plan, recorded = Plan(values["motion_gate"], values["detect_every"]), keeps(record)
         tracking = tracker_settings(values, plan, recorded)
         small, record["choice"] = choose(record, plan)
-        record.update(tracking=tracking, model=values["model"])
+        tolerance = Tolerance() if plan.sees_all(recorded=recorded) else LEAVES_OUT
+        record.update(tracking=tracking, tolerance=tolerance, model=values["model"])
         if record["choice"] != Choice.LOOK:
             record["steps"] = {"read": (time.perf_counter() - marks[0]) * 1000}
             return record
@@ -197,7 +199,8 @@ def found_by_capture(record):
     try:
         sent = found_people(record["value"])
         tracking = tracker_settings(current_settings(), Plan(every="1"), True)
-        record.update(choice=Choice.LOOK, tracking=tracking, model=sent.model, steps=dict(sent.steps))
+        record.update(choice=Choice.LOOK, tracking=tracking, tolerance=Tolerance())
+        record.update(model=sent.model, steps=dict(sent.steps))
         record.update(detected=sent.detected, colours=sent.colours, frame_wh=sent.frame_wh)
         record.update(found=sent.found.tolist())
         looking.SHARED.looked(record["key"], record["ts"], time.monotonic(), sent.frame_wh, None, len(sent.found))
@@ -325,7 +328,7 @@ def follow(record, saved, scene):
     result = result_of(record, tracker)
     frame_wh = looking.SHARED.frame_wh(key)
     people, ended = result.people, [track.id for track in result.finished]
-    counted = count_scene(key, scene, saved.counting, people, ts, frame_wh, ended)
+    counted = count_scene(key, scene, saved.counting, people, ts, frame_wh, ended, record["tolerance"])
     saved.state, saved.counting = tracker.to_state(), counted.saved
     saved.problem = saved.problem or counted.problem
     missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes

@@ -22,6 +22,7 @@ from rededge_nb.analytics.samples import Sample, second_of
 from rededge_nb.analytics.scene import Scene, parse_scene
 from rededge_nb.analytics.scene_events import Fields, frame_events
 from rededge_nb.analytics.scene_series import line_series, series_of, zone_series
+from rededge_nb.analytics.sides import Tolerance
 from rededge_nb.errors import SceneError
 
 CAMERAS_KEPT: Final = 64
@@ -64,6 +65,7 @@ def count_scene(
     ts_ms: int,
     frame_wh: tuple[int, int],
     finished: Sequence[int],
+    tolerance: Tolerance = Tolerance(),  # noqa: B008  # it is frozen
 ) -> CountedScene:
     """Counts one frame at the lines and in the zones of a camera.
 
@@ -76,10 +78,11 @@ def count_scene(
         ts_ms: Time of the frame.
         frame_wh: Width and height of the frame in pixels.
         finished: Ids of the tracks that have ended.
+        tolerance: When a change of side is believed; `LEAVES_OUT` where the model does not look at each frame.
     """
     if text is None and saved is None:
         return CountedScene()
-    counter = _counter(camera_key, text or "")
+    counter = _counter(camera_key, text or "", tolerance)
     if isinstance(counter, str):
         said, _said[camera_key] = _said.get(camera_key), counter
         return CountedScene(saved=saved, problem="" if said == counter else counter)
@@ -200,10 +203,14 @@ _said: dict[str, str] = {}
 
 
 @lru_cache(CAMERAS_KEPT)
-def _counter(camera_key: str, text: str | bytes) -> SceneCounter | str:  # noqa: ARG001  # two cameras may differ in size
+def _counter(
+    camera_key: str,  # noqa: ARG001  # two cameras may differ in size
+    text: str | bytes,
+    tolerance: Tolerance,
+) -> SceneCounter | str:
     """The counter for a scene, or why the scene cannot be read."""
     try:
-        return SceneCounter(parse_scene(text) if text else Scene())
+        return SceneCounter(parse_scene(text) if text else Scene(), tolerance)
     except SceneError as error:
         return f"nothing is counted at lines and zones, because the scene cannot be read: {error}"
 

@@ -6,6 +6,8 @@ side is believed only when the person was seen there for 3 frames and 0.3 s with
 - is clear of the border: 0.1 heights of the box away from it, or
 - was well away from it (0.15 heights) on the old side, and is beyond it by 0.03 heights on average.
 
+Where the model leaves out frames because it is busy, two detections that are 0.2 s apart are enough (`LEAVES_OUT`).
+
 The second case is everybody who walks up to a border and across it. The first one is for people who linger at a border:
 they must be clear of it before their side changes again.
 
@@ -37,6 +39,9 @@ class Tolerance:
         clear: Distance from the border at which a person is clear of it.
         away: Distance from the border at which a person is well away from it.
         beyond: Mean distance beyond the border in these frames, for people who were well away on the old side.
+        seldom_frames: What is enough in place of `frames` where the person was detected there less often than every
+            `SELDOM_S` seconds.
+        seldom_seconds: The same for `seconds`.
     """
 
     frames: int = 3
@@ -44,6 +49,15 @@ class Tolerance:
     clear: float = 0.1
     away: float = 0.15
     beyond: float = 0.03
+    seldom_frames: int = 3
+    seldom_seconds: float = 0.3
+
+
+SELDOM_S: Final = 0.15
+"""Where detections of a person are further apart than this many seconds, on average, they are few."""
+LEAVES_OUT: Final = Tolerance(seldom_frames=2, seldom_seconds=0.2)
+"""For a model that leaves out frames when it is busy. At five runs per second, three detections take 0.4 s, and
+people who are beyond a line for a shorter time would be lost."""
 
 
 class NewSide(NamedTuple):
@@ -99,7 +113,10 @@ def is_believed(old: str, new: NewSide, depth: float, ts_ms: int, tolerance: Tol
         tolerance: What it takes.
     """
     clear = depth >= tolerance.clear
-    held = new.frames >= tolerance.frames and ts_ms - new.since >= 1000 * tolerance.seconds
+    lasted_ms = ts_ms - new.since
+    held = new.frames >= tolerance.frames and lasted_ms >= 1000 * tolerance.seconds
+    if lasted_ms > 1000 * SELDOM_S * (new.frames - 1):
+        held |= new.frames >= tolerance.seldom_frames and lasted_ms >= 1000 * tolerance.seldom_seconds
     if old == UNKNOWN:
         return clear or held
     came_from_away = old.isupper() and new.depth >= 1000 * tolerance.beyond * new.frames

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from rededge_nb.analytics.sides import NEGATIVE, POSITIVE, UNKNOWN, NewSide, Tolerance, is_believed, letter, seen_there
+from rededge_nb.analytics.sides import (
+    LEAVES_OUT,
+    NEGATIVE,
+    POSITIVE,
+    UNKNOWN,
+    NewSide,
+    Tolerance,
+    is_believed,
+    letter,
+    seen_there,
+)
 
 TOLERANCE = Tolerance()
 
@@ -15,8 +25,8 @@ def followed(depths: list[float], gap_ms: int = 100) -> NewSide:
     return new
 
 
-def believed(old: str, depths: list[float], gap_ms: int = 100) -> bool:
-    return is_believed(old, followed(depths, gap_ms), depths[-1], 1000 + gap_ms * (len(depths) - 1), TOLERANCE)
+def believed(old: str, depths: list[float], gap_ms: int = 100, tolerance: Tolerance = TOLERANCE) -> bool:
+    return is_believed(old, followed(depths, gap_ms), depths[-1], 1000 + gap_ms * (len(depths) - 1), tolerance)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,23 @@ def believed(old: str, depths: list[float], gap_ms: int = 100) -> bool:
 def test_three_frames_and_three_tenths_of_a_second(frames: int, gap_ms: int, expected: bool) -> None:
     assert believed(NEGATIVE, [0.2] * frames, gap_ms) is expected
     assert believed(NEGATIVE.lower(), [0.2] * frames, gap_ms) is expected
+
+
+@pytest.mark.parametrize(
+    ("frames", "gap_ms", "expected"),
+    [
+        (3, 100, False),  # as where the model looks at each frame
+        (4, 100, True),
+        (8, 40, False),
+        (3, 150, True),
+        (1, 200, False),
+        (2, 160, False),  # seldom, but 0.16 s
+        (2, 200, True),  # seldom: twice is enough
+        (2, 300, True),
+    ],
+)
+def test_two_frames_are_enough_where_the_model_leaves_some_out(frames: int, gap_ms: int, expected: bool) -> None:
+    assert believed(NEGATIVE, [0.2] * frames, gap_ms, LEAVES_OUT) is expected
 
 
 @pytest.mark.parametrize(
