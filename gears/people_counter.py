@@ -1,4 +1,4 @@
-"""Counts the people in each camera's frames: RedisGears 1.2 Python.
+"""Counts the people in each camera's frames, or what else the model finds: RedisGears 1.2 Python.
 
 For every camera in the set `cameras` it reads the stream `camera:<id>`, finds people in each frame, and follows them
 from frame to frame, over the lines and through the zones of `camera:<id>:scene`. It writes `camera:<id>:yolo` (people,
@@ -8,7 +8,10 @@ time series, and `camera:<id>:errors` (frames that could not be processed, with 
 written in one transaction, together with the state in `camera:<id>:tracker`. So a frame that is processed twice counts
 once.
 
-The hash `people_counter:settings` says which model to run and how; it is looked at once a second.
+The hash `people_counter:settings` says which model to run and how; it is looked at once a second. If its `class` is
+not `person`, the gear counts and follows objects of that class in the same way, and writes their number as `count`.
+When another class is counted than before, tracks and totals begin again, and the series with the counts of the old
+class are set aside under other names.
 
 The model does not run for every live frame. Where nothing moves, people are where they were; where it is busy, they are
 where they are expected (`rededge_nb.analytics.looking`). Such an entry has `predicted` 1. A frame is dropped
@@ -32,10 +35,12 @@ import redisAI
 from rededge_nb.analytics import looking
 from rededge_nb.analytics.boxes_only import found_people, is_boxes_only
 from rededge_nb.analytics.colours import colour_shares
+from rededge_nb.analytics.counted import PEOPLE, counted_of
 from rededge_nb.analytics.decoding import decode_image, decode_small
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress, whole_pixels
 from rededge_nb.analytics.events import event_commands
 from rededge_nb.analytics.looking import Choice, Plan
+from rededge_nb.analytics.other_class import keys_that_change, rename_commands
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.scene_counting import count_scene, without_people, without_removed
@@ -128,7 +133,7 @@ def detect(record):
         tracking = tracker_settings(values, plan, recorded)
         small, record["choice"] = choose(record, plan)
         tolerance = Tolerance() if plan.sees_all(recorded=recorded) else LEAVES_OUT
-        record.update(tracking=tracking, tolerance=tolerance, model=values["model"])
+        record.update(tracking=tracking, tolerance=tolerance, model=values["model"], counted=counted_of(values))
         if record["choice"] != Choice.LOOK:
             record["steps"] = {"read": (time.perf_counter() - marks[0]) * 1000}
             return record
@@ -199,7 +204,7 @@ def found_by_capture(record):
     try:
         sent = found_people(record["value"])
         tracking = tracker_settings(current_settings(), Plan(every="1"), True)
-        record.update(choice=Choice.LOOK, tracking=tracking, tolerance=Tolerance())
+        record.update(choice=Choice.LOOK, tracking=tracking, tolerance=Tolerance(), counted=sent.counted)
         record.update(model=sent.model, steps=dict(sent.steps))
         record.update(detected=sent.detected, colours=sent.colours, frame_wh=sent.frame_wh)
         record.update(found=sent.found.tolist())
@@ -215,7 +220,13 @@ def as_array(tensor):
 
 
 def store(record):
-    """Write all that a frame says in one transaction, unless that was done before.
+    """Write all that a frame says; before the first frame in which another class is counted, begin again."""
+    while not is_stored(record):
+        begin_other_class(record)
+
+
+def is_stored(record):
+    """Write all that a frame says in one transaction, unless that was done before; not if another class was counted.
 
     A worker that died may have written a frame without acknowledging it, and one that was stopped for a while may hold
     a frame that another worker has processed meanwhile.
@@ -230,7 +241,10 @@ def store(record):
         no_images = is_boxes_only(scene)
         # the ids of a stream that was deleted and made again may be smaller; one without images may have lost its end
         if saved.has(record["id"]) and (no_images or execute("XRANGE", key, saved.ref, "+", "COUNT", 1)):
-            return
+            return True
+        if counts_other_class(record, saved):
+            return False
+        saved.counted = record["counted"].name if "counted" in record else saved.counted
         removed = execute("HGETALL", key + ":removed")  # by a capture that counts a recording again
         if removed:
             forget_removed(saved, dict(zip(removed[::2], removed[1::2], strict=True)))
@@ -250,11 +264,45 @@ def store(record):
     if no_images and "image" not in record["value"]:
         remove_images_before(record)
     looking.SHARED.stored(key, record["id"], ts)
-    add_missing(key, samples, replies)
+    add_missing(record, samples, replies)
     if "found" in record:
         store_ms[key] = round((time.perf_counter() - began) * 1000, 3)
     if "reason" in record or saved.problem:
         log(f"{key} {record['id']}: {record.get('reason', saved.problem)}", "warning")
+    return True
+
+
+def counts_other_class(record, saved):
+    return bool(saved.ref) and "counted" in record and record["counted"].name != saved.counted
+
+
+def begin_other_class(record):
+    """Forget who is in view, and the totals; set aside the series of the class that was counted.
+
+    In a transaction of its own, because the frame's transaction must know which series there are afterwards.
+    """
+    key, new = record["key"], record["counted"].name
+    old = SavedTracker.from_text(execute("GET", key + ":tracker")).counted
+    keys = execute("TS.QUERYINDEX", "camera=" + key.split(":", 1)[1])
+    renamed = keys_that_change(key, keys, old, new)
+    labels = {each: labels_of(each) for each in renamed}
+    with atomic():
+        saved = SavedTracker.from_text(execute("GET", key + ":tracker"))
+        if not counts_other_class(record, saved) or saved.counted != old:
+            return
+        for each, to in renamed.items():
+            for command in rename_commands(each, to, labels[each], old):
+                execute(*command)
+        begun = SavedTracker(saved.ref, refused_ms=saved.refused_ms, counted=new)
+        execute("SET", key + ":tracker", begun.to_text())
+        execute("DEL", key + ":removed")
+    looking.SHARED.forget(key, time.monotonic())
+    log(f"{key}: {new} is counted from now on; the counts of {old} are in the series {key}:was:*")
+
+
+def labels_of(series):
+    info = execute("TS.INFO", series)
+    return {str(name): str(value) for name, value in info[info.index("labels") + 1]}
 
 
 def forget_removed(saved, removed):
@@ -281,7 +329,7 @@ def remove_images_before(record):
 
 def saved_text(record, saved):
     refused_ms = saved.refused_ms if int(time.time() * 1000) - saved.refused_ms < QUIET_MS else 0
-    return SavedTracker(record["id"], saved.state, saved.counting, refused_ms).to_text()
+    return SavedTracker(record["id"], saved.state, saved.counting, refused_ms, saved.counted).to_text()
 
 
 def note_refused(record, saved):
@@ -300,7 +348,8 @@ def commands_for_events(record, events):
         return []
     newest = execute("XREVRANGE", record["key"] + ":events", "+", "-", "COUNT", 1)
     last = str(newest[0][0]) if newest else ""
-    events = [{**event, "ref": record["id"]} for event in events]
+    what = record["counted"].fields if "counted" in record else {}
+    events = [{**event, **what, "ref": record["id"]} for event in events]
     return event_commands(record["key"], events, last, int(time.time() * 1000))
 
 
@@ -334,17 +383,21 @@ def follow(record, saved, scene):
     missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes
     lost = lost_alarms(key, ts) if counted.rules_begin else []
     event_writes = commands_for_events(record, [*lost, *counted.events])
-    for command in (*(command for name in missing for command in create_commands(key, name)), *event_writes):
+    for command in (
+        *(command for name in missing for command in create_commands(key, name, record["counted"])),
+        *event_writes,
+    ):
         execute(*command)
     boxes = whole_pixels([person.box for person in people], frame_wh)
     steps["boxes"] = steps.get("boxes", 0) + (time.perf_counter() - began) * 1000
     elapsed = sum(steps.values())
+    what = [word for pair in record["counted"].fields.items() for word in pair]
     execute(
         "XADD", key + ":yolo", "MAXLEN", "~", DETECTIONS_KEPT, "*",
         "ref", record["id"],
         "ts", ts,
         "boxes", json.dumps(boxes.ravel().tolist()),
-        "people", len(people),
+        record["counted"].series, len(people),
         "confidence", json.dumps([round(person.confidence, 3) for person in people]),
         "tracks", json.dumps([person.id for person in people]),
         "since", json.dumps([person.first_ms for person in people]),
@@ -352,16 +405,27 @@ def follow(record, saved, scene):
         "ms", round(elapsed, 3),
         "predicted", int("found" not in record),  # always: Grafana needs the same fields in each entry
         *counted.fields,
+        *what,
         *of_capture(record),
     )  # fmt: skip
     for track in result.finished:
-        words = ("track", track.id, "first", track.first_ms, "last", track.last_ms, "path", json.dumps(track.path))
+        words = (
+            "track",
+            track.id,
+            "first",
+            track.first_ms,
+            "last",
+            track.last_ms,
+            "path",
+            json.dumps(track.path),
+            *what,
+        )
         execute("XADD", key + ":tracks", "MAXLEN", "~", TRACKS_KEPT, "*", *words, *counted.tracks.get(track.id, ()))
         execute("XTRIM", key + ":tracks", "MINID", "~", int(time.time() * 1000) - TRACKS_AGE_MS)
     if result.seen:
         execute("SET", key + ":last_track", result.seen[-1])
     looked = "found" in record
-    values = {"people": len(people), "seen": len(result.seen), "out_fps": 1, "looked_fps": int(looked)}
+    values = {record["counted"].series: len(people), "seen": len(result.seen), "out_fps": 1, "looked_fps": int(looked)}
     values.update({} if result.different is None else {"different": result.different})
     # the frames of a recording have its times in `ts`, and `captured` is when they were read
     captured = number_or(record["value"].get("captured"), record["ts"])
@@ -394,8 +458,9 @@ def result_of(record, tracker):
     return tracker.still(ts) if choice == Choice.STILL else tracker.expected(ts)
 
 
-def add_missing(key, samples, replies):
+def add_missing(record, samples, replies):
     """Make the series that a camera did not have, and add what was meant for them."""
+    key, counted = record["key"], record.get("counted", PEOPLE)
     for sample, reply in zip(samples, replies, strict=True):
         if isinstance(reply, int):
             continue
@@ -403,7 +468,7 @@ def add_missing(key, samples, replies):
         if execute("EXISTS", f"{key}:{sample.series}"):
             log(f"{key}:{sample.series} at {sample.at_ms}: {reply}", "warning")
             continue
-        for command in create_commands(key, sample.series):
+        for command in create_commands(key, sample.series, counted):
             if command[0] != "TS.CREATE" or not execute("EXISTS", command[1]):
                 execute(*command)
         execute(*add_command(key, [sample]))

@@ -20,6 +20,8 @@ SOURCE = DataSourceRef(type_val="redis-datasource", uid="${redis}")
 
 CAMERA = "camera:${camera}"
 """The stream of frames of the chosen camera. Its other keys begin with this name."""
+COUNT, THINGS = f"{CAMERA}:${{series}}", "${plural}"
+"""The series of what the model in use counts, such as `camera:0:people`; and the word for it, such as `people`."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models import common
 
 from grafana.panels import Panel, at, chart, number
-from grafana.queries import CAMERA, Query, ts_range
+from grafana.queries import CAMERA, THINGS, Query, ts_range
 
 SECOND_MS, MINUTE_MS = 1_000, 60_000
 WAYS = ("forward", "backward")
@@ -55,13 +55,13 @@ def crossings(way: str) -> Query:
 def zone_panels(y: int) -> tuple[timeseries.Panel, ...]:
     """People in a zone, and how long they stayed."""
     people = chart(
-        "People in the zone",
+        f"{THINGS} in the zone",
         at(0, y, 12, 8),
         ts_range(f"{ZONE}:people", "Average, 10 s", "avg", 10 * SECOND_MS),
         ts_range(f"{ZONE}:people", "Most, 10 s", "max", 10 * SECOND_MS),
     ).unit("short")
     dwell = chart(
-        "How long people stayed, per minute",
+        f"How long {THINGS} stayed, per minute",
         at(12, y, 12, 8),
         ts_range(f"{ZONE}:dwell", "Average", "avg", MINUTE_MS),
         ts_range(f"{ZONE}:dwell", "Longest", "max", MINUTE_MS),

@@ -1,4 +1,4 @@
-"""The dashboard "Video Stream Analytics": the video, the number of people, latency, rates, gears and models.
+"""The dashboard "Video Stream Analytics": the video, what is counted, latency, rates, gears and models.
 
 The original showcase has a dashboard of this name. This one gets its data from Redis. The original needed a Prometheus
 adapter that was not in its compose file, and its averages had buckets of 60 ms.
@@ -27,7 +27,7 @@ from grafana.panels import (
     transformation,
     unit,
 )
-from grafana.queries import CAMERA, SOURCE, Query, cli, ts_range
+from grafana.queries import CAMERA, COUNT, SOURCE, THINGS, Query, cli, ts_range
 from grafana.scene import LINES_PATTERN, LINES_QUERY, ZONES_PATTERN, ZONES_QUERY, with_scene_rows
 
 UID, TITLE = "rededge-video", "Video Stream Analytics"
@@ -63,6 +63,8 @@ def variables() -> tuple[QueryVariable | TextBoxVariable, ...]:
     """The choices at the top of the page, and the address of the video."""
     return (
         choice("camera", "Camera", "ts.queryindex __name__=people", "/^camera:(.*):people$/", "0"),
+        of_gear("series", "people"),
+        of_gear("plural", "people"),
         every("line", LINES_QUERY, LINES_PATTERN),
         every("zone", ZONES_QUERY, ZONES_PATTERN),
         choice("model", "Model", "ai._modelscan", "/^(model:.*)$/", "model:nanodet-g-two-sizes"),
@@ -88,6 +90,12 @@ def choice(name: str, label: str, command: str, pattern: str, first: str) -> Que
     )
 
 
+def of_gear(field: str, first: str) -> QueryVariable:
+    """A hidden variable with what the settings of the gear say about what is counted: its series, or its word."""
+    variable = choice(field, field.capitalize(), f"hget people_counter:settings {field}", "/^(.+)$/", first)
+    return variable.hide(dashboard.VariableHide.HIDE_VARIABLE)
+
+
 def every(name: str, command: str, pattern: str) -> QueryVariable:
     """A hidden variable that has all values that match `pattern` at once: a row is repeated for each of them."""
     return (
@@ -110,10 +118,10 @@ def video() -> Panel:
 
 def people() -> timeseries.Panel:
     """People in the frame, with average and extremes."""
-    key = f"{CAMERA}:people"
+    key = COUNT
     return (
         chart(
-            "People",
+            f"{THINGS} in view",
             at(9, 0, 9, 6),
             ts_range(key, "Now", "last", SECOND_MS),
             ts_range(key, "Average, 10 s", "avg", PEOPLE_BUCKET_MS),
@@ -127,14 +135,14 @@ def people() -> timeseries.Panel:
 
 def people_in_numbers() -> tuple[stat.Panel, ...]:
     """The present number, and average, minimum and maximum of the last minute."""
-    key = f"{CAMERA}:people"
+    key = COUNT
 
     def of_minute(title: str, x: int, y: int, aggregation: str, calculation: str) -> stat.Panel:
         query = ts_range(key, title, aggregation, SECOND_MS)
         return number(title, at(x, y, 3, 3), query, calculation=calculation, over="1m").unit("short").decimals(0)
 
     return (
-        of_minute("People now", 18, 0, "last", "lastNotNull"),
+        of_minute(f"{THINGS} now", 18, 0, "last", "lastNotNull"),
         of_minute("Average, 1 min", 21, 0, "avg", "mean").decimals(1),
         of_minute("Fewest, 1 min", 18, 3, "min", "min"),
         of_minute("Most, 1 min", 21, 3, "max", "max"),
@@ -145,7 +153,7 @@ def people_seen() -> tuple[stat.Panel, ...]:
     """How many people came into view: each once, unless they left or were hidden for more than a few seconds."""
     return tuple(
         number(title, at(18 + 3 * index, 6, 3, 6), seen(title), calculation="sum", over=over)
-        .description("People who were seen for the first time. Somebody who leaves and comes back counts again.")
+        .description(f"{THINGS} that were seen for the first time. Whoever leaves and comes back counts again.")
         .unit("short")
         for index, (title, over) in enumerate((("Seen, 1 h", "1h"), ("Seen today", "now/d")))
     )
@@ -154,7 +162,7 @@ def people_seen() -> tuple[stat.Panel, ...]:
 def people_seen_over_time() -> timeseries.Panel:
     """The same by the minute."""
     return (
-        chart("People seen for the first time, per minute", at(9, 6, 9, 6), seen("Seen"))
+        chart(f"{THINGS} seen for the first time, per minute", at(9, 6, 9, 6), seen("Seen"))
         .draw_style(common.GraphDrawStyle.BARS)
         .fill_opacity(60)
         .unit("short")
@@ -251,9 +259,9 @@ def health() -> tuple[stat.Panel, ...]:
 def history() -> timeseries.Panel:
     """People per minute, from the compactions, which are kept for three months."""
     kinds = {"avg": "Average", "max": "Most", "min": "Fewest"}
-    lines = [ts_range(f"{CAMERA}:people:{kind}:1m", name, kind, MINUTE_MS) for kind, name in kinds.items()]
+    lines = [ts_range(f"{COUNT}:{kind}:1m", name, kind, MINUTE_MS) for kind, name in kinds.items()]
     return (
-        chart("People per minute, last 24 hours", at(0, 43, 24, 8), *lines)
+        chart(f"{THINGS} per minute, last 24 hours", at(0, 43, 24, 8), *lines)
         .time_from("24h")
         .hide_time_override(True)
         .insert_nulls(180_000)

@@ -236,7 +236,7 @@ class Camera:
         end: Moment | None = None,
         *,
         every: str = "1h",
-        by: str = "people_mean",
+        by: str | None = None,
         count: int = 5,
         time_zone: str | None = None,
     ) -> DataTable:
@@ -246,7 +246,8 @@ class Camera:
             start: As in `history`.
             end: As in `history`.
             every: Length of a period.
-            by: The column of `history` that decides, such as `seen` or `line:door:forward`.
+            by: The column of `history` that decides, such as `seen` or `line:door:forward`; default: the mean number in
+                view.
             count: Number of periods at most.
             time_zone: Name of the time zone; default: that of this computer.
         """

@@ -246,7 +246,7 @@ class Models:
             image: An image file to try it on; it is written with boxes to NAME.try.jpg.
             output: Another folder to write to.
             options: What is not to be found out, the fields of `ImportOptions`: `name`, `layout`, `classes`, `count`,
-                `size_wh`, `colour`, `scale`, `resize`, `confidence`, `iou`, `summary`, `licence`, `origin`.
+                `plural`, `size_wh`, `colour`, `scale`, `resize`, `confidence`, `iou`, `summary`, `licence`, `origin`.
 
         Raises:
             ModelImportError: The file is damaged, its layout is not known, or what the model finds is not plausible.

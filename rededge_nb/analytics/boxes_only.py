@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rededge_nb.analytics.counted import CLASS, PEOPLE, PLURAL, Counted, counted_of
 from rededge_nb.analytics.scene import parse_scene
 from rededge_nb.errors import SceneError
 
@@ -34,6 +35,7 @@ class FoundPeople:
         model: Key of the model.
         detected: How many of the boxes have at least the confidence of the gear's settings.
         steps: Milliseconds by step: read, resize, model, script, boxes.
+        counted: What the boxes are of.
         colours: For each box the shares of colours, if the gear's settings ask for them; see `colour_shares`.
     """
 
@@ -42,6 +44,7 @@ class FoundPeople:
     model: str
     detected: int
     steps: Mapping[str, float]
+    counted: Counted = PEOPLE
     colours: Sequence[Sequence[float] | None] | None = None
 
     def as_fields(self) -> dict[str, str | int]:
@@ -52,6 +55,7 @@ class FoundPeople:
             MODEL: self.model,
             DETECTED: self.detected,
             STEPS: json.dumps({step: round(ms, 3) for step, ms in self.steps.items()}),
+            **self.counted.fields,
         }
         return fields if self.colours is None else fields | {COLOURS: json.dumps(self.colours)}
 
@@ -70,7 +74,8 @@ def found_people(fields: Mapping[str, Any]) -> FoundPeople:
         steps = {str(step): float(ms) for step, ms in json.loads(fields[STEPS]).items()}
         colours = json.loads(fields[COLOURS]) if COLOURS in fields else None
         size_wh, model = frame_size(fields[SIZE]), _text(fields[MODEL])
-        people = FoundPeople(found, size_wh, model, int(fields[DETECTED]), steps, colours)
+        counted = counted_of({name: _text(fields[name]) for name in (CLASS, PLURAL) if name in fields})
+        people = FoundPeople(found, size_wh, model, int(fields[DETECTED]), steps, counted, colours)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"the field {FOUND} or one of those with it is damaged: {error}") from None
     if not np.isfinite(found).all() or len(found) > _MOST_BOXES or (colours is not None and len(colours) != len(found)):

@@ -6,10 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from rededge_nb.analytics import scene_series
-from rededge_nb.analytics.scene_series import Command
+from rededge_nb.analytics.counted import COUNT_SERIES, PEOPLE, Counted
+from rededge_nb.analytics.scene_series import COMPACTION_RETENTION_MS, MINUTE_MS, RAW_RETENTION_MS, Command
 
 SUMMED: Final = ("in_fps", "out_fps", "looked_fps", "seen", "different")
 """Series of a camera in which what happens in one second is added to one sample (duplicate policy SUM)."""
+
+OF_CLASS: Final = (COUNT_SERIES, "seen", "detected", "different")
+"""Series of a camera that say something about what is counted, besides `people` and those of lines and zones."""
+_COMPACTIONS: Final = {
+    COUNT_SERIES: tuple((aggregation, minutes) for minutes in (1, 5, 15) for aggregation in ("avg", "min", "max")),
+    "seen": tuple(("sum", minutes) for minutes in (1, 15, 60)),
+}
+"""Aggregations and minutes of the compactions of a series; `rededge init` gives `people` those of `count`."""
 
 
 class Sample(NamedTuple):
@@ -44,11 +53,25 @@ def add_command(camera_key: str, samples: Iterable[Sample]) -> Command:
     return tuple(words)
 
 
-def create_commands(camera_key: str, series: str) -> Iterator[Command]:
-    """The commands that create a series which the camera does not have."""
+def create_commands(camera_key: str, series: str, counted: Counted = PEOPLE) -> Iterator[Command]:
+    """The commands that create a series which the camera does not have.
+
+    Args:
+        camera_key: Key of the camera's frames.
+        series: Name of the series.
+        counted: What is counted. The series that depend on it say so in their labels.
+    """
+    what = tuple(word for pair in counted.fields.items() for word in pair)
     if ":" in series:
-        yield from scene_series.create_commands(camera_key, series)
-    else:
-        policy = "SUM" if series in SUMMED else "LAST"
-        labels = ("LABELS", "camera", camera_key.split(":", 1)[1], "__name__", series)
-        yield ("TS.CREATE", f"{camera_key}:{series}", "DUPLICATE_POLICY", policy, *labels)
+        for command in scene_series.create_commands(camera_key, series):
+            yield (*command, *what) if "LABELS" in command else command
+        return
+    key, policy = f"{camera_key}:{series}", "SUM" if series in SUMMED else "LAST"
+    what = what if series in OF_CLASS else ()
+    retention = ("RETENTION", RAW_RETENTION_MS) if series in OF_CLASS else ()
+    labels = ("camera", camera_key.split(":", 1)[1], "__name__")
+    yield ("TS.CREATE", key, *retention, "DUPLICATE_POLICY", policy, "LABELS", *labels, series, *what)
+    for aggregation, minutes in _COMPACTIONS.get(series, ()):
+        compaction, name = f"{key}:{aggregation}:{minutes}m", f"{series}_{aggregation}_{minutes}m"
+        yield ("TS.CREATE", compaction, "RETENTION", COMPACTION_RETENTION_MS, "LABELS", *labels, name, *what)
+        yield ("TS.CREATERULE", key, compaction, "AGGREGATION", aggregation, minutes * MINUTE_MS)

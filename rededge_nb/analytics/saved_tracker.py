@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rededge_nb.analytics.counted import PERSON
 from rededge_nb.analytics.tracker_settings import TrackerSettings
 from rededge_nb.analytics.tracking import Tracker
 from rededge_nb.errors import TrackerStateError
@@ -26,6 +27,7 @@ class SavedTracker:
             before the first.
         counting: State of counting at lines and in zones, as `count_scene` returns it; None without a scene.
         refused_ms: When the last frame that could not be processed was dealt with, by the clock; 0 if that is long ago.
+        counted: The class that was counted, see `counted.Counted`.
         problem: Why tracking begins again, if the text or the state was damaged.
     """
 
@@ -33,6 +35,7 @@ class SavedTracker:
     state: Any = None
     counting: Any = None
     refused_ms: int = 0
+    counted: str = PERSON
     problem: str = ""
 
     @classmethod
@@ -42,7 +45,8 @@ class SavedTracker:
             return cls()
         try:
             fields = json.loads(str(text))
-            saved = cls(fields["ref"], fields["state"], fields.get("counting"), int(fields.get("refused", 0)))
+            refused_ms, counted = int(fields.get("refused", 0)), str(fields.get("class", PERSON))
+            saved = cls(fields["ref"], fields["state"], fields.get("counting"), refused_ms, counted)
             saved.has("0-0")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             return cls(problem=f"this is not what was saved of a tracker, which begins again: {str(text)[:60]!r}")
@@ -53,6 +57,7 @@ class SavedTracker:
         fields = {"ref": self.ref, "state": self.state}
         fields |= {} if self.counting is None else {"counting": self.counting}
         fields |= {"refused": self.refused_ms} if self.refused_ms else {}
+        fields |= {} if self.counted == PERSON else {"class": self.counted}
         return json.dumps(fields, separators=(",", ":"))
 
     def has(self, ref: str) -> bool:

@@ -14,6 +14,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.analytics.boxes_only import FoundPeople
 from rededge_nb.analytics.colours import colour_shares
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_size, suppress
 from rededge_nb.control.provision import read_settings
 from rededge_nb.edge.ai.execution.loaded_models import LoadedModels
@@ -70,7 +71,7 @@ class PeopleFinder:
         detected = int((found[:, 4] >= confidence).sum())
         marks.append(time.perf_counter())
         steps = {name: (end - start) * 1000 for name, (start, end) in zip(_STEPS, pairwise(marks), strict=True)}
-        return FoundPeople(found, frame_wh, values["model"], detected, steps, colours)
+        return FoundPeople(found, frame_wh, values["model"], detected, steps, counted_of(values), colours)
 
     def _current_settings(self) -> dict[str, str]:
         if time.monotonic() - self._read_at > SETTINGS_AGE:

@@ -94,6 +94,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
     epilog=examples(
         "rededge models import my.onnx --use",
         "rededge models import my.onnx --classes coco --try street.jpg",
+        "rededge models import my.onnx --classes coco --class car --use",
         "rededge models import my.onnx --layout yolox --size 416x416 --classes helmet,person --class person",
         note="docs/how-to/own-model.md lists the layouts that are recognised, and explains how to add one.",
     ),
@@ -109,6 +110,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 @click.option("--layout", help="The layout of its outputs; default: it is recognised.")
 @click.option("--classes", help="Names of all classes, separated by commas; a text file with them; or coco.")
 @click.option("--class", "--count", "count", help="Names of the counted classes, with commas. Default: person.")
+@click.option("--plural", help="What several of the counted objects are called; default: by the rules of English.")
 @click.option("--size", help="Width and height of its input, such as 640x640, if the file leaves them open.")
 @click.option("--colour", help="Colours of its input: rgb or bgr.")
 @click.option("--scale", help="Values of its input: 0-1, 0-255, -1-1 or imagenet.")

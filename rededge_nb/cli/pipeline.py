@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rededge_nb import settings
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.assets import NOTEBOOKS
 from rededge_nb.cli.base import (
     camera_option,
@@ -200,7 +201,9 @@ def compare_runs(runs: tuple[str, ...], output: Path, as_json: bool) -> None:
 
 
 def _short(summary: dict[str, Any]) -> dict[str, Any]:
-    return {name: summary.get(name) for name in ("started", "seconds", "source", "camera", "people", "error")}
+    counted = counted_of(summary)
+    names = ("started", "seconds", "source", "camera", *counted.fields, counted.series, "error")
+    return {name: summary.get(name) for name in names}
 
 
 def _sweep(text: str) -> tuple[str, list[object]]:

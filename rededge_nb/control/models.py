@@ -10,6 +10,7 @@ from typing import Any
 import redis
 import yaml
 
+from rededge_nb.analytics.counted import Counted, counted_classes
 from rededge_nb.analytics.detecting import MULTIPLE, RESIZES, input_size
 from rededge_nb.edge.client.shard import key_here
 from rededge_nb.errors import ModelCardError, ModelError
@@ -62,6 +63,8 @@ class ModelCard:
     """With `resize` "aspect" width and height of the input are multiples of this."""
     class_id: int
     """Index of the class that is counted."""
+    counted: Counted
+    """What is counted: the words for it, and its series."""
     confidence: float
     """Minimum confidence of a detection, 0 to 1."""
     iou: float
@@ -127,6 +130,7 @@ def load_card(path: Path) -> ModelCard:
             resize=_text(fields["input"].get("resize", "stretch")),
             multiple=int(_text(fields["input"].get("multiple", MULTIPLE))),
             class_id=int(_text(fields["counting"]["class_id"])),
+            counted=_counted(fields),
             confidence=float(_text(fields["counting"]["confidence"])),
             iou=float(_text(fields["counting"]["iou"])),
             tracking=_tracking(fields.get("tracking")),
@@ -151,6 +155,20 @@ def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError(f"a text or a number is needed, and a value of the type {type(value).__name__} is there")
     return str(value)
+
+
+def _counted(fields: Any) -> Counted:
+    """What is counted: as the card says, else the class of `class_id`.
+
+    Raises:
+        ValueError: The card gives a plural for people.
+    """
+    counting, names = fields["counting"], [_text(name) for name in fields["classes"]]
+    class_id = int(_text(counting["class_id"]))
+    # a model whose class has several names, such as "person or rider", which were counted as people
+    of_place = names[class_id].split(" or ") if 0 <= class_id < len(names) else []
+    wanted = _text(counting["class"]).split("+") if "class" in counting else of_place
+    return counted_classes([name for name in wanted if name], _text(counting.get("plural", "")))
 
 
 def _tracking(fields: Any) -> TrackingThresholds | None:

@@ -184,6 +184,7 @@ def _write_settings(client: redis.Redis, choice: _Choice) -> list[str]:
     wanted = {"model": key_of(client, card), "model_tag": card.tag, "model_from": choice.reason}
     wanted |= {"width": str(card.input_wh[0]), "height": str(card.input_wh[1])}
     wanted |= {"resize": card.resize, "multiple": str(card.multiple), "class_id": str(card.class_id)}
+    wanted |= {"class": card.counted.name, "plural": card.counted.plural, "series": card.counted.series}
     thresholds = {"confidence": str(card.confidence), "iou": str(card.iou)}
     margins = {} if card.tracking is None else asdict(card.tracking)
     thresholds |= {f"tracking_{name}": f"{value - card.confidence:+.4g}" for name, value in margins.items()}

@@ -48,7 +48,7 @@ def draw_detections(
         confidence: Whether each box has a label with its track and its confidence in percent.
         people: Whether the number of people is written in the corner.
     """
-    count = f"{detections.people} {'person' if detections.people == 1 else 'people'}"
+    count = detections.counted.amount(detections.people)
     tracks = detections.tracks
     colors = [color] * len(detections) if tracks is None else [_bgr(track_color(int(track))) for track in tracks]
     ground = _draw_trails(image, trails, colors) if any(map(len, trails)) else image

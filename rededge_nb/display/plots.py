@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rededge_nb import schema
+from rededge_nb.analytics.counted import PEOPLE, Counted, counted_of
 from rededge_nb.control.inference import Timing
 from rededge_nb.display import gaps
 from rededge_nb.display.axes import INK, MUTED, WIDTH_INCHES, axes_in, finish, local, need_samples
@@ -50,7 +51,12 @@ def plot_frame(image: Image, *, title: str = "", ax: Axes | None = None) -> Axes
 
 
 def plot_tracks(
-    tracks: Sequence[Track], image: Image | None = None, *, title: str = "Where people walked", ax: Axes | None = None
+    tracks: Sequence[Track],
+    image: Image | None = None,
+    *,
+    title: str = "",
+    counted: Counted = PEOPLE,
+    ax: Axes | None = None,
 ) -> Axes:
     """Plot the paths of people over a frame, each in the colour of the track, with a dot where the person was last.
 
@@ -59,6 +65,7 @@ def plot_tracks(
         image: A frame of the camera, uint8 of shape (height, width, 3), BGR; without one the paths are on white, in a
             square.
         title: Title of the plot.
+        counted: What the tracks are of.
         ax: Axes to draw in.
 
     Raises:
@@ -82,8 +89,8 @@ def plot_tracks(
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         axes.set_axis_off()
-        people = "1 person" if len(tracks) == 1 else f"{len(tracks)} people"
-        axes.set_title(f"{title}: {people}")
+        way = "walked" if counted.is_people else "were"
+        axes.set_title(f"{title or f'Where {counted.plural} {way}'}: {counted.amount(len(tracks))}")
     return axes
 
 
@@ -93,17 +100,17 @@ def plot_people(
     average: Series | None = None,
     low: Series | None = None,
     high: Series | None = None,
-    title: str = "People in view",
+    title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot people over time: each frame, the average of each bucket, and a band from its minimum to its maximum.
+    """Plot people, or what else is counted, over time: each frame, the average of each bucket, its minimum and maximum.
 
     Args:
-        people: The samples of single frames.
+        people: The samples of single frames; its labels say what was counted.
         average: The series `people_avg_1m`, or another aggregate.
         low: The series `people_min_1m`, or the minima of the same buckets.
         high: The series `people_max_1m`, or the maxima of the same buckets.
-        title: Title of the plot.
+        title: Title of the plot; default: such as "People in view".
         ax: Axes to draw in.
 
     Raises:
@@ -128,8 +135,9 @@ def plot_people(
             axes.step(edges, means, where="post", color=VERMILION, linewidth=2.2, label=f"average, {_bucket(average)}")
         axes.set_ylim(0, max(1.0, float(people.values.max())) * 1.12)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axes.set_ylabel("people")
-        finish(axes, title)
+        counted = counted_of(people.labels)
+        axes.set_ylabel(counted.plural)
+        finish(axes, title or counted.title("in view"))
     return axes
 
 
@@ -265,10 +273,10 @@ def plot_timings(timings: Sequence[Timing], *, title: str = "One run of the mode
 def plot_counts(
     counts: Mapping[str, Sequence[int]], *, title: str = "People in each frame", ax: Axes | None = None
 ) -> Axes:
-    """Plot the numbers of people that several models find in the same frames.
+    """Plot the numbers of people, or other objects, that several models find in the same frames.
 
     Args:
-        counts: For each model the numbers of people, in the order of the frames.
+        counts: For each model the numbers, in the order of the frames.
         title: The title.
         ax: Where to draw; default: a new figure.
     """

@@ -8,26 +8,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from rededge_nb.analytics.counted import PEOPLE, Counted, counted_of
 from rededge_nb.display import gaps
 from rededge_nb.display.axes import axes_in, finish, local
 from rededge_nb.display.colors import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, readable
 from rededge_nb.reading.scenes import Crossings, ZoneVisits
+from rededge_nb.reading.series import Series
 
 COLORS = tuple(readable(color) for color in (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY))
 """Colours of lines and of zones, in their order; the first one follows the last."""
 _DWELL_BINS = 12
 
 
-def plot_crossings(
-    crossings: Sequence[Crossings], *, title: str = "People who crossed", ax: Axes | None = None
-) -> Axes:
+def plot_crossings(crossings: Sequence[Crossings], *, title: str = "", ax: Axes | None = None) -> Axes:
     """Plot for each line how many people have crossed it so far: forward as a solid line, backward as a dashed one.
 
     A direction in which nobody went is in the legend, with 0.
 
     Args:
         crossings: Such as `Camera.crossings` returns.
-        title: Title of the plot.
+        title: Title of the plot; default: one that says what was counted.
         ax: Axes to draw in.
     """
     directions = [
@@ -51,16 +51,17 @@ def plot_crossings(
                 edges, counted = np.zeros(0), []
             color = COLORS[number % len(COLORS)]
             axes.step(local(edges), counted, style, where="post", color=color, linewidth=1.8, label=label)
-        _finish(axes, title, "people")
+        what = _counted([series for *_, series, _ in directions])
+        _finish(axes, title or what.title("who crossed" if what.is_people else "that crossed"), what)
     return axes
 
 
-def plot_zones(zones: Sequence[ZoneVisits], *, title: str = "People in zones", ax: Axes | None = None) -> Axes:
+def plot_zones(zones: Sequence[ZoneVisits], *, title: str = "", ax: Axes | None = None) -> Axes:
     """Plot how many people were in each zone; the line is interrupted where no frames were processed.
 
     Args:
         zones: Such as `Camera.zones` returns.
-        title: Title of the plot.
+        title: Title of the plot; default: one that says what was counted.
         ax: Axes to draw in.
     """
     with axes_in(ax) as axes:
@@ -69,7 +70,8 @@ def plot_zones(zones: Sequence[ZoneVisits], *, title: str = "People in zones", a
             most = f", at most {each.people.values.max():.0f}" if len(each.people) else ""
             color = COLORS[number % len(COLORS)]
             axes.step(local(times), values, where="post", color=color, linewidth=1.4, label=each.zone + most)
-        _finish(axes, title, "people")
+        what = _counted([each.people for each in zones])
+        _finish(axes, title or what.title("in zones"), what)
     return axes
 
 
@@ -78,7 +80,7 @@ def plot_dwell(zones: Sequence[ZoneVisits], *, title: str = "How long they staye
 
     Args:
         zones: Such as `Camera.zones` returns.
-        title: Title of the plot.
+        title: Title of the plot; default: one that says what was counted.
         ax: Axes to draw in.
     """
     stays = [each.dwell.values for each in zones]
@@ -95,16 +97,21 @@ def plot_dwell(zones: Sequence[ZoneVisits], *, title: str = "How long they staye
             )
             axes.legend(loc="upper right")
         axes.set_xlabel("seconds")
-        axes.set_ylabel("people")
+        axes.set_ylabel(_counted([each.dwell for each in zones]).plural)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axes.set_title(title)
     return axes
 
 
-def _finish(axes: Axes, title: str, what: str) -> None:
+def _counted(series: Sequence[Series]) -> Counted:
+    """What was counted, as the labels of the first series with samples say."""
+    return next((counted_of(each.labels) for each in series if len(each)), PEOPLE)
+
+
+def _finish(axes: Axes, title: str, what: Counted) -> None:
     axes.set_ylim(0, max(1.0, axes.dataLim.y1) * 1.12)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axes.set_ylabel(what)
+    axes.set_ylabel(what.plural)
     if axes.lines:
         finish(axes, title)
     else:

@@ -31,7 +31,8 @@ def read_history(
 ) -> DataTable:
     """A table with a row for each period of a time.
 
-    Its columns: `start` and `end` of the period; `people_mean`, `people_min` and `people_max` in view; `seen`, the
+    Its columns: `start` and `end` of the period; `people_mean`, `people_min` and `people_max` in view, or `count_mean`
+    and so on if the model in use counts objects of another class; `seen`, the
     people who were seen for the first time; for each line `line:<name>:forward` and `:backward`, the crossings; for
     each zone `zone:<name>:people_mean`, `:people_max`, `:stays` that ended, `:stay_mean_s` and `:stay_max_s`; and
     `source`, which says whether the figures come from single samples, from compactions of a minute, or have expired.
@@ -54,7 +55,8 @@ def read_history(
     zone = find_zone(time_zone)
     start_ms, end_ms = time_span(client, camera, start, end, zone)
     counts = read_counts(client, camera, period_edges(start_ms, end_ms, parse_period(every), zone))
-    return history_table(counts, zone, f"camera {schema.camera_id(camera)}, every {every}")
+    what = "" if counts.counted.is_people else f", {counts.counted.plural}"
+    return history_table(counts, zone, f"camera {schema.camera_id(camera)}{what}, every {every}")
 
 
 def time_span(
@@ -76,20 +78,27 @@ def history_table(counts: Counts, zone: ZoneInfo, title: str) -> DataTable:
     return DataTable({**columns, **counts.figures, "source": counts.sources}, zone, title=title)
 
 
-def busiest_periods(history: DataTable, *, by: str = "people_mean", count: int = 5) -> DataTable:
+def busiest_periods(history: DataTable, *, by: str | None = None, count: int = 5) -> DataTable:
     """The rows of a history with the largest figures, the largest first; of equal ones the earlier is first.
 
     Args:
         history: Such as `read_history` returns.
-        by: The column that decides.
+        by: The column that decides; default: the mean number in view, `people_mean` or `count_mean`.
         count: Number of rows at most; periods without a figure are left out.
 
     Raises:
         ConfigurationError: there is no such column of numbers.
     """
     numbers = [name for name in history.columns if history[name].dtype.kind == "f"]
+    by = mean_column(history) if by is None else by
     if by not in numbers:
         raise ConfigurationError(f"by={by!r} is no column of figures: take one of {', '.join(numbers)}")
     values = history[by]
     order = np.argsort(-values, kind="stable")  # NaN comes last
     return history.take(order[: min(count, int((~np.isnan(values)).sum()))])
+
+
+def mean_column(history: DataTable) -> str:
+    """The column of a history with the mean number in view: `people_mean`, or `count_mean` of another class."""
+    other = f"{schema.OTHER_COUNT}_mean"
+    return other if other in history.columns else f"{schema.PEOPLE}_mean"

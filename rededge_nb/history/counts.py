@@ -16,10 +16,12 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.history.periods import equal_runs
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.series import call, samples_with_labels, series_info
 
@@ -46,10 +48,7 @@ class _Figure:
     of_minutes: str
 
 
-_FIGURES = (
-    _Figure("people_mean", schema.PEOPLE, "avg", "avg", "avg"),
-    _Figure("people_min", schema.PEOPLE, "min", "min", "min"),
-    _Figure("people_max", schema.PEOPLE, "max", "max", "max"),
+_OTHER_FIGURES = (
     _Figure("seen", schema.SEEN, "sum", "sum", "sum"),
     _Figure("forward", "line_forward", "sum", "sum", "sum"),
     _Figure("backward", "line_backward", "sum", "sum", "sum"),
@@ -72,12 +71,14 @@ class Counts:
         figures: float64 of shape (n,) by name of the column; NaN where nothing is known.
         sources: `SAMPLES`, `MINUTES` or `EXPIRED`, one for each period.
         scene: The lines and zones that were drawn when this was read.
+        counted: What the model counted when this was read. What was counted of another class before is left out.
     """
 
     edges_ms: NDArray[np.int64]
     figures: dict[str, Floats]
     sources: NDArray[Any]
     scene: Scene
+    counted: Counted = PEOPLE
 
 
 def read_counts(client: redis.Redis, camera: object, edges_ms: NDArray[np.int64]) -> Counts:
@@ -94,37 +95,56 @@ def read_counts(client: redis.Redis, camera: object, edges_ms: NDArray[np.int64]
         ConfigurationError: a period has parts of minutes, and only compactions are left of it.
         MissingModuleError: the server lacks RedisTimeSeries.
     """
-    samples_from, minutes_from = _oldest_ms(client, camera)
+    counted = counted_now(client)
+    figures_wanted = _figures(counted)
+    samples_from, minutes_from = _oldest_ms(client, camera, counted)
     edges, from_samples = _fit_to_minutes(edges_ms, samples_from, camera)
     scene = read_scene(client, camera)
-    columns = list(_column_names(scene))
+    columns = list(_column_names(scene, counted))
     figures = {column: np.full(len(edges) - 1, np.nan) for column in columns}
     existing: dict[bool, set[str]] = {False: set(), True: set()}
     for minutes, first, last in ((True, 0, from_samples), (False, from_samples, len(edges) - 1)):
         for start, end in equal_runs(edges[first : last + 1]) if last > first else ():
-            for column, at, values in _read_run(client, camera, edges[first + start : first + end + 1], minutes):
+            run = edges[first + start : first + end + 1]
+            for column, at, values in _read_run(client, camera, run, minutes, figures_wanted):
                 existing[minutes].add(column)
                 if column in figures:
                     figures[column][first + start + at] = values
     sources = np.array([MINUTES] * from_samples + [SAMPLES] * (len(edges) - 1 - from_samples), object)
     sources[edges[1:] <= minutes_from] = EXPIRED
-    _fill_zeros(figures, existing, from_samples)
-    return Counts(edges, _with_mean_stays(figures), sources, scene)
+    _fill_zeros(figures, existing, from_samples, counted)
+    return Counts(edges, _with_mean_stays(figures), sources, scene, counted)
 
 
-def _oldest_ms(client: redis.Redis, camera: object) -> tuple[int, int]:
+def _figures(counted: Counted) -> tuple[_Figure, ...]:
+    name = counted.series
+    each_frame = ((f"{name}_{suffix}", way) for suffix, way in (("mean", "avg"), ("min", "min"), ("max", "max")))
+    return (*(_Figure(column, name, way, way, way) for column, way in each_frame), *_OTHER_FIGURES)
+
+
+def _oldest_ms(client: redis.Redis, camera: object, counted: Counted) -> tuple[int, int]:
     """From when on Redis has samples, and from when on compactions of a minute."""
     found = []
-    for key in (schema.series_key(camera, schema.PEOPLE), schema.compaction_key(camera, "avg", 1)):
+    for key in (
+        schema.series_key(camera, counted.series),
+        schema.compaction_key(camera, "avg", 1, series=counted.series),
+    ):
         with server_errors(client):
             if not client.exists(key):
-                raise NoDataError(
-                    f"camera {camera} has no series {key}: create them with `rededge init --camera {camera}`"
-                )
+                raise _no_series(camera, key, counted)
         info = series_info(client, key)
         retention_ms = int(info["retentionTime"])
         found.append(max(0, int(info["lastTimestamp"]) - retention_ms) if retention_ms else 0)
     return found[0], found[1]
+
+
+def _no_series(camera: object, key: str, counted: Counted) -> NoDataError:
+    if counted.is_people:
+        return NoDataError(f"camera {camera} has no series {key}: create them with `rededge init --camera {camera}`")
+    return NoDataError(
+        f"camera {camera} has no series {key}: the model in use counts {counted.plural}, and no frame was processed "
+        "with it yet"
+    )
 
 
 def _fit_to_minutes(edges: NDArray[np.int64], samples_from: int, camera: object) -> tuple[NDArray[np.int64], int]:
@@ -146,14 +166,14 @@ def _fit_to_minutes(edges: NDArray[np.int64], samples_from: int, camera: object)
 
 
 def _read_run(
-    client: redis.Redis, camera: object, edges: NDArray[np.int64], minutes: bool
+    client: redis.Redis, camera: object, edges: NDArray[np.int64], minutes: bool, figures: tuple[_Figure, ...]
 ) -> Iterator[tuple[str, NDArray[np.int64], Floats]]:
     """The columns of some periods of the same length: name, index of each period with a value, and the values."""
     start, end, length = int(edges[0]), int(edges[-1]), int(edges[1] - edges[0])
-    for aggregation in dict.fromkeys(each.of_minutes if minutes else each.aggregation for each in _FIGURES):
+    for aggregation in dict.fromkeys(each.of_minutes if minutes else each.aggregation for each in figures):
         chosen = {
             (f"{each.series}_{each.compaction}_1m" if minutes else each.series): each
-            for each in _FIGURES
+            for each in figures
             if (each.of_minutes if minutes else each.aggregation) == aggregation
         }
         words = ("ALIGN", start, "AGGREGATION", aggregation, length)
@@ -173,8 +193,8 @@ def _column(figure: _Figure, labels: dict[str, str]) -> str:
     return figure.column
 
 
-def _column_names(scene: Scene) -> Iterator[str]:
-    yield from ("people_mean", "people_min", "people_max", "seen")
+def _column_names(scene: Scene, counted: Counted) -> Iterator[str]:
+    yield from (*(f"{counted.series}_{what}" for what in ("mean", "min", "max")), "seen")
     for line in scene.lines:
         yield from (f"line:{line.name}:forward", f"line:{line.name}:backward")
     for zone in scene.zones:
@@ -182,9 +202,11 @@ def _column_names(scene: Scene) -> Iterator[str]:
         yield from (f"zone:{zone.name}:{name}" for name in names)
 
 
-def _fill_zeros(figures: dict[str, Floats], existing: dict[bool, set[str]], from_samples: int) -> None:
+def _fill_zeros(
+    figures: dict[str, Floats], existing: dict[bool, set[str]], from_samples: int, counted: Counted
+) -> None:
     """Where frames were processed, a count without a sample is 0, if there is such a series at all."""
-    known = ~np.isnan(figures["people_mean"])
+    known = ~np.isnan(figures[f"{counted.series}_mean"])
     for column, values in figures.items():
         if column.rpartition(":")[2] in _COUNTS:
             for part, minutes in ((slice(0, from_samples), True), (slice(from_samples, None), False)):
@@ -206,12 +228,17 @@ def _with_mean_stays(figures: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def newest_ms(client: redis.Redis, camera: object) -> int:
-    """Time of the camera's newest count of people.
+    """Time of the camera's newest count, of what the model in use counts.
 
     Raises:
         NoDataError: it has none.
     """
-    reply = call(client, "TS.GET", schema.series_key(camera, schema.PEOPLE))
+    counted = counted_now(client)
+    key = schema.series_key(camera, counted.series)
+    with server_errors(client):
+        if not counted.is_people and not client.exists(key):
+            raise _no_series(camera, key, counted)
+    reply = call(client, "TS.GET", key)
     if not reply:
         raise NoDataError(
             f"camera {camera} has no samples: start a capture (`rededge capture SOURCE --camera {camera}`)"

@@ -12,6 +12,7 @@ from matplotlib.dates import date2num
 from rededge_nb.display.axes import axes_in, finish_times
 from rededge_nb.display.colors import BLUE, GREEN, PURPLE, SKY, VERMILION, readable
 from rededge_nb.errors import ConfigurationError, NoDataError
+from rededge_nb.history.by_period import mean_column
 from rededge_nb.history.table import DataTable
 from rededge_nb.time_zones import find_zone, local_time, zone_note
 
@@ -20,12 +21,13 @@ _COLORS = (BLUE, VERMILION, readable(GREEN), readable(PURPLE), readable(SKY))
 _WEEK_INCHES = 2.9
 
 
-def plot_week(history: DataTable, column: str = "people_mean", *, title: str = "", ax: Axes | None = None) -> Axes:
+def plot_week(history: DataTable, column: str | None = None, *, title: str = "", ax: Axes | None = None) -> Axes:
     """Plot a heat table of the week: the mean of a column in each hour of each day of the week.
 
     Args:
         history: Such as `Camera.history` returns, with periods of an hour or less.
-        column: The figure; that of an hour is the mean of its periods, or their sum for crossings, stays and `seen`.
+        column: The figure; default: the mean number in view. That of an hour is the mean of its periods, or their sum
+            for crossings, stays and `seen`.
         title: Title of the plot.
         ax: Axes to draw in.
 
@@ -33,6 +35,7 @@ def plot_week(history: DataTable, column: str = "people_mean", *, title: str = "
         NoDataError: the column has no figures.
         ConfigurationError: there is no such column, or a period is longer than an hour.
     """
+    column = mean_column(history) if column is None else column
     zone, values = find_zone(history.time_zone), _figures(history, column)
     starts = history["start"].astype(np.int64)
     if (history["end"].astype(np.int64) - starts).max() > 3_600_000:
@@ -57,7 +60,7 @@ def plot_week(history: DataTable, column: str = "people_mean", *, title: str = "
 
 def plot_history(
     history: DataTable,
-    columns: Sequence[str] | Mapping[str, str] = ("people_mean",),
+    columns: Sequence[str] | Mapping[str, str] | None = None,
     *,
     title: str = "",
     ax: Axes | None = None,
@@ -66,13 +69,14 @@ def plot_history(
 
     Args:
         history: Such as `Camera.history` returns.
-        columns: Names of columns, or their labels by name.
+        columns: Names of columns, or their labels by name; default: the mean number in view.
         title: Title of the plot.
         ax: Axes to draw in.
 
     Raises:
         ConfigurationError: there is no such column.
     """
+    columns = (mean_column(history),) if columns is None else columns
     labels = dict(columns) if isinstance(columns, Mapping) else {each: each for each in columns}
     edges = np.append(history["start"], history["end"][-1:])
     times = date2num(edges)  # type: ignore[no-untyped-call]

@@ -24,6 +24,7 @@ from rededge_nb.analytics.scene import Scene
 from rededge_nb.control.scenes import save_scene
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.series import create_series
 from rededge_nb.time_zones import local_time, midnight_ms
 
@@ -145,10 +146,15 @@ def write_simulation(client: redis.Redis, camera: object, simulation: Simulation
         Number of samples.
 
     Raises:
-        ConfigurationError: the camera has frames, so it is a real one.
+        ConfigurationError: the camera has frames, so it is a real one; or the model in use does not count people.
         MissingModuleError: the server lacks RedisTimeSeries.
     """
-    key = schema.frames_key(camera)
+    key, counted = schema.frames_key(camera), counted_now(client)
+    if not counted.is_people:
+        raise ConfigurationError(
+            f"the visitors of the simulation are people, but the model in use counts {counted.plural}, so nothing of "
+            "it would be shown: choose a model that counts people, such as with `rededge models load --use`"
+        )
     with server_errors(client):
         if client.exists(key, schema.detections_key(camera)):
             raise ConfigurationError(

@@ -1,5 +1,7 @@
 """The data of live charts: read from a camera's time series, and packed so that a page receives only what is new.
 
+Columns and tables have `people` in their names whatever the model in use counts; `things` is the word for the page.
+
 A page gets the whole window once (`ChartData.history`) and then only new rows (`ChartData.update`). Samples may be
 written late, changed or deleted after they were sent, so each update reads the last seconds once more and compares
 them with what was sent. Rows are packed as four bytes a field: a minute of frames is a few kilobytes.
@@ -16,11 +18,13 @@ import numpy as np
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import NoDataError
 from rededge_nb.live import scene_charts
 from rededge_nb.live.scene_charts import CROSSINGS, ZONES, Drawn
 from rededge_nb.reading import series
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.recordings import newest_recording_ms
 from rededge_nb.reading.seen import midnight_ms, seen_since
 
@@ -132,6 +136,7 @@ class ChartData:
         self._tables = tables(self.window_ms, in_buckets=False)
         self._sent: dict[str, dict[int, Row]] = {}
         self._names: frozenset[str] = frozenset()
+        self._counted = PEOPLE
         self._drawn: Drawn = ((), ())
         self._recording_ms: int | None = None
         """When the recording began whose samples are the newest ones; None for a live source."""
@@ -150,7 +155,9 @@ class ChartData:
     @property
     def missing(self) -> list[str]:
         """Series that the server did not have at the last check."""
-        return [name for name in series_names() if name not in self._names]
+        # the gear makes those of another class than people with the first frame
+        found = [name for name in series_names() if name not in self._names]
+        return [name for name in found if self._counted.is_people or not name.startswith(schema.PEOPLE)]
 
     def history(self, client: redis.Redis) -> Message:
         """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
@@ -182,6 +189,7 @@ class ChartData:
                 "seen_today": self._seen_today,
                 "lines": self._drawn[0],
                 "recording": self._recording_ms,
+                "things": self._counted.plural,
             },
             self._packed(rows),
         )
@@ -192,9 +200,10 @@ class ChartData:
             return self.history(client)
         overlap = _OVERLAP
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
-            overlap, before = LATE, (self._names, self._drawn, self._recording_ms)
+            overlap = LATE
+            before = (self._names, self._drawn, self._recording_ms, self._counted)
             self._check_series(client)
-            if (self._names, self._drawn, self._recording_ms) != before:
+            if (self._names, self._drawn, self._recording_ms, self._counted) != before:
                 return self.history(client)
         now_ms = server_ms(client)
         self._clock_ms = max(self._clock_ms, now_ms)
@@ -231,7 +240,8 @@ class ChartData:
         return changes
 
     def _check_series(self, client: redis.Redis) -> dict[str, int | None]:
-        newest = newest_samples(client, self.camera)
+        self._counted = counted_now(client)
+        newest = newest_samples(client, self.camera, self._counted)
         self._names = frozenset(newest)
         self._drawn = scene_charts.drawn_by(client, self.camera)
         self._recording_ms = newest_recording_ms(client, self.camera)
@@ -245,7 +255,12 @@ class ChartData:
         if name is None:
             return 0
         counts = series.read_series(
-            client, self.camera, name, start_ms=start_ms, aggregation="count", bucket_ms=self.window_ms
+            client,
+            self.camera,
+            series_of(name, self._counted),
+            start_ms=start_ms,
+            aggregation="count",
+            bucket_ms=self.window_ms,
         )
         return int(counts.values.sum())
 
@@ -265,14 +280,14 @@ class ChartData:
         found = series.read_many(
             client,
             self.camera,
-            names,
+            [series_of(name, self._counted) for name in names],
             start_ms=max(0, table.start_of_bucket(start_ms)),
             aggregation=table.aggregation,
             bucket_ms=table.bucket_ms if table.aggregation else None,
         )
         filled: dict[int, list[float | None]] = {}
         per_second = table.bucket_ms / _SECOND_MS if table.aggregation == "sum" else 1.0
-        for column, name in enumerate(table.columns):
+        for column, name in enumerate(series_of(each, self._counted) for each in table.columns):
             if name in found:
                 for at, value in zip(found[name].timestamps_ms.tolist(), found[name].values.tolist(), strict=True):
                     filled.setdefault(at, [None] * len(table.columns))[column] = value / per_second
@@ -319,17 +334,25 @@ def series_names() -> tuple[str, ...]:
     return tuple(name for table in tables(_MINUTE_MS, in_buckets=False) for name in table.columns)
 
 
-def newest_samples(client: redis.Redis, camera: str) -> dict[str, int | None]:
-    """The existing series of a camera by name, each with the time of its newest sample.
+def series_of(column: str, counted: Counted) -> str:
+    """The series of a column: `people` stands for what is counted."""
+    return counted.series + column.removeprefix(schema.PEOPLE) if column.startswith(schema.PEOPLE) else column
+
+
+def newest_samples(client: redis.Redis, camera: str, counted: Counted) -> dict[str, int | None]:
+    """The columns whose series exist, each with the time of its newest sample.
 
     Args:
         client: One from `blocking_client()`.
         camera: Camera id.
+        counted: What the model in use counts.
     """
-    chosen = (f"camera={schema.camera_id(camera)}", f"__name__=({','.join(series_names())})")
+    columns = {series_of(column, counted): column for column in series_names()}
+    chosen = (f"camera={schema.camera_id(camera)}", f"__name__=({','.join(columns)})")
     with server_errors(client):
         reply: Any = client.execute_command("TS.MGET", "WITHLABELS", "FILTER", *chosen)
-    return {dict(labels)[b"__name__"].decode(): int(sample[0]) if sample else None for _, labels, sample in reply}
+    found = {dict(labels)[b"__name__"].decode(): sample for _, labels, sample in reply}
+    return {columns[name]: int(sample[0]) if sample else None for name, sample in found.items()}
 
 
 def server_ms(client: redis.Redis) -> int:

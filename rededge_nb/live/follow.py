@@ -32,7 +32,6 @@ NO_DETECTIONS_AFTER = 2.0
 SILENT_AFTER = 3.0
 """Seconds without frames or detections after which the viewer shows a notice."""
 
-_LABEL = "person"
 _FRAMES_ONLY_INTERVAL_MS = 33
 _IDLE_INTERVAL_MS = 200
 _NO_ID = "0-0"
@@ -72,9 +71,10 @@ class FrameWithDetections:
             content |= {
                 "boxes": np.nan_to_num(found.xyxy).tolist(),
                 "confidence": [round(float(value), 3) if np.isfinite(value) else None for value in found.confidence],
-                "names": [_LABEL] * len(found),
+                "names": [found.counted.singular] * len(found),
                 "tracked": found.tracks is not None,
                 "people": found.people,
+                "amount": found.counted.amount(found.people),
                 "lines": found.lines,
                 "zones": found.zones,
             }

@@ -19,6 +19,7 @@ import redis
 from rededge_nb import schema, streams
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError, NoDataError, SceneError
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.seen import different_since, midnight_ms, seen_since
@@ -91,29 +92,31 @@ def as_json(tiles: list[Tile]) -> list[dict[str, Any]]:
 
 
 def _people_now(camera: str) -> Source:
-    trend = _trend(camera, schema.PEOPLE, "avg")
-    names = (schema.PEOPLE, schema.compaction_name("avg", 1))
+    trends = {name: _trend(camera, name, "avg") for name in (schema.PEOPLE, schema.OTHER_COUNT)}
 
     def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+        counted = counted_now(client)
+        names = (counted.series, schema.compaction_name("avg", 1, series=counted.series))
         people, average = read_many(client, camera, names, start_ms=now_ms - 2 * schema.MINUTE_MS).values()
         value = detail = ""
         if len(people) and now_ms - int(people.timestamps_ms[-1]) < PRESENT_MS:
             value = f"{people.latest:.0f}"
             detail = f"average, 1 min: {average.latest:.1f}" if len(average) else ""
-        return [Tile("people", "people now", value or _UNKNOWN, detail, trend(client, now_ms))]
+        trend = trends[counted.series](client, now_ms)
+        return [Tile("people", f"{counted.plural} now", value or _UNKNOWN, detail, trend)]
 
     return read
 
 
 def _peak_today(camera: str) -> Source:
     """The day begins at midnight in the time zone of this process."""
-    name = schema.compaction_name("max", 1)
     known = Tile("peak", "peak today", _UNKNOWN)
     read_at = 0
 
     def read(client: redis.Redis, now_ms: int) -> list[Tile]:
         nonlocal known, read_at
         if now_ms - read_at >= _PEAK_INTERVAL_MS:
+            name = schema.compaction_name("max", 1, series=counted_now(client).series)
             highest = read_series(client, camera, name, start_ms=midnight_ms(now_ms))
             read_at = now_ms
             known = Tile("peak", "peak today", _UNKNOWN)

@@ -17,8 +17,10 @@ from typing import Any, TextIO, cast
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.events import Event, silent_cameras
 from rededge_nb.reading.scenes import newest_counts
 from rededge_nb.reading.seen import midnight_ms, seen_since
@@ -48,12 +50,13 @@ class CameraFigures:
         looked_fps: Frames per second for which the model ran.
         dropped_fps: Frames per second that it dropped because a newer frame was waiting.
         failed_fps: Frames per second that it could not process.
-        people: Number of people in the newest frame.
-        seen_today: People who were seen for the first time since midnight; None without samples.
+        people: Number of people, or of what else is counted, in the newest frame.
+        seen_today: How many of them were seen for the first time since midnight; None without samples.
         ms: Mean milliseconds of each step, and `total`.
         latency_ms: Mean time from the capture of a frame until its detections are in Redis.
         behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
         idle_ms: Age of the newest frame; None without frames.
+        counted: What the model in use counts.
         silent_ms: For how long the camera has been silent, if that is reported as an alarm; None if it is not silent.
         lines: By line the crossings since it was made, forward and backward.
         zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
@@ -74,6 +77,7 @@ class CameraFigures:
     lines: dict[str, tuple[int, int]] = field(default_factory=dict)
     zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict)
     silent_ms: int | None = None
+    counted: Counted = PEOPLE
 
     @property
     def state(self) -> str:
@@ -108,10 +112,11 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         now_ms, end_ms = seconds * 1000 + microseconds // 1000, seconds * 1000
         start_ms = end_ms - window * 1000
         samples = _samples(client, start_ms, end_ms - 1)
-        seen = seen_since(client, midnight_ms(now_ms))
+        counted, seen = counted_now(client), seen_since(client, midnight_ms(now_ms))
         silent = silent_cameras(client, chosen)
         figures = [
-            _figures(client, name, samples.get(name, {}), seen.get(name), window, start_ms, now_ms) for name in chosen
+            _figures(client, name, samples.get(name, {}), seen.get(name), window, start_ms, now_ms, counted)
+            for name in chosen
         ]
         return [replace(row, silent_ms=_silent_ms(silent.get(row.camera), now_ms)) for row in figures]
 
@@ -145,13 +150,18 @@ def watch(
 
 def as_table(figures: Iterable[CameraFigures]) -> str:
     """Format the figures as a table with one line per camera."""
-    lines = ["".join(f"{name:>{width}}" for name, width in _COLUMNS) + "  state"]
-    for row in figures:
+    rows = list(figures)
+    word = rows[0].counted.plural if rows else PEOPLE.plural
+    columns = [
+        (word, max(width, len(word) + 1)) if name == PEOPLE.plural else (name, width) for name, width in _COLUMNS
+    ]
+    lines = ["".join(f"{name:>{width}}" for name, width in columns) + "  state"]
+    for row in rows:
         rates = (row.in_fps, row.out_fps, row.looked_fps, row.dropped_fps, row.failed_fps)
         people = ("-" if value is None else f"{value:g}" for value in (row.people, row.seen_today))
         cells = [row.camera, *map(_number, rates), *people, *(_number(row.ms[step]) for step in STEPS)]
         cells.append(_number(row.latency_ms))
-        texts = (f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+        texts = (f"{cell:>{width}}" for cell, (_, width) in zip(cells, columns, strict=True))
         counts = [f"{name} {forward}/{backward}" for name, (forward, backward) in row.lines.items()]
         counts += [f"{name} {now}" for name, (now, *_) in row.zones.items()]
         lines.append("".join(texts) + "  ".join(["", row.state, *counts]))
@@ -166,7 +176,7 @@ def _silent_ms(event: Event | None, now_ms: int) -> int | None:
 
 def _samples(client: redis.Redis, start_ms: int, end_ms: int) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Return the samples of all cameras, by camera and series, with one command; missing series are no error."""
-    names = ",".join(schema.raw_series_names())
+    names = ",".join((*schema.raw_series_names(), schema.OTHER_COUNT))
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for _, labels, points in samples_with_labels(client, start_ms, end_ms, "FILTER", f"__name__=({names})"):
         if "camera" in labels:
@@ -182,6 +192,7 @@ def _figures(
     window: int,
     start_ms: int,
     now_ms: int,
+    counted: Counted,
 ) -> CameraFigures:
     values = {name: [value for _, value in points] for name, points in samples.items()}
     frames_in, frames_out = sum(values.get(schema.IN_FPS, ())), sum(values.get(schema.OUT_FPS, ()))
@@ -195,7 +206,8 @@ def _figures(
         looked_fps=sum(values.get(schema.LOOKED_FPS, ())) / window,
         dropped_fps=max(0, frames_in - frames_out - failed) / window,
         failed_fps=failed / window,
-        people=values[schema.PEOPLE][-1] if values.get(schema.PEOPLE) else None,
+        people=values[counted.series][-1] if values.get(counted.series) else None,
+        counted=counted,
         seen_today=seen_today,
         ms={step: _mean(values.get(schema.step_series(step))) for step in STEPS},
         latency_ms=_mean(values.get(schema.LATENCY)),
@@ -233,8 +245,15 @@ def _number(value: float | None) -> str:
 
 
 def _as_json(figures: list[CameraFigures]) -> str:
-    rows = [asdict(row) | {"state": row.state} for row in figures]
+    rows = [_with_class(row) | {"state": row.state} for row in figures]
     return json.dumps({"time": round(time.time(), 3), "cameras": rows}) + "\n"
+
+
+def _with_class(row: CameraFigures) -> dict[str, Any]:
+    """The figures for JSON; their number is called `count`, and the class is named, if people are not counted."""
+    found = asdict(row)
+    del found["counted"]
+    return found if row.counted.is_people else row.counted.fields | {row.counted.series: found.pop("people")} | found
 
 
 def _overwriting(figures: list[CameraFigures]) -> str:

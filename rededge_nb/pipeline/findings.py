@@ -94,7 +94,8 @@ class Findings:
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as summary.json has them."""
-        values = {name: self.counts.figures[f"people_{name}"] for name in ("mean", "min", "max")}
+        series = self.counts.counted.series
+        values = {name: self.counts.figures[f"{series}_{name}"] for name in ("mean", "min", "max")}
         presence = self.presence()
         rows, columns = presence.shape
         figures: dict[str, Any] = {
@@ -104,7 +105,7 @@ class Findings:
                 "recorded": self.recorded,
             },
             "peak": None,
-            "people_over_time": {
+            f"{series}_over_time": {
                 "period_seconds": self.period_s,
                 "start_seconds": self.position(int(self.counts.edges_ms[0])),
                 **{name: [_rounded(each, 3) for each in every] for name, every in values.items()},
@@ -117,7 +118,7 @@ class Findings:
         }
         if self.peak is not None:
             at = self.peak.ts_ms
-            figures["peak"] = {"people": self.peak.people, "seconds": self.position(at), "time": _utc(at)}
+            figures["peak"] = {series: self.peak.people, "seconds": self.position(at), "time": _utc(at)}
         return figures
 
 
@@ -176,13 +177,13 @@ def _forget_what_was_between(counts: Counts, records: Sequence[CaptureRecord]) -
 def _find_peak(
     client: redis.Redis, camera: object, counts: Counts, records: Sequence[CaptureRecord], source: Path | None
 ) -> Peak | None:
-    highest = counts.figures["people_max"]
+    highest = counts.figures[f"{counts.counted.series}_max"]
     if np.isnan(highest).all():
         return None
     at = int(np.nanargmax(highest))
     start_ms, end_ms = int(counts.edges_ms[at]), int(counts.edges_ms[at + 1]) - 1
     people = round(float(highest[at]))
-    series = read_series(client, camera, schema.PEOPLE, start_ms=start_ms, end_ms=end_ms)
+    series = read_series(client, camera, counts.counted.series, start_ms=start_ms, end_ms=end_ms)
     ts_ms = _middle_of_longest(series.timestamps_ms, series.values == highest[at])
     if ts_ms is None:
         return Peak(people, start_ms)

@@ -1,4 +1,4 @@
-"""Two models on the same frames: how long they take, how many people they find, and where they differ."""
+"""Two models on the same frames: how long they take, how many people or other objects they find, where they differ."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.analytics.ground_truth import FoundBox
 from rededge_nb.analytics.scored_frames import TINY, best_pairs, iou_matrix
 from rededge_nb.analytics.scoring import LEAST_IOU
@@ -54,7 +55,7 @@ class ModelRun:
 
     @property
     def counts(self) -> list[int]:
-        """The number of people in each frame."""
+        """The number of people, or other objects, in each frame."""
         return [len(each) for each in self.rows]
 
 
@@ -67,6 +68,7 @@ class ModelComparison:
         second: The second model.
         agreement: Share of the boxes of both that the other one has, too: with an intersection over union of 0.5.
         same_count: Share of the frames in which both find the same number of people.
+        counted: What both count.
         images: The frames that differ most, with the boxes of the first model at the left, by their number from 1 on.
     """
 
@@ -75,10 +77,11 @@ class ModelComparison:
     agreement: float
     same_count: float
     images: Mapping[int, Image] = field(repr=False)
+    counted: Counted = PEOPLE
 
     def table(self) -> Table:
         """All figures; the models are the columns."""
-        rows = [_figures(each) for each in (self.first, self.second)]
+        rows = [_figures(each, self.counted) for each in (self.first, self.second)]
         body = [[name, rows[0][name], rows[1][name]] for name in rows[0]]
         body += [
             ["boxes that both find", f"{self.agreement:.0%}", ""],
@@ -87,15 +90,16 @@ class ModelComparison:
         return Table(("", self.first.name, self.second.name), body)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot the number of people in each frame."""
+        """Plot the number of people, or other objects, in each frame."""
         from rededge_nb.display.plots import plot_counts
 
-        return plot_counts({each.name: each.counts for each in (self.first, self.second)}, ax=ax)
+        counts = {each.name: each.counts for each in (self.first, self.second)}
+        return plot_counts(counts, title=self.counted.title("in each frame"), ax=ax)
 
     def write(self, folder: Path) -> list[Path]:
         """Write the chart and the images into a folder. Returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / "people.png"]
+        paths = [folder / f"{self.counted.series}.png"]
         cast("Figure", self.plot().get_figure(root=True)).savefig(paths[0])
         for number, image in self.images.items():
             paths.append(folder / f"frame-{number}.jpg")
@@ -134,10 +138,15 @@ def compare_models(
         frames: Use this many frames; None: all.
 
     Raises:
-        ConfigurationError: The labels are wrong.
+        ConfigurationError: The labels are wrong, or the models do not count the same class.
         ModelError: A model cannot be loaded or run.
         SourceError: The video cannot be read, or has no frames.
     """
+    if first.counted.name != second.counted.name:
+        raise ConfigurationError(
+            f"{first.name} counts {first.counted.plural}, and {second.name} counts {second.counted.plural}: two models "
+            "that count the same can be compared"
+        )
     labels = None if truth is None else _truth(truth)
     cards = (first, second)
     detectors = [local_detector(card, least=min(LEAST_CONFIDENCE, card.confidence)) for card in cards]
@@ -165,7 +174,7 @@ def compare_models(
     same = np.mean(np.array(runs[0].counts) == np.array(runs[1].counts))
     shown = {each: image for each, (_, image) in sorted(images.items())}
     one, other = runs
-    return ModelComparison(one, other, shared / boxes if boxes else 1.0, float(same), shown)
+    return ModelComparison(one, other, shared / boxes if boxes else 1.0, float(same), shown, first.counted)
 
 
 def _sure(rows: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
@@ -212,11 +221,11 @@ def _scores(truth: Any, rows: Sequence[NDArray[np.float32]], card: ModelCard) ->
     return score(truth, Found(boxes=boxes, frames=frozenset(boxes)), confidence=card.confidence)
 
 
-def _figures(run: ModelRun) -> dict[str, str]:
+def _figures(run: ModelRun, counted: Counted) -> dict[str, str]:
     figures = {
         "frames": str(len(run.rows)),
         "time of a frame, ms": f"{statistics.median(run.ms):.1f}",
-        "people in a frame, mean": f"{np.mean(run.counts):.2f}",
-        "people in a frame, most": str(max(run.counts)),
+        f"{counted.plural} in a frame, mean": f"{np.mean(run.counts):.2f}",
+        f"{counted.plural} in a frame, most": str(max(run.counts)),
     }
     return figures | (dict(run.scores.as_rows()) if run.scores is not None else {})

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.display.drawing import draw_detections
 from rededge_nb.display.heatmap import draw_heatmap
 from rededge_nb.pipeline.findings import Findings
@@ -37,28 +38,33 @@ once, however long they stayed. The number counts visits, not different persons.
 back counts again, and so does somebody who was hidden for more than three seconds. Somebody whom the model never finds,
 because they are small or hidden most of the time, is missing. Nobody is recognised. <b>People in view</b> is the number
 of people in a single frame.</p>"""
+_MEANING_OTHERWISE = """<p class="note"><b>{title}</b> are the {things} that the tracker followed in these frames, each
+counted once, however long it stayed. One that leaves the view and comes back counts again, and so does one that was
+hidden for more than three seconds. One that the model never finds, because it is small or hidden most of the time, is
+missing.</p>"""
 
 
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of a run, each as name and text."""
     if "frames" not in summary:
         return [("frames", "none: the run has captured nothing"), *_recorded_rows(summary)]
-    frames, people = summary["frames"], summary["people"]
+    counted = counted_of(summary)
+    things, frames, people = counted.plural, summary["frames"], summary[counted.series]
     rows = [
         ("frames in", str(frames["in"])),
         ("processed", str(frames["processed"])),
         ("dropped", str(frames["dropped"])),
         ("failed", str(frames["failed"])),
-        ("people seen", "-" if people["seen"] is None else str(people["seen"])),
-        ("people in view, mean", _number(people["mean"], 2)),
-        ("people in view, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
+        (f"{things} seen", "-" if people["seen"] is None else str(people["seen"])),
+        (f"{things} in view, mean", _number(people["mean"], 2)),
+        (f"{things} in view, min to max", f"{_number(people['min'], 0)} to {_number(people['max'], 0)}"),
         ("frames per second", _number(summary["frames_per_second"], 1)),
     ]
     for line, counts in summary.get("lines", {}).items():
         rows.append((f"line {line}", ", ".join(f"{count} {direction}" for direction, count in counts.items())))
     for zone, figures in summary.get("zones", {}).items():
         most, stay = _number(figures["people_max"], 0), _number(figures["stay_median_s"], 1)
-        rows.append((f"zone {zone}, most people / median stay", f"{most} / {stay} s"))
+        rows.append((f"zone {zone}, most {things} / median stay", f"{most} / {stay} s"))
     for step, figures in summary["ms_per_step"].items():
         rows.append((f"ms {step}, median / p95", f"{_number(figures['median'], 1)} / {_number(figures['p95'], 1)}"))
     rows.append(("duration", f"{summary['seconds']} s"))
@@ -80,7 +86,7 @@ def write_index(folder: Path, summary: dict[str, Any], findings: Findings | None
         summary: The content of summary.json.
         findings: What the captures found out; None if the run has captured nothing.
     """
-    title = f"People counted in {html.escape(summary['source'])}"
+    title = html.escape(counted_of(summary).title(f"counted in {summary['source']}"))
     body = [f"<h1>{title}</h1>", f'<p class="about">{html.escape(_about(summary))}</p>']
     if summary["error"]:
         body.append(f'<p class="failed">{html.escape(summary["error"])}</p>')
@@ -99,9 +105,10 @@ def _about(summary: dict[str, Any]) -> str:
 
 
 def _answer(summary: dict[str, Any], findings: Findings) -> Iterator[str]:
-    people, peak = summary["people"], findings.peak
+    counted, peak = counted_of(summary), findings.peak
+    people = summary[counted.series]
     yield f'<p class="answer">{html.escape(_sentence(summary, findings))}</p>'
-    tiles = [("People seen", _number(people["seen"], 0), "each visit counts once")]
+    tiles = [(counted.title("seen"), _number(people["seen"], 0), "each visit counts once")]
     if peak is not None:
         tiles.append(("Most at once", str(peak.people), _at(findings, peak.ts_ms)))
     tiles.append(("In view on average", _number(people["mean"], 1), f"{_number(people['min'], 0)} at the least"))
@@ -114,20 +121,26 @@ def _answer(summary: dict[str, Any], findings: Findings) -> Iterator[str]:
     )
     yield f'<dl class="tiles">{cells}</dl>'
     if peak is not None:
-        yield f"<h2>People in view over the time of the {'video' if findings.recorded else 'capture'}</h2>"
+        over = f"in view over the time of the {'video' if findings.recorded else 'capture'}"
+        yield f"<h2>{html.escape(counted.title(over))}</h2>"
         yield _chart(findings)
         yield from _pictures(findings)
     yield from _lines_and_zones(summary)
-    yield _MEANING
+    if counted.is_people:
+        yield _MEANING
+    else:
+        yield _MEANING_OTHERWISE.format(title=html.escape(counted.title("seen")), things=html.escape(counted.plural))
 
 
 def _sentence(summary: dict[str, Any], findings: Findings) -> str:
-    seen, peak = summary["people"]["seen"], findings.peak
+    counted, peak = counted_of(summary), findings.peak
+    seen = summary[counted.series]["seen"]
     length = position_text(findings.position(findings.end_ms))
     what = f"{length} minutes" if length.count(":") == 1 else f"{length} hours"
     if peak is None:
         return f"No frame of these {what} was processed, so nobody could be counted."
-    begin = "People were counted" if seen is None else f"{seen} {'person was' if seen == 1 else 'people were'} seen"
+    were = "was" if seen == 1 else "were"
+    begin = counted.title("were counted") if seen is None else f"{counted.amount(seen)} {were} seen"
     return f"{begin} in {what} of video. There were at most {peak.people} at once, {_at(findings, peak.ts_ms)}."
 
 
@@ -136,46 +149,48 @@ def _at(findings: Findings, ts_ms: int) -> str:
 
 
 def _chart(findings: Findings) -> str:
-    figures, peak = findings.counts.figures, findings.peak
+    figures, peak, counted = findings.counts.figures, findings.peak, findings.counts.counted
     return people_chart(
         (findings.counts.edges_ms[:-1] - findings.start_ms) / 1000,
         findings.period_s,
-        figures["people_mean"],
-        figures["people_min"],
-        figures["people_max"],
+        *(figures[f"{counted.series}_{name}"] for name in ("mean", "min", "max")),
+        label=counted.title("in view"),
         peak=None if peak is None else (findings.position(peak.ts_ms), peak.people),
     )
 
 
 def _pictures(findings: Findings) -> Iterator[str]:
-    peak, background = findings.peak, findings.background
+    peak, background, things = findings.peak, findings.background, html.escape(findings.counts.counted.plural)
     if peak is not None and peak.image is not None and peak.detections is not None:
         drawn = draw_detections(peak.image, peak.detections, confidence=False, people=False)
         caption = f"{peak.people} in view {_at(findings, peak.ts_ms)}"
-        yield "<h2>The moment with the most people</h2>"
+        yield f"<h2>The moment with the most {things}</h2>"
         yield f"<figure>{image_tag(drawn, caption)}<figcaption>{caption}</figcaption></figure>"
     elif peak is not None:
-        yield '<p class="note">The frame with the most people has left its stream, so it cannot be shown.</p>'
+        yield f'<p class="note">The frame with the most {things} has left its stream, so it cannot be shown.</p>'
     if background is None or not findings.tracks:
         return
     presence = findings.presence()
-    yield '<h2>Where people were</h2><div class="pictures">'
-    heat = image_tag(draw_heatmap(background, presence), "Heat map of where people were")
-    total = f"{np.sum(presence) / 60:.1f} minutes of all people together"
+    yield f'<h2>Where {things} were</h2><div class="pictures">'
+    heat = image_tag(draw_heatmap(background, presence), f"Heat map of where {things} were")
+    total = f"{np.sum(presence) / 60:.1f} minutes of all {things} together"
     caption = f"Time spent in each place, {total}; the brightest is the longest"
     yield f"<figure>{heat}<figcaption>{caption}</figcaption></figure>"
     number = f"{len(findings.tracks)} path{'' if len(findings.tracks) == 1 else 's'}"
+    way = "walked" if findings.counts.counted.is_people else "moved"
     paths = drawn_over(background, findings.tracks, findings.scene)
-    yield f"<figure>{paths}<figcaption>Where people walked: {number}</figcaption></figure></div>"
+    yield f"<figure>{paths}<figcaption>Where {things} {way}: {number}</figcaption></figure></div>"
 
 
 def _lines_and_zones(summary: dict[str, Any]) -> Iterator[str]:
+    counted = counted_of(summary)
     if summary["lines"]:
-        yield "<h2>Lines: who crossed them</h2>"
+        yield "<h2>Lines: who crossed them</h2>" if counted.is_people else "<h2>Lines: crossings</h2>"
         rows = [(line, name, count) for line, counts in summary["lines"].items() for name, count in counts.items()]
-        yield table(("line", "direction", "people"), rows)
+        yield table(("line", "direction", counted.plural), rows)
     if summary["zones"]:
-        yield "<h2>Zones: who was in them, and for how long</h2>"
+        who = "who was in them, and for how long" if counted.is_people else "how many were in them, and for how long"
+        yield f"<h2>Zones: {who}</h2>"
         header = ("zone", "most at once", "on average", "stays that ended", "median stay")
         yield table(
             header,

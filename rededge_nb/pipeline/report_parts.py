@@ -35,6 +35,7 @@ def people_chart(
     high: NDArray[np.float64],
     *,
     peak: tuple[float, int] | None = None,
+    label: str = "People in view",
 ) -> str:
     """People over time: a line for the mean of each period, and a band from its lowest to its highest count.
 
@@ -45,6 +46,7 @@ def people_chart(
         low: The lowest count in each period.
         high: The highest count in each period.
         peak: Seconds and people of the moment that is marked.
+        label: What the chart shows, in words.
     """
     first, last = float(starts_s[0]), float(starts_s[-1] + period_s)
     top = _top(float(np.nanmax(high)))
@@ -74,7 +76,7 @@ def people_chart(
         side = "left" if x(at) > _WIDTH * 0.8 else "right"
         labels.append(f'<span class="peak {side}" style="{style}"><b>{people} at {position_text(at)}</b></span>')
     return (
-        f'<div class="chart" role="img" aria-label="People in view over time, at most {np.nanmax(high):g}">'
+        f'<div class="chart" role="img" aria-label="{html.escape(label)} over time, at most {np.nanmax(high):g}">'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f'<g class="rules">{rules}</g><path class="band" d="{" ".join(band)}"/>'
         f'<path class="mean" d="{" ".join(line)}"/></svg>{"".join(labels)}</div>'
@@ -118,7 +120,7 @@ def drawn_over(image: Image, tracks: Sequence[Track], scene: Scene) -> str:
         middle_x, middle_y = (ax + bx) / 2 * width, (ay + by) / 2 * height
         parts.append(_name(line.name, middle_x, middle_y, size))
     svg = f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(parts)}</svg>'
-    return f'<div class="over">{image_tag(pale, "Paths of people over a frame of the camera")}{svg}</div>'
+    return f'<div class="over">{image_tag(pale, "Paths over a frame of the camera")}{svg}</div>'
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.display.colors import BLUE
 from rededge_nb.display.tables import Table
 from rededge_nb.errors import ConfigurationError, NoDataError
@@ -30,7 +31,15 @@ RUN_FOLDER = re.compile(r"\d{8}-\d{6}Z?\+*")
 SUMMARY = "summary.json"
 
 _LOCK = ".running"
-_NOT_COMPARED = ("schema_version", "people_over_time", "heat_map", "notebooks", "versions", "attempt")
+_NOT_COMPARED = (
+    "schema_version",
+    "people_over_time",
+    "count_over_time",
+    "heat_map",
+    "notebooks",
+    "versions",
+    "attempt",
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Runs(Sequence[Run]):
     def table(self) -> Table:
         """Each run with its start, outcome, and most important figures."""
         return Table(
-            ("run", "outcome", "video", "camera", "seconds", "people seen", "people, mean", "error"),
+            ("run", "outcome", "video", "camera", "seconds", "seen", "in view, mean", "error"),
             [_row(each) for each in self._runs],
         )
 
@@ -224,11 +233,14 @@ def _is_running(folder: Path) -> bool:
 
 
 def _row(run: Run) -> tuple[object, ...]:
-    people = run.summary.get("people") or {}
+    counted = counted_of(run.summary)
+    people = run.summary.get(counted.series) or {}
     error = str(run.summary.get("error") or "").split("\n")[0][:80]
     known = (run.summary.get(name) for name in ("source", "camera", "seconds"))
-    figures = (*known, people.get("seen"), people.get("mean"))
-    return (run.name, run.outcome, *("-" if value is None else _text(value) for value in figures), error)
+    texts = ["-" if value is None else _text(value) for value in (*known, people.get("seen"), people.get("mean"))]
+    if not counted.is_people and texts[-1] != "-":
+        texts[-1] += f" {counted.plural}"
+    return (run.name, run.outcome, *texts, error)
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rededge_nb import settings
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.notify.one_address import shown_target
 from rededge_nb.pipeline.run_end import NOT_SENT, EndMessage
@@ -221,8 +222,9 @@ class RunCommand:
 def _in_one_line(summary: dict[str, Any]) -> str:
     if "frames" not in summary:
         return f"nothing was captured, in {summary['seconds']} s, see {summary['folder']}"
-    frames, people = summary["frames"], summary["people"]["mean"]
-    counted = "nobody" if people is None else f"{people:.2f} people on average"
+    what = counted_of(summary)
+    frames, mean = summary["frames"], summary[what.series]["mean"]
+    counted = "nobody" if mean is None else f"{mean:.2f} {what.plural} on average"
     return (
         f"{frames['processed']} of {frames['in']} frames, {counted}, in {summary['seconds']} s, see {summary['folder']}"
     )

@@ -14,8 +14,10 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.edge.client import blocking_client
 from rededge_nb.errors import ConfigurationError, GearError, NoDataError
+from rededge_nb.reading.counted import counted_in
 from rededge_nb.reading.frames import Frame, read_frame
 from rededge_nb.reading.scenes import counts_of
 from rededge_nb.streams import Entry
@@ -39,13 +41,14 @@ class Detections:
         xyxy: Boxes, float32 of shape (n, 4): left, top, right, bottom in pixels of the frame.
         confidence: float32 of shape (n,), 0 to 1; 0 for a person who is not seen for a moment, and whose box is where
             the person is expected; NaN if the gear gave none.
-        people: Number of people that the gear counted.
+        people: Number of people, or objects of another class, that the gear counted.
         model: Key of the model; empty if the gear gave none.
         ms: Milliseconds from reading the frame until its boxes were known; NaN if the gear gave none.
         tracks: Track ids, int64 of shape (n,); None if the gear does not track.
         capture: Id of the capture that added the frame; empty if the frame has none.
         read_ms: When the frame was read from its recording; None where `ts_ms` is the time of its capture.
         since_ms: When each person was first seen, int64 of shape (n,), milliseconds since the epoch; None as `tracks`.
+        counted: What the boxes are of.
         lines: By line of the camera's scene the crossings since it was made: forward and backward.
         zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
     """
@@ -63,6 +66,7 @@ class Detections:
     capture: str = ""
     read_ms: int | None = None
     since_ms: NDArray[np.int64] | None = field(default=None, repr=False)
+    counted: Counted = PEOPLE
     lines: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict, repr=False)
 
@@ -81,8 +85,8 @@ class Detections:
         return len(self.xyxy)
 
     def __repr__(self) -> str:
-        people = "1 person" if self.people == 1 else f"{self.people} people"
-        return f"<Detections of frame {self.ref}, camera {self.camera}: {people}, latency {self.latency_ms} ms>"
+        amount = self.counted.amount(self.people)
+        return f"<Detections of frame {self.ref}, camera {self.camera}: {amount}, latency {self.latency_ms} ms>"
 
 
 def read_detections(
@@ -185,6 +189,7 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         raise _malformed(camera, entry_id, f"{schema.CONFIDENCE} has {len(confidence)} numbers for {len(xyxy)} boxes")
     whole = {name: _whole(camera, entry_id, fields, name, len(xyxy)) for name in (schema.TRACKS, schema.SINCE)}
     lines, zones = counts_of(fields)
+    counted = counted_in(fields)
     return Detections(
         camera=camera,
         ref=ref,
@@ -192,13 +197,14 @@ def parse_detections(camera: str, entry: Entry) -> Detections:
         ts_ms=streams.number(fields, schema.TS, streams.time_ms(ref)),
         xyxy=xyxy,
         confidence=confidence,
-        people=streams.number(fields, schema.PEOPLE, len(xyxy)),
+        people=streams.number(fields, counted.series, len(xyxy)),
         model=fields.get(schema.MODEL.encode(), b"").decode(errors="replace"),
         ms=_milliseconds(fields.get(schema.MS.encode())),
         capture=fields.get(schema.CAPTURE.encode(), b"").decode(errors="replace"),
         read_ms=streams.number(fields, schema.CAPTURED, 0) or None,
         tracks=whole[schema.TRACKS],
         since_ms=whole[schema.SINCE],
+        counted=counted,
         lines=lines,
         zones=zones,
     )

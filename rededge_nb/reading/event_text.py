@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rededge_nb.analytics.counted import counted_of
 from rededge_nb.reading.events import Event
 
 
@@ -9,11 +10,11 @@ def describe(event: Event) -> str:
     """What happened, in words, without camera and time."""
     match event.kind:
         case "line_crossed":
-            return f"somebody crossed the line {event.line} ({event.direction})"
+            return f"{_who(event)} crossed the line {event.line} ({event.direction})"
         case "zone_entered":
-            return f"somebody entered the zone {event.zone}"
+            return f"{_who(event)} entered the zone {event.zone}"
         case "zone_left":
-            return f"somebody left the zone {event.zone}{_after(event)}"
+            return f"{_who(event)} left the zone {event.zone}{_after(event)}"
         case "alarm_raised":
             return f"{event.rule}: {_condition(event)}"
         case "alarm_cleared":
@@ -32,13 +33,20 @@ def _condition(event: Event) -> str:
     value = 0 if event.value is None else event.value
     match event.fields.get("condition"):
         case "occupancy":
-            return f"{value:g} {'person' if value == 1 else 'people'} in the zone {event.zone}"
+            return f"{counted_of(event.fields).amount(value)} in the zone {event.zone}"
         case "dwell":
-            return f"somebody has been in the zone {event.zone} for {value:.0f} s"
+            return f"{_who(event)} has been in the zone {event.zone} for {value:.0f} s"
         case "crossings":
             direction = f" ({event.direction})" if event.direction else ""
             return f"{value:g} {'crossing' if value == 1 else 'crossings'} of the line {event.line}{direction}"
     return "alarm"
+
+
+def _who(event: Event) -> str:
+    counted = counted_of(event.fields)
+    if counted.is_people:
+        return "somebody"
+    return f"{'an' if counted.name[0].lower() in 'aeiou' else 'a'} {counted.singular}"
 
 
 def _for(event: Event) -> str:

@@ -15,6 +15,7 @@ from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import is_here
 from rededge_nb.reading.series import call, series_info
 
+_COUNTS = (schema.PEOPLE, schema.OTHER_COUNT)
 _SECOND_MS = 1000
 """Series that sum have one sample a second, to which each frame adds."""
 _LINE = "line:"
@@ -38,9 +39,8 @@ def has_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: int)
 
 def newest_time_ms(client: redis.Redis, camera: object) -> int:
     """The time of the frame that was processed last, if the frames come in order; -1 if there is none."""
-    key = schema.series_key(camera, schema.PEOPLE)
-    newest = call(client, "TS.GET", key) if client.exists(key) else None
-    return int(newest[0]) if newest else -1
+    newest = [call(client, "TS.GET", key) for key in _count_keys(client, camera)]
+    return max((int(sample[0]) for sample in newest if sample), default=-1)
 
 
 def forget_people(client: redis.Redis, camera: object) -> None:
@@ -50,13 +50,13 @@ def forget_people(client: redis.Redis, camera: object) -> None:
 
 
 def free_time_ms(client: redis.Redis, camera: object, length_ms: int, end_ms: int) -> int | None:
-    """The latest start of a time of this length, up to `end_ms`, of which a camera has no count of people.
+    """The latest start of a time of this length, up to `end_ms`, of which a camera has no counts.
 
     None if there is no such time that the series of the camera still take samples of.
     """
     found = _series(client, camera)
     oldest_ms = max(map(_oldest_allowed_ms, found.values()), default=0)
-    counts = [key for name in (schema.PEOPLE, schema.IN_FPS) if (key := schema.series_key(camera, name)) in found]
+    counts = [key for name in (*_COUNTS, schema.IN_FPS) if (key := schema.series_key(camera, name)) in found]
     while end_ms - length_ms >= oldest_ms:
         first_ms = _first_ms(client, counts, end_ms - length_ms, end_ms)
         if first_ms is None:
@@ -73,11 +73,11 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
     deleted are noted for the gear, which takes them from the totals that the video shows.
 
     Returns:
-        How many samples of `people` there were.
+        How many samples of `people` and `count` there were.
     """
     deleted = 0
     in_totals = tuple(schema.series_key(camera, kind) for kind in (_LINE, _ZONE))
-    people = schema.series_key(camera, schema.PEOPLE)
+    counts = [schema.series_key(camera, name) for name in _COUNTS]
     for key, info in _series(client, camera).items():
         sums = _text(info["duplicatePolicy"]) == "sum"
         start, end = start_ms, end_ms
@@ -94,7 +94,7 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
                 call(client, "TS.ADD", key, kept_ms, 0, "ON_DUPLICATE", "LAST")
         else:
             count = _delete_from_totals(client, camera, key, start, end, kept_ms, sums=sums)
-        deleted += count if key == people else 0
+        deleted += count if key in counts else 0
         if sums and count:
             again = _sum_again(client, camera, key, start, start_ms) + _sum_again(client, camera, key, end_ms, end)
             if again and key.startswith(in_totals):
@@ -162,8 +162,13 @@ def _sum_again(client: redis.Redis, camera: object, key: str, start_ms: int, end
 
 
 def _times_of_frames(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> set[int]:
-    key = schema.series_key(camera, schema.PEOPLE)
-    return {int(at) for at, _ in call(client, "TS.RANGE", key, start_ms, end_ms - 1)}
+    keys = _count_keys(client, camera)
+    return {int(at) for key in keys for at, _ in call(client, "TS.RANGE", key, start_ms, end_ms - 1)}
+
+
+def _count_keys(client: redis.Redis, camera: object) -> list[str]:
+    """The series that have a sample for each frame that was processed, whatever was counted in it."""
+    return [key for name in _COUNTS if client.exists(key := schema.series_key(camera, name))]
 
 
 def _people_seen_first(client: redis.Redis, camera: object, start_ms: int, end_ms: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema
+from rededge_nb.analytics.counted import CLASS, PLURAL
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import is_here
 from rededge_nb.errors import ConfigurationError, MissingModuleError, NoDataError
@@ -147,7 +148,8 @@ def read_many(
     if missing:
         raise NoDataError(
             f"camera {camera} has no series {', '.join(missing)}: create them with `rededge init --camera {camera}` "
-            f"(a camera has {', '.join(schema.raw_series_names())}, and averages such as people_avg_1m)"
+            f"(a camera has {', '.join(schema.raw_series_names())}, and averages such as people_avg_1m; the gear makes "
+            f"{schema.OTHER_COUNT} with the first frame in which it counts something else than people)"
         )
     return {name: found[name] for name in wanted}
 
@@ -196,7 +198,7 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
     """
     seconds, _ = client.time()
     found: dict[str, float] = {}
-    for key, _, newest in call(client, "TS.MGET", "FILTER", f"__name__={schema.PEOPLE}"):
+    for key, _, newest in call(client, "TS.MGET", "FILTER", f"__name__=({schema.PEOPLE},{schema.OTHER_COUNT})"):
         ahead = int(newest[0]) / 1000 - seconds if newest else 0.0
         if ahead > _CLOCK_SLACK:
             found[_text(key).split(":")[1]] = ahead
@@ -205,6 +207,8 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
 
 def create_series(client: redis.Redis, camera: object) -> list[str]:
     """Create every series of a camera with its labels and compaction rules, and correct those that differ.
+
+    The gear creates the series `count` of what is counted besides people.
 
     Returns:
         One line for each change.
@@ -224,28 +228,35 @@ def create_series(client: redis.Redis, camera: object) -> list[str]:
 
 
 def _ensure_series(client: redis.Redis, spec: SeriesSpec) -> list[str]:
-    labels = [text for pair in spec.labels.items() for text in pair]
-    options = ["RETENTION", spec.retention_ms, "DUPLICATE_POLICY", spec.duplicate_policy, "LABELS", *labels]
     try:
-        call(client, "TS.CREATE", spec.key, *options)
+        call(client, "TS.CREATE", spec.key, *_options(spec))
     except redis.ResponseError as error:
         if "already exists" not in str(error):
             raise
     else:
         return [f"created {spec.key}"]
     info = series_info(client, spec.key)
+    found_labels = {_text(label): _text(value) for label, value in _pairs(info["labels"])}
+    # the gear has written what is counted
+    counted = {name: found_labels[name] for name in (CLASS, PLURAL) if name in found_labels}
+    spec = replace(spec, labels=spec.labels | counted)
     differences = [
         f"{what} of {spec.key} from {found} to {wanted}"
         for what, found, wanted in (
             ("retention", info["retentionTime"], spec.retention_ms),
             ("duplicate policy", _text(info["duplicatePolicy"] or b"none").upper(), spec.duplicate_policy),
-            ("labels", {_text(label): _text(value) for label, value in _pairs(info["labels"])}, spec.labels),
+            ("labels", found_labels, spec.labels),
         )
         if found != wanted
     ]
     if differences:
-        call(client, "TS.ALTER", spec.key, *options)
+        call(client, "TS.ALTER", spec.key, *_options(spec))
     return [f"changed {difference}" for difference in differences]
+
+
+def _options(spec: SeriesSpec) -> list[object]:
+    labels = [text for pair in spec.labels.items() for text in pair]
+    return ["RETENTION", spec.retention_ms, "DUPLICATE_POLICY", spec.duplicate_policy, "LABELS", *labels]
 
 
 def _ensure_rule(client: redis.Redis, source: str, rule: CompactionRule) -> list[str]:

@@ -12,9 +12,11 @@ import numpy as np
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.counted import PEOPLE, Counted
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import NoDataError, SceneError
 from rededge_nb.reading.captures import CaptureRecord, find_captures
+from rededge_nb.reading.counted import counted_in, counted_now
 from rededge_nb.reading.scenes import read_crossings, read_zones
 from rededge_nb.reading.series import Series, read_many
 from rededge_nb.streams import Entry
@@ -41,15 +43,17 @@ class Summary:
         dropped: Frames left out because the gear could not keep up, or that left the stream before it took them.
         failed: Frames that could not be processed.
         pending: Frames that wait to be processed.
-        people_mean: Mean over the frames processed; NaN without any, as are minimum and maximum.
-        people_seen: People who were in view, each once, however long (docs/counting.md has more); None if the gear does
-            not track, or the first detections have left their stream.
+        people_mean: Mean number of what is counted over the frames processed; NaN without any, as are minimum and
+            maximum, and if the counted class has changed meanwhile.
+        people_seen: People (or what is counted) who were in view, each once, however long (docs/counting.md has more);
+            None if the gear does not track, the first detections have left their stream, or the class has changed.
         steps_ms: By step, in pipeline order, and `total`.
         latency_ms: From capture to the detections being in Redis.
         seconds: From when the first frame that was processed was added, to the detections of the last.
         fps: Frames processed per second in that time.
         lines: By line of the scene the crossings in the time of these frames, by name of the direction.
         zones: By zone the mean and the maximum of the people in it, the stays that ended and their median in seconds.
+        counted: What was counted: people, or objects of another class.
     """
 
     camera: str
@@ -68,6 +72,7 @@ class Summary:
     fps: float
     lines: dict[str, dict[str, int]] = field(default_factory=dict)
     zones: dict[str, dict[str, float]] = field(default_factory=dict)
+    counted: Counted = PEOPLE
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it, NaN as None."""
@@ -80,7 +85,8 @@ class Summary:
                 "failed": self.failed,
                 "pending": self.pending,
             },
-            "people": {
+            **self.counted.fields,
+            self.counted.series: {
                 "mean": self.people_mean,
                 "min": self.people_min,
                 "max": self.people_max,
@@ -99,7 +105,7 @@ class Summary:
         return (
             f"<Summary camera {self.camera}: {self.frames_in} frames in, {self.processed} processed, "
             f"{self.dropped} dropped, {self.failed} failed, {self.pending} pending; "
-            f"people {self.people_mean:.2f} ({self.people_min:g} to {self.people_max:g})"
+            f"{self.counted.plural} {self.people_mean:.2f} ({self.people_min:g} to {self.people_max:g})"
             f"{'' if self.people_seen is None else f', {self.people_seen} seen'}; "
             f"latency {self.latency_ms.median:.0f} ms, p95 {self.latency_ms.p95:.0f} ms; {self.fps:.1f} fps>"
         )
@@ -129,16 +135,21 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
     found = [_Processed.read(entry) for entry in _entries_of(client, schema.detections_key(camera), records)]
     counted = list({each.ref: each for each in found}.values())  # one whose worker died may be there twice
     steps = {step: schema.step_series(step) for step in (*schema.STEPS, "total")}
-    names = [schema.PEOPLE, schema.LATENCY, *steps.values()]
+    kinds = {each.counted for each in counted}
+    what = max(counted, key=lambda each: each.stored_ms).counted if counted else counted_now(client)
+    names = [what.series] if client.exists(schema.series_key(camera, what.series)) else [schema.PEOPLE]
+    names += [schema.LATENCY, *steps.values()]
     without_entry = _time_without_entries(client, camera, counted, records)
     series = _series_at(client, camera, names, [each.ts_ms for each in counted], without_entry)
     begun = _begin(records)
     if without_entry:
-        values = series[schema.PEOPLE].values
+        values = series[names[0]].values
         processed, started_ms = len(values), streams.time_ms(begun)
     else:
         values = np.array([each.people for each in counted], np.float64)
         processed, started_ms = len(counted), min((each.added_ms for each in counted), default=0)
+    if len(kinds) > 1:  # a mean of people and cars says nothing
+        values = np.full(processed, math.nan)
     seconds = (max(each.stored_ms for each in counted) - started_ms) / 1000 if counted else 0.0
     pending = min(pending, max(0, frames_in - processed - failed))
     lines, zones = _scene_counts(client, camera, [each.ts_ms for each in counted])
@@ -152,13 +163,14 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         people_mean=float(values.mean()) if processed else math.nan,
         people_min=float(values.min()) if processed else math.nan,
         people_max=float(values.max()) if processed else math.nan,
-        people_seen=None if without_entry else _people_seen(counted),
+        people_seen=None if without_entry or len(kinds) > 1 else _people_seen(counted),
         steps_ms={step: _statistics(series[name]) for step, name in steps.items()},
         latency_ms=_statistics(series[schema.LATENCY]),
         seconds=seconds,
         fps=processed / seconds if seconds else 0.0,
         lines=lines,
         zones=zones,
+        counted=what,
     )
 
 
@@ -181,6 +193,7 @@ class _Processed:
 
     ref: str
     ts_ms: int
+    counted: Counted
     people: int
     tracks: tuple[int, ...] | None
     added_ms: int
@@ -191,10 +204,12 @@ class _Processed:
         entry_id, fields = entry
         ref, stored_ms = _ref(entry), streams.time_ms(entry_id)
         added_ms = streams.time_ms(ref) if streams.is_id(ref) else stored_ms
+        counted = counted_in(fields)
         return cls(
             ref=ref,
             ts_ms=streams.number(fields, schema.TS, added_ms),
-            people=streams.number(fields, schema.PEOPLE, 0),
+            counted=counted,
+            people=streams.number(fields, counted.series, 0),
             tracks=_ids(fields.get(schema.TRACKS.encode())),
             added_ms=added_ms,
             stored_ms=stored_ms,

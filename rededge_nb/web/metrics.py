@@ -11,9 +11,11 @@ import redis
 from tornado.web import HTTPError
 
 from rededge_nb import schema
+from rededge_nb.analytics.counted import CLASS, Counted
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.events import active_alarms
 from rededge_nb.reading.frames import newest_frame_ms
@@ -80,9 +82,10 @@ def read_metrics(client: redis.Redis) -> list[Metric]:
     for _, labels, samples in _call(client, "TS.MRANGE", *window, *counted):
         frames = sum(float(value) for _, value in samples)
         _put(metrics, labels, frames / (RATE_WINDOW_MS / _SECOND_MS))
-    today = Metric("rededge_seen_today", "People who were seen for the first time since midnight.")
+    what = _class_label(counted_now(client))
+    today = Metric("rededge_seen_today", "People, or what else is counted, seen for the first time since midnight.")
     today.samples += [
-        ({"camera": name}, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
+        ({"camera": name} | what, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
     ]
     return [*metrics.values(), today, *_of_scenes(client, now_ms), *_of_events(client, now_ms)]
 
@@ -90,8 +93,8 @@ def read_metrics(client: redis.Redis) -> list[Metric]:
 def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
     """Lines and zones of all cameras, from the newest frames that were processed."""
     crossings = Metric("rededge_line_crossings_total", "Crossings of a line since it was made.", "counter")
-    people = Metric("rededge_zone_people", "People in a zone in the newest frame.")
-    longest = Metric("rededge_zone_longest_stay_seconds", "How long the one who entered first has been in the zone.")
+    people = Metric("rededge_zone_people", "People, or what else is counted, in a zone in the newest frame.")
+    longest = Metric("rededge_zone_longest_stay_seconds", "How long the one that entered first has been in the zone.")
     entries = Metric("rededge_zone_entries_total", "How many have entered a zone since it was made.", "counter")
     exits = Metric("rededge_zone_exits_total", "How many have left a zone since it was made.", "counter")
     for camera in camera_ids(client):
@@ -103,16 +106,21 @@ def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
             continue
         for line, counts in found.lines.items():
             for direction, count in zip(("forward", "backward"), counts, strict=True):
-                labels = {"camera": camera, "line": line, "direction": direction}
+                labels = {"camera": camera, "line": line, "direction": direction} | _class_label(found.counted)
                 crossings.samples.append((labels, float(count)))
         for zone, (now, seconds, entered, left) in found.zones.items():
-            labels = {"camera": camera, "zone": zone}
+            labels = {"camera": camera, "zone": zone} | _class_label(found.counted)
             if now_ms - found.ts_ms <= STALE_MS:
                 people.samples.append((labels, float(now)))
                 longest.samples.append((labels, float(seconds)))
             entries.samples.append((labels, float(entered)))
             exits.samples.append((labels, float(left)))
     return [crossings, people, longest, entries, exits]
+
+
+def _class_label(counted: Counted) -> dict[str, str]:
+    """The label that says what is counted; none for people."""
+    return {} if counted.is_people else {CLASS: counted.name}
 
 
 def _of_events(client: redis.Redis, now_ms: int) -> list[Metric]:
@@ -162,6 +170,7 @@ def _texts() -> dict[str, str]:
     }
     known = {
         schema.PEOPLE: "People in the newest frame that was processed.",
+        schema.OTHER_COUNT: "Objects of the class that is counted, in the newest frame that was processed.",
         schema.DETECTED: "Boxes that the model found in the newest frame, before tracking.",
         schema.SEEN: "People seen for the first time in the newest second.",
         **compactions,
@@ -200,7 +209,7 @@ def _named(names: Iterable[str]) -> str:
 def _put(metrics: dict[str, Metric], labels: Any, value: float) -> None:
     texts = {name.decode(errors="replace"): text.decode(errors="replace") for name, text in labels if text is not None}
     samples = metrics[texts["__name__"]].samples
-    camera = {"camera": texts.get("camera", "")}
+    camera = {"camera": texts.get("camera", "")} | ({CLASS: texts[CLASS]} if CLASS in texts else {})
     # Prometheus rejects the whole answer if a sample occurs twice
     if not any(known == camera for known, _ in samples):
         samples.append((camera, value))

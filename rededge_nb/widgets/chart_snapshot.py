@@ -20,6 +20,7 @@ from rededge_nb.errors import NoDataError, SceneError
 from rededge_nb.images import Image
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series as time_series
+from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.recordings import newest_recording_ms
 from rededge_nb.reading.scenes import Crossings, ZoneVisits, read_crossings, read_zones
 from rededge_nb.reading.series import Series
@@ -43,7 +44,8 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
     """
     window_ms = round(minutes * schema.MINUTE_MS)
     with blocking_client(client) as own:
-        newest = chart_data.newest_samples(own, camera)
+        counted = counted_now(own)
+        newest = chart_data.newest_samples(own, camera, counted)
         newest_ms = max((at for at in newest.values() if at), default=0)
         if not newest_ms:
             raise NoDataError(f"camera {camera} has no samples yet: start a capture")
@@ -57,9 +59,15 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
             there = [name for name in names if name in newest]
             if not there:
                 return {}
-            return time_series.read_many(
-                own, camera, there, start_ms=since_ms, aggregation="avg" if bucket_ms else None, bucket_ms=bucket_ms
+            found = time_series.read_many(
+                own,
+                camera,
+                [chart_data.series_of(name, counted) for name in there],
+                start_ms=since_ms,
+                aggregation="avg" if bucket_ms else None,
+                bucket_ms=bucket_ms,
             )
+            return {name: found[chart_data.series_of(name, counted)] for name in there}
 
         frames = read(*chart_data.FRAME_SERIES)
         if max((len(each) for each in frames.values()), default=0) > chart_data.MAX_SAMPLES:

@@ -18,6 +18,9 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page
 
+from rededge_nb import schema
+from rededge_nb.analytics.counted import Counted
+from rededge_nb.analytics.samples import create_commands
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.live import follow
 from rededge_nb.reading.series import create_series
@@ -128,7 +131,9 @@ def test_another_camera_can_be_selected(
     assert page.input_value("#camera") == "empty"
 
 
-def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) -> None:
+def test_charts_move_and_everything_follows_the_class_that_is_counted(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis
+) -> None:
     create_series(bare_client, "0")
     client: Any = bare_client
     page.goto(server.ready.link)
@@ -139,6 +144,18 @@ def test_charts_move(page: Page, server: WebServer, bare_client: redis.Redis) ->
     page.fill(".rededge-charts-window input", "2")
     until(page, "document.querySelector('.rededge-charts').dataset.minutes === '2'", "a window of 2 minutes")
     until(page, f"{charts} === 8", "the same samples")
+    cars = Counted("car")
+    client.hset(schema.GEAR_SETTINGS_KEY, mapping=cars.fields)
+    for command in create_commands("camera:0", cars.series, cars):
+        client.execute_command(*command)
+    client.execute_command("TS.ADD", "camera:0:count", time.time_ns() // 1_000_000, 5)
+    until(page, f"{charts} === 5", "5 cars in the charts")
+    page.wait_for_selector(".rededge-charts-title:text-is('Cars in view')")
+    page.wait_for_selector("text=cars now")
+    ref = camera.frame(100)
+    camera.detect(ref, boxes="[10, 20, 70, 150]", confidence="[0.5]", count=1, people=9, **cars.fields)
+    assert wait_for_paint(page, ref)["people"] == 1
+    page.wait_for_selector(".rededge-player-count:text-is('1 car')")
 
 
 def test_each_page_has_its_own_pause_and_switches(page: Page, server: WebServer, camera: Camera) -> None:

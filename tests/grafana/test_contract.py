@@ -111,6 +111,8 @@ def test_variables_find_cameras_and_models(source: DataSource) -> None:
     video = next(load(path) for path in FILES if path.stem == "video-stream-analytics")
     assert {name: sorted(found) for name, found in choices(source, video).items()} == {
         "camera": sorted(CAMERAS),
+        "series": ["people"],
+        "plural": ["people"],
         "line": ["door"],
         "zone": ["desk"],
         "model": [f"model:{assets.DEFAULT_MODEL}"],

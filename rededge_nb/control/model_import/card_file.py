@@ -25,6 +25,8 @@ _RESIZES = {
 }
 _COMMENTS = {
     ("input", "multiple"): "width and height are multiples of this",
+    ("counting", "class"): "what is counted; people if this is missing",
+    ("counting", "plural"): "what several of them are called",
     ("counting", "confidence"): "least, of a box that is counted",
     ("counting", "iou"): "of two boxes that overlap more the less confident one is removed",
     ("tracking", "low"): "least confidence that continues a track",

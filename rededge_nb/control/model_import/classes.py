@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rededge_nb.analytics.counted import JOINT, PEOPLE_CLASSES, PERSON
 from rededge_nb.errors import ModelImportError
 
-PERSON = "person"
-_PEOPLE = "person persons people pedestrian pedestrians human humans man woman child worker rider cyclist head face"
-PEOPLE = frozenset(_PEOPLE.split(" "))
-"""Names of classes whose objects are people. The people counter, its series and its charts count people only."""
 COCO = tuple(
     """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
     parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella,
@@ -72,34 +69,32 @@ def class_names(
 
 
 def counted_places(names: Sequence[str], wanted: Sequence[str]) -> tuple[int, ...]:
-    """Places, from 0, of the classes to count: those wanted, else person, else the only class of people.
+    """Places, from 0, of the classes to count: those wanted, else person, else the only class, or the only of people.
 
     Raises:
-        ModelImportError: The model has no such class, or it is not known which one to count, or a class is not of
-            people.
+        ModelImportError: The model has no such class, or it is not known which one to count.
     """
     by_name = {name.casefold(): place for place, name in reversed(list(enumerate(names)))}
     if not wanted:
-        of_people = [name for name in by_name if name in PEOPLE]
-        if PERSON not in of_people and len(of_people) != 1:
+        of_people = [name for name in by_name if name in PEOPLE_CLASSES]
+        chosen = [PERSON] if PERSON in of_people else of_people or list(by_name)
+        if len(chosen) != 1:
             raise ModelImportError(
                 f"no class of the model is called {PERSON}: name the class to count (--class); "
-                f"there are {_short(names)}{_ONLY_PEOPLE}"
+                f"there are {_short(names)}"
             )
-        wanted = (PERSON,) if PERSON in of_people else of_people
+        wanted = chosen
     unknown = [name for name in wanted if name.casefold() not in by_name]
     if unknown:
         raise ModelImportError(f"the model has no class {', '.join(map(repr, unknown))}: there are {_short(names)}")
-    others = [name for name in wanted if name.casefold() not in PEOPLE]
-    if others:
-        raise ModelImportError(f"the class {', '.join(map(repr, others))} cannot be counted{_ONLY_PEOPLE}")
-    return tuple(dict.fromkeys(by_name[name.casefold()] for name in wanted))
-
-
-_ONLY_PEOPLE = (
-    ". So far only people can be counted, because series and charts are called people. If a class with another name "
-    "means people, give the names of all classes (--classes) and call that one person"
-)
+    places = tuple(dict.fromkeys(by_name[name.casefold()] for name in wanted))
+    joint = [names[place] for place in places if JOINT in names[place]]
+    if joint:
+        raise ModelImportError(
+            f"the class {joint[0]!r} has a {JOINT!r} in its name, which stands between classes that are counted "
+            "together: give the names of all classes (--classes), and call it something else"
+        )
+    return places
 
 
 def _short(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
+from rededge_nb.analytics.counted import Counted, counted_classes
 from rededge_nb.analytics.detecting import MULTIPLE
 from rededge_nb.control.model_import import inside
 from rededge_nb.control.model_import.building import Plan, finished_model
@@ -75,6 +76,12 @@ def run_import(path: Path, options: ImportOptions, kept: Mapping[str, Any], imag
     names, names_source = _names(facts, recognised, options, kept)
     changed = layout.name != "rededge"
     counted = _counted(names, options, {} if changed else kept)
+    if not changed and len(counted) > 1:
+        raise ModelImportError(
+            f"{path.name} has boxes and scores as the people counter needs them, so that no node is added, and then "
+            "one class can be counted: name one (--class)"
+        )
+    what = _what([names[place] for place in counted], options, kept)
     preparation = _preparation(layout, facts, options, model)
     plan = Plan(facts, others, recognised, preparation, counted)
     blob = finished_model(model, plan).SerializeToString(deterministic=True) if changed else path.read_bytes()
@@ -86,8 +93,14 @@ def run_import(path: Path, options: ImportOptions, kept: Mapping[str, Any], imag
     tried = None if image is None else find(runner, use, image, "your image")
     warnings = []
     in_sample = len(found["4:3"])
-    better = _better_preparation(model, plan, use, samples["4:3"], in_sample) if changed and in_sample < FEW else ""
-    if not in_sample or better:
+    poor = what.is_people and changed and in_sample < FEW
+    better = _better_preparation(model, plan, use, samples["4:3"], in_sample) if poor else ""
+    if not what.is_people and not in_sample and tried is None:
+        warnings.append(
+            f"the sample image shows people and no {what.plural}, so it cannot tell whether colour, scale and "
+            "confidence are right: try the model on an image of your own (--try)"
+        )
+    if what.is_people and (not in_sample or better):
         problem = f"the model finds {in_sample or 'nobody'} in the sample image, which shows several people{better}"
         chosen = options.colour is not None and options.scale is not None
         accepted = chosen if in_sample else tried is not None and len(tried)
@@ -100,7 +113,7 @@ def run_import(path: Path, options: ImportOptions, kept: Mapping[str, Any], imag
         if several_at_once(Runner(several, f"the imported {path.name}"), use, list(samples.values())[:2]):
             blob = several
     counted_name = " or ".join(names[place] for place in counted)
-    fields = _card_fields(facts, layout, use, [counted_name] if changed else names)
+    fields = _card_fields(facts, layout, use, [counted_name] if changed else names, what)
     fields["sha256"] = hashlib.sha256(blob).hexdigest()
     recognised_texts = [
         _recognised_as(layout, recognised),
@@ -136,6 +149,17 @@ def _counted(names: Sequence[str], options: ImportOptions, kept: Mapping[str, An
     if not options.count and isinstance(place, int) and 0 <= place < len(names):
         return counted_places(names, (names[place],))
     return counted_places(names, options.count)
+
+
+def _what(names: Sequence[str], options: ImportOptions, kept: Mapping[str, Any]) -> Counted:
+    """What is counted; the present card says what several of them are called, if it counts the same."""
+    try:
+        found = counted_classes(names, options.plural or "")
+    except ValueError as error:
+        raise ModelImportError(str(error)) from error
+    in_card = kept.get("counting", {})
+    same = options.plural is None and in_card.get("class") == found.name
+    return replace(found, plural=str(in_card.get("plural") or found.plural)) if same else found
 
 
 def _facts(model: ModelProto, name: str, options: ImportOptions) -> tuple[Facts, dict[str, NDArray[Any]], str]:
@@ -240,6 +264,7 @@ def _card_fields(
     layout: Layout,
     use: Use,
     names: Sequence[str],
+    what: Counted,
 ) -> dict[str, Any]:
     wide, high = use.input_wh
     size = f"{wide}x{high}"
@@ -262,6 +287,7 @@ def _card_fields(
         },
         "counting": {
             "class_id": use.class_id,
+            **what.fields,
             "confidence": use.confidence,
             "iou": use.iou,
         },

@@ -25,6 +25,7 @@ class ImportOptions:
         layout: The name of a layout, see `layouts.LAYOUTS`.
         classes: The names of all classes, in the order of the model; `("coco",)` for those of COCO.
         count: The names of the classes that are counted, together; default: person, or the only class.
+        plural: What several of the counted objects are called; default: by the rules of English.
         size_wh: Width and height of the model's input, for a model that leaves them open.
         colour: One of COLOURS: the order of the channels that the model was trained with.
         scale: One of SCALES: the range of values that the model was trained with.
@@ -40,6 +41,7 @@ class ImportOptions:
     layout: str | None = None
     classes: tuple[str, ...] = ()
     count: tuple[str, ...] = ()
+    plural: str | None = None
     size_wh: tuple[int, int] | None = None
     colour: str | None = None
     scale: str | None = None

@@ -7,7 +7,7 @@ const COLUMN = 3; // width in pixels of the columns in which milliseconds are su
 
 const people = {
   name: "people",
-  title: "People in view",
+  title: ({ things }) => `${capital(things)} in view`,
   height: 170,
   draw(view, plotting) {
     const { store, range, theme, average } = view;
@@ -76,7 +76,7 @@ const people = {
 
 const rates = {
   name: "rates",
-  title: "Frames per second",
+  title: () => "Frames per second",
   height: 190,
   draw(view, plotting, height) {
     const { store, range, theme } = view;
@@ -140,7 +140,7 @@ const rates = {
 // each step, stacked, and the 95th percentile of the total.
 const milliseconds = {
   name: "steps",
-  title: "Milliseconds per frame, step by step",
+  title: () => "Milliseconds per frame, step by step",
   height: 180,
   draw(view, plotting) {
     const { store, range, theme, setup } = view;
@@ -202,7 +202,7 @@ const drawnColor = (theme, index) => theme.line[`drawn${index % DRAWN_COLORS}`];
 // Crossings are added up from the left edge of the chart: forward is a solid line, backward a dashed one.
 const crossings = {
   name: "crossings",
-  title: "People who crossed, in this time",
+  title: ({ things }) => `${capital(things)} ${things === "people" ? "who" : "that"} crossed, in this time`,
   height: 150,
   shown: (store) => Boolean(store.tables.crossings),
   draw(view, plotting) {
@@ -244,7 +244,7 @@ const crossings = {
 
 const zones = {
   name: "zones",
-  title: "People in zones",
+  title: ({ things }) => `${capital(things)} in zones`,
   height: 150,
   shown: (store) => Boolean(store.tables.zones),
   draw(view, plotting) {
@@ -267,6 +267,10 @@ const zones = {
   },
 };
 
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function element(tag, className, text) {
   const created = document.createElement(tag);
   if (className) created.className = className;
@@ -280,7 +284,7 @@ class ChartPanel {
     this.chart = chart;
     this.root = element("section", "rededge-charts-panel");
     const head = element("div", "rededge-charts-head");
-    this.title = element("div", "rededge-charts-title", chart.title);
+    this.title = element("div", "rededge-charts-title", chart.title(view.store));
     this.legend = element("div", "rededge-charts-legend");
     head.append(this.title, this.legend);
     this.plot = element("div", "rededge-charts-plot");
@@ -327,6 +331,8 @@ class ChartPanel {
       const box = { left: EDGE.left, top: from, width: view.width, height: height - from - (options.bottom ?? EDGE.bottom) };
       return new Plot(context, theme, box, range, top, options);
     };
+    const title = chart.title(view.store);
+    if (this.title.textContent !== title) this.title.textContent = title;
     const items = chart.draw(view, plotting, height);
     if (view.pointed) this.drawCursor(context, width, height);
     this.showLegend(items);
@@ -396,7 +402,7 @@ class ChartPanel {
     const when = this.view.pointed ? `at ${timeText(this.view.cursor, this.view.range.recording)}` : "latest";
     this.canvas.setAttribute(
       "aria-label",
-      `${this.chart.title}, ${when}: ${items.map((item) => `${item.text} ${item.value}`).join(", ")}`,
+      `${this.title.textContent}, ${when}: ${items.map((item) => `${item.text} ${item.value}`).join(", ")}`,
     );
   }
 }

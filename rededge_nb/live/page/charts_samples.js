@@ -67,6 +67,7 @@ class SampleStore {
     this.tables = null;
     this.order = [];
     this.recording = null; // when the recording began whose samples these are; null for a live source
+    this.things = "people"; // what is counted, in words
     this.clockOffset = 0; // milliseconds by which the server's clock is ahead of this browser's
     this.createdAt = Date.now();
     this.heardAt = Date.now();
@@ -89,6 +90,7 @@ class SampleStore {
       this.missing = content.missing;
       this.lines = content.lines ?? [];
       this.recording = content.recording ?? null;
+      this.things = content.things;
       this.unpack(
         buffers[0],
         content.tables.map((table) => table.rows),

@@ -235,8 +235,7 @@ class PlayerView {
       this.stage.setAttribute("aria-label", `${camera}, no frame yet`);
       return;
     }
-    const people = frame.boxes ? `${frame.people} ${frame.people === 1 ? "person" : "people"}` : "";
-    const badge = people || "no detections";
+    const badge = frame.boxes ? frame.amount : "no detections";
     setText(this.count, model.get("compact") ? `${model.get("camera")} · ${badge}` : badge);
     setText(this.mark, paused ? "paused" : silent ? "silent" : "");
     // a change of text takes longer than painting a frame, and nobody reads 25 texts in a second
@@ -250,7 +249,7 @@ class PlayerView {
     this.textAt = now;
     const about = [camera, `frame ${frame.number}`, shownTime(frame), paused ? "" : this.reading()];
     setText(this.about, about.filter(Boolean).join(" · "));
-    this.stage.setAttribute("aria-label", `${camera}, ${silent ? "silent, last frame with " : ""}${people || "no detections"}; ${action}`);
+    this.stage.setAttribute("aria-label", `${camera}, ${silent ? "silent, last frame with " : ""}${badge}; ${action}`);
   }
 
   // Delay and rate of the frames that are arriving; empty if none are.

@@ -1,4 +1,4 @@
-// Where people have walked in the last seconds: a line for each person, in the colour of the box, fading towards its start.
+// The paths of the last seconds: a line for each person, or other object, in the colour of the box, fading towards its start.
 
 LAYERS.unshift({
   draw: (context, view) => view.frame.trails && view.model.get("trails") && drawTrails(context, view),
@@ -6,7 +6,7 @@ LAYERS.unshift({
     {
       attribute: "trails",
       text: "Trails",
-      hint: "Show where people have walked",
+      hint: "Show the paths of the last seconds",
       key: "t",
       icon: "M1 11.5c4 0 3-7 7-7 2.500 0 3 2.500 4.500 2.500H15v2h-2.500C10 9 9.500 6.500 8 6.500c-2.500 0-1.500 7-7 7z",
     },
