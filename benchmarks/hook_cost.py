@@ -74,9 +74,9 @@ def round_trips(rounds: int) -> dict[str, list[float]]:
         return in_turn({name: partial(_microseconds, client, words) for name, words in COMMANDS.items()}, rounds)
 
 
-def processor_times() -> dict[str, dict[str, float]]:
+def processor_times(rounds_of_each: int) -> dict[str, dict[str, float]]:
     """Microseconds of the processor that the server and the worker need for each command."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     with own_server() as client:
         client.execute_command("RG.PYEXECUTE", GEARS)
         client.set("lines:1", "a value")
@@ -84,10 +84,8 @@ def processor_times() -> dict[str, dict[str, float]]:
         supervisor = Path(f"/proc/{server}/stat").read_text().rsplit(")", 1)[1].split()[1]
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
         for name, words in COMMANDS.items():
-            _microseconds(client, words)
-            before = {child: _processor_time(int(child)) for child in children}
-            _microseconds(client, words)
-            used = {child: (_processor_time(int(child)) - before[child]) / CALLS / 1000 for child in children}
+            rounds = [_used(client, words, children) for _ in range(rounds_of_each)]
+            used = {child: statistics.median(one[child] for one in rounds) for child in children}
             found[name] = {"server": used.pop(str(server)), "worker": sum(used.values())}
     return found
 
@@ -156,7 +154,14 @@ def _microseconds(client: redis.Redis, words: tuple[object, ...]) -> float:
     return statistics.median(times)
 
 
-def _processor_time(process: int) -> int:
+def _used(client: redis.Redis, words: tuple[object, ...], processes: list[str]) -> dict[str, float]:
+    """Microseconds of the processor that processes use for a command."""
+    before = {process: _processor_time(process) for process in processes}
+    _microseconds(client, words)
+    return {process: (_processor_time(process) - before[process]) / CALLS / 1000 for process in processes}
+
+
+def _processor_time(process: str) -> int:
     """Nanoseconds that the threads of a process have used."""
     tasks = Path(f"/proc/{process}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
@@ -187,9 +192,11 @@ def main() -> int:
         for where, used in (("one processor", {max(processors)}), ("all processors", processors)):
             os.sched_setaffinity(0, used)  # the servers and workers inherit it
             _report_round_trips(where, round_trips(options.rounds), bare_worker(options.rounds))
-        print("processor time of each command:")
-        for name, times in processor_times().items():
+        os.sched_setaffinity(0, {max(processors)})
+        print("processor time of each command, one processor:")
+        for name, times in processor_times(options.rounds).items():
             print(f"    {name:32} server {times['server']:5.1f} µs  worker {times['worker']:5.1f} µs")
+        os.sched_setaffinity(0, processors)
     return 0 if options.only == "round trips" else _report_server_times(server_times(options.rounds))
 
 
