@@ -50,6 +50,10 @@ CASES = (
     Case("rf-detr", toys.rf_detr, Form("rgb", "imagenet"), resize="stretch"),
     Case("nanodet-plus", toys.nanodet_plus, Form("bgr", "imagenet"), resize="stretch"),
     Case("picodet", toys.picodet, Form("rgb", "imagenet"), resize="stretch"),
+    Case("yolov6", toys.yolov6, score=0.95 * 0.96),
+    Case("yolo-nas-nms", toys.rows_of_seven_flat, names='["person", "dog"]'),
+    Case("rt-detr-ultralytics", toys.rt_detr_ultralytics, resize="stretch"),
+    Case("paddledetection", toys.rows_of_six, Form("rgb", "imagenet"), names='["person", "dog"]', resize="stretch"),
     Case("tensorflow-ssd", toys.tensorflow_ssd, TENSORFLOW, names='["person", "dog"]', resize="stretch"),
 )
 YOLOV8 = CASES[0]

@@ -184,6 +184,13 @@ def yolov5(toy: Toy, box: list[str]) -> None:
     toy.output("output", toy.row_in_table(row, 500, rows, 85), ["N", rows, 85])
 
 
+def yolov6(toy: Toy, box: list[str]) -> None:
+    """[N, cells, 85]: as YOLOv5, with one box in each cell."""
+    rows = cells(toy.side)
+    row = toy.join([*toy.centres(box), toy.like(box[0], [0.95]), _scores(toy, box, score=0.96)], axis=2)
+    toy.output("outputs", toy.row_in_table(row, 77, rows, 85), ["N", rows, 85])
+
+
 def yolox(toy: Toy, box: list[str]) -> None:
     """[N, cells, 85], not decoded: the row of cell (3, 5) of stride 16."""
     rows, stride = cells(toy.side), 16
@@ -214,6 +221,21 @@ def rows_of_seven(toy: Toy, box: list[str]) -> None:
     toy.output("output", toy.reshape(toy.join(rows, axis=1), (-1, 7)), ["n", 7])
 
 
+def rows_of_seven_flat(toy: Toy, box: list[str]) -> None:
+    """[n, 7]: YOLO-NAS with NMS inside; the score is before the class."""
+    rows = [
+        toy.join([toy.like(box[0], [0]), *box, toy.like(box[0], [score, number])], axis=2)
+        for number, score in ((CLASS, SCORE), (1, 0.3))
+    ]
+    toy.output("graph2_flat", toy.reshape(toy.join(rows, axis=1), (-1, 7)), ["n", 7])
+
+
+def rows_of_six(toy: Toy, box: list[str]) -> None:
+    """[n, 6]: PaddleDetection with NMS inside: class, score, corners; a second, weak box is of another class."""
+    rows = [toy.join([toy.like(box[0], [number, score]), *box], axis=2) for number, score in ((CLASS, SCORE), (1, 0.3))]
+    toy.output("multiclass_nms3_0", toy.reshape(toy.join(rows, axis=1), (-1, 6)), ["n", 6])
+
+
 def four_outputs(toy: Toy, box: list[str]) -> None:
     """num_dets, det_boxes, det_scores, det_classes; what is in the rows after the first must not count."""
     corners = toy.join(box, axis=2)
@@ -240,6 +262,12 @@ def rt_detr(toy: Toy, box: list[str]) -> None:
     toy.output("labels", labels, ["N", 300], TensorProto.INT64)
     toy.output("boxes_out", table, ["N", 300, 4])
     toy.output("scores_out", toy.reshape(toy.like(box[0], [SCORE] + [0.01] * 299), (-1, 300)), ["N", 300])
+
+
+def rt_detr_ultralytics(toy: Toy, box: list[str]) -> None:
+    """[N, 300, 84]: centre and size as shares, and the scores."""
+    shares = toy.calculate("Mul", toy.join(toy.centres(box), axis=2), 1 / toy.side)
+    toy.output("output0", toy.row_in_table(toy.join([shares, _scores(toy, box)], axis=2), 0, 300, 84), ["N", 300, 84])
 
 
 def rf_detr(toy: Toy, box: list[str]) -> None:
