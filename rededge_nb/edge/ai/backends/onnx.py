@@ -23,6 +23,9 @@ import onnxruntime  # noqa: E402 - it reads the setting of the line above when i
 MEMORY_SHARE = 0.5
 """The part of the machine's memory that all runs together may use for their intermediate results."""
 
+NO_CUDA = "ERR GPU requested but ONNX couldn't find CUDA"
+"""RedisAI's text, in each case in which the model would run on the CPU instead."""
+
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : -?\d+ : \w+ : ")
 _FATAL_ONLY = 4
 
@@ -63,7 +66,7 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     on two cores, but 20 ms instead of 15 while another process is busy.
 
     Raises:
-        CommandError: ONNX Runtime refuses the model, or the model refers to other files.
+        CommandError: ONNX Runtime refuses the model, the model refers to other files, or CUDA cannot be used for a GPU.
     """
     providers = _providers(device)
     refuse_external_data(blob)
@@ -86,9 +89,12 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
         with affinity.adopt():
             # without enable_fallback=0 a failed load would print and try the same providers again
             session = onnxruntime.InferenceSession(blob, options, providers=providers, enable_fallback=0)
-        return OnnxModel(session, affinity)
     except Exception as error:  # ONNX Runtime's errors have no common base class
         raise _without_prefix(error) from error
+    # where CUDA cannot start (no device, no such number, no driver), ONNX Runtime only logs it and takes the CPU
+    if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
+        raise CommandError(NO_CUDA)
+    return OnnxModel(session, affinity)
 
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
@@ -96,7 +102,7 @@ def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     if kind == "CPU":
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise CommandError("ERR GPU requested but ONNX couldn't find CUDA")
+        raise CommandError(NO_CUDA)
     return [("CUDAExecutionProvider", {"device_id": number or "0"}), "CPUExecutionProvider"]
 
 

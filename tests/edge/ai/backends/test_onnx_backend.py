@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.ai.backends.onnx_external import has_external_data
+from rededge_nb.edge.switchboard.calls import CommandError
 from tests.edge.ai import onnx_files
 from tests.edge.ai.onnx_files import field
 
@@ -73,3 +75,21 @@ def test_onnx_runtime_sends_no_usage_data(tmp_path: Path) -> None:
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", code, onnx_files.binary("Add").hex()], check=True, env=environment)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["GPU", "gpu:0"])
+def test_a_model_for_a_gpu_does_not_run_on_the_cpu_instead(device: str) -> None:
+    """Also with onnxruntime-gpu on a machine without a device, where ONNX Runtime alone would take the CPU."""
+    assert _loaded_on(device) in (onnx.NO_CUDA, "CUDAExecutionProvider")
+
+
+def test_a_gpu_that_does_not_exist_is_refused() -> None:
+    assert _loaded_on("GPU:99") == onnx.NO_CUDA
+
+
+def _loaded_on(device: str) -> str:
+    """Where a model for a device runs, or why it is refused."""
+    try:
+        return str(onnx.load(onnx_files.binary("Add"), device=device, threads=1)._session.get_providers()[0])
+    except CommandError as error:
+        return str(error)
