@@ -89,12 +89,13 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
         with affinity.adopt():
             # without enable_fallback=0 a failed load would print and try the same providers again
             session = onnxruntime.InferenceSession(blob, options, providers=providers, enable_fallback=0)
+        model = OnnxModel(session, affinity)
     except Exception as error:  # ONNX Runtime's errors have no common base class
         raise _without_prefix(error) from error
     # where CUDA cannot start (no device, no such number, no driver), ONNX Runtime only logs it and takes the CPU
     if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
         raise CommandError(NO_CUDA)
-    return OnnxModel(session, affinity)
+    return model
 
 
 def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
