@@ -12,6 +12,7 @@ from pathlib import Path
 SECRETS = {
     "REDIS_PASSWORD": "Redis; programs on this machine use redis://:<password>@127.0.0.1:6379; no service uses it",
     "REDIS_CAPTURE_PASSWORD": "The user capture of Redis, who can only write frames",
+    "REDIS_CLIPS_PASSWORD": "The user clips of Redis, who can only read events and frames",
     "REDIS_GRAFANA_PASSWORD": "The user grafana of Redis, who can only read what the dashboards show",
     "REDIS_INIT_PASSWORD": "The user init of Redis, who can store models and register gears",
     "REDIS_LAB_PASSWORD": "The user lab of Redis, who may do the same; the scheduler uses it, too",

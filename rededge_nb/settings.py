@@ -31,6 +31,8 @@ _SECRET = re.compile(r"(REDIS|GRAFANA|GF|REDEDGE)_\w*(PASSWORD|TOKEN|SECRET)\w*|
 _SIZE = re.compile(r"(\d{1,18})(k|kb|m|mb|g|gb)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
+CLIPS_DIR = "REDEDGE_CLIPS_DIR"
+"""Folder of the clips that rules have asked for, if it is not the folder `clips` of the state folder."""
 CLIPS_SIZE = "REDEDGE_CLIPS_SIZE"
 """Size of all clips that rules have asked for, such as `2gb`; above it the oldest ones are deleted."""
 DEFAULT_CLIPS_SIZE = "1gb"
@@ -113,6 +115,12 @@ def max_memory() -> int | None:
             f"at least {MIN_MAX_MEMORY // 1024**2}mb"
         )
     return size
+
+
+def clips_dir() -> Path | None:
+    """Folder of the clips that rules have asked for; None if it is in the state folder."""
+    value = os.environ.get(CLIPS_DIR)
+    return Path(value).expanduser().resolve() if value else None
 
 
 def clips_size() -> int:

@@ -84,10 +84,12 @@ def _time(text: str) -> datetime:
 def clips(directory: Path | None) -> None:
     """Save a clip of each alarm whose rule has `clip: true`, until Ctrl-C; the embedded server does this by itself.
 
-    The clips are in the folder `clips` of the state folder. Run this beside your own server (REDIS_URL).
+    The clips are in REDEDGE_CLIPS_DIR, else in the folder `clips` of the state folder. Run this beside your own server
+    (REDIS_URL).
     """
     from rededge_nb import settings
-    from rededge_nb.clips import folder, recorder
+    from rededge_nb.clips import recorder
+    from rededge_nb.clips.folder import clips_folder
     from rededge_nb.connection import resolve_url
     from rededge_nb.edge.server.state import StateFolder
 
@@ -95,7 +97,8 @@ def clips(directory: Path | None) -> None:
     on_signals(stop.set)
     url = resolve_url(directory=directory)
     state = StateFolder(directory or settings.state_dir())
-    state.create()
-    target = state.path / folder.NAME
+    target = clips_folder(state.path)
+    if state.path in target.parents:
+        state.create()
     echo(f"clips are saved in {target}", err=True)
     recorder.run(url, target, stop, on_step=lambda _: None)

@@ -13,7 +13,8 @@ import threading
 import redis
 
 from rededge_nb import settings
-from rededge_nb.clips import folder, recorder
+from rededge_nb.clips import recorder
+from rededge_nb.clips.folder import clips_folder
 from rededge_nb.edge.processes import on_signals
 from rededge_nb.edge.worker.health import Health
 
@@ -37,7 +38,7 @@ def main() -> int:
             health.heartbeat_failed(error, server_unavailable=True)
 
     try:
-        recorder.run(url, settings.state_dir() / folder.NAME, stop, on_step=on_step)
+        recorder.run(url, clips_folder(settings.state_dir()), stop, on_step=on_step)
     except (ValueError, redis.RedisError) as error:
         print(f"rededge clips: {error}", file=sys.stderr)
         return 1

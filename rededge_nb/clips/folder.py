@@ -7,11 +7,15 @@ import re
 import time
 from pathlib import Path
 
-NAME = "clips"
-"""Name of the folder in the state folder."""
+from rededge_nb import settings
 
 _FILE = re.compile(r"[A-Za-z0-9_{}][A-Za-z0-9_{}.-]{0,200}\.mp4")
 _UNFINISHED_AGE = 3600.0
+
+
+def clips_folder(state: Path) -> Path:
+    """Where clips are saved: REDEDGE_CLIPS_DIR, else in the state folder. Containers share the former."""
+    return settings.clips_dir() or state / "clips"
 
 
 def is_clip_name(name: str) -> bool:

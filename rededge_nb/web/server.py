@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from rededge_nb import settings
-from rededge_nb.clips import folder as clips
+from rededge_nb.clips.folder import clips_folder
 from rededge_nb.edge.client import blocking_client, client_from_url
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, ServerError
@@ -111,7 +111,7 @@ class WebServer:
         self._resources.callback(self._client.close)
         self._socket = self._resources.enter_context(_bind(host, port))
         folder = StateFolder(directory or settings.state_dir())
-        self._clips = folder.path / clips.NAME
+        self._clips = clips_folder(folder.path)
         try:
             self._token = token_for(token or settings.web_token(), folder)
             self._edit_token = token_for(None, folder, EDIT_TOKEN_FILE).value if edit else None

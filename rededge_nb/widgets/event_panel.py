@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from rededge_nb import schema
-from rededge_nb.clips.folder import NAME
+from rededge_nb.clips.folder import clips_folder
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.display.tables import Table
 from rededge_nb.live.events import EventReader, acknowledge_from_page, open_event
@@ -33,7 +33,7 @@ class EventPanel(Panel):
 
     def __init__(self, client: redis.Redis, camera: object | None, directory: Path) -> None:
         self._camera = None if camera is None else schema.camera_id(camera)
-        self._clips = directory / NAME
+        self._clips = clips_folder(directory)
         self._reader = EventReader()
         self.view = EventView(self._on_click, several=camera is None)
         super().__init__(client, "Events", [self.view])

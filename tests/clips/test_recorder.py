@@ -19,6 +19,7 @@ from rededge_nb import schema, settings
 from rededge_nb.clips.folder import find_clip, is_clip_name, keep_small
 from rededge_nb.clips.recorder import GROUP
 from rededge_nb.edge.server.state import Instance
+from rededge_nb.edge.server.users import CONTAINER_RULES
 from tests.bare import BareServer
 from tests.clips.filling import add_event, add_frame
 from tests.waiting import wait_for
@@ -27,8 +28,11 @@ pytest_plugins = ("tests.bare_fixtures",)
 
 
 @contextmanager
-def recorder(server: BareServer, state: Path) -> Iterator[subprocess.Popen[bytes]]:
-    variables = {settings.REDIS_URL: f"unix://{server.socket}", settings.STATE_DIR: str(state)}
+def recorder(server: BareServer, state: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of `rededge clips`, as the user that it has in docker-compose.yml."""
+    with redis.Redis(unix_socket_path=str(server.socket)) as owner:
+        owner.execute_command("ACL", "SETUSER", "clips", "on", ">secret", "-@all", *CONTAINER_RULES["clips"].split())
+    variables |= {settings.REDIS_URL: f"unix://clips:secret@{server.socket}", settings.STATE_DIR: str(state)}
     log = (state / "log").open("ab")
     with subprocess.Popen(
         [sys.executable, "-m", "rededge_nb.clips"], env=os.environ | variables, stderr=log
@@ -85,7 +89,8 @@ def test_an_alarm_whose_frames_are_gone_does_not_stop_the_others(
 ) -> None:
     bare_client.sadd(schema.CAMERAS_KEY, "0")
     now_ms = time.time_ns() // 1_000_000
-    with recorder(shared_bare_server, tmp_path):
+    shared = tmp_path / "shared"
+    with recorder(shared_bare_server, tmp_path, REDEDGE_CLIPS_DIR=str(shared)):
         # it has found no camera with events yet
         add_event(bare_client, kind="alarm_raised", ts=now_ms - 90_000, ref="5-0", alarm="a", clip="0-a.mp4")
         wait_for(
@@ -97,7 +102,7 @@ def test_an_alarm_whose_frames_are_gone_does_not_stop_the_others(
         bare_client.sadd(schema.CAMERAS_KEY, "0")
         ref = add_frame(bare_client, now_ms)
         add_event(bare_client, kind="alarm_raised", ts=now_ms, ref=ref, alarm="b", clip="0-b.mp4")
-        wait_for(lambda: find_clip(tmp_path / "clips", "0-b.mp4"), timeout=60, what="a clip after FLUSHALL")
+        wait_for(lambda: find_clip(shared, "0-b.mp4"), timeout=60, what="a clip after FLUSHALL")
 
 
 def test_the_embedded_server_writes_clips_when_a_rule_asks_for_them(edge: Instance, client: redis.Redis) -> None:

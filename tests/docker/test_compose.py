@@ -19,7 +19,7 @@ from tests.paths import TOP
 COMPOSE = yaml.safe_load((TOP / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 RUN_ONCE = {"init"}
-WITHOUT_PAGE = {"notifier", "scheduler"}
+WITHOUT_PAGE = {"clips", "notifier", "scheduler"}
 """Services that have nothing to ask for: their engine sees when they end."""
 
 each_service = pytest.mark.parametrize("name", SERVICES)

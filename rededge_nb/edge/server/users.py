@@ -3,8 +3,8 @@
 `default` is the owner and may do everything. `worker` answers AI.* and RG.* and runs gears. `notebook` may run the
 commands of this package and its notebooks. `capture` may write frames, and read the model for cameras of which no image
 may be stored. `grafana` may read what its dashboards show, `notifier` may read what it sends, and note what it has
-sent, and `viewer` may read the streams and series of cameras, and nothing else. docs/security.md says whom each of them
-protects from what.
+sent, `clips` may read events and frames, and `viewer` may read the streams and series of cameras, and nothing else.
+docs/security.md says whom each of them protects from what.
 
 Commands of modules are allowed by name, for all of these users: RedisTimeSeries has internal commands, and one of them
 lets the server crash. Every command of Redis itself is in one of the categories `fast` and `slow`; those of modules are
@@ -77,7 +77,12 @@ RULES = {
 }
 """The permissions of each user, in the syntax of ACL SETUSER."""
 
-CONTAINER_RULES = RULES | {"init": _NOTEBOOK, "lab": _NOTEBOOK}
+_CLIPS = (
+    f"~camera:*:events %R~camera:* %R~cameras* {_CONNECTION} +exists +get +hget +hgetall +hmget +smembers +xack "
+    "+xgroup|create +xinfo|groups +xinfo|stream +xlen +xrange +xreadgroup +xrevrange"
+)
+
+CONTAINER_RULES = RULES | {"clips": _CLIPS, "init": _NOTEBOOK, "lab": _NOTEBOOK}
 """The permissions of the users of docker-compose.yml: each service has a password of its own."""
 
 
