@@ -17,6 +17,24 @@ from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
 from rededge_nb.edge.server.state import Instance
 
+LONG = (
+    *("browser/test_first_hour.py", "notebooks/test_running.py", "browser/test_dashboard.py", "browser/test_charts.py"),
+    *(
+        "browser/test_player.py",
+        "browser/test_events.py",
+        "browser/test_kernel_ends.py",
+        "browser/test_scene_editor.py",
+    ),
+    *("browser/test_web.py", "pipeline/test_run.py", "faults/test_damage.py", "faults/test_hangs.py"),
+    *("faults/test_soak.py", "faults/test_kills.py"),
+)
+"""Files that take half a minute or longer, the longest ones first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long: at the end, one of two processes would wait for the other one."""
+    items.sort(key=lambda item: [not str(item.path).endswith(name) for name in LONG])
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_state_folder() -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What `make test` runs: all tests, and after them those with a browser.
+"""What `make test` runs: all tests.
 
 The tests run on machines that others use too. A test that fails is therefore run once more, alone. One that passes then
 is flaky: it is printed at the end and added to FLAKY_LOG with its date. More than MAX_FLAKY of them fail the run,
@@ -21,31 +21,26 @@ STATE = TOP / ".rededge"
 FLAKY_LOG = STATE / "flaky-tests.txt"
 MAX_FLAKY = 2
 SLOWEST = 25
-PARTS = {"tests": ("-m", "not browser"), "browser": ("-m", "browser")}
-IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
-FAILED_TESTS, NO_TESTS = 1, 5
-"""Exit codes of pytest."""
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
+FAILED_TESTS = 1
+"""Exit code of pytest."""
 
 
 def main() -> int:
     """Run everything, even after a failure; returns an exit code."""
-    flaky: list[str] = []
-    failed = False
-    for part, words in PARTS.items():
-        passed, only_when_repeated = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
-        failed |= not passed
-        flaky += only_when_repeated
-    return report(flaky, failed=failed)
+    passed, flaky = run_twice([f"--basetemp={STATE / 'pytest'}"])
+    return report(flaky, failed=not passed)
 
 
-def run_twice(part: str, words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL) -> tuple[bool, list[str]]:
+def run_twice(words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL) -> tuple[bool, list[str]]:
     """Run tests, and those that failed once more; returns whether all passed then, and which passed only then."""
-    cache = STATE / f"cache-{part}"
+    cache = STATE / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     words = [*words, "-o", f"cache_dir={cache}", f"--durations={SLOWEST}"]
     code = pytest(*words, *parallel)
     if code != FAILED_TESTS:
-        return code in (0, NO_TESTS), []
+        return code == 0, []
     failed = last_failed(cache)
     if not failed:
         return False, []

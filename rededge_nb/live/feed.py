@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import redis
 
-from rededge_nb.edge.client import blocking_client
+from rededge_nb.edge.client import blocking_client, interrupt
 
 RETRY_INTERVAL = 1.0
 """Seconds between a step that failed and the next attempt."""
@@ -97,7 +97,7 @@ class Feed:
             self._active.set()
             own = self._own
         if own is not None:
-            own.connection_pool.disconnect()
+            interrupt(own)
         atexit.unregister(self.close)
 
     def close(self) -> None:

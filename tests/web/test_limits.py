@@ -151,7 +151,7 @@ def test_a_page_that_changes_its_camera_too_often_is_disconnected(port: int, cam
         while page.recv_frame().opcode != 8:
             pass
     page.shutdown()
-    wait_for(lambda: not channels(), what="the end of all channels")
+    wait_for(lambda: not channels(), what="the end of all channels", timeout=30)
     assert ask(port, "/healthz").status == 200
 
 

@@ -134,14 +134,33 @@ def close_connections(*, but: Any) -> None:
     """
     server = _server_of(but)
     for connection in [one for one in _connections if one is not but and _server_of(one) == server]:
-        opened = connection._sock  # redis-py has no way to interrupt another thread
-        if opened is None:
+        if not _shut_down(connection):
             continue
-        with contextlib.suppress(OSError):
-            opened.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(redis.RedisError):
             but.send_command("CLIENT", "KILL", "ID", getattr(connection, _CLIENT_ID))
             but.read_response()
+
+
+def interrupt(client: redis.Redis) -> None:
+    """Let the threads that wait for a reply of this client get redis.ConnectionError.
+
+    The pool's `disconnect()` would also take the connection away from a thread that is about to log in. redis-py then
+    connects it once more in the middle of that, and the thread waits for a reply that nobody sends.
+    """
+    pool = client.connection_pool
+    with pool._lock:
+        for connection in [*pool._in_use_connections, *pool._available_connections]:
+            _shut_down(connection)
+
+
+def _shut_down(connection: Any) -> bool:
+    """End the reading and writing of a connection, whose thread then closes it; False if it is not open."""
+    opened = connection._sock  # redis-py has no way to interrupt another thread
+    if opened is None:
+        return False
+    with contextlib.suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)
+    return True
 
 
 def _close_in_child() -> None:
