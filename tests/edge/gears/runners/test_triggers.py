@@ -138,7 +138,7 @@ def test_a_trigger_is_refused_in_transactions_and_in_gears(client: redis.Redis) 
 
 
 def calls_that_wait(client: redis.Redis) -> int:
-    return sum(one["cmd"] == "rg.trigger" and "b" in one["flags"] for one in client.client_list())
+    return sum(one["cmd"] == "RG.TRIGGER" and "b" in one["flags"] for one in client.client_list())
 
 
 def test_in_order_means_one_after_another(client: redis.Redis) -> None:
