@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from math import exp, sqrt
 from typing import NamedTuple
 
+from rededge_nb.capture.sources.walkers import Walker
+
 WIDTH, HEIGHT = FRAME = (768, 576)
 HITS = 3
 COAST_S = 0.3
@@ -50,50 +52,26 @@ def stop(path: Path, after: int, seconds: float) -> Path:
     return [*path[: after + 1], (t + seconds, x, y), *later]
 
 
-@dataclass(frozen=True)
-class Walker:
-    """One person.
+def seen(walker: Walker, t: float, noise: Sequence[float]) -> Box | None:
+    """What a detector reports of a person, or None where it sees nobody.
 
-    Attributes:
-        path: Straight and even between its points; the person is not there before the first and after the last one.
-        height: Of the box, in pixels; or one at the first and one at the last point, for people who come nearer.
-        hidden: Seconds from and to which the person is not seen.
+    Args:
+        walker: The person.
+        t: Seconds.
+        noise: How far each edge is off, as a part of the height.
     """
-
-    path: Path
-    height: float | tuple[float, float] = 120
-    hidden: Sequence[tuple[float, float]] = ()
-
-    def feet(self, t: float) -> tuple[float, float] | None:
-        """The true position, or None while the person is not there."""
-        if not self.path[0][0] <= t <= self.path[-1][0]:
-            return None
-        for (t0, x0, y0), (t1, x1, y1) in zip(self.path, self.path[1:], strict=False):
-            if t <= t1:
-                part = (t - t0) / (t1 - t0)
-                return x0 + part * (x1 - x0), y0 + part * (y1 - y0)
-        raise AssertionError
-
-    def box(self, t: float, noise: Sequence[float]) -> Box | None:
-        """What a detector reports, or None where it sees nobody.
-
-        Args:
-            t: Seconds.
-            noise: How far each edge is off, as a part of the height.
-        """
-        feet = self.feet(t)
-        if feet is None or any(start <= t < end for start, end in self.hidden):
-            return None
-        low, high = self.height if isinstance(self.height, tuple) else (self.height, self.height)
-        height = low + (high - low) * (t - self.path[0][0]) / (self.path[-1][0] - self.path[0][0])
-        left, upper, right, lower = (height * part for part in noise)
-        x1, y1 = feet[0] - 0.2 * height + left, feet[1] - height + upper
-        x2, y2 = feet[0] + 0.2 * height + right, feet[1] + lower
-        cut = (max(x1, 0.0), max(y1, 0.0), min(x2, float(WIDTH)), min(y2, float(HEIGHT)))
-        if cut[0] >= cut[2] or cut[1] >= cut[3]:
-            return None
-        visible = (cut[2] - cut[0]) * (cut[3] - cut[1]) / ((x2 - x1) * (y2 - y1))
-        return cut if visible >= 1 / 3 else None
+    feet = walker.feet(t)
+    if feet is None or walker.is_hidden(t):
+        return None
+    height = walker.height_at(t)
+    left, upper, right, lower = (height * part for part in noise)
+    x1, y1 = feet[0] - 0.2 * height + left, feet[1] - height + upper
+    x2, y2 = feet[0] + 0.2 * height + right, feet[1] + lower
+    cut = (max(x1, 0.0), max(y1, 0.0), min(x2, float(WIDTH)), min(y2, float(HEIGHT)))
+    if cut[0] >= cut[2] or cut[1] >= cut[3]:
+        return None
+    visible = (cut[2] - cut[0]) * (cut[3] - cut[1]) / ((x2 - x1) * (y2 - y1))
+    return cut if visible >= 1 / 3 else None
 
 
 class Person(NamedTuple):
@@ -150,7 +128,7 @@ def frames(
     noise = [[rng.gauss(0, jitter) for _ in range(4)] for _ in walkers]
     tracks = [_Track() for _ in walkers]
     ids = iter(range(1, 10_000))
-    end = max(walker.path[-1][0] for walker in walkers) + KEEP_S + 1
+    end = max(walker.end for walker in walkers) + KEEP_S + 1
     for number in range(round(end * fps)):
         for edges in noise:
             edges[:] = [keep * edge + sqrt(1 - keep**2) * rng.gauss(0, jitter) for edge in edges]
@@ -159,7 +137,7 @@ def frames(
         t = number / fps
         people, finished = [], []
         for i, walker in enumerate(walkers):
-            track, box = tracks[i], walker.box(t, noise[i])
+            track, box = tracks[i], seen(walker, t, noise[i])
             if track.id is not None and t - track.seen > KEEP_S:
                 finished.append(track.id)
                 track = tracks[i] = _Track()

@@ -7,10 +7,11 @@ same images everywhere, and any frame can be drawn without those before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Self
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Protocol, Self
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from rededge_nb.capture.sources.problems import Problems
 from rededge_nb.capture.sources.recorded import PendingFrame, Reader, RecordedSource
 from rededge_nb.capture.sources.shape import Shape
+from rededge_nb.capture.sources.walkers import Walker, read_walkers
 from rededge_nb.capture.values import check_fps, parse_size
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.images import Image
@@ -35,6 +37,9 @@ _TOP = _MARK * _MARK_ROWS
 _LEAST_WH = (128, 64)
 _PHASES = 8
 """Postures in one step, of which there are two a second."""
+_LEAST_HEIGHT = 12
+"""In pixels; a person of a script who is smaller is drawn so."""
+_AFTER_THE_LAST_S = 1.0
 _ALMOST_A_FRAME = 0.01
 """Part of a frame by which a position may be rounded."""
 # The background is darker than every figure, in each colour.
@@ -43,7 +48,7 @@ _DARK, _DIM, _BRIGHT = 30, 90, 150
 
 @dataclass(frozen=True)
 class DrawnScene:
-    """Figures that walk to and fro, each in a lane of its own, so that none hides another.
+    """Figures that walk to and fro, each in a lane of its own, so that none hides another; or those of a script.
 
     Attributes:
         people: How many.
@@ -51,6 +56,8 @@ class DrawnScene:
         fps: Frames per second; the figures' speed is in pixels per second.
         frames: How many images there are; None for no end.
         seed: Chooses speeds, colours, sizes and where they begin.
+        walkers: People who walk along a script, in place of `people` figures. Without `frames`, the scene ends a second
+            after the last of them has gone.
     """
 
     people: int = 5
@@ -58,6 +65,7 @@ class DrawnScene:
     fps: float = 25.0
     frames: int | None = None
     seed: int = 0
+    walkers: tuple[Walker, ...] = ()
 
     def __post_init__(self) -> None:
         width, height = self.size_wh
@@ -77,15 +85,22 @@ class DrawnScene:
             raise ConfigurationError(f"seed is {self.seed!r}: take 0 or more")
         if self.frames is not None and self.frames < 1:
             raise ConfigurationError(f"frames is {self.frames!r}: take 1 or more, or leave it out for no end")
+        if self.walkers and self.frames is None:
+            end = max(walker.end for walker in self.walkers) + _AFTER_THE_LAST_S
+            object.__setattr__(self, "frames", math.ceil(end * self.fps))
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The scene that a source such as `synthetic:people=5,size=640x480,fps=25,frames=100,seed=1` names.
 
+        `script=walkers.yaml` takes the people from a file (`rededge_nb.capture.sources.walkers`).
+
         Raises:
             ConfigurationError: it has a word that is not known, or a value out of range.
         """
         values: dict[str, object] = {}
+        if {"people", "script"} <= {word.partition("=")[0].strip() for word in text.removeprefix(PREFIX).split(",")}:
+            raise ConfigurationError(f"{text!r} has both: take people or script")
         for word in filter(None, (word.strip() for word in text.removeprefix(PREFIX).split(","))):
             name, _, value = (part.strip() for part in word.partition("="))
             if name not in _WORDS:
@@ -105,17 +120,23 @@ class DrawnScene:
         """Where the figures are in frame `index`, counted from 0: shape (people, 4), xyxy, in the order of lanes.
 
         The pixels of a figure reach from x1 and y1 to just before x2 and y2, and touch each side. The order is that
-        of every frame, so that the row is the figure's identity.
+        of every frame, so that the row is the figure's identity. Boxes of scripted people are cut off at the edges of
+        the frame; the row of one who cannot be seen is 0.
         """
         placed = [figure.place(index / self.fps) for figure in self._figures]
-        return np.array([box for box, _ in placed], np.int64).reshape(-1, 4)
+        boxes = np.array([box for box, _ in placed], np.int64).reshape(-1, 4)
+        boxes = boxes.clip(0, [*self.size_wh, *self.size_wh])
+        boxes[(boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])] = 0
+        return boxes
 
     def image(self, index: int) -> Image:
         """Frame `index`, counted from 0."""
         image = self._background.copy()
         for figure in self._figures:
             (x1, y1, x2, y2), mask = figure.place(index / self.fps)
-            image[y1:y2, x1:x2][mask] = figure.color
+            left, top = max(0, -x1), max(0, -y1)
+            part = image[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
+            part[mask[top : top + part.shape[0], left : left + part.shape[1]]] = figure.color
         bits = (index >> np.arange(_MARK_ROWS * _MARK_COLUMNS)) & 1
         squares = bits.reshape(_MARK_ROWS, _MARK_COLUMNS).repeat(_MARK, 0).repeat(_MARK, 1)
         image[:_TOP, : squares.shape[1]] = squares[:, :, None] * 255
@@ -142,11 +163,43 @@ class DrawnScene:
         return image
 
     @cached_property
-    def _figures(self) -> list[_Figure]:
+    def _figures(self) -> Sequence[_Placed]:
         random = np.random.default_rng(self.seed)
+        if self.walkers:
+            colors = [random.integers(_BRIGHT, 256, 3, dtype=np.uint8) for _ in self.walkers]
+            return [_Scripted(walker, color) for walker, color in zip(self.walkers, colors, strict=True)]
         width, height = self.size_wh
         lane = (height - _TOP) // max(1, self.people)
         return [_Figure.drawn(random, lane, _TOP + lane * (number + 1), width) for number in range(self.people)]
+
+
+class _Placed(Protocol):
+    """What is drawn."""
+
+    @property
+    def color(self) -> NDArray[np.uint8]:
+        """Blue, green, red."""
+
+    def place(self, seconds: float) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+        """The box, xyxy, and which of its pixels are drawn; an empty box if nothing is."""
+
+
+@dataclass(frozen=True)
+class _Scripted:
+    """A person of a script, as it is drawn."""
+
+    walker: Walker
+    color: NDArray[np.uint8]
+
+    def place(self, seconds: float) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+        """As `_Placed.place`."""
+        feet = self.walker.feet(seconds)
+        if feet is None or self.walker.is_hidden(seconds):
+            return (0, 0, 0, 0), np.zeros((0, 0), np.bool_)
+        mask = _walking(max(_LEAST_HEIGHT, round(self.walker.height_at(seconds))), int(seconds * 2 * _PHASES) % _PHASES)
+        height, width = mask.shape
+        x1, y2 = round(feet[0] - width / 2), round(feet[1])
+        return (x1, y2 - height, x1 + width, y2), mask
 
 
 @dataclass(frozen=True)
@@ -186,6 +239,12 @@ class _Figure:
         return (x1, self.feet - height, x1 + width, self.feet), mask
 
 
+@lru_cache(maxsize=1000)
+def _walking(tall: int, phase: int) -> NDArray[np.bool_]:
+    """A figure of this height in one of the postures of a step."""
+    return _posture(tall, math.sin(2 * math.pi * phase / _PHASES))
+
+
 def _posture(tall: int, swing: float) -> NDArray[np.bool_]:
     """A figure with head, body, arms and legs, cut to its outermost pixels."""
     canvas = np.zeros((tall, tall), np.uint8)
@@ -209,6 +268,7 @@ _WORDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "fps": ("fps", float),
     "frames": ("frames", int),
     "seed": ("seed", int),
+    "script": ("walkers", lambda value: read_walkers(Path(value))),
 }
 
 

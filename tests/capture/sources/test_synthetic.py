@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +11,8 @@ import pytest
 from rededge_nb.capture.sources import RecordedSource, open_source
 from rededge_nb.capture.sources.synthetic import DrawnScene
 from rededge_nb.errors import ConfigurationError
+from tests.analytics.running import line, run
+from tests.analytics.walkers import Frame, Person
 
 
 def drawn_boxes(scene: DrawnScene, index: int) -> list[list[int]]:
@@ -103,3 +109,76 @@ def test_a_frame_tells_its_index_even_as_a_coarse_jpeg_or_a_smaller_one(index: i
 def test_words_that_make_no_scene(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         open_source(text)
+
+
+SCRIPT = """
+walkers:
+  - path: [[0, 100, 400], [4, 600, 400]]
+  - {path: [[1, -50, 300], [3, 300, 300]], height: [60, 120], hidden: [[2, 2.5]]}
+"""
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> DrawnScene:
+    (tmp_path / "walkers.yaml").write_text(SCRIPT)
+    return DrawnScene.parse(f"synthetic:script={tmp_path}/walkers.yaml,size=768x576,fps=10")
+
+
+def test_people_of_a_script_are_where_it_says(scripted: DrawnScene) -> None:
+    assert scripted.frames == 50, "the last one has gone after 4 s, and the scene ends a second later"
+    x1, y1, x2, y2 = scripted.boxes(20)[0].tolist()
+    assert ((x1 + x2) / 2, y2, y2 - y1) == (pytest.approx(350, abs=1), 400, pytest.approx(120, abs=2))
+    seen = [bool(scripted.boxes(index)[1].any()) for index in range(50)]
+    # from 1 to 3 s, but not while hidden; at first nothing of the person is in the frame
+    assert [index for index in range(50) if seen[index]] == [*range(13, 20), *range(25, 31)]
+    heights = [int(box[3] - box[1]) for index in (15, 30) for box in [scripted.boxes(index)[1]]]
+    assert heights[0] == pytest.approx(75, abs=2)
+    assert heights[1] == pytest.approx(120, abs=2)
+
+
+def test_the_boxes_of_a_script_are_those_of_the_pixels(scripted: DrawnScene) -> None:
+    empty = DrawnScene(people=0, size_wh=scripted.size_wh)
+    for walker in scripted.walkers:
+        scene = replace(scripted, walkers=(walker,))
+        for index in (0, 12, 13, 22, 30, 45):
+            rows, columns = np.nonzero((scene.image(index) != empty.image(index))[16:].any(axis=2))
+            expected = [columns.min(), rows.min() + 16, columns.max() + 1, rows.max() + 17] if rows.size else [0] * 4
+            assert scene.boxes(index).tolist() == [expected]
+
+
+@pytest.mark.parametrize("fps", [10, 25])
+def test_a_script_is_counted_as_it_says(scripted: DrawnScene, fps: int) -> None:
+    scene = replace(scripted, fps=fps, frames=None)
+    assert scene.frames == 5 * fps
+    frames = []
+    for index in range(scene.frames):
+        people = [Person(row, tuple(box)) for row, box in enumerate(scene.boxes(index).tolist()) if any(box)]
+        frames.append(Frame(1000 * index // fps, people, []))
+    counted = run(line((350, 500), (350, 100)), frames)
+    assert counted.crossed() == (1, 0), "one walks to 600, the other one only to 300"
+
+
+def test_a_scene_has_figures_or_a_script() -> None:
+    with pytest.raises(ConfigurationError, match="people or script"):
+        DrawnScene.parse("synthetic:people=2,script=walkers.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("walkers: []", "1 to 1000"),
+        ("people: 1", "walkers"),
+        ("walkers: [{path: [[0, 1, 1]]}]", "fewer than two"),
+        ("walkers: [{path: [[1, 1, 1], [1, 2, 2]]}]", "must be 0 or more, and increase"),
+        ("walkers: [{path: [[0, 1, 1], [1, x, 2]]}]", "path in walkers[0]"),
+        ("walkers: [{path: [[0, 1, 1], [1, 2, 2]], height: 0}]", "above 0"),
+        ("walkers: [{path: [[0, 1, 1], [1, 2, 2]], hidden: [1, 2]}]", "hidden in walkers[0]"),
+        ("walkers: [{path: [[0, 1, 1], [1, 2, 2]], speed: 1}]", "may have height and hidden"),
+        ("walkers: [", "cannot be read"),
+    ],
+)
+def test_scripts_that_are_refused(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "walkers.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=re.escape(named)):
+        DrawnScene.parse(f"synthetic:script={file}")
