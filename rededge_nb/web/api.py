@@ -69,7 +69,10 @@ def read_cameras(client: redis.Redis) -> list[dict[str, Any]]:
         found |= set(series.camera_ids(client))
     ids = sorted(filter(_is_valid_id, found), key=lambda name: (not name.isdigit(), name.zfill(64)))
     seconds, _ = client.time()
-    return [_camera(client, each, registered=each in registered, now=seconds) for each in ids]
+    silent = silent_cameras(client, ids)
+    return [
+        {**_camera(client, each, registered=each in registered, now=seconds), "silent": each in silent} for each in ids
+    ]
 
 
 def read_detections(client: redis.Redis, camera: str, count: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rededge_nb.display.tables import Table
 from rededge_nb.errors import MissingModuleError
 from rededge_nb.images import encode_jpeg
 from rededge_nb.live.tiles import TileReader
+from rededge_nb.reading.events import silent_cameras
 from rededge_nb.widgets.camera_grid import CameraGrid
 from rededge_nb.widgets.capture_panel import CapturePanel
 from rededge_nb.widgets.charts import Charts
@@ -43,7 +44,8 @@ class Dashboard(Panel):
     The layout follows the width: the charts are beside the player where there is space, and so is the drawer.
 
     Attributes:
-        chooser: Selects one of the cameras that the people counter knows, or a grid of all of them.
+        chooser: Selects one of the cameras that the people counter knows, or a grid of all of them; it marks those that
+            are silent.
         drawer_button: Opens and closes the drawer with the controls.
         tiles, player, charts, events, grid: The views.
         capture, model, gear: The controls.
@@ -54,7 +56,7 @@ class Dashboard(Panel):
     def __init__(self, client: redis.Redis, captures: Captures, camera: object = "0", *, directory: Path) -> None:
         name = schema.camera_id(camera)
         self._tile_reader = TileReader(name)
-        self.chooser = ipywidgets.Dropdown(options=[name], value=name, description="Camera")
+        self.chooser = ipywidgets.Dropdown(options=[(name, name)], value=name, description="Camera")
         self.drawer_button = DrawerButton("Controls")
         self.tiles = Tiles()
         self.player = Player(client, name)
@@ -100,8 +102,11 @@ class Dashboard(Panel):
     def refresh(self, client: redis.Redis) -> None:
         """Offer the cameras that exist now, and show the present figures."""
         names = sorted({*provision.known_cameras(client), self.camera})
-        options = [*names, *([ALL] if len(names) > 1 else [])]
-        if options != list(self.chooser.options) and not (self.shows_all and ALL not in options):
+        silent = silent_cameras(client, names)
+        options = [(f"{name} (silent)" if name in silent else name, name) for name in names]
+        if len(names) > 1:
+            options.append((ALL, ALL))
+        if options != list(self.chooser.options) and not (self.shows_all and (ALL, ALL) not in options):
             self._offer(options)
         if self.shows_all:
             self.grid.show(names)
@@ -141,11 +146,15 @@ class Dashboard(Panel):
         return {"text/plain": repr(self), "image/jpeg": base64.b64encode(jpeg).decode()}
 
     def _show_camera(self, camera: str) -> None:
-        if camera not in self.chooser.options:
-            self._offer([*self.chooser.options, camera])
+        if camera not in self._offered():
+            self._offer([*self.chooser.options, (camera, camera)])
         self.chooser.value = camera
 
-    def _offer(self, options: list[str]) -> None:
+    def _offered(self) -> list[str]:
+        """The cameras that can be chosen, and ALL."""
+        return [value for _, value in self.chooser.options]
+
+    def _offer(self, options: list[tuple[str, str]]) -> None:
         """Change the options of the chooser, but not its value, which ipywidgets would set to the first of them."""
         self._offering = True
         try:
@@ -160,7 +169,7 @@ class Dashboard(Panel):
         if self._offering:
             return
         if change["new"] == ALL:
-            self.grid.show([name for name in self.chooser.options if name != ALL])
+            self.grid.show([name for name in self._offered() if name != ALL])
             self._views.children = [self.grid, self._events_box]
             self.events.camera = None
             self.tiles.show([])

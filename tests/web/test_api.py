@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -49,9 +50,12 @@ def test_cameras_are_those_with_registration_series_or_frames(port: int, bare_cl
     newest = Camera(bare_client, "2").frame()
     bare_client.xadd("camera:2:yolo", {"x": 1})
     bare_client.set("camera:3", "no stream")
+    event = {"event": "5-0", "kind": "camera_silent", "ts": "5", "alarm": "silence-5"}
+    bare_client.hset(schema.alarms_key("10"), "silence-5", json.dumps(event))
     found = ask(port, "/api/cameras").json["cameras"]
     assert [each["id"] for each in found] == ["2", "10", "garden"]
     assert [each["registered"] for each in found] == [False, True, False]
+    assert [each["silent"] for each in found] == [False, True, False]
     assert [each["frames"] for each in found] == [1, 0, 0]
     assert [each["newest_frame"] for each in found] == [newest, None, None]
     assert 0 <= found[0]["seconds_since_frame"] < 3600

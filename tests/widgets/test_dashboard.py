@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import redis
 
-from rededge_nb import Workbench
+from rededge_nb import Workbench, schema
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.widgets import snapshot
 from rededge_nb.widgets.dashboard import ALL, Dashboard
@@ -40,7 +41,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_selecting_a_camera_changes_every_part(wb: Workbench) -> None:
     wb.provision("0", "7")
     board = wb.dashboard("0")
-    assert board.chooser.options == ("0", "7", ALL)
+    assert [name for _, name in board.chooser.options] == ["0", "7", ALL]
     board.chooser.value = "7"
     assert board.camera == "7"
     assert [part.camera for part in (board.player, board.charts, board.capture, board.gear)] == ["7"] * 4
@@ -50,10 +51,23 @@ def test_new_cameras_are_offered(wb: Workbench) -> None:
     wb.provision("0")
     board = wb.dashboard("0")
     wb.provision("8")
-    wait_for(lambda: board.chooser.options == ("0", "8", ALL), what="the new camera")
+    wait_for(lambda: [name for _, name in board.chooser.options] == ["0", "8", ALL], what="the new camera")
     assert board.camera == "0"
     board.camera = "9"
     assert board.camera == "9"
+
+
+def test_silent_cameras_are_marked(wb: Workbench) -> None:
+    wb.provision("0", "8")
+    board = wb.dashboard("0")
+    event = {"kind": "camera_silent", "ts": 1, "alarm": "silence-1", "event": "1-0"}
+    wb.client.hset(schema.alarms_key("8"), "silence", json.dumps(event))
+    wait_for(lambda: ("8 (silent)", "8") in board.chooser.options, what="the mark")
+    board.chooser.value = "8"
+    assert board.camera == "8"
+    wb.client.delete(schema.alarms_key("8"))
+    wait_for(lambda: ("8", "8") in board.chooser.options, what="the end of the silence")
+    assert board.camera == "8"
 
 
 def test_all_cameras_are_shown_in_a_grid_and_one_of_them_can_be_selected(wb: Workbench) -> None:
