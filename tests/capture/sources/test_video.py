@@ -315,6 +315,22 @@ def test_b_frames_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> N
         assert len(set(positions)) == 20
 
 
+@pytest.mark.parametrize("b_frames", ["0", "3"])
+def test_a_slower_rate_gives_the_same_frames_as_choosing_among_all(tmp_path: Path, b_frames: str) -> None:
+    """Frames that no other one needs are not decoded then."""
+    path = tmp_path / "walking.mp4"
+    write_video(path, walking(75, size_wh=(192, 144)), fps=25, options={"bf": b_frames, "x264-params": "b-adapt=0"})
+    everything = captured_from(path)
+    for fps in (10, 5, 1):
+        wanted = [
+            next(each for each in everything if each.position >= number / fps - 1e-6) for number in range(3 * fps)
+        ]
+        found = captured_from(path, fps=fps)
+        assert [each.position for each in found] == [each.position for each in wanted]
+        for one, other in zip(found, wanted, strict=True):
+            assert np.array_equal(decode_image(one.image, "it"), decode_image(other.image, "it"))
+
+
 def test_a_stream_without_length_has_one_all_the_same(tmp_path: Path) -> None:
     """As the recorder of a browser writes WebM, and as a camera writes raw H.264."""
     path = tmp_path / "live.webm"
