@@ -1,4 +1,4 @@
-"""What `make test` runs: all tests.
+"""What `make test` runs: all tests, and after them those with a browser, whose processes have an event loop.
 
 The tests run on machines that others use too. A test that fails is therefore run once more, alone. One that passes then
 is flaky: it is printed at the end and added to FLAKY_LOG with its date. More than MAX_FLAKY of them fail the run,
@@ -23,24 +23,30 @@ MAX_FLAKY = 2
 SLOWEST = 25
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
-FAILED_TESTS = 1
-"""Exit code of pytest."""
+PARTS = {"tests": ("-m", "not browser"), "browser": ("-m", "browser")}
+FAILED_TESTS, NO_TESTS = 1, 5
+"""Exit codes of pytest."""
 
 
 def main() -> int:
     """Run everything, even after a failure; returns an exit code."""
-    passed, flaky = run_twice([f"--basetemp={STATE / 'pytest'}"])
-    return report(flaky, failed=not passed)
+    flaky: list[str] = []
+    failed = False
+    for part, words in PARTS.items():
+        passed, only_when_repeated = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
+        failed |= not passed
+        flaky += only_when_repeated
+    return report(flaky, failed=failed)
 
 
-def run_twice(words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL) -> tuple[bool, list[str]]:
+def run_twice(part: str, words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL) -> tuple[bool, list[str]]:
     """Run tests, and those that failed once more; returns whether all passed then, and which passed only then."""
-    cache = STATE / "cache"
+    cache = STATE / f"cache-{part}"
     shutil.rmtree(cache, ignore_errors=True)
     words = [*words, "-o", f"cache_dir={cache}", f"--durations={SLOWEST}"]
     code = pytest(*words, *parallel)
     if code != FAILED_TESTS:
-        return code == 0, []
+        return code in (0, NO_TESTS), []
     failed = last_failed(cache)
     if not failed:
         return False, []

@@ -33,7 +33,7 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: bool) -> None:
     file = tmp_path / "test_some.py"
     file.write_text(TESTS.format(broken=broken))
-    passed, flaky = suite.run_twice(["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
+    passed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
     assert passed is not broken
     assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"]
 

@@ -1,10 +1,10 @@
-"""Twenty seconds of a soak; `make soak` takes half an hour, and then looks at memory, latencies and file sizes, too."""
+"""Ten seconds of a soak; `make soak` takes half an hour, and then looks at memory, latencies and file sizes, too."""
 
 from __future__ import annotations
 
 from tests.faults.soak import run
 
-SECONDS = 20.0
+SECONDS = 10.0
 SPARE = 12
 JUDGED = ("files", "threads", "connections", "no visit", "a visit", "was started again")
 
