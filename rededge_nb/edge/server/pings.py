@@ -42,6 +42,7 @@ class Pings:
         self._busy_since = 0.0
         self.script_hangs = False
         """Whether the server is silent because of a script that cannot be ended."""
+        self._url = url
         self._client = client_from_url(url, timeout=ANSWER_TIMEOUT, name="rededge-ping")
         self._closed = threading.Event()
         self._answered_at = time.monotonic()
@@ -91,14 +92,19 @@ class Pings:
         if not self._script_timeout or now - self._busy_since <= self._script_timeout:
             self._answered_at = now  # the server does not hang
             return
+        reasons = []
         for kind in ("SCRIPT", "FUNCTION"):
             try:
-                self._client.execute_command(f"{kind} KILL")
-            except redis.ResponseError as error:  # it is of the other kind, or has written
-                reason = str(error)
+                # while a script runs, a connection can log in, but not get a name
+                with client_from_url(self._url, timeout=ANSWER_TIMEOUT) as nameless:
+                    nameless.execute_command(f"{kind} KILL")
+            except redis.ResponseError as error:  # it is of the other kind, has just ended, or has written
+                reasons.append(str(error))
             else:
                 logger.error("a script that ran for %.0f s was ended: nobody else got answers", self._script_timeout)
                 return
-        logger.error("a script that runs for %.0f s cannot be ended: %s", self._script_timeout, reason)
+        if not any(reason.startswith("UNKILLABLE") for reason in reasons):
+            return  # tried again with the next PING, until the server counts as one that hangs
+        logger.error("a script that runs for %.0f s cannot be ended: %s", self._script_timeout, "; ".join(reasons))
         self._answered_at = self._busy_since
         self.script_hangs = True
