@@ -11,6 +11,7 @@ const MINUTES = 5;
 const ALL = "*"; // not a possible id of a camera
 const MAX_GRID = 16;
 const MAX_EVENTS = 50;
+const SILENT_S = 10; // the list of cameras marks one without a frame for so long
 const GRID_INTERVAL_MS = 150; // between two frames of a camera in the grid
 
 const find = (id) => document.getElementById(id);
@@ -114,7 +115,8 @@ class Page {
       if (!answer.ok) return;
       const { cameras } = await answer.json();
       this.cameras = cameras.map(({ id }) => id);
-      this.silentCameras = new Set(cameras.filter((each) => each.silent).map(({ id }) => id));
+      const silent = cameras.filter((each) => each.silent || each.seconds_since_frame > SILENT_S);
+      this.silentCameras = new Set(silent.map(({ id }) => id));
     } catch {
       return; // the page shows already that the connection is lost
     }
