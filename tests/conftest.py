@@ -18,17 +18,17 @@ from rededge_nb.edge.gears.state.options import AT_RUN_TIME, DEFAULTS
 from rededge_nb.edge.server.state import Instance
 
 LONG = (
-    *("browser/test_first_hour.py", "notebooks/test_running.py", "browser/test_dashboard.py", "browser/test_charts.py"),
-    *(
-        "browser/test_player.py",
-        "browser/test_events.py",
-        "browser/test_kernel_ends.py",
-        "browser/test_scene_editor.py",
-    ),
-    *("browser/test_web.py", "pipeline/test_run.py", "faults/test_damage.py", "faults/test_hangs.py"),
-    *("faults/test_soak.py", "faults/test_kills.py"),
+    "browser/test_first_hour.py",
+    "browser/test_dashboard.py",
+    "browser/test_charts.py",
+    "notebooks/test_running.py",
+    "pipeline/test_run.py",
+    "faults/test_damage.py",
+    "faults/test_hangs.py",
+    "faults/test_soak.py",
+    "faults/test_kills.py",
 )
-"""Files that take half a minute or longer, the longest ones first."""
+"""Files that take half a minute or longer, the longest ones of each part of the suite first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

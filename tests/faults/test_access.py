@@ -111,7 +111,10 @@ NOTIFYING = [
     *(("XREVRANGE", "camera:0:yolo", "+", "-"), ("SMEMBERS", "cameras"), ("XINFO", "GROUPS", "camera:0:events")),
 ]
 
+CLIPPING = [command for command in NOTIFYING if command[0] != "XADD" and "rededge:events" not in command]
+
 ALLOWED = {
+    "clips": [*CLIPPING, ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "camera:0:events", ">")],
     "notifier": [*NOTIFYING],
     "capture": [*(command for command in READING if command[0] != "SUBSCRIBE"), *CAPTURING],
     "grafana": [*(command for command in READING if command[0] != "SUBSCRIBE"), *DASHBOARDS],
@@ -121,6 +124,10 @@ ALLOWED = {
 }
 _CAPTURED = {"XADD", "XTRIM", "DEL", "TS.ADD"}
 REFUSED = {
+    "clips": [
+        *(*INTERNAL, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING),
+        *(("XADD", "camera:0:events", "*", "kind", "x"), ("XADD", "rededge:events", "*", "kind", "x")),
+    ],
     "notifier": [
         *(*INTERNAL, *WRITING, *MODELS_AND_GEARS, *OTHER_KEYS, *SCRIPTING, *RULING, *SERVING, *CONFIGURING),
         *(("XADD", "camera:0", "*", "image", "x"), ("XADD", "rededge:other", "*", "a", "b")),
@@ -140,10 +147,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("user", users.RULES)
+@pytest.mark.parametrize("user", [*users.RULES, "clips"])
 def test_each_user_may_run_its_commands_and_no_others(edge: Instance, client: redis.Redis, user: str) -> None:
+    if user not in users.RULES:  # an embedded server does not have it
+        client.execute_command("ACL", "SETUSER", user, "resetkeys", "-@all", *users.CONTAINER_RULES[user].split())
     assert [command for command in ALLOWED[user] if not allowed(client, user, command)] == []
     assert [command for command in REFUSED[user] if allowed(client, user, command)] == []
+    if user not in users.RULES:
+        client.execute_command("ACL", "DELUSER", user)
 
 
 @pytest.mark.parametrize("user", users.CONTAINER_RULES)
