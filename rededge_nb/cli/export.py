@@ -21,7 +21,10 @@ from rededge_nb.cli.base import camera_option, connected, directory_option, echo
 @directory_option
 @camera_option
 @click.option(
-    "--from", "start", metavar="TIME", help="Beginning, such as 2026-03-01 or 2026-03-01T14:30; default: a day."
+    "--from",
+    "start",
+    metavar="TIME",
+    help="Beginning, such as 2026-03-01 or 2026-03-01T14:30; default: a day before the end.",
 )
 @click.option("--to", "end", metavar="TIME", help="End, which is not included; default: the newest sample.")
 @click.option(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
-from rededge_nb.history.counts import Counts, newest_ms, read_counts
+from rededge_nb.history.counts import Counts, first_ms, newest_ms, read_counts
 from rededge_nb.history.periods import parse_period, period_edges
 from rededge_nb.history.table import DataTable
 from rededge_nb.time_zones import Moment, find_zone, moment_ms
@@ -41,7 +41,8 @@ def read_history(
     Args:
         client: Connected to the server.
         camera: Camera id.
-        start: Its beginning, or how long before the end; default: a day before the end.
+        start: Its beginning, or how long before the end; default: a day before the end; without an end,
+            the first sample of that day.
         end: Its end, which is not part of it; default: just after the newest sample.
         every: Length of a period: `10s`, `15min`, `1h`, `1d` or `1w`. Days begin at midnight, weeks on Monday.
         time_zone: Name of the time zone, such as `Europe/Berlin`; default: that of this computer.
@@ -65,7 +66,9 @@ def time_span(
     """Start and end in milliseconds; see `read_history`."""
     end_ms = newest_ms(client, camera) + 1 if end is None else moment_ms(end, zone)
     if start is None:
-        return end_ms - _DEFAULT_LENGTH_MS, end_ms
+        day_before_ms = end_ms - _DEFAULT_LENGTH_MS
+        # a recording of a minute is no day of empty rows
+        return first_ms(client, camera, day_before_ms) if end is None else day_before_ms, end_ms
     if isinstance(start, timedelta):
         return end_ms - round(1000 * start.total_seconds()), end_ms
     return moment_ms(start, zone), end_ms

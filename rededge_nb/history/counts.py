@@ -233,14 +233,28 @@ def newest_ms(client: redis.Redis, camera: object) -> int:
     Raises:
         NoDataError: it has none.
     """
-    counted = counted_now(client)
-    key = schema.series_key(camera, counted.series)
-    with server_errors(client):
-        if not counted.is_people and not client.exists(key):
-            raise _no_series(camera, key, counted)
-    reply = call(client, "TS.GET", key)
+    reply = call(client, "TS.GET", _key_of_counts(client, camera))
     if not reply:
         raise NoDataError(
             f"camera {camera} has no samples: start a capture (`rededge capture SOURCE --camera {camera}`)"
         )
     return int(reply[0])
+
+
+def first_ms(client: redis.Redis, camera: object, start_ms: int) -> int:
+    """Time of the camera's first count from `start_ms` on; `start_ms` if it has none.
+
+    Raises:
+        NoDataError: the camera has no series.
+    """
+    reply = call(client, "TS.RANGE", _key_of_counts(client, camera), max(0, start_ms), "+", "COUNT", 1)
+    return int(reply[0][0]) if reply else start_ms
+
+
+def _key_of_counts(client: redis.Redis, camera: object) -> str:
+    counted = counted_now(client)
+    key = schema.series_key(camera, counted.series)
+    with server_errors(client):
+        if not counted.is_people and not client.exists(key):
+            raise _no_series(camera, key, counted)
+    return key

@@ -53,6 +53,19 @@ def people_at(times: np.ndarray, came: np.ndarray, went: np.ndarray) -> np.ndarr
     return np.array([((came <= at) & (went > at)).sum() for at in times])
 
 
+def test_the_history_of_a_recording_begins_with_its_first_sample(bare_client: redis.Redis) -> None:
+    """A video of a minute is not shown as a day of empty rows."""
+    create_series(bare_client, "clip")
+    key, start = schema.series_key("clip", schema.PEOPLE), moment_ms("2026-03-28 10:07:30", ZONE)
+    for second in (0, 30, 60):
+        call(bare_client, "TS.ADD", key, start + 1000 * second, 2)
+    table = read_history(bare_client, "clip", every="1min", time_zone=BERLIN)
+    assert table["start"].astype(np.int64).tolist() == [start, start + 30_000]
+    assert table["people_mean"].tolist() == [2, 2]
+    given = read_history(bare_client, "clip", end="2026-03-28 10:08:31", every="1min", time_zone=BERLIN)
+    assert len(given) == 24 * 60 + 1, "an end that was given means the day before it"
+
+
 @pytest.mark.parametrize("every", ["1d", "1h", "15min"])
 def test_sums_are_those_of_an_own_count(filled: redis.Redis, simulated: Simulation, every: str) -> None:
     table = read_history(filled, "0", START, END, every=every, time_zone=BERLIN)
