@@ -26,7 +26,7 @@ from rededge_nb.edge.gears.chain.readers import key_record, key_type
 from rededge_nb.edge.gears.chain.run import Outcome
 from rededge_nb.edge.gears.runners.executor import GearExecutor
 from rededge_nb.edge.gears.runtime.context import Context, entered
-from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
+from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.runtime.hooked import WaitingCommand
 from rededge_nb.edge.gears.runtime.live import LiveExecution
@@ -211,7 +211,7 @@ class KeysRunner:
         except redis.RedisError as error:
             logger.warning("registration %s, event %d: %s", self._draft.id, number, error)
             finished = False
-        except GearsForceStopped:  # it was meant for an execution that had just ended
+        except (GearsForceStopped, ExecutionAbortedError):  # it was meant for an execution that had just ended
             finished = False
         except BaseException:  # the pool would keep it to itself
             logger.exception("registration %s", self._draft.id)

@@ -50,7 +50,7 @@ from rededge_nb.edge.gears.runners.owned_streams import OwnedStreams
 from rededge_nb.edge.gears.runners.stream_connection import Batch, StreamConnection
 from rededge_nb.edge.gears.runners.sync_stream import SyncStream
 from rededge_nb.edge.gears.runtime.context import Context, entered
-from rededge_nb.edge.gears.runtime.errors import GearsForceStopped
+from rededge_nb.edge.gears.runtime.errors import ExecutionAbortedError, GearsForceStopped
 from rededge_nb.edge.gears.runtime.gear import Draft
 from rededge_nb.edge.gears.state import statistics
 from rededge_nb.edge.gears.state.crashes import MAX_STREAMS, Verdict
@@ -123,7 +123,7 @@ class StreamRunner:
                         self._report(shard.describe_error(error))
                         self._stopping.wait(RETRY_DELAY)
                     self._prepared.clear()
-                except GearsForceStopped:  # it was meant for an execution that had just ended
+                except (GearsForceStopped, ExecutionAbortedError):  # it was meant for an execution that had just ended
                     self._prepared.clear()
                 except BaseException:  # the thread must go on, or its streams stand still
                     logger.exception("registration %s", self._draft.id)

@@ -44,7 +44,7 @@ class ServerAwayError(redis.ConnectionError):
 
 
 class ExecutionAbortedError(BaseException):
-    """Ends an execution that was aborted while it waited. Gear code never sees it."""
+    """Ends an execution that was aborted while it waited. Gear code sees it only where it handles a later record."""
 
 
 GearsError.__module__, GearsError.__qualname__, GearsError.__name__ = "gears", "error", "error"

@@ -105,7 +105,7 @@ def begin(context: Context, value: Any) -> Future[Any] | None:
     """Begin to wait for what a callback returned, if it is a future or a coroutine; None for any other value."""
     if isinstance(value, GearsFuture):
         context.future = None
-        return value.returned_from_step()
+        return _begin_to_wait(context, value.returned_from_step)
     context.future = None
     if inspect.iscoroutine(value):
         if not context.futures_allowed:
@@ -114,8 +114,12 @@ def begin(context: Context, value: Any) -> Future[Any] | None:
         if not context.can_wait:
             value.close()
             raise GearsError("Creating async record is not allowed")
-        return loop().submit(_with_bare_error(value))
+        return _begin_to_wait(context, lambda: loop().submit(_with_bare_error(value)))
     return None
+
+
+def _begin_to_wait(context: Context, start: Callable[[], Future[Any]]) -> Future[Any]:
+    return start() if context.execution is None else context.execution.begin_to_wait(start)
 
 
 async def _with_bare_error(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -294,27 +298,41 @@ class Slots:
         Raises:
             ExecutionAbortedError: the execution was aborted while it waited.
         """
-        while not self._free.acquire(timeout=ABORT_INTERVAL):
-            if execution.aborting:
-                raise ExecutionAbortedError
-        self._holders.add(id(execution))
+        if not self._take(execution):
+            raise ExecutionAbortedError
         try:
             yield
         finally:
-            self._holders.discard(id(execution))
-            self._free.release()
+            self._give_back(execution)
 
     @contextlib.contextmanager
     def released(self, execution: LiveExecution | None) -> Iterator[None]:
-        """Give the execution's slot to others inside the block, if it holds one."""
-        holds = id(execution) in self._holders
-        if holds:
-            self._free.release()
+        """Give the execution's slot to others inside the block, if it holds one.
+
+        It takes a slot again afterwards, unless it was aborted: its end needs none, and must not wait for others.
+        """
+        holds = execution is not None and self._give_back(execution)
         try:
             yield
         finally:
-            if holds:
-                self._free.acquire()
+            if holds and execution is not None:
+                self._take(execution)
+
+    def _take(self, execution: LiveExecution) -> bool:
+        """Wait for a free slot and take it; False if the execution was aborted meanwhile."""
+        while not self._free.acquire(timeout=ABORT_INTERVAL):
+            if execution.aborting:
+                return False
+        self._holders.add(id(execution))
+        return True
+
+    def _give_back(self, execution: LiveExecution) -> bool:
+        """Release the execution's slot; False if it has none."""
+        if id(execution) not in self._holders:
+            return False
+        self._holders.discard(id(execution))
+        self._free.release()
+        return True
 
 
 def _in_loop(function: Callable[[], object]) -> None:

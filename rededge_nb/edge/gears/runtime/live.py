@@ -17,6 +17,10 @@ Such an exception strikes anywhere, which causes four problems:
 - It must not interrupt a command: half of a reply would stay in the connection, and the next command would take it for
   its own. `shielded()` keeps exceptions away meanwhile, and raises one itself afterwards if the execution was aborted.
 - An execution that waits for a future runs no bytecode of its own. There the future is cancelled instead.
+
+As in RedisGears, code that is interrupted ends with the error `gears.forcestopped`, and an execution of which a record
+waits for a future ends as `aborted`. abort() decides between the two: a moment later, the future may have been given
+back to the step's thread, or not yet have arrived there.
 """
 
 from __future__ import annotations
@@ -77,6 +81,10 @@ class LiveExecution:
         self.when_waiting: Callable[[], None] | None = None
         """Called when it begins to wait for a future."""
         self._aborting = False
+        self._interruption: type[BaseException] = GearsForceStopped
+        """What an abort raises in its code."""
+        self._waiting: set[object] = set()
+        """One object for each future that a step has returned and that is not done."""
         self._thread: int | None = None
         """The thread that runs user code of this execution now."""
         self._shielded = False
@@ -100,7 +108,7 @@ class LiveExecution:
         """Call `work` in this thread so that abort() can interrupt it.
 
         Raises:
-            ExecutionAbortedError: the execution was aborted before it began, or while it waited for a future.
+            ExecutionAbortedError: the execution was aborted before it began, or while a record waited for a future.
         """
         with self._lock:
             if self._aborting:
@@ -117,8 +125,8 @@ class LiveExecution:
                         self._thread = None
                     _let_a_raised_exception_strike()
                     break
-                except GearsForceStopped:  # it has struck; once more, because it may have struck before the first line
-                    continue
+                except (GearsForceStopped, ExecutionAbortedError):
+                    continue  # it has struck; once more, because it may have struck before the first line
 
     def shielded(self, function: Callable[..., Result], *args: Any) -> Result:
         """Call a function that must not be interrupted, because it uses a connection."""
@@ -129,7 +137,28 @@ class LiveExecution:
         finally:
             self._shielded = False
             if self._aborting and self._thread == threading.get_ident():
-                raise GearsForceStopped("the execution was aborted")
+                raise self._interruption("the execution was aborted")
+
+    def begin_to_wait(self, start: Callable[[], Future[Result]]) -> Future[Result]:
+        """Call `start`, which returns the future that a record waits for. An abort before it is done means `aborted`.
+
+        Raises:
+            ExecutionAbortedError: the execution was aborted meanwhile.
+        """
+        record = object()
+        self._waiting.add(record)
+        with self._lock:
+            self._shielded = True  # nobody could cancel a future that an interruption keeps from being returned
+        try:
+            future = start()
+        finally:
+            self._shielded = False
+        # no lock: abort() holds it when it cancels the future
+        future.add_done_callback(lambda _: self._waiting.discard(record))
+        if self._aborting:
+            future.cancel()
+            raise ExecutionAbortedError
+        return future
 
     def wait_for(
         self, future: Future[Result], while_waiting: Callable[[], contextlib.AbstractContextManager[None]]
@@ -188,6 +217,8 @@ class LiveExecution:
             if self._aborting:
                 return
             self._aborting = True
+            if self._waiting:
+                self._interruption = ExecutionAbortedError
         threading.Thread(target=self._interrupt, name=f"abort-{self.id}", daemon=True).start()
 
     def _interrupt(self) -> None:
@@ -196,7 +227,7 @@ class LiveExecution:
                 if self._future is not None:
                     self._future.cancel()
                 elif self._thread is not None and not self._shielded:
-                    raise_in_thread(self._thread, GearsForceStopped)
+                    raise_in_thread(self._thread, self._interruption)
             if self.wait_until_ended(INTERRUPT_INTERVAL):
                 return
 

@@ -87,17 +87,36 @@ def test_an_execution_that_waits_for_a_future_is_aborted(client: redis.Redis, st
     script = f"""
 kept = []
 async def forever():
-    execute('SET', 'begun', 1)
     await createFuture()
-def wait(r):
-    execute('SET', 'begun', 1)
-    return {step}
-GB('ShardsIDReader').map(wait).run()
+GB('ShardsIDReader').map(lambda r: {step}).run()
 """
     execution = execute(client, script, "UNBLOCKING")
-    wait_for(lambda: client.exists("begun"), what="the run")
+    busy = LOOP.replace("while True:\n        pass", "while not execute('EXISTS', 'go'):\n        time.sleep(0.01)")
+    script = f"import time\n{busy}GB('ShardsIDReader').foreach(loop).run()"
+    others = [execute(client, script, "UNBLOCKING") for _ in range(3)]
+    wait_for(
+        lambda: client.get("begun") == b"3", what="three others, of which one needs the slot of the one that waits"
+    )
     assert client.execute_command("RG.ABORTEXECUTION", execution) == b"OK"
     assert plan(client, execution)["status"] == b"aborted"
+    client.set("go", 1)
+    for other in others:
+        assert client.execute_command("RG.GETRESULTSBLOCKING", other)[1] == []
+
+
+def test_an_abort_while_a_coroutine_is_handed_over_counts_as_one_while_it_waits(client: redis.Redis) -> None:
+    script = """
+async def forever():
+    execute('INCR', 'begun')
+    await createFuture()
+GB('ShardsIDReader').map(lambda r: forever()).run()
+"""
+    for _ in range(20):
+        execution = execute(client, script, "UNBLOCKING")
+        # the thread that has handed the coroutine over may not yet wait for it
+        wait_for(lambda: client.getdel("begun"), what="the coroutine")
+        assert client.execute_command("RG.ABORTEXECUTION", execution) == b"OK"
+        assert plan(client, execution)["status"] == b"aborted"
 
 
 def test_a_coroutine_that_never_awaits_is_interrupted(client: redis.Redis) -> None:
