@@ -15,6 +15,7 @@ import redis
 
 import rededge_nb
 from rededge_nb import schema, settings, web
+from rededge_nb.analytics.events import KINDS
 from rededge_nb.capture.camera_file import read_cameras
 from rededge_nb.cli import main
 from rededge_nb.edge.ai import commands as ai
@@ -71,6 +72,14 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_other_servers(
     reference = (tmp_path / "reference" / "api.html").read_text()
     names = [name for name in rededge_nb.__all__ if not name.startswith("__")]
     assert [name for name in names if not re.search(rf'id="[\w.]*\b{name}"', reference)] == []
+
+
+def test_the_reference_lists_every_kind_of_event() -> None:
+    text = (REFERENCE / "events.md").read_text().partition("## Kinds")[2].partition("\n## ")[0]
+    listed = [
+        kind for row in re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE) for kind in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(listed) == sorted(KINDS)
 
 
 def test_the_command_line_is_described_as_its_help_does() -> None:

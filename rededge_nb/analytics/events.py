@@ -17,6 +17,12 @@ RAISED: Final = ("alarm_raised", "camera_silent")
 """Kinds of events that begin an alarm."""
 CLEARED: Final = ("alarm_cleared", "camera_back")
 """Kinds of events that end one."""
+KINDS: Final = (
+    "line_crossed", "zone_entered", "zone_left", *RAISED, *CLEARED, "frames_refused", "gear_paused", "gear_unpaused",
+    "gear_failing", "gear_works", "memory_full", "memory_free", "disk_full", "disk_free", "worker_lost", "worker_back",
+    "run_ended", "notifications_dropped",
+)  # fmt: skip
+"""Kinds of the events that RedisEdge writes; docs/reference/events.md says when."""
 
 EVENTS_KEPT: Final = 10_000
 EVENTS_AGE_MS: Final = 30 * 24 * 3600 * 1000

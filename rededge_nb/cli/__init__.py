@@ -10,6 +10,7 @@ from rededge_nb.cli import (
     cameras,
     checks,
     clips,
+    events,
     export,
     gears,
     models,
@@ -52,7 +53,7 @@ def main(debug: bool) -> None:
 for command in (
     *(server.up, server.down, server.repair, server.status, server.url, server.worker, server.module),
     redis_command.redis,
-    *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene, clips.clip, clips.clips),
+    *(cameras.init, cameras.capture, cameras.cameras, cameras.top, scene.scene, events.events, clips.clip, clips.clips),
     *(gears.gears, models.models, pipeline.pipeline, notify.notify),
     *(pages.web, pages.lab, pages.notebooks, pages.dashboard),
     *(export.export, score.score, checks.doctor, checks.completion),

@@ -31,6 +31,7 @@ from typing import Any, Final
 import yaml
 
 from rededge_nb import schema, settings
+from rededge_nb.analytics.events import KINDS
 from rededge_nb.analytics.fields import (
     Fields,
     at,
@@ -193,8 +194,12 @@ def _target(value: object, secrets: list[str]) -> TargetConfig:
     known = Fields(value, [*_COMMON, *dict.fromkeys(every)])
     kind = check_choice(known.get("type"), "type", tuple(_OF_TYPE))
     fields = Fields(value, [*_COMMON, *_OF_TYPE[kind]])
-    severity = check_choice(fields.get("severity", "warning"), "severity", SEVERITIES)
-    kinds = [check_text(one, f"kinds[{i}]") for i, one in enumerate(check_items(fields.get("kinds", []), "kinds", 64))]
+    kinds = [
+        check_choice(one, f"kinds[{i}]", KINDS)
+        for i, one in enumerate(check_items(fields.get("kinds", []), "kinds", 64))
+    ]
+    # whoever names kinds wants them, and crossings are only `info`
+    severity = check_choice(fields.get("severity", "info" if kinds else "warning"), "severity", SEVERITIES)
     names = enumerate(check_items(fields.get("cameras", []), "cameras", 1000))
     options = {"webhook": _webhook, "mqtt": _mqtt, "apprise": _apprise}[kind](fields, secrets)
     return TargetConfig(
