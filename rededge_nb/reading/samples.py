@@ -13,7 +13,7 @@ from rededge_nb import schema, streams
 from rededge_nb.analytics.scene_series import LINE_SERIES
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import is_here
-from rededge_nb.reading.series import call, series_info
+from rededge_nb.reading.series import call, rules_of, series_info
 
 _COUNTS = (schema.PEOPLE, schema.OTHER_COUNT)
 _SECOND_MS = 1000
@@ -87,7 +87,7 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
         start = max(start, _oldest_allowed_ms(info))
         if start >= end:
             continue
-        kept_ms = _sample_to_keep(info, start, end)
+        kept_ms = _sample_to_keep(client, key, info, start, end)
         if not key.startswith(in_totals):
             count = int(call(client, "TS.DEL", key, start, (end if kept_ms is None else kept_ms) - 1))
             if kept_ms is not None and sums:
@@ -102,16 +102,22 @@ def delete_samples(client: redis.Redis, camera: object, start_ms: int, end_ms: i
     return deleted
 
 
-def _sample_to_keep(info: Mapping[str, Any], start_ms: int, end_ms: int) -> int | None:
+def _sample_to_keep(client: redis.Redis, key: str, info: Mapping[str, Any], start_ms: int, end_ms: int) -> int | None:
     """Time of the sample that must stay when samples are deleted; None if all can be deleted.
 
-    TS.DEL of RedisTimeSeries 1.12 ends redis-server with a segmentation fault when it deletes the newest samples, and
-    with them a whole bucket, of a series with compaction rules and several chunks, and others remain. So the newest
-    sample stays then: as 0 in a series that sums; in another one it is the measurement of one frame.
+    TS.DEL of RedisTimeSeries 1.12 ends redis-server with a segmentation fault when it deletes all samples of the newest
+    bucket of a compaction rule, and the compaction has two buckets or more before that. So the newest sample stays
+    then: as 0 in a series that sums; in another one it is the measurement of one frame.
     """
     newest_ms = int(info["lastTimestamp"])
-    some_remain = start_ms > int(info["firstTimestamp"])
-    return newest_ms if info["rules"] and int(info["chunkCount"]) > 1 and some_remain and end_ms > newest_ms else None
+    if not info["rules"] or end_ms <= newest_ms or start_ms <= int(info["firstTimestamp"]):
+        return None
+    found = call(client, "TS.REVRANGE", key, "-", start_ms - 1, "COUNT", 1)
+    before_ms = int(found[0][0] if found else info["firstTimestamp"])
+    rules = rules_of(info).items()
+    emptied = (compaction for compaction, (bucket_ms, _) in rules if before_ms // bucket_ms < newest_ms // bucket_ms)
+    complete = (int(series_info(client, each)["totalSamples"]) for each in emptied)
+    return newest_ms if any(number > 1 for number in complete) else None
 
 
 def _delete_from_totals(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -263,7 +263,7 @@ def _ensure_rule(client: redis.Redis, source: str, rule: CompactionRule) -> list
     wanted = (rule.bucket_ms, rule.aggregation)
     # in this order a rule that another client adds meanwhile cannot pass for a wrong one
     filled_from = series_info(client, rule.key)["sourceKey"]
-    rules = _rules(client, source)
+    rules = rules_of(series_info(client, source))
     if rules.get(rule.key) == wanted:
         return []
     changes = []
@@ -275,17 +275,21 @@ def _ensure_rule(client: redis.Redis, source: str, rule: CompactionRule) -> list
     try:
         call(client, "TS.CREATERULE", source, rule.key, "AGGREGATION", rule.aggregation, rule.bucket_ms)
     except ConfigurationError:
-        if _rules(client, source).get(rule.key) != wanted:
+        if rules_of(series_info(client, source)).get(rule.key) != wanted:
             raise
         return changes  # another client was faster
     return [*changes, f"added rule {source} -> {rule.key} ({rule.aggregation}, {rule.bucket_ms} ms)"]
 
 
-def _rules(client: redis.Redis, source: str) -> dict[str, tuple[int, str]]:
-    """Length of the buckets and aggregation of each rule, by the key of the series that it fills."""
+def rules_of(info: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Length of the buckets and aggregation of each rule, by the key of the series that it fills.
+
+    Args:
+        info: What `series_info` says about the series.
+    """
     return {
         _text(key): (int(bucket_ms), _text(aggregation).lower())
-        for key, (bucket_ms, aggregation, *_) in _pairs(series_info(client, source)["rules"])
+        for key, (bucket_ms, aggregation, *_) in _pairs(info["rules"])
     }
 
 

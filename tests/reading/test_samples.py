@@ -10,7 +10,7 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.reading.samples import delete_samples, free_time_ms, has_samples, oldest_allowed_ms
-from rededge_nb.reading.series import create_series, read_series
+from rededge_nb.reading.series import create_series, read_series, series_info
 from rededge_nb.reading.track_removal import TrackRemoval
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -137,8 +137,25 @@ def test_people_of_a_time_are_removed_from_those_who_have_left(camera: redis.Red
     assert left() == [b"1", b"4"]
 
 
+def test_the_newest_minute_can_be_deleted_after_others(camera: redis.Redis) -> None:
+    """RedisTimeSeries ends the server when TS.DEL empties the newest bucket of a rule, and two others are complete."""
+    for minute in range(3):
+        for second in range(0, 60, 20):
+            add_frame(camera, START_MS + 60_000 * minute + 1000 * second, [1], new=1)
+    assert series_info(camera, "camera:0:people")["chunkCount"] == 1
+    delete_samples(camera, 0, START_MS + 120_000, START_MS + 180_000)
+    assert camera.ping()
+    assert list(samples(camera, "people")) == [*range(0, 120_000, 20_000), 160_000], "one sample stays"
+    assert samples(camera, "seen") == {**dict.fromkeys(range(0, 120_000, 20_000), 1), 160_000: 0}
+    # with one complete bucket before, and where older samples of the bucket stay, all can be deleted
+    delete_samples(camera, 0, START_MS + 60_000, START_MS + 180_000)
+    delete_samples(camera, 0, START_MS + 20_000, START_MS + 60_000)
+    assert 0 in samples(camera, "people")
+    assert camera.ping()
+
+
 def test_the_newest_samples_after_a_full_chunk_can_be_deleted(camera: redis.Redis) -> None:
-    """RedisTimeSeries ends the server when TS.DEL empties the last chunk of a series with compaction rules."""
+    """The same after a day, where the newest samples have a chunk of their own."""
     random = Random(1)
     later = START_MS + 130_000
     for name, times in (
