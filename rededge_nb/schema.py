@@ -35,6 +35,8 @@ KEEP = "keep"
 """`1` if the gear must not drop this frame, however late it is."""
 CAPTURE = "capture"
 """Id of the capture that added the frame. The gear copies it to the entries that it writes for the frame."""
+RUN_IDS_END = "ids_end"
+"""In `camera:<id>:run`: the end of the ids of all attempts of the run."""
 CAPTURED = "captured"
 """When the frame was read from its recording, in milliseconds since the epoch, if TS is a time of the recording."""
 
@@ -244,6 +246,11 @@ def capture_key(camera: object) -> str:
 def captures_key(camera: object) -> str:
     """Stream with one entry for each capture of the camera that has ended."""
     return f"{frames_key(camera)}:captures"
+
+
+def run_key(camera: object) -> str:
+    """Hash that says which run of the pipeline the camera belongs to; it expires soon after the run ends."""
+    return f"{frames_key(camera)}:run"
 
 
 def series_key(camera: object, name: str) -> str:

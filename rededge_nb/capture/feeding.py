@@ -18,7 +18,7 @@ from rededge_nb.capture.options import Settings
 from rededge_nb.capture.report import Tally
 from rededge_nb.capture.sources import Source
 from rededge_nb.errors import CameraInUseError, NoDataError, RedEdgeError, WaitTimeoutError
-from rededge_nb.lease import Holder, Lease
+from rededge_nb.lease import Holder, Lease, read_holder
 from rededge_nb.reading.captures import KEPT, CaptureRecord, current_capture, find_captures, stop_capture
 
 _POLL = 0.05
@@ -46,7 +46,8 @@ def feeding(
         on_lost: Called with the reason when the capture has to end.
 
     Raises:
-        CameraInUseError: another capture feeds the camera, and this one does not replace it.
+        CameraInUseError: another capture feeds the camera, and this one does not replace it; or the camera belongs to
+            a run of the pipeline, and this capture does not.
     """
     record = CaptureRecord(
         capture="",
@@ -66,6 +67,7 @@ def feeding(
             return ""
         return f"ended, because the capture of {source.describe} by {_here()} has replaced it"
 
+    _check_run(client, options.camera, record.run)
     holder = lease.acquire(timeout=REPLACE_TIMEOUT, stop=stop, replace=words_to)
     if holder is not None and not stop.is_set():
         current = current_capture(client, options.camera)
@@ -132,6 +134,18 @@ def end_capture(client: redis.Redis, camera: str, words: str) -> CaptureRecord:
     return ended[0] if ended else current
 
 
+def _check_run(client: redis.Redis, camera: str, run: str) -> None:
+    """Refuse a capture that would change the figures of a run."""
+    holder = read_holder(client, schema.run_key(camera))
+    token = "" if holder is None else holder.details.get(schema.RUN_IDS_END, "")
+    if holder is None or holder.is_gone or (token and run.endswith(token)):
+        return
+    raise CameraInUseError(
+        f"camera {camera} is used by a run of the pipeline, {holder.where}, since {holder.since:%Y-%m-%d %H:%M:%S}: "
+        "wait until it has ended, end it, or take another camera"
+    )
+
+
 def _updated(record: CaptureRecord, tally: Tally, source: Source) -> CaptureRecord:
     report = tally.report()
     return replace(
@@ -148,6 +162,7 @@ def _updated(record: CaptureRecord, tally: Tally, source: Source) -> CaptureReco
         first_id=report.first_id or "",
         last_id=report.last_id or "",
         problem=tally.problem or source.problem or "",
+        ended_by=tally.ended_by,
     )
 
 

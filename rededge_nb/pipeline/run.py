@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import platform
-import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,10 +28,12 @@ from rededge_nb.edge import server
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.server.state import StateFolder
 from rededge_nb.errors import ConfigurationError, GearError, NoDataError, PipelineError, SceneError
+from rededge_nb.lease import hold_lease
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.report import as_table, write_index
+from rededge_nb.pipeline.reserved import Reserved, reserved
 from rededge_nb.pipeline.run_end import TRIES, EndMessage, announce_end
 from rededge_nb.pipeline.runs import RUN_FOLDER, SUMMARY, marked_as_running
 from rededge_nb.reading.captures import find_captures
@@ -86,6 +87,8 @@ def run_pipeline(
 ) -> PipelineReport:
     """Run the notebooks in order; uses the running RedisEdge, or starts one and stops it afterwards.
 
+    A run waits until other runs of the same camera have ended, and no other capture can feed the camera meanwhile.
+
     The notebook about lines and zones counts at those of the camera. For the sample video, two lines and a zone are
     drawn if the camera has none. With another video and without lines or zones, this notebook is left out.
 
@@ -99,7 +102,8 @@ def run_pipeline(
         parameters: values for parameters of the notebooks, besides those above.
         gear_settings: thresholds of the people counter (`GEAR_SETTINGS`) during the run; they are set back afterwards.
         keep: remove all but so many of the newest runs from `output` afterwards.
-        timeout: seconds after which a run fails; each attempt has so many.
+        timeout: seconds after which a run fails; each attempt has so many, and so has the waiting for another run that
+            uses the camera.
         retry: how often a run that fails is made again, each time with a folder of its own.
         notify: address that gets one message at the end, after the last attempt; see `rededge_nb.notify.one_address`.
             A message that cannot be sent is logged, and does not change the result.
@@ -110,8 +114,9 @@ def run_pipeline(
         The run's folder, its index.html, and the content of its summary.json.
 
     Raises:
-        PipelineError: a notebook failed; what was made so far, with a report that says so, is kept, as it is when the
-            run is interrupted.
+        PipelineError: a notebook failed, or somebody has ended a capture of the run; what was made so far, with a
+            report that says so, is kept, as it is when the run is interrupted.
+        WaitTimeoutError: another run has used the camera for longer than `timeout`.
         ServerError: no server could be started.
         ConfigurationError: the notebook tools are not installed, a notebook does not exist, none has a parameter, or
             the address cannot be used.
@@ -131,11 +136,14 @@ def run_pipeline(
         with _server(directory):
             client = connect()
             try:
-                chosen = _with_something_to_count(client, camera, files, sample=video is None)
-                given = {**(parameters or {}), **thresholds}
-                with _gear_settings(client, camera, thresholds):
+                with (
+                    reserved(client, camera, timeout=timeout) as mine,
+                    _gear_settings(client, camera, thresholds, timeout=timeout),
+                ):
+                    chosen = _with_something_to_count(client, camera, files, sample=video is None)
+                    given = {**(parameters or {}), **thresholds}
                     report, failure = _run_with_retries(
-                        client, output, shared, chosen, given, retry, timeout=timeout, progress=progress
+                        client, output, shared, chosen, given, retry, mine, timeout=timeout, progress=progress
                     )
             finally:
                 client.close()
@@ -158,12 +166,18 @@ def _checked_settings(given: Mapping[str, object]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _gear_settings(client: redis.Redis, camera: str, thresholds: Mapping[str, float]) -> Iterator[None]:
-    """Let the people counter use these thresholds; afterwards it has those of before."""
+def _gear_settings(
+    client: redis.Redis, camera: str, thresholds: Mapping[str, float], *, timeout: float | None
+) -> Iterator[None]:
+    """Let the people counter use these thresholds; afterwards it has those of before.
+
+    Runs of other cameras that set them, too, wait: the second one would keep those of the first as those of before.
+    """
     if not thresholds:
         yield
         return
-    with shard_of(client, camera) as there:
+    wait = math.inf if timeout is None else timeout
+    with shard_of(client, camera) as there, hold_lease(there, f"{settings_key(there)}:run", timeout=wait):
         provision(there, cameras=(camera,))  # or the notebooks would do it, and set the thresholds of the model's card
         key = settings_key(there)
         before = read_settings(there)
@@ -206,6 +220,7 @@ def _run_with_retries(
     notebooks: Sequence[Path],
     parameters: dict[str, object],
     retry: int,
+    mine: Reserved,
     *,
     timeout: float | None,
     progress: bool,
@@ -214,7 +229,9 @@ def _run_with_retries(
     for attempt in itertools.count(1):
         folder = _new_folder(output)
         with marked_as_running(folder):
-            ended = _run(client, folder, shared, notebooks, parameters, attempt, timeout=timeout, progress=progress)
+            ended = _run(
+                client, folder, shared, notebooks, parameters, attempt, mine, timeout=timeout, progress=progress
+            )
         _, failure = ended
         if not isinstance(failure, PipelineError) or attempt > retry:
             return ended
@@ -229,12 +246,13 @@ def _run(
     notebooks: Sequence[Path],
     parameters: dict[str, object],
     attempt: int,
+    mine: Reserved,
     *,
     timeout: float | None,
     progress: bool,
 ) -> _Ended:
     """Make one attempt."""
-    run = f"{folder.name}-{secrets.token_hex(3)}"
+    run = f"{folder.name}-{mine.token}"
     started, deadline = time.time(), None if timeout is None else time.monotonic() + timeout
     failure: PipelineError | KeyboardInterrupt | None = None
     steps: list[dict[str, Any]] = []
@@ -253,6 +271,8 @@ def _run(
         if failure:
             break
     figures, findings = _figures(client, shared["camera"], run, Path(shared["source"]))
+    if failure is None and (problem := mine.problem(run)):
+        failure = PipelineError(problem)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "run": run,

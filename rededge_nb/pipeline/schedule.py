@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from rededge_nb import settings
 from rededge_nb.analytics.counted import counted_of
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.notify.one_address import shown_target
+from rededge_nb.pipeline.reserved import WAITS
 from rededge_nb.pipeline.run_end import NOT_SENT, EndMessage
 from rededge_nb.pipeline.runs import killed_run
 from rededge_nb.pipeline.schedule_registry import RegisteredSchedule
@@ -194,12 +195,14 @@ class RunCommand:
         logger.info("run started, process %d", process.pid)
         if self._stopped:
             process.terminate()
-        output, errors = process.communicate()
+        lines: list[str] = []
+        # in a thread, because a run that waits says so at once, and not at its end
+        reader = threading.Thread(target=_read_errors, args=(process.stderr, lines), name="rededge schedule")
+        with process:
+            reader.start()
+            output = "" if process.stdout is None else process.stdout.read()
+            reader.join()
         code, self._process = process.returncode, None
-        lines = errors.strip().splitlines() or ["it printed no error"]
-        for line in lines:
-            if line.startswith(NOT_SENT):
-                logger.error("%s", line)
         if code == 0:
             logger.info("run done: %s", _in_one_line(json.loads(output)))
         elif self._stopped:
@@ -209,7 +212,8 @@ class RunCommand:
             logger.error("run %s was killed by signal %d", run, -code)
             EndMessage(self._notify, self._on).send_killed(run, -code, time.monotonic() - began)
         else:
-            logger.error("run failed with exit code %d: %s", code, lines[-1].removeprefix("rededge: "))
+            last = lines[-1] if lines else "it printed no error"
+            logger.error("run failed with exit code %d: %s", code, last.removeprefix("rededge: "))
 
     def stop(self) -> None:
         """Ask the run to end, and prevent another one. The second call kills the run."""
@@ -217,6 +221,18 @@ class RunCommand:
         if process is not None:
             (process.kill if self._stopped else process.terminate)()
         self._stopped = True
+
+
+def _read_errors(stream: IO[str] | None, lines: list[str]) -> None:
+    """Collect what a run prints on stderr, and log at once what concerns people who look at the schedule."""
+    for line in stream or ():
+        text = line.rstrip()
+        if text:
+            lines.append(text)
+        if text.startswith(WAITS):
+            logger.info("%s", text)
+        elif text.startswith(NOT_SENT):
+            logger.error("%s", text)
 
 
 def _in_one_line(summary: dict[str, Any]) -> str:

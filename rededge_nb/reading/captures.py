@@ -49,6 +49,7 @@ class CaptureRecord:
         first_id: Entry id of its first frame; empty without frames.
         last_id: Entry id of its last frame.
         problem: Why it adds no frames at the moment, or the error that ended it; empty when all is well.
+        ended_by: Why somebody else has ended it; empty if nobody has.
         stop: Why somebody has asked it to end; empty if nobody has.
     """
 
@@ -74,6 +75,7 @@ class CaptureRecord:
     first_id: str = ""
     last_id: str = ""
     problem: str = ""
+    ended_by: str = ""
     stop: str = field(default="", repr=False)
 
     @property
