@@ -30,6 +30,7 @@ def import_file(
     image: Path | None = None,
     ask: Callable[[str], str] | None = None,
     use_in: redis.Redis | None = None,
+    device: str | None = None,
 ) -> ImportedModel:
     """Import a detector from an ONNX file.
 
@@ -40,6 +41,7 @@ def import_file(
         image: An image file to try it on. It is written with boxes to NAME.try.jpg, beside the card.
         ask: Asks the user for the licence and the origin, if they are not known.
         use_in: A connection to the server whose people counter is to use the model.
+        device: Where that server's workers run it, as in `control.provision.provision`.
 
     Raises:
         ModelImportError: The file is damaged, its layout is not known, or what the model finds is not plausible.
@@ -56,13 +58,13 @@ def import_file(
         drawn.write_bytes(encode_jpeg(boxes, quality=90))
         changes.append(f"wrote {drawn}, your image with the boxes")
     if use_in is not None:
-        changes += use_imported(use_in, result.card_file)
+        changes += use_imported(use_in, result.card_file, device)
     return replace(result, changes=tuple(changes))
 
 
-def use_imported(client: redis.Redis, card_file: Path) -> list[str]:
+def use_imported(client: redis.Redis, card_file: Path, device: str | None = None) -> list[str]:
     """Let the people counter use an imported model. Returns one sentence for each change."""
-    changes = use_model(client, str(card_file))
+    changes = use_model(client, str(card_file), device)
     card = load_card(card_file)
     key = key_of(client, card)
     # each version has a key of its own, so that a frame never gets a new model with old settings

@@ -102,12 +102,15 @@ class Workbench:
         self._captures.close()
         self._resources.close()
 
-    def provision(self, *cameras: object, model: str | None = None, gear: str | None = None) -> list[str]:
+    def provision(
+        self, *cameras: object, model: str | None = None, gear: str | None = None, device: str | None = None
+    ) -> list[str]:
         """Prepare the server for cameras: store the model, create their time series, register the people counter.
 
-        What is there already stays. Returns what was changed, a sentence each; see `control.provision.provision`.
+        What is there already stays. `device` says where the workers run the model: "cpu", or "cuda:0" for a GPU of
+        NVIDIA. Returns what was changed, a sentence each; see `control.provision.provision`.
         """
-        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model, gear=gear)
+        return provisioning.provision(self.client, cameras=cameras or ("0",), model=model, gear=gear, device=device)
 
     def cameras(self) -> list[str]:
         """Ids of the cameras for which the people counter is registered."""
@@ -236,6 +239,7 @@ class Models:
         use: bool = False,
         image: str | Path | None = None,
         output: str | Path | None = None,
+        device: str | None = None,
         **options: Any,
     ) -> ImportedModel:
         """Import a detector from an ONNX file as an exporter wrote it; print the result to see what was recognised.
@@ -245,6 +249,7 @@ class Models:
             use: Store the model and let the people counter use it.
             image: An image file to try it on; it is written with boxes to NAME.try.jpg.
             output: Another folder to write to.
+            device: With `use`, where the workers run it: "cpu", or "cuda:0" for a GPU of NVIDIA.
             options: What is not to be found out, the fields of `ImportOptions`: `name`, `layout`, `classes`, `count`,
                 `plural`, `size_wh`, `colour`, `scale`, `resize`, `confidence`, `iou`, `summary`, `licence`, `origin`.
 
@@ -261,6 +266,7 @@ class Models:
             output=None if output is None else Path(output),
             image=None if image is None else Path(image),
             use_in=self._client if use else None,
+            device=device,
         )
 
     def compare(
@@ -286,9 +292,9 @@ class Models:
         labels = None if truth is None else Path(truth)
         return compare_models(self.card(str(first)), self.card(str(second)), video, truth=labels, frames=frames)
 
-    def store(self, card: models.ModelCard) -> bool:
-        """Store a card's model; False if it is there already."""
-        return models.store_model(self._client, card)
+    def store(self, card: models.ModelCard, device: str | None = None) -> bool:
+        """Store a card's model, for the device "cpu" or "cuda:0"; False if it is there already."""
+        return models.store_model(self._client, card, device)
 
     def list(self) -> list[models.StoredModel]:
         """All models, by key."""

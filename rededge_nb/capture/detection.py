@@ -85,5 +85,6 @@ class PeopleFinder:
     def _cannot(self, reason: str) -> SceneError:
         return SceneError(
             f"{schema.scene_key(self._camera)}.boxes_only",
-            f"without images, this process has to find the people, and cannot: {reason}; `rededge init` stores a model",
+            f"without images, this process has to find the people, and cannot: {reason}; "
+            "`rededge init` stores a model, with `--device cpu` for the processor",
         )

@@ -36,6 +36,9 @@ directory_option = click.option(
     "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="State folder of the server."
 )
 camera_option = click.option("--camera", default="0", show_default=True, help="Camera id, as in the key camera:<id>.")
+device_option = click.option(
+    "--device", help="Where the workers run the model: cpu, or cuda:0 for a GPU of NVIDIA; default: as until now."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

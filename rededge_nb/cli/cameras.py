@@ -16,6 +16,7 @@ from rededge_nb.capture.options import OPTIONS, CaptureOptions, Option, settings
 from rededge_nb.cli.base import (
     EXIT_INCOMPLETE,
     connected,
+    device_option,
     directory_option,
     echo,
     echo_json,
@@ -38,14 +39,23 @@ if TYPE_CHECKING:
         "rededge init --camera door --camera yard",
         "rededge init --gear my/counter.py --model my/model.yaml",
         f"rededge init --gear {assets.PEOPLE_COUNTER} --model {assets.DEFAULT_MODEL}",
+        "rededge init --device cuda:0",
     ),
 )
 @directory_option
 @click.option("--camera", "cameras", multiple=True, default=("0",), show_default=True, help="May be repeated.")
 @click.option("--model", help=f"Bundled model, or a card's path; default: your own, or {assets.DEFAULT_MODEL}.")
 @click.option("--gear", help=f"Bundled gear, or a script's path; default: your own, or {assets.PEOPLE_COUNTER}.")
+@device_option
 @json_option
-def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, gear: str | None, as_json: bool) -> None:
+def init(
+    directory: Path | None,
+    cameras: tuple[str, ...],
+    model: str | None,
+    gear: str | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
     """Load model, series, compaction rules and gear. Again: changes nothing, or upgrades what was edited.
 
     A model or gear that you gave stays, for cameras that come later too, until another is given.
@@ -53,7 +63,7 @@ def init(directory: Path | None, cameras: tuple[str, ...], model: str | None, ge
     from rededge_nb.control.provision import provision
 
     with connected(directory) as client:
-        changes = provision(client, cameras=cameras, model=model, gear=gear)
+        changes = provision(client, cameras=cameras, model=model, gear=gear, device=device)
     if as_json:
         echo_json({"changes": changes})
     else:

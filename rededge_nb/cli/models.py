@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rededge_nb import assets
-from rededge_nb.cli.base import connected, directory_option, echo, echo_json, examples, json_option
+from rededge_nb.cli.base import connected, device_option, directory_option, echo, echo_json, examples, json_option
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -65,12 +65,14 @@ def list_(directory: Path | None, as_json: bool) -> None:
         "rededge models load",
         "rededge models load fast --use",
         "rededge models load my/model.yaml --use",
+        "rededge models load --use --device cuda:0",
     ),
 )
 @click.argument("card", default=assets.DEFAULT_MODEL)
 @directory_option
 @click.option("--use", is_flag=True, help="Let the people counter use it.")
-def load(card: str, directory: Path | None, use: bool) -> None:
+@device_option
+def load(card: str, directory: Path | None, use: bool, device: str | None) -> None:
     """Store a model.
 
     CARD is the name of a bundled model, or the path of a YAML card; the model file is in the same folder. Without
@@ -83,9 +85,9 @@ def load(card: str, directory: Path | None, use: bool) -> None:
     with connected(directory) as client:
         key = key_of(client, described)
         if use:
-            changes = use_model(client, card)
+            changes = use_model(client, card, device)
         else:
-            changes = [f"stored model {described.name} as {key}"] if store_model(client, described) else []
+            changes = [f"stored model {described.name} as {key}"] if store_model(client, described, device) else []
     echo("\n".join(changes) if changes else f"{key} is stored already")
 
 
@@ -119,6 +121,7 @@ def load(card: str, directory: Path | None, use: bool) -> None:
 @click.option("--iou", type=float, help="Of two boxes that overlap more than this one is removed, 0 to 1.")
 @click.option("--licence", help="The licence of the weights.")
 @click.option("--origin", help="Where the weights come from.")
+@device_option
 @json_option
 def import_(
     file: Path,
@@ -129,6 +132,7 @@ def import_(
     classes: str | None,
     count: str | None,
     size: str | None,
+    device: str | None,
     as_json: bool,
     **texts: Any,
 ) -> None:
@@ -140,10 +144,12 @@ def import_(
     from rededge_nb.control.model_import import ImportOptions, names_from, size_from
     from rededge_nb.own_models import import_file
 
+    if device is not None and not use:
+        raise click.UsageError("--device says where the people counter's model runs: it needs --use")
     options = ImportOptions(classes=names_from(classes), count=names_from(count), size_wh=size_from(size), **texts)
     ask = _ask if sys.stdin.isatty() and not as_json else None
     with connected(directory) if use else contextlib.nullcontext() as client:
-        result = import_file(file, options, output=output, image=image, ask=ask, use_in=client)
+        result = import_file(file, options, output=output, image=image, ask=ask, use_in=client, device=device)
     if as_json:
         found = None if result.tried is None else len(result.tried)
         shown = {"card": str(result.card_file), "model": str(result.card.file), "key": result.card.key}

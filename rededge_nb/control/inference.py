@@ -59,8 +59,13 @@ def detect_people(
     return whole_pixels(boxes_in_frame(found, size_wh, frame_wh)[:, :4], frame_wh).astype(np.float32), found[:, 4]
 
 
-def check_model_runs(client: redis.Redis, card: ModelCard) -> None:
+def check_model_runs(client: redis.Redis, card: ModelCard, device: str) -> None:
     """Run a card's model on an empty image in the server, under a key of its own, before anything uses it.
+
+    Args:
+        client: Connected to the server.
+        card: The model's card.
+        device: Where it is to run, as in `models.redis_device`.
 
     Raises:
         ModelCardError: The model file does not match the card.
@@ -70,7 +75,7 @@ def check_model_runs(client: redis.Redis, card: ModelCard) -> None:
     """
     trial = replace(card, key=f"{card.key}:trial:{uuid.uuid4().hex[:8]}")
     with server_errors(client):
-        store_model(client, trial)
+        store_model(client, trial, device)
         try:
             boxes, scores = _run_in_redis(client, trial, _batch(card, np.zeros((480, 640, 3), np.uint8)))
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import yaml
 from rededge_nb.analytics.counted import Counted, counted_classes
 from rededge_nb.analytics.detecting import MULTIPLE, RESIZES, input_size
 from rededge_nb.edge.client.shard import key_here
-from rededge_nb.errors import ModelCardError, ModelError
+from rededge_nb.errors import ConfigurationError, ModelCardError, ModelError
 from rededge_nb.yaml_files import read_yaml
 
-DEVICE = "CPU"
+CPU = "CPU"
+_DEVICE = re.compile(r"(cpu|cuda|gpu)(:[0-9]{1,3})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -244,20 +246,52 @@ def key_of(client: redis.Redis, card: ModelCard) -> str:
     return key_here(client, card.key)
 
 
-def store_model(client: redis.Redis, card: ModelCard) -> bool:
+def redis_device(device: str) -> str:
+    """What Redis calls a device: `CPU`, or `GPU:0` for `cuda:0`.
+
+    Args:
+        device: `cpu`; or `cuda:0` for the first GPU of NVIDIA, `cuda:1` for the second. Redis' names may be given, too.
+
+    Raises:
+        ConfigurationError: It is another word.
+    """
+    if not _DEVICE.fullmatch(device):
+        raise ConfigurationError(f"the device is {device!r}: write cpu, or cuda:0 for the first GPU of NVIDIA")
+    name = device.upper().replace("CUDA", "GPU")
+    return "GPU:0" if name == "GPU" else name
+
+
+def is_stored(client: redis.Redis, card: ModelCard, device: str | None = None) -> bool:
+    """Whether a card's model is stored, in this version, and on that device if one is given."""
+    stored = stored_model(client, key_of(client, card))
+    if stored is None or (stored.tag, stored.backend) != (card.tag, card.backend):
+        return False
+    return device is None or redis_device(stored.device) == redis_device(device)
+
+
+def store_model(client: redis.Redis, card: ModelCard, device: str | None = None) -> bool:
     """Store a card's model under its key. Returns False if it is stored already.
+
+    Args:
+        client: Connected to the server.
+        card: The model's card.
+        device: Where the workers run it, as in `redis_device`; default: where they run the model with that key now, or
+            the CPU.
 
     Raises:
         ModelCardError: the model file does not match the card.
-        ModelError: the server refuses the model.
+        ModelError: the server refuses the model; for `cuda:0` because CUDA does not work where the worker is.
+        ConfigurationError: the device is another word.
     """
-    key = key_of(client, card)
-    stored = stored_model(client, key)
-    if stored is not None and stored.tag == card.tag and stored.backend == card.backend:
+    if is_stored(client, card, device):
         return False
-    blob = card.read()
+    key = key_of(client, card)
+    if device is None:
+        stored = stored_model(client, key)
+        device = CPU if stored is None else stored.device
+    blob, on = card.read(), redis_device(device)
     try:
-        client.execute_command("AI.MODELSTORE", key, card.backend, DEVICE, "TAG", card.tag, "BLOB", blob)
+        client.execute_command("AI.MODELSTORE", key, card.backend, on, "TAG", card.tag, "BLOB", blob)
     except redis.ResponseError as error:
         raise ModelError(f"AI.MODELSTORE {key} {card.backend} (from {card.file}): {error}") from error
     return True

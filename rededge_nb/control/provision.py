@@ -16,7 +16,16 @@ from rededge_nb import assets, schema
 from rededge_nb.connection import by_shard
 from rededge_nb.control.gears import list_registrations, read_script, register_gear
 from rededge_nb.control.inference import check_model_runs
-from rededge_nb.control.models import ModelCard, key_of, load_card, store_model, stored_model
+from rededge_nb.control.models import (
+    CPU,
+    ModelCard,
+    is_stored,
+    key_of,
+    load_card,
+    redis_device,
+    store_model,
+    stored_model,
+)
 from rededge_nb.edge.client.shard import is_here, key_here
 from rededge_nb.errors import GearError
 from rededge_nb.lease import hold_lease
@@ -65,6 +74,7 @@ def provision(
     cameras: Iterable[object] = ("0",),
     model: str | None = None,
     gear: str | None = None,
+    device: str | None = None,
 ) -> list[str]:
     """Store the model, create series and rules of the cameras, write the settings of the gear, register the gear.
 
@@ -78,13 +88,17 @@ def provision(
             use the default one; a bundled model is updated.
         gear: Name of a bundled gear, or path of a script, which is stored in Redis for cameras that are added later.
             Default: keep the user's own gear if there is one, otherwise update the bundled one.
+        device: Where the workers run the model: `cpu`, or `cuda:0` for the first GPU of NVIDIA, which each worker
+            needs then. Default: where they run the present model. A model of the user's own stays as it is stored,
+            unless it is named.
 
     Returns:
         One sentence for each change.
 
     Raises:
-        ConfigurationError: a camera id or the model card is wrong, or a camera's keys would be on several shards.
-        ModelError: the server refuses the model.
+        ConfigurationError: a camera id, the model card or the device is wrong, or a camera's keys would be on several
+            shards.
+        ModelError: the server refuses the model, or it cannot run on the GPU.
         GearError: the gear's script cannot be read or registered, or was registered by hand and lacks a camera.
         MissingModuleError: the server has no RedisTimeSeries.
         WaitTimeoutError: another process provisions the server and does not come to an end.
@@ -98,7 +112,7 @@ def provision(
         # two at the same moment would disturb each other: each does only what it finds missing
         with hold_lease(shard, key_here(shard, schema.PROVISIONING_KEY), timeout=_TIMEOUT):
             choice = named or _present_choice(shard)
-            changes += _store(shard, choice.card) if choice else []
+            changes += _store(shard, choice.card, device) if choice else []
             for camera in own:
                 changes += _summary(create_series(shard, camera), camera)
             changes += _write_settings(shard, choice) if choice else []
@@ -110,7 +124,7 @@ def provision(
     return changes
 
 
-def use_model(client: redis.Redis, model: str) -> list[str]:
+def use_model(client: redis.Redis, model: str, device: str | None = None) -> list[str]:
     """Store a model and let the gear use it, in a cluster on this shard. Returns one sentence for each change.
 
     A model of the user's own runs once first, so that one that cannot run never takes the place of one that can.
@@ -118,16 +132,15 @@ def use_model(client: redis.Redis, model: str) -> list[str]:
     Args:
         client: Connected to the server.
         model: Name of a bundled model, or path of a card.
+        device: As in `provision`.
 
     Raises:
         ModelCardError: the card or its file is missing or wrong.
+        ConfigurationError: the device is wrong.
         ModelError: the server refuses the model, or it cannot be run.
     """
     choice = _Choice.named(model)
-    stored = stored_model(client, key_of(client, choice.card))
-    if choice.reason == OWN_CARD and (stored is None or stored.tag != choice.card.tag):
-        check_model_runs(client, choice.card)
-    return _store(client, choice.card) + _write_settings(client, choice)
+    return _store(client, choice.card, device, check=choice.reason == OWN_CARD) + _write_settings(client, choice)
 
 
 def settings_key(client: redis.Redis) -> str:
@@ -156,8 +169,24 @@ def _summary(changes: list[str], camera: str) -> list[str]:
     return changes
 
 
-def _store(client: redis.Redis, card: ModelCard) -> list[str]:
-    return [f"stored model {card.name} as {key_of(client, card)}"] if store_model(client, card) else []
+def _store(client: redis.Redis, card: ModelCard, device: str | None, *, check: bool = False) -> list[str]:
+    """Store a model unless it is there; on a GPU, or to `check` it, it runs once first."""
+    on = redis_device(device or _present_device(client, card))
+    if is_stored(client, card, on):
+        return []
+    if check or on != CPU:
+        check_model_runs(client, card, on)
+    store_model(client, card, on)
+    return [f"stored model {card.name} as {key_of(client, card)}" + (f" on {on}" if on != CPU else "")]
+
+
+def _present_device(client: redis.Redis, card: ModelCard) -> str:
+    """Where a card's model is stored, or else the model that the gear runs."""
+    for key in (key_of(client, card), read_settings(client).get("model")):
+        stored = stored_model(client, key) if key else None
+        if stored is not None:
+            return stored.device
+    return CPU
 
 
 def _present_choice(client: redis.Redis) -> _Choice | None:

@@ -72,6 +72,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
         yield _trying("REDIS_URL", _server_answers)
         yield from _clock(str(settings.redis_url()))
     yield _trying("onnxruntime", _onnxruntime)
+    yield _trying("cuda", _cuda)
     yield _trying("opencv", _opencv)
     for package, (purpose, advice) in OPTIONAL.items():
         yield _optional(package, purpose, advice)
@@ -173,6 +174,24 @@ def _onnxruntime() -> Finding:
     settings.disable_telemetry()
     runtime = importlib.import_module("onnxruntime")
     return Finding("onnxruntime", "ok", f"{runtime.__version__}, {', '.join(runtime.get_available_providers())}")
+
+
+def _cuda() -> Finding:
+    """Load the default model on the first GPU, if the package for that is installed."""
+    from rededge_nb import assets
+    from rededge_nb.control.models import load_card
+    from rededge_nb.edge.ai.backends import cuda, onnx
+    from rededge_nb.edge.switchboard.calls import CommandError
+
+    installed = cuda.installed()
+    if installed is None:
+        return Finding("cuda", "ok", f"not installed; needed for ONNX models on a GPU of NVIDIA: {cuda.INSTALL}")
+    try:
+        onnx.load(load_card(assets.model_card_file()).read(), device="GPU:0", threads=1)
+    except CommandError as error:
+        reason = str(error).partition(": ")[2] or str(error)
+        return Finding("cuda", "warn", f"{cuda.GPU_PACKAGE} {installed} cannot use a GPU", reason)
+    return Finding("cuda", "ok", f"{cuda.GPU_PACKAGE} {installed} runs models on cuda:0")
 
 
 def _opencv() -> Finding:

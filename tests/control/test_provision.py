@@ -21,7 +21,7 @@ from rededge_nb.control.gears import list_registrations, pause_gear, readable_er
 from rededge_nb.control.models import TrackingThresholds, list_models, load_card, remove_model, stored_model
 from rededge_nb.control.provision import known_cameras, provision, read_settings, use_model
 from rededge_nb.edge.client import client_like
-from rededge_nb.errors import GearError, ModelCardError, ModelError, WaitTimeoutError
+from rededge_nb.errors import ConfigurationError, GearError, ModelCardError, ModelError, WaitTimeoutError
 from rededge_nb.lease import hold_lease
 from rededge_nb.reading.series import create_series
 from tests.waiting import wait_for
@@ -41,6 +41,27 @@ def test_twice_changes_nothing(client: redis.Redis) -> None:
     rules = client.execute_command("TS.INFO", "camera:0:people")
     buckets = {rule[1] for rule in rules[rules.index(b"rules") + 1]}
     assert buckets == {60_000, 300_000, 900_000}, "milliseconds"
+
+
+def test_the_model_runs_where_the_user_says_and_stays_there(client: redis.Redis) -> None:
+    with pytest.raises(ConfigurationError, match="the device is 'tpu': write cpu, or cuda:0"):
+        provision(client, device="tpu")
+    provision(client, device="cpu")
+    key = "model:nanodet-g-two-sizes"
+    assert client.execute_command("AI.MODELGET", key, "META")[3] == b"CPU"
+    try:
+        assert provision(client, device="cuda:0") == [f"stored model nanodet-g-two-sizes as {key} on GPU:0"]
+        assert provision(client) == [], "it stays there"
+    except ModelError as error:
+        assert "GPU requested but ONNX couldn't find CUDA: " in str(error)  # noqa: PT017  # on a machine without GPU
+        assert provision(client) == [], "the model that works is kept"
+    blob = load_card(assets.model_card_file("416")).read()
+    client.execute_command("AI.MODELSTORE", key, "ONNX", "CPU:1", "TAG", "older", "BLOB", blob)
+    assert provision(client) == [f"stored model nanodet-g-two-sizes as {key} on CPU:1"], (
+        "an upgrade stays on the device"
+    )
+    assert use_model(client, "fast")[0] == "stored model nanodet-g-fast as model:nanodet-g-fast on CPU:1"
+    assert provision(client, device="cpu") == ["stored model nanodet-g-fast as model:nanodet-g-fast"]
 
 
 def test_a_new_camera_joins_those_there_are(client: redis.Redis) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rededge_nb import settings
-from rededge_nb.edge.ai.backends import command_error
+from rededge_nb.edge.ai.backends import command_error, cuda
 from rededge_nb.edge.ai.backends.affinity import ThreadAffinity
 from rededge_nb.edge.ai.backends.onnx_external import refuse_external_data
 from rededge_nb.edge.ai.backends.time_limit import TimeLimit
@@ -24,7 +24,7 @@ MEMORY_SHARE = 0.5
 """The part of the machine's memory that all runs together may use for their intermediate results."""
 
 NO_CUDA = "ERR GPU requested but ONNX couldn't find CUDA"
-"""RedisAI's text, in each case in which the model would run on the CPU instead."""
+"""RedisAI's text, in each case in which the model would run on the CPU instead; the reason follows."""
 
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : -?\d+ : \w+ : ")
 _FATAL_ONLY = 4
@@ -93,8 +93,9 @@ def load(blob: bytes, *, device: str, threads: int) -> OnnxModel:
     except Exception as error:  # ONNX Runtime's errors have no common base class
         raise _without_prefix(error) from error
     # where CUDA cannot start (no device, no such number, no driver), ONNX Runtime only logs it and takes the CPU
-    if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
-        raise CommandError(NO_CUDA)
+    if len(providers) > 1 and cuda.PROVIDER not in session.get_providers():
+        problem = cuda.load_libraries() or f"it does not start on {device}; `nvidia-smi` shows driver and devices"
+        raise CommandError(f"{NO_CUDA}: {problem}")
     return model
 
 
@@ -102,9 +103,10 @@ def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     kind, _, number = device.upper().partition(":")
     if kind == "CPU":
         return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise CommandError(NO_CUDA)
-    return [("CUDAExecutionProvider", {"device_id": number or "0"}), "CPUExecutionProvider"]
+    if problem := cuda.why_not_built_in():
+        raise CommandError(f"{NO_CUDA}: {problem}")
+    cuda.load_libraries()
+    return [(cuda.PROVIDER, {"device_id": number or "0"}), "CPUExecutionProvider"]
 
 
 @functools.cache

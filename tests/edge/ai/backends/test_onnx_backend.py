@@ -5,14 +5,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rededge_nb.edge.ai.backends import onnx
+from rededge_nb import assets
+from rededge_nb.control.models import load_card
+from rededge_nb.edge.ai.backends import cuda, onnx
 from rededge_nb.edge.ai.backends.onnx_external import has_external_data
 from rededge_nb.edge.switchboard.calls import CommandError
 from tests.edge.ai import onnx_files
 from tests.edge.ai.onnx_files import field
 
+
+def _loaded_on(device: str) -> str:
+    """Where a model for a device runs, or why it is refused."""
+    try:
+        return str(onnx.load(onnx_files.binary("Add"), device=device, threads=1)._session.get_providers()[0])
+    except CommandError as error:
+        return str(error)
+
+
+GPU = _loaded_on("GPU:0")
 OUTSIDE = onnx_files.external_tensor("w", "weights.bin")
 
 
@@ -80,16 +93,37 @@ def test_onnx_runtime_sends_no_usage_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["GPU", "gpu:0"])
 def test_a_model_for_a_gpu_does_not_run_on_the_cpu_instead(device: str) -> None:
     """Also with onnxruntime-gpu on a machine without a device, where ONNX Runtime alone would take the CPU."""
-    assert _loaded_on(device) in (onnx.NO_CUDA, "CUDAExecutionProvider")
+    assert _loaded_on(device).startswith((f"{onnx.NO_CUDA}: ", cuda.PROVIDER))
 
 
 def test_a_gpu_that_does_not_exist_is_refused() -> None:
-    assert _loaded_on("GPU:99") == onnx.NO_CUDA
+    assert _loaded_on("GPU:99").startswith(f"{onnx.NO_CUDA}: ")
 
 
-def _loaded_on(device: str) -> str:
-    """Where a model for a device runs, or why it is refused."""
-    try:
-        return str(onnx.load(onnx_files.binary("Add"), device=device, threads=1)._session.get_providers()[0])
-    except CommandError as error:
-        return str(error)
+@pytest.mark.skipif(GPU != cuda.PROVIDER, reason=GPU)
+def test_a_model_on_a_gpu_gives_what_it_gives_on_the_processor() -> None:
+    card = load_card(assets.model_card_file())
+    image = np.random.default_rng(0).integers(0, 256, (1, 384, 512, 3), np.uint8)
+    blob = card.read()
+    on_gpu, on_cpu = (onnx.load(blob, device=device, threads=1).run([image]) for device in ("GPU:0", "CPU"))
+    for gpu, cpu in zip(on_gpu, on_cpu, strict=True):
+        assert gpu is not None
+        assert cpu is not None
+        assert np.abs(gpu - cpu).max() < 0.01 * max(1.0, float(np.abs(cpu).max()))
+
+
+def test_the_files_of_onnxruntime_may_have_replaced_those_with_cuda(tmp_path: Path) -> None:
+    """As after `pip install 'rededge_nb[cuda]'`, if pip writes the files without CUDA last."""
+    info = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    code = (
+        "import onnxruntime; onnxruntime.get_available_providers = lambda: ['CPUExecutionProvider']; "
+        "from rededge_nb.edge.ai.backends import cuda; print(cuda.why_not_built_in())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert said.stdout == (
+        "onnxruntime-gpu is installed, but the files of onnxruntime have replaced its own: "
+        "pip install --force-reinstall --no-deps onnxruntime-gpu\n"
+    )
