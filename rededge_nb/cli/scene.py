@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from rededge_nb.cli.base import camera_option, connected, directory_option, echo_json, examples
+from rededge_nb.cli.base import camera_option, connected, directory_option, echo, echo_json, examples
 
 if TYPE_CHECKING:
+    import redis
+
     from rededge_nb.analytics.rules import Rule
     from rededge_nb.analytics.scene import Scene
+    from rededge_nb.control.camera_scene import CameraScene
 
 Point = tuple[float, float]
 
@@ -90,10 +95,8 @@ def line(
     name: str, a: Point, b: Point, directory: Path | None, camera: str, forward: str | None, backward: str | None
 ) -> None:
     """Draw the line NAME from A to B, at which people are counted in both directions."""
-    from rededge_nb.control.camera_scene import CameraScene
-
-    with connected(directory) as client:
-        click.echo(CameraScene(client, camera).line(name, a, b, forward=forward, backward=backward))
+    with _changing(directory, camera) as found:
+        click.echo(found.line(name, a, b, forward=forward, backward=backward))
 
 
 @set_.command(epilog=examples("rededge scene set zone desk 0.2,0.2 0.6,0.2 0.6,0.7"))
@@ -103,10 +106,8 @@ def line(
 @camera_option
 def zone(name: str, points: tuple[Point, ...], directory: Path | None, camera: str) -> None:
     """Draw the zone NAME with the corners POINTS, in which people are counted."""
-    from rededge_nb.control.camera_scene import CameraScene
-
-    with connected(directory) as client:
-        click.echo(CameraScene(client, camera).zone(name, points))
+    with _changing(directory, camera) as found:
+        click.echo(found.zone(name, points))
 
 
 @set_.command(epilog=examples("rededge scene set mask 0,0 0.2,0 0.2,0.1 --style blur --name window"))
@@ -117,10 +118,8 @@ def zone(name: str, points: tuple[Point, ...], directory: Path | None, camera: s
 @click.option("--name", help="Its name; default: mask-1, mask-2 …")
 def mask(points: tuple[Point, ...], directory: Path | None, camera: str, style: str, name: str | None) -> None:
     """Hide what has the corners POINTS, before frames are stored."""
-    from rededge_nb.control.camera_scene import CameraScene
-
-    with connected(directory) as client:
-        click.echo(CameraScene(client, camera).mask(points, style=style, name=name))
+    with _changing(directory, camera) as found:
+        click.echo(found.mask(points, style=style, name=name))
 
 
 @set_.command(
@@ -138,11 +137,9 @@ def mask(points: tuple[Point, ...], directory: Path | None, camera: str, style: 
 @camera_option
 def rule(name: str, kind: str, fields: tuple[str, ...], directory: Path | None, camera: str) -> None:
     """Add the rule NAME, which raises alarms: KIND is occupancy, dwell, crossings or silence."""
-    from rededge_nb.control.camera_scene import CameraScene
-
     values = dict(_field_value(words) for words in fields)
-    with connected(directory) as client:
-        click.echo(CameraScene(client, camera).rule(name, kind, **values))
+    with _changing(directory, camera) as found:
+        click.echo(found.rule(name, kind, **values))
 
 
 @scene.command(epilog=examples("rededge scene remove door", "rededge scene remove queue --rule"))
@@ -152,10 +149,7 @@ def rule(name: str, kind: str, fields: tuple[str, ...], directory: Path | None, 
 @click.option("--rule", "is_rule", is_flag=True, help="NAME is a rule.")
 def remove(name: str, directory: Path | None, camera: str, is_rule: bool) -> None:
     """Remove the line, zone or mask NAME; what was counted stays until its retention ends."""
-    from rededge_nb.control.camera_scene import CameraScene
-
-    with connected(directory) as client:
-        found = CameraScene(client, camera)
+    with _changing(directory, camera) as found:
         click.echo(found.remove_rule(name) if is_rule else found.remove(name))
 
 
@@ -169,10 +163,8 @@ def boxes_only(state: str, directory: Path | None, camera: str) -> None:
     The capture then finds the people itself, and no pixel leaves its process. Frames that are stored already are
     removed.
     """
-    from rededge_nb.control.camera_scene import CameraScene
-
-    with connected(directory) as client:
-        click.echo(CameraScene(client, camera).boxes_only(state == "on"))
+    with _changing(directory, camera) as found:
+        click.echo(found.boxes_only(state == "on"))
 
 
 @scene.command(epilog=examples("rededge scene still empty-room.jpg --camera door", "rededge scene still --remove"))
@@ -182,12 +174,10 @@ def boxes_only(state: str, directory: Path | None, camera: str) -> None:
 @camera_option
 def still(file: Path | None, remove: bool, directory: Path | None, camera: str) -> None:
     """Choose the image FILE, on which live views draw the boxes of a camera without images."""
-    from rededge_nb.control.camera_scene import CameraScene
-
     if (file is None) != remove:
         raise click.UsageError("give either a file or --remove")
-    with connected(directory) as client:
-        CameraScene(client, camera).still(file)
+    with _changing(directory, camera) as found:
+        found.still(file)
     click.echo(f"the still image of camera {camera} was {'removed' if remove else 'stored'}")
 
 
@@ -217,6 +207,7 @@ def edit(directory: Path | None, camera: str) -> None:
                 click.confirm("Edit it again?", default=True, abort=True, err=True)
                 text = edited.strip()
         _report(save_scene(client, camera, changed, version=before.version), camera)
+        _note_unknown(client, camera)
 
 
 @scene.command(epilog=examples("rededge scene export > door.json", "rededge scene export --camera door door.json"))
@@ -243,6 +234,31 @@ def import_(file: IO[bytes], directory: Path | None, camera: str) -> None:
     found = parse_scene(file.read())
     with connected(directory) as client:
         _report(save_scene(client, camera, found, version=None), camera)
+        _note_unknown(client, camera)
+
+
+@contextlib.contextmanager
+def _changing(directory: Path | None, camera: str) -> Iterator[CameraScene]:
+    """The scene of a camera, to be changed."""
+    from rededge_nb.control.camera_scene import CameraScene
+
+    with connected(directory) as client:
+        yield CameraScene(client, camera)
+        _note_unknown(client, camera)
+
+
+def _note_unknown(client: redis.Redis, camera: str) -> None:
+    """Say that nothing counts at this camera: its id may be misspelt."""
+    from rededge_nb import schema
+    from rededge_nb.control.provision import known_cameras
+
+    known = known_cameras(client)
+    if schema.camera_id(camera) not in known:
+        echo(
+            f"note: nothing is counted at camera {camera} before `rededge init --camera {camera}` or a capture; "
+            f"known cameras are: {', '.join(known) or 'none'}",
+            err=True,
+        )
 
 
 def _report(stored: Scene, camera: str) -> None:

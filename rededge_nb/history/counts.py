@@ -231,7 +231,7 @@ def newest_ms(client: redis.Redis, camera: object) -> int:
     """Time of the camera's newest count, of what the model in use counts.
 
     Raises:
-        NoDataError: it has none.
+        NoDataError: it has none, or no series.
     """
     reply = call(client, "TS.GET", _key_of_counts(client, camera))
     if not reply:
@@ -255,6 +255,6 @@ def _key_of_counts(client: redis.Redis, camera: object) -> str:
     counted = counted_now(client)
     key = schema.series_key(camera, counted.series)
     with server_errors(client):
-        if not counted.is_people and not client.exists(key):
+        if not client.exists(key):
             raise _no_series(camera, key, counted)
     return key

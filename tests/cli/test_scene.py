@@ -34,6 +34,7 @@ def test_a_scene_is_drawn_shown_exported_and_imported(run, client: redis.Redis, 
     run("set", "line", "door", "0.1,0.5", "0.9,0.5", "--forward", "in", "--backward", "out")
     done = run("set", "zone", "desk", "0.2,0.2", "0.6,0.2", "0.6,0.7")
     assert done.stdout == "<Scene of camera 0, version 2: lines door; zones desk>\n"
+    assert "nothing is counted at camera 0 before `rededge init --camera 0` or a capture" in done.stderr
     shown = run("show").stdout
     assert "0 in, 0 out" in shown
     assert "0.2,0.2 0.6,0.2 0.6,0.7" in shown

@@ -165,6 +165,8 @@ def test_the_usual_time_is_the_last_day(filled: redis.Redis, simulated: Simulati
 def test_a_camera_without_series(bare_client: redis.Redis) -> None:
     with pytest.raises(NoDataError, match="camera 7 has no"):
         read_history(bare_client, "7", START, END)
+    with pytest.raises(NoDataError, match="camera 7 has no series camera:7:people: create them with `rededge init"):
+        read_history(bare_client, "7")
     create_series(bare_client, "7")
     with pytest.raises(NoDataError, match="camera 7 has no samples: start a capture"):
         read_history(bare_client, "7")
