@@ -30,6 +30,7 @@ from rededge_nb.reading import series as time_series
 from rededge_nb.reading import summary as summaries
 from rededge_nb.reading import tracks as paths
 from rededge_nb.reading.captures import CaptureRecord, current_capture, ended_captures
+from rededge_nb.reading.recordings import with_positions
 from rededge_nb.reading.trails import Trail, read_trails
 from rededge_nb.time_zones import Moment, find_zone, moment_ms
 
@@ -291,12 +292,16 @@ class Camera:
     def events(
         self, *, start: str = "-", end: str = "+", kinds: Collection[str] | None = None, limit: int | None = None
     ) -> list[happened.Event]:
-        """What happened at the camera, the newest first; see `reading.events.read_events`."""
-        return happened.read_events(self._client, self.id, start=start, end=end, kinds=kinds, limit=limit)
+        """What happened at the camera, the newest first; see `reading.events.read_events`.
+
+        `position_s` of an event in a recording says where in the recording it happened.
+        """
+        found = happened.read_events(self._client, self.id, start=start, end=end, kinds=kinds, limit=limit)
+        return with_positions(self._client, found)
 
     def alarms(self) -> list[happened.Event]:
         """The alarms that were raised and are not cleared, the newest first."""
-        return happened.active_alarms(self._client, self.id)
+        return with_positions(self._client, happened.active_alarms(self._client, self.id))
 
     def acknowledge(self, alarm: str) -> happened.Event:
         """Note that somebody has seen an active alarm.

@@ -38,6 +38,8 @@ LATE = 15.0
 """A sample may be written this many seconds after younger ones and is still found."""
 RATES_DELAY = 1.0
 """Seconds to wait after a second before its rates are sent: frames are still being processed. Later ones correct it."""
+SHORTEST_MS = 10_000
+"""The charts of a recording show at least so much time: it may have begun just now."""
 STALE = 30.0
 """After so many seconds without an update, a page gets the whole history once more."""
 
@@ -143,7 +145,7 @@ class ChartData:
         self._base_ms = 0
         self._clock_ms = 0
         self._frames = 0
-        self._seen_today: int | None = None
+        self._seen: int | None = None
         self._seen_sent: int | None = None
         self._updated = self._checked = -math.inf
 
@@ -163,7 +165,7 @@ class ChartData:
         """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
         newest_ms = max((at for at in self._check_series(client).values() if at), default=0)
         now_ms = server_ms(client)
-        end_ms = end_of_window(now_ms, newest_ms, self.window_ms, recorded=self._recording_ms is not None)
+        _, end_ms = window_of(now_ms, newest_ms, self.window_ms, self._recording_ms)
         self._clock_ms = max(now_ms, newest_ms)
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
@@ -172,7 +174,7 @@ class ChartData:
         rows = {table.name: self._read(client, table, start_ms) for table in self._tables}
         for table in self._tables:
             self._remember(table, rows[table.name])
-        self._updated, self._seen_sent = time.monotonic(), self._seen_today
+        self._updated, self._seen_sent = time.monotonic(), self._seen
         description = [
             {"name": table.name, "columns": table.columns, "bucket_ms": table.bucket_ms, "rows": len(rows[table.name])}
             for table in self._tables
@@ -186,7 +188,7 @@ class ChartData:
                 "minutes": self.minutes,
                 "tables": description,
                 "missing": self.missing,
-                "seen_today": self._seen_today,
+                "seen": self._seen,
                 "lines": self._drawn[0],
                 "recording": self._recording_ms,
                 "things": self._counted.plural,
@@ -218,11 +220,11 @@ class ChartData:
         self._frames += len(changed["frames"])
         if self._too_many(client, now_ms):
             return self.history(client)
-        if not any(changed.values()) and self._seen_today == self._seen_sent:
+        if not any(changed.values()) and self._seen == self._seen_sent:
             return None
-        self._seen_sent = self._seen_today
+        self._seen_sent = self._seen
         rows = [len(changed[table.name]) for table in self._tables]
-        content = {"kind": "new", "now": now_ms, "rows": rows, "seen_today": self._seen_today}
+        content = {"kind": "new", "now": now_ms, "rows": rows, "seen": self._seen}
         return Message(content, self._packed(changed))
 
     def _changes(self, client: redis.Redis, overlap: float) -> dict[str, dict[int, Row]] | None:
@@ -245,10 +247,22 @@ class ChartData:
         self._names = frozenset(newest)
         self._drawn = scene_charts.drawn_by(client, self.camera)
         self._recording_ms = newest_recording_ms(client, self.camera)
-        name = schema.camera_id(self.camera)
-        self._seen_today = seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
+        self._seen = self._count_seen(client)
         self._checked = time.monotonic()
         return newest
+
+    def _count_seen(self, client: redis.Redis) -> int | None:
+        """People seen for the first time today, or in the recording; None without samples."""
+        if self._recording_ms is None:
+            name = schema.camera_id(self.camera)
+            return seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
+        try:
+            # the series has a sample for each second
+            start_ms = self._recording_ms // _SECOND_MS * _SECOND_MS
+            seen = series.read_series(client, self.camera, schema.SEEN, start_ms=start_ms)
+        except NoDataError:
+            return None
+        return round(seen.values.sum()) if len(seen) else None
 
     def _count_frames(self, client: redis.Redis, start_ms: int) -> int:
         name = next((each for each in FRAME_SERIES if each in self._names), None)
@@ -362,14 +376,21 @@ def server_ms(client: redis.Redis) -> int:
     return seconds * 1000 + microseconds // 1000
 
 
-def end_of_window(now_ms: int, newest_ms: int, window_ms: int, *, recorded: bool = False) -> int:
-    """The right edge of the charts: now, but a time without samples fills at most a quarter of them.
+def window_of(now_ms: int, newest_ms: int, window_ms: int, recording_ms: int | None = None) -> tuple[int, int]:
+    """The left and the right edge of the charts.
 
-    With `recorded`, the samples have times of a recording, and the edge is that of the newest one.
+    They end now, but a time without samples fills at most a quarter of them. Charts of a recording end with its newest
+    sample, and if it is shorter than the window, they begin with it.
+
+    Args:
+        now_ms: The server's time.
+        newest_ms: Time of the newest sample; 0 if there is none.
+        window_ms: The longest time that the charts show.
+        recording_ms: When the recording began whose samples are the newest ones; None for a live source.
     """
-    if not newest_ms:
-        return now_ms
-    if recorded:
-        return newest_ms
     # charts_samples.js computes the same
-    return newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4)
+    if recording_ms is None or newest_ms < recording_ms:
+        end_ms = newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4) if newest_ms else now_ms
+        return end_ms - window_ms, end_ms
+    start_ms = max(recording_ms, newest_ms - window_ms)
+    return start_ms, max(newest_ms, start_ms + min(window_ms, SHORTEST_MS))

@@ -25,6 +25,7 @@ from rededge_nb.images import Image, encode_jpeg
 from rededge_nb.reading.event_text import describe
 from rededge_nb.reading.events import Event, acknowledge_alarm, active_alarms, read_events, read_server_events
 from rededge_nb.reading.frames import read_frame
+from rededge_nb.reading.recordings import with_positions
 
 KEPT = 50
 """Events that a view lists."""
@@ -68,10 +69,12 @@ class EventReader:
             new += self._read_new(client, "")
         if new:
             self._events = sorted([*new, *self._events], key=_arrival, reverse=True)[:KEPT]
+            # once more for all: a capture does not say in its first second that it is of a recording
+            self._events = with_positions(client, self._events)
             self._without_image = [event for event in self._events if event.full_id not in self._images and event.ref]
         self._make_images(client)
         alarms = [alarm for camera in self._cameras for alarm in active_alarms(client, camera)]
-        alarms.sort(key=_arrival, reverse=True)
+        alarms = sorted(with_positions(client, alarms), key=_arrival, reverse=True)
         if self._editable is None and self._cameras:
             self._editable = may_change(client, self._cameras[0])
         state = {
@@ -186,6 +189,7 @@ def _as_json(event: Event, image: str) -> dict[str, Any]:
         "kind": event.kind,
         "severity": event.severity if event.severity in ("warning", "alarm") else "info",
         "ts": event.ts_ms,
+        "position": event.position_s,
         "text": describe(event),
         "track": event.track,
         "alarm": event.alarm,

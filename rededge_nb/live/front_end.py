@@ -16,7 +16,7 @@ _SCRIPTS = {
     ),
     "charts": ("times.js", "charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
     "tiles": ("tiles.js",),
-    "events": ("events_dialog.js", "events.js"),
+    "events": ("times.js", "events_dialog.js", "events.js"),
 }
 WIDGETS = tuple(_SCRIPTS)
 """Names of the widgets that `script` and `style` know."""

@@ -1,5 +1,7 @@
 """The figures above the video: people now, people seen, longest stay, peak today, frames per second, latency.
 
+Those of a recording are about the recording, up to the frame that the player shows, and have positions in it.
+
 Tiles are made from the camera's time series and tracks by the functions in `SOURCES`. To add tiles, add a function
 there: it is called once per camera and returns a function that reads the tiles. Dashboard and web page show whatever
 these return.
@@ -10,20 +12,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import redis
 
 from rededge_nb import schema, streams
-from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError, NoDataError, SceneError
+from rededge_nb.live.tile_times import Present, local_time_of, present_of
+from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.scenes import read_scene
-from rededge_nb.reading.seen import different_since, midnight_ms, seen_since
-from rededge_nb.reading.series import read_many, read_series
+from rededge_nb.reading.seen import different_since, seen_since
+from rededge_nb.reading.series import Series, read_many, read_series
 from rededge_nb.reading.tracks import parse_track
 
 UPDATE_INTERVAL = 1.0
@@ -36,6 +38,8 @@ _SEEN_INTERVAL_MS = 5_000
 """The people seen are counted again after this time."""
 _PEAK_INTERVAL_MS = 10_000
 """The peak of the day is read again after this time: its series has one sample per minute."""
+_PEAK_BUCKETS = 2_000
+"""The peak of a recording is found in that many parts of it at most."""
 _TREND_STEPS = 60
 _TREND_STEP_MS = 5_000
 _UNKNOWN = "\N{EN DASH}"
@@ -62,8 +66,8 @@ class Tile:
     level: Literal["info", "warning"] = "info"
 
 
-Source = Callable[[redis.Redis, int], list[Tile]]
-"""Reads tiles with a client; the second argument is the server's time in milliseconds since the epoch."""
+Source = Callable[[redis.Redis, Present], list[Tile]]
+"""Reads tiles with a client; the second argument says what time it is."""
 
 
 class TileReader:
@@ -71,16 +75,19 @@ class TileReader:
 
     def __init__(self, camera: str) -> None:
         self.camera = camera
+        self._recording = ""
         self._sources = [make(camera) for make in SOURCES]
 
     def read(self, client: redis.Redis) -> list[Tile]:
         """The tiles as they are now; those whose series do not exist are left out."""
-        with server_errors(client):
-            seconds, microseconds = client.time()
+        present = present_of(client, self.camera)
+        recording = present.recording.capture if present.recording else ""
+        if recording != self._recording:  # what the sources remember is about another time
+            self._recording, self._sources = recording, [make(self.camera) for make in SOURCES]
         tiles: list[Tile] = []
         for source in self._sources:
             try:
-                tiles += source(client, seconds * 1000 + microseconds // 1000)
+                tiles += source(client, present)
             except NoDataError:
                 continue
         return tiles
@@ -94,70 +101,97 @@ def as_json(tiles: list[Tile]) -> list[dict[str, Any]]:
 def _people_now(camera: str) -> Source:
     trends = {name: _trend(camera, name, "avg") for name in (schema.PEOPLE, schema.OTHER_COUNT)}
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
         counted = counted_now(client)
         names = (counted.series, schema.compaction_name("avg", 1, series=counted.series))
-        people, average = read_many(client, camera, names, start_ms=now_ms - 2 * schema.MINUTE_MS).values()
+        start_ms = present.now_ms - 2 * schema.MINUTE_MS
+        people, average = read_many(client, camera, names, start_ms=start_ms, end_ms=present.end_ms).values()
         value = detail = ""
-        if len(people) and now_ms - int(people.timestamps_ms[-1]) < PRESENT_MS:
+        if len(people) and present.now_ms - int(people.timestamps_ms[-1]) < PRESENT_MS:
             value = f"{people.latest:.0f}"
             detail = f"average, 1 min: {average.latest:.1f}" if len(average) else ""
-        trend = trends[counted.series](client, now_ms)
-        return [Tile("people", f"{counted.plural} now", value or _UNKNOWN, detail, trend)]
+        when = f"at {present.shown(present.now_ms)}" if present.recording else "now"
+        trend = trends[counted.series](client, present)
+        return [Tile("people", f"{counted.plural} {when}", value or _UNKNOWN, detail, trend)]
 
     return read
 
 
 def _peak_today(camera: str) -> Source:
     """The day begins at midnight in the time zone of this process."""
-    known = Tile("peak", "peak today", _UNKNOWN)
+    known: Tile
     read_at = 0
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
         nonlocal known, read_at
-        if now_ms - read_at >= _PEAK_INTERVAL_MS:
-            name = schema.compaction_name("max", 1, series=counted_now(client).series)
-            highest = read_series(client, camera, name, start_ms=midnight_ms(now_ms))
-            read_at = now_ms
-            known = Tile("peak", "peak today", _UNKNOWN)
+        if present.clock_ms - read_at >= _PEAK_INTERVAL_MS:
+            label = "peak of the recording" if present.recording else "peak today"
+            highest = _highest(client, camera, present)
+            read_at = present.clock_ms
+            known = Tile("peak", label, _UNKNOWN)
             if len(highest):
                 at = int(np.argmax(highest.values))
-                when = f"at {_local(int(highest.timestamps_ms[at])):%H:%M}"
-                known = Tile("peak", "peak today", f"{highest.values[at]:.0f}", when)
+                when = f"at {present.shown(int(highest.timestamps_ms[at]))}"
+                known = Tile("peak", label, f"{highest.values[at]:.0f}", when)
         return [known]
 
     return read
 
 
+def _highest(client: redis.Redis, camera: str, present: Present) -> Series:
+    """The largest numbers of the day, by minute, or of the recording, by second or longer."""
+    name = counted_now(client).series
+    if not present.recording:
+        return read_series(client, camera, schema.compaction_name("max", 1, series=name), start_ms=present.day_ms)
+    bucket_ms = max(1000, (present.now_ms - present.day_ms) // _PEAK_BUCKETS)
+    span = {"start_ms": present.day_ms, "end_ms": present.now_ms, "bucket_ms": bucket_ms}
+    return read_series(client, camera, name, aggregation="max", **span)
+
+
 def _seen(camera: str) -> Source:
-    """Of the last hour, with the number of the day below."""
+    """Of the last hour, with the number of the day below; or of the recording."""
     trend = _trend(camera, schema.SEEN, "sum")
-    known = Tile("seen", "seen in the last hour", _UNKNOWN)
+    known: Tile
     read_at = 0
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
         nonlocal known, read_at
-        if now_ms - read_at >= _SEEN_INTERVAL_MS:
-            read_at = now_ms
-            hour = seen_since(client, now_ms - 60 * schema.MINUTE_MS, camera=camera).get(camera)
-            day = seen_since(client, midnight_ms(now_ms), camera=camera).get(camera, 0)
-            value = _UNKNOWN if hour is None else f"{hour}"
-            different = different_since(client, midnight_ms(now_ms), camera=camera)
-            estimate = "" if different is None else f", about {different} different"
-            known = Tile("seen", "seen in the last hour", value, f"{day} today{estimate}")
-        return [replace(known, trend=trend(client, now_ms))]
+        if present.clock_ms - read_at >= _SEEN_INTERVAL_MS:
+            read_at = present.clock_ms
+            known = (
+                _seen_in_recording(client, camera, present)
+                if present.recording
+                else _seen_today(client, camera, present)
+            )
+        return [replace(known, trend=trend(client, present))]
 
     return read
 
 
+def _seen_today(client: redis.Redis, camera: str, present: Present) -> Tile:
+    hour = seen_since(client, present.hour_ms, camera=camera).get(camera)
+    day = seen_since(client, present.day_ms, camera=camera).get(camera, 0)
+    value = _UNKNOWN if hour is None else f"{hour}"
+    different = different_since(client, present.day_ms, camera=camera)
+    estimate = "" if different is None else f", about {different} different"
+    return Tile("seen", "seen in the last hour", value, f"{day} today{estimate}")
+
+
+def _seen_in_recording(client: redis.Redis, camera: str, present: Present) -> Tile:
+    # the series has a sample for each second
+    seen = read_series(client, camera, schema.SEEN, start_ms=present.day_ms // 1000 * 1000, end_ms=present.now_ms)
+    return Tile("seen", "seen in the recording", f"{seen.values.sum():.0f}" if len(seen) else _UNKNOWN)
+
+
 def _longest_stay(camera: str) -> Source:
-    """Of everybody who was in view during the last hour."""
+    """Of everybody who was in view during the last hour, or in the recording."""
     left: list[tuple[int, int, int]] = []
     after = "-"
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
         nonlocal left, after
-        oldest_ms = now_ms - 60 * schema.MINUTE_MS
+        oldest_ms = present.hour_ms
+        during = "in the recording" if present.recording else "in the last hour"
         if after == "-":
             after = f"{oldest_ms}-0"
         for entry in streams.entries(client, schema.tracks_key(camera), start=f"({after}"):
@@ -165,15 +199,15 @@ def _longest_stay(camera: str) -> Source:
             with contextlib.suppress(GearError):  # whoever reads the tracks themselves reports it
                 track = parse_track(camera, entry)
                 left.append((track.last_ms - track.first_ms, track.last_ms, track.id))
-        left = [each for each in left if each[1] >= oldest_ms]
-        here = _in_view(client, camera, now_ms)
+        left = [each for each in left if each[1] >= oldest_ms and each[1] <= (present.end_ms or each[1])]
+        here = _in_view(client, camera, present.now_ms)
         longest = max((*left, *here), default=None)
         if longest is None and not client.exists(schema.detections_key(camera)):
             return []
         if longest is None:
-            return [Tile("stay", "longest stay", _UNKNOWN, "in the last hour")]
+            return [Tile("stay", "longest stay", _UNKNOWN, during)]
         stay_ms, last_ms, track_id = longest
-        until = "still here" if longest in here else f"until {_local(last_ms):%H:%M}"
+        until = "still here" if longest in here else f"until {present.shown(last_ms)}"
         return [Tile("stay", "longest stay", _duration(stay_ms), f"#{track_id}, {until}")]
 
     return read
@@ -192,34 +226,45 @@ def _frames_per_second(camera: str) -> Source:
     trend = _trend(camera, schema.OUT_FPS, "sum", scale=1000 / _TREND_STEP_MS)
     names = (schema.IN_FPS, schema.OUT_FPS, schema.LOOKED_FPS)
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
+        if present.recording:  # its series have frames per second of the recording
+            return [_recorded_frames(present.recording)]
+        now_ms = present.now_ms
         # the present second is incomplete, and frames of the second before it may still be processed
         end_ms = now_ms - now_ms % 1000 - 1_000
         series = read_many(client, camera, names, start_ms=end_ms - _WINDOW_MS, end_ms=end_ms - 1)
         arrived, processed, looked = (float(each.values.sum()) * 1000 / _WINDOW_MS for each in series.values())
         if not arrived:
             newest = streams.last_id(client, schema.frames_key(camera))
-            since = "" if newest == "0-0" else f"silent since {_local(streams.time_ms(newest)):%H:%M:%S}"
+            since = "" if newest == "0-0" else f"silent since {local_time_of(streams.time_ms(newest)):%H:%M:%S}"
             detail = since or "no frames arrive"
-            return [Tile("fps", "frames per second", _UNKNOWN, detail, trend(client, now_ms), "warning")]
+            return [Tile("fps", "frames per second", _UNKNOWN, detail, trend(client, present), "warning")]
         dropped = max(0.0, 1 - processed / arrived)
         detail = f"{arrived:.1f} in, {dropped:.0%} dropped, model {looked:.1f}"
         level: Literal["info", "warning"] = "warning" if dropped > 0.5 else "info"
-        return [Tile("fps", "frames per second", f"{processed:.1f}", detail, trend(client, now_ms), level)]
+        return [Tile("fps", "frames per second", f"{processed:.1f}", detail, trend(client, present), level)]
 
     return read
+
+
+def _recorded_frames(recording: CaptureRecord) -> Tile:
+    frames = f"{recording.frames} {'frame' if recording.frames == 1 else 'frames'}"
+    if recording.running:
+        return Tile("fps", "frames per second", f"{recording.fps:.1f}", f"{frames} of the recording so far")
+    return Tile("fps", "frames per second", _UNKNOWN, f"{frames}; the recording has ended")
 
 
 def _latency(camera: str) -> Source:
     trend = _trend(camera, schema.LATENCY, "avg")
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
-        latency = read_series(client, camera, schema.LATENCY, start_ms=now_ms - _WINDOW_MS)
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
+        start_ms = present.now_ms - _WINDOW_MS
+        latency = read_series(client, camera, schema.LATENCY, start_ms=start_ms, end_ms=present.end_ms)
         value, detail = _UNKNOWN, ""
         if len(latency):
             median, p95 = np.percentile(latency.values, [50, 95])
             value, detail = _milliseconds(median), f"95 % are below {_milliseconds(p95)}"
-        return [Tile("latency", "capture to result", value, detail, trend(client, now_ms))]
+        return [Tile("latency", "capture to result", value, detail, trend(client, present))]
 
     return read
 
@@ -227,7 +272,7 @@ def _latency(camera: str) -> Source:
 def _lines_and_zones(camera: str) -> Source:
     """A tile for each line and zone of the scene: counts since it was made, and who is in the zone now."""
 
-    def read(client: redis.Redis, now_ms: int) -> list[Tile]:
+    def read(client: redis.Redis, present: Present) -> list[Tile]:
         try:
             found, scene = read_latest_detections(client, camera), read_scene(client, camera)
         except (GearError, SceneError):  # the player reports it
@@ -241,9 +286,9 @@ def _lines_and_zones(camera: str) -> Source:
             tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since it was drawn"))
         for zone in scene.zones:
             now, longest, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
-            present = now_ms - found.ts_ms < PRESENT_MS
-            detail = f"longest {_duration(round(1000 * longest))}, " if now and present else ""
-            value = f"{now}" if present else _UNKNOWN
+            known = present.now_ms - found.ts_ms < PRESENT_MS
+            detail = f"longest {_duration(round(1000 * longest))}, " if now and known else ""
+            value = f"{now}" if known else _UNKNOWN
             tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{detail}{entries} in, {exits} out"))
         return tiles
 
@@ -258,29 +303,27 @@ SOURCES: tuple[Callable[[str], Source], ...] = (
 
 def _trend(
     camera: str, name: str, aggregation: str, *, scale: float = 1.0
-) -> Callable[[redis.Redis, int], tuple[float | None, ...]]:
+) -> Callable[[redis.Redis, Present], tuple[float | None, ...]]:
     """Reads the last minutes of a series, in steps of some seconds; again only when a step is complete."""
     known: tuple[float | None, ...] = ()
     known_end_ms = 0
 
-    def read(client: redis.Redis, now_ms: int) -> tuple[float | None, ...]:
+    def read(client: redis.Redis, present: Present) -> tuple[float | None, ...]:
         nonlocal known, known_end_ms
-        end_ms = now_ms - now_ms % _TREND_STEP_MS
+        end_ms = present.now_ms - present.now_ms % _TREND_STEP_MS
         if end_ms != known_end_ms:
             start_ms = end_ms - _TREND_STEPS * _TREND_STEP_MS
             span = {"start_ms": start_ms, "end_ms": end_ms - 1, "bucket_ms": _TREND_STEP_MS}
             series = read_series(client, camera, name, aggregation=aggregation, **span)
             values: list[float | None] = [None] * _TREND_STEPS
             for at, value in zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True):
-                values[(at - start_ms) // _TREND_STEP_MS] = round(value * scale, 2)
+                # what was before a recording is of another source
+                if present.recording is None or at + _TREND_STEP_MS > present.day_ms:
+                    values[(at - start_ms) // _TREND_STEP_MS] = round(value * scale, 2)
             known, known_end_ms = tuple(values), end_ms
         return known
 
     return read
-
-
-def _local(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000).astimezone()
 
 
 def _duration(milliseconds: int) -> str:

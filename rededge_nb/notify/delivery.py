@@ -26,6 +26,7 @@ from rededge_nb.notify.event_queue import EventQueue
 from rededge_nb.notify.message import Message, message_of, snapshot_of
 from rededge_nb.notify.targets import FailedError, RefusedError, Target, UnavailableError
 from rededge_nb.reading.events import Event
+from rededge_nb.reading.recordings import with_positions
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Delivery:
 
     def _deliver(self, queue: EventQueue, events: list[Event]) -> None:
         """Send events until the target has them, or they are put aside."""
+        events = with_positions(self.client, events)
         snapshot = snapshot_of(self.client, events[0]) if self.config.snapshot and len(events) == 1 else None
         message = message_of(events, self.config, snapshot)
         began, tries, refused = time.monotonic(), 0, 0

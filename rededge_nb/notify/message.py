@@ -18,6 +18,7 @@ from rededge_nb.reading.detections import read_detections
 from rededge_nb.reading.event_text import describe
 from rededge_nb.reading.events import Event
 from rededge_nb.reading.frames import read_frame
+from rededge_nb.time_zones import position_text
 
 _DETECTIONS: Final = 200
 """Entries after a frame among which its detections are searched."""
@@ -59,7 +60,8 @@ class Message:
             "severity": first.severity,
             "title": self.title,
             "text": self.text,
-            "time": self.values["time"],
+            "time": _clock(first),
+            "position": first.position_s,
             "event": _as_dict(first),
             "events": [_as_dict(event) for event in self.events],
         }
@@ -100,12 +102,17 @@ def _values(events: Sequence[Event]) -> dict[str, str]:
         more = f" and {len(cameras) - _NAMED} more" if len(cameras) > _NAMED else ""
         camera = f"{len(cameras)} cameras"
         what = f"{first.kind.replace('_', ' ')}: {', '.join(cameras[:_NAMED])}{more}"
-    when = datetime.fromtimestamp(first.ts_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    in_recording = first.position_s is not None and len(events) == 1
+    when = f"{position_text(first.position_s or 0)} in the recording" if in_recording else _clock(first)
     found = {"camera": camera, "what": what, "time": when, "id": first.full_id}
     names = ("kind", "severity", "rule", "zone", "line", "direction", "reason", "alarm", "clip")
     found |= {name: str(getattr(first, name)) for name in names}
     numbers = {"people": first.people, "seconds": first.seconds, "value": first.value, "track": first.track}
     return found | {name: "" if value is None else f"{value:g}" for name, value in numbers.items()}
+
+
+def _clock(event: Event) -> str:
+    return datetime.fromtimestamp(event.ts_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _as_dict(event: Event) -> dict[str, str]:

@@ -109,13 +109,16 @@ def ended_captures(client: redis.Redis, camera: object) -> list[CaptureRecord]:
     return [_of_entry(each) for each in found]
 
 
+def newest_captures(client: redis.Redis, camera: object, *, count: int) -> list[CaptureRecord]:
+    """The capture that feeds a camera, if there is one, and those that have ended last; `count` at most."""
+    current = current_capture(client, camera)
+    found = streams.entries(client, schema.captures_key(camera), count=count, newest_first=True)
+    return [*([current] if current else []), *(_of_entry(each) for each in found)][:count]
+
+
 def newest_capture(client: redis.Redis, camera: object) -> CaptureRecord | None:
     """The capture that feeds a camera, or else the last one that has ended; None if there is none."""
-    current = current_capture(client, camera)
-    if current is not None:
-        return current
-    found = streams.entries(client, schema.captures_key(camera), count=1, newest_first=True)
-    return _of_entry(found[0]) if found else None
+    return next(iter(newest_captures(client, camera, count=1)), None)
 
 
 def find_captures(

@@ -56,6 +56,8 @@ class Event:
         seconds: How long somebody stayed in a zone, or how long a camera was silent.
         value: People, seconds or crossings that an alarm is about.
         acknowledged_ms: For an active alarm: when somebody acknowledged it; None if nobody has.
+        position_s: Where in its recording it happened, in seconds, if `reading.recordings.with_positions` has found
+            that out; None for an event of a live source, and for one that no frame has caused.
         fields: All fields of the entry that are not empty, as texts.
     """
 
@@ -78,6 +80,7 @@ class Event:
     seconds: float | None = None
     value: float | None = None
     acknowledged_ms: int | None = None
+    position_s: float | None = None
     fields: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -201,7 +204,7 @@ def parse_event(camera: str, entry_id: str, fields: Mapping[str, str]) -> Event:
         camera=camera,
         id=entry_id,
         ts_ms=int(float(ts)) if _NUMBER.fullmatch(ts) else streams.time_ms(entry_id),
-        **{name: fields.get(name, "") for name in _TEXTS},
+        **{name: fields.get(name, "") for name in _TEXTS},  # type: ignore[arg-type]
         track=integers.get("track"),
         people=integers.get("people"),
         since_ms=integers.get("since"),

@@ -50,10 +50,7 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         if not newest_ms:
             raise NoDataError(f"camera {camera} has no samples yet: start a capture")
         recording_ms = newest_recording_ms(own, camera)
-        end_ms = chart_data.end_of_window(
-            chart_data.server_ms(own), newest_ms, window_ms, recorded=recording_ms is not None
-        )
-        start_ms = end_ms - window_ms
+        start_ms, _ = chart_data.window_of(chart_data.server_ms(own), newest_ms, window_ms, recording_ms)
 
         def read(*names: str, bucket_ms: int | None = None, since_ms: int = start_ms) -> dict[str, Series]:
             there = [name for name in names if name in newest]

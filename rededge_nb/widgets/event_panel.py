@@ -13,6 +13,7 @@ from rededge_nb.clips.folder import clips_folder
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.display.tables import Table
 from rededge_nb.live.events import EventReader, acknowledge_from_page, open_event
+from rededge_nb.time_zones import position_text
 from rededge_nb.widgets.event_view import EventView
 from rededge_nb.widgets.panels import Panel
 
@@ -64,7 +65,7 @@ class EventPanel(Panel):
         active = {alarm["id"] for alarm in self.view.alarms}
         rows = [
             (
-                f"{datetime.fromtimestamp(event['ts'] / 1000).astimezone():%Y-%m-%d %H:%M:%S}",
+                _time_of(event),
                 event["camera"],
                 "active" if event["id"] in active else event["severity"],
                 event["text"],
@@ -83,3 +84,10 @@ class EventPanel(Panel):
     def _open(self, client: redis.Redis, event_id: str) -> None:
         answer, data = open_event(client, self._clips, event_id)
         self.view.send(answer, buffers=[data])
+
+
+def _time_of(event: dict[str, Any]) -> str:
+    """When it happened: in a recording, the position."""
+    if event["position"] is not None:
+        return f"at {position_text(event['position'])}"
+    return f"{datetime.fromtimestamp(event['ts'] / 1000).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -106,6 +106,11 @@ def test_charts_show_what_redis_has_and_grow_with_a_capture(
     assert before["people"] == before["prf_total"] == 20
     page.wait_for_selector(".rededge-charts-times:text-is('positions in the recording')")
     page.wait_for_selector(".rededge-charts-status:text-is('recording')")
+    start, end = (float(page.get_attribute(CHARTS, f"data-{edge}") or "") for edge in ("start", "end"))
+    people = series.read_series(client, "0", "people")
+    first, last = int(people.timestamps_ms[0]), int(people.timestamps_ms[-1])
+    assert (start, end) == (first, first + 10_000), "as wide as the recording, which is shorter than the charts"
+    assert last < end
     # at its own speed: counting a recording again as fast as possible would replace the samples from before
     with run.start_capture(client, video, frames=30) as running:
         zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
@@ -116,7 +121,8 @@ def test_charts_show_what_redis_has_and_grow_with_a_capture(
     wait_for(lambda: latest(page) == pytest.approx(stored(client)), timeout=60, what="the newest samples")
     assert jupyter.execute(page, "print(charts.stats().histories)") == histories, "only what is new was sent"
     people = series.read_series(client, "0", "people")
-    assert drawn(page)["people"] == len(people) > 20
+    start, end = (float(page.get_attribute(CHARTS, f"data-{edge}") or "") for edge in ("start", "end"))
+    assert drawn(page)["people"] == sum(start <= at <= end for at in people.timestamps_ms.tolist()) > 0
     assert legend(page, "people") == f"{people.latest:g}"
 
 

@@ -101,10 +101,29 @@ def test_charts_of_a_recording_have_its_positions_until_another_source_feeds_the
     content = data.history(own).content
     assert (content["recording"], content["base"]) == (begin, begin + 30_000)
     assert data.update(own) is None
+    add(own, "seen", {begin // 1000 * 1000: 3.0, begin // 1000 * 1000 - 60_000: 5.0})
+    data.history(own)
+    assert data.history(own).content["seen"] == 3, "those of the recording"
     own.xadd("camera:0:captures", {"capture": "c2", "source": "webcam 0", "started_ms": begin})
     content = cast(Message, data.update(own)).content
     assert (content["kind"], content["recording"]) == ("history", None)
     assert content["base"] == begin + 45_000
+
+
+@pytest.mark.parametrize(
+    ("newest", "recording", "window"),
+    [
+        (0, None, (40_000, 100_000)),
+        (95_000, None, (40_000, 100_000)),
+        (1_000, None, (-44_000, 16_000)),
+        (90_000, 60_000, (60_000, 90_000)),  # shorter than the window
+        (190_000, 60_000, (130_000, 190_000)),
+        (61_000, 60_000, (60_000, 70_000)),  # it has just begun
+        (50_000, 60_000, (5_000, 65_000)),  # its first sample is not there yet
+    ],
+)
+def test_charts_fit_a_recording_that_is_shorter(newest: int, recording: int | None, window: tuple[int, int]) -> None:
+    assert chart_data.window_of(100_000, newest, 60_000, recording) == window
 
 
 def test_an_update_has_only_what_is_new(own: redis.Redis) -> None:
@@ -251,14 +270,14 @@ def test_every_series_shown_is_one_of_the_camera_s() -> None:
 def test_people_seen_today_are_in_every_message(own: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart_data, "RECHECK_INTERVAL", 0.0)
     data = ChartData("0", 5)
-    assert data.history(own).content["seen_today"] is None
+    assert data.history(own).content["seen"] is None
     now = now_ms(own)
     add(own, "seen", {midnight_ms(now) - 60_000: 9, now: 2})
-    assert update(data, own).content["seen_today"] == 2
+    assert update(data, own).content["seen"] == 2
     assert data.update(own) is None
     add(own, "seen", {now: 3})
-    assert update(data, own).content["seen_today"] == 5
-    assert data.history(own).content["seen_today"] == 5
+    assert update(data, own).content["seen"] == 5
+    assert data.history(own).content["seen"] == 5
 
 
 def test_lines_and_zones_are_tables_that_follow_the_scene(own: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

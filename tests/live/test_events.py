@@ -63,6 +63,27 @@ def test_events_are_listed_newest_first_with_an_image_of_their_frame(bare_client
     assert state["events"][2]["image"] == crossed["image"], "the image outlives the frame"
 
 
+def test_events_of_a_recording_have_positions_and_others_do_not(bare_client: redis.Redis) -> None:
+    for name, start_ms, ids in (("live", 0, (10, 19)), ("file", 5_000, (20, 29)), ("again", 7_000, (30, 39))):
+        first, last = (f"{T0 + number}-0" for number in ids)
+        record = {"capture": name, "start_ms": start_ms, "first_id": first, "last_id": last, "ended_ms": T0 + ids[1]}
+        bare_client.xadd("camera:0:captures", record)
+    for number, more in (
+        (10, {}), (25, {"kind": "alarm_raised", "alarm": "a", "rule": "r"}), (29, {}), (30, {}), (39, {}), (40, {}),
+        (50, {"ref": "no id"}), (51, {"ref": ""}), (60, {}),
+    ):  # fmt: skip
+        fields = {"kind": "zone_entered", "zone": "z", "ref": f"{T0 + number}-0", **more}
+        add(bare_client, T0 + 100 + number, ts=47_500, **fields)
+    running = {"id": "now", "since": T0 + 55, "start_ms": 40_000, "host": "h", "pid": 1}
+    bare_client.hset("camera:0:capture", mapping=running)
+    bare_client.xadd(schema.SERVER_EVENTS_KEY, {"kind": "worker_lost", "ts": T0}, id=f"{T0 + 999}-0")
+    state = EventReader(["0"]).read(bare_client)
+    assert state is not None
+    positions = [event["position"] for event in reversed(state["events"])]
+    assert positions == [None, 42.5, 42.5, 40.5, 40.5, None, None, None, 7.5, None]
+    assert [alarm["position"] for alarm in state["alarms"]] == [42.5]
+
+
 def test_active_alarms_and_events_of_several_cameras_and_of_the_server(bare_client: redis.Redis) -> None:
     add(bare_client, T0, "door", kind="alarm_raised", severity="alarm", alarm="a", rule="a", zone="z", people=3)
     raised = add(bare_client, T0 + 1, "yard", kind="camera_silent", severity="warning", alarm="s", seconds=10)

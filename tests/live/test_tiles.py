@@ -110,6 +110,41 @@ def test_nobody_yet(bare_client: redis.Redis, reader: TileReader, now_ms: int) -
     )
 
 
+def test_figures_of_a_recording_are_about_the_recording(
+    bare_client: redis.Redis, reader: TileReader, now_ms: int
+) -> None:
+    create_series(bare_client, "0")
+    begin = (now_ms - 180 * MINUTE_MS) // 1000 * 1000
+    # the recording, and live sources before and after it
+    for at, people in ((begin - 30_000, 99), (begin, 2), (begin + 42_000, 5), (begin + 61_000, 3), (now_ms, 77)):
+        for name in ("people", "latency"):
+            bare_client.execute_command("TS.ADD", schema.series_key("0", name), at, people)
+    for at, seen in ((begin - 30_000, 50), (begin, 2), (begin + 42_000, 4), (now_ms, 60)):
+        bare_client.execute_command("TS.ADD", schema.series_key("0", "seen"), at // 1000 * 1000, seen)
+    for number, first, last in ((1, -90_000, -30_000), (2, 1_000, 42_000), (3, 45_000, 60_000)):
+        add_track(bare_client, number, begin + first, begin + last)
+    add_track(bare_client, 4, now_ms - 100 * MINUTE_MS, now_ms)
+    add_people(bare_client, begin + 61_000, {7: begin + 60_000})
+    record = {"capture": "c", "start_ms": begin, "last_ms": begin + 61_000, "frames": 610, "ended_ms": now_ms}
+    bare_client.xadd(schema.captures_key("0"), record)
+    found = tiles(bare_client, reader)
+    shown = {key: (tile.label, tile.value, tile.detail) for key, tile in found.items()}
+    assert shown == {
+        "people": ("people at 1:01", "3", shown["people"][2]),
+        "seen": ("seen in the recording", "6", ""),
+        "stay": ("longest stay", "41 s", "#2, until 0:42"),
+        "peak": ("peak of the recording", "5", "at 0:42"),
+        "fps": ("frames per second", UNKNOWN, "610 frames; the recording has ended"),
+        "latency": ("capture to result", "3 ms", "95 % are below 3 ms"),
+    }
+    assert {tile.level for tile in found.values()} == {"info"}
+    assert max(value or 0 for value in found["people"].trend) == 5
+    # another source feeds the camera: the clock's time again
+    bare_client.xadd(schema.captures_key("0"), {"capture": "d"})
+    assert tiles(bare_client, reader)["people"].label == "people now"
+    assert tiles(bare_client, reader)["peak"].label == "peak today"
+
+
 def test_lines_and_zones_of_the_scene(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
     assert not any(key.startswith(("line", "zone")) for key in tiles(bare_client, reader))
     scene = Scene().with_line("door", (0, 0), (1, 1), forward="in", backward="out")

@@ -1,26 +1,23 @@
-"""Our notebooks as jobs of jupyter-scheduler, with its own executor; runs where that package is installed."""
+"""Our notebooks as jobs of jupyter-scheduler, with its own executor."""
 
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import redis
+from jupyter_scheduler import executors, orm
 
 from rededge_nb import assets
 
 NOTEBOOK = "03_produce_frames.ipynb"
 
 
-@pytest.mark.skipif(find_spec("jupyter_scheduler") is None, reason="jupyter-scheduler is not installed")
 @pytest.mark.filterwarnings("default")  # its warnings, and those of its database, are not ours
 def test_a_job_with_the_input_folder_runs_a_notebook_of_ours_with_parameters(
     client: redis.Redis, tmp_path: Path
 ) -> None:
-    from jupyter_scheduler import executors, orm
-
     database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
     staging = tmp_path / "staging"  # where the job's copies of the notebook and of its folder are
     shutil.copytree(assets.folder("notebooks"), staging)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_message_about_one_event() -> None:
     assert (found["id"], found["camera"], found["kind"]) == ("door/1600-0", "door", "camera_silent")
     assert found["events"] == [found["event"]]
     assert found["event"]["alarm"] == "silence-1"
+
+
+def test_a_message_about_a_recording_says_where_in_it() -> None:
+    crossed = replace(event("door", "line_crossed", line="a", direction="forward"), position_s=3723.5)
+    message = message_of([crossed], TARGET)
+    assert message.text == "somebody crossed the line a (forward) (1:02:03 in the recording)"
+    assert message.as_dict()["position"] == 3723.5
+    assert message.as_dict()["time"] == "1970-01-01T00:00:01.500+00:00"
 
 
 def test_a_message_about_many_cameras() -> None:

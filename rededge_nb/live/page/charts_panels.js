@@ -69,10 +69,12 @@ const people = {
         value: `${count(low_)} to ${count(high_)}`,
         wide: true,
       },
-      ...(store.seenToday === null ? [] : [{ key: "seen", shape: "none", text: "seen today", value: `${store.seenToday}` }]),
+      ...(store.seen === null ? [] : [{ key: "seen", shape: "none", text: seenText(store), value: `${store.seen}` }]),
     ];
   },
 };
+
+const seenText = ({ recording }) => (recording === null ? "seen today" : "seen in the recording");
 
 const rates = {
   name: "rates",

@@ -3,6 +3,7 @@
 
 const KEEP = 1.6; // so many windows of samples are kept: a window that is made a little wider is filled at once
 const MINUTE_MS = 60000;
+const SHORTEST_MS = 10000; // the charts of a recording show at least so much time
 
 class Table {
   constructor({ name, columns, bucket_ms }) {
@@ -100,7 +101,7 @@ class SampleStore {
       if (content.seq !== this.seq + 1) this.views.forEach((view) => view.seen && view.send("ready"));
       this.unpack(buffers[0], content.rows);
     } else return;
-    this.seenToday = content.seen_today ?? null;
+    this.seen = content.seen ?? null;
     this.seq = content.seq;
     this.clockOffset = content.now - Date.now();
     this.views.forEach((view) => view.schedule());
@@ -130,13 +131,19 @@ class SampleStore {
     return Date.now() + this.clockOffset;
   }
 
-  // The window ends now, but a time without samples fills at most a quarter of it (chart_data.py computes the same).
+  // The window ends now, but a time without samples fills at most a quarter of it. That of a recording ends with its
+  // newest sample, and begins with it if it is shorter (chart_data.py computes the same).
   range(minutes) {
-    const span = minutes * MINUTE_MS;
+    const window = minutes * MINUTE_MS;
+    const { recording } = this;
     const newest = this.newest();
     const now = this.now();
-    const idle = this.recording === null ? Math.min(Math.max(0, now - newest), span / 4) : 0;
-    const end = newest ? newest + idle : now;
-    return { start: end - span, end, span, recording: this.recording };
+    if (recording !== null && newest >= recording) {
+      const start = Math.max(recording, newest - window);
+      const end = Math.max(newest, start + Math.min(window, SHORTEST_MS));
+      return { start, end, span: end - start, recording };
+    }
+    const end = newest ? newest + Math.min(Math.max(0, now - newest), window / 4) : now;
+    return { start: end - window, end, span: window, recording };
   }
 }

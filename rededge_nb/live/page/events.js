@@ -30,11 +30,15 @@ const element = (tag, className, ...children) => {
   return made;
 };
 
-const timeOf = (ms) => {
-  const at = new Date(ms);
+// When it happened: in a recording, the position.
+const timeOf = ({ ts, position }) => {
+  if (position !== null) return positionText(1000 * position);
+  const at = new Date(ts);
   const time = at.toLocaleTimeString([], { hour12: false });
   return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString()} ${time}`;
 };
+
+const atTime = (event) => (event.position === null ? timeOf(event) : `at ${timeOf(event)}`);
 
 class EventList {
   constructor(model, el) {
@@ -105,7 +109,7 @@ class EventList {
   alarmItem(alarm) {
     const about = this.about(alarm);
     const text = element("span", "rededge-events-text", about);
-    const item = element("li", "rededge-events-alarm", text, element("span", "rededge-events-time", `since ${timeOf(alarm.ts)}`));
+    const item = element("li", "rededge-events-alarm", text, element("span", "rededge-events-time", `since ${timeOf(alarm)}`));
     item.dataset.severity = alarm.severity;
     if (alarm.frame || alarm.clip) item.append(this.button("Show", `Show: ${about}`, `show ${alarm.id}`, () => this.open(alarm)));
     if (this.model.get("editable"))
@@ -141,7 +145,7 @@ class EventList {
       image.append(small);
     }
     const text = element("span", "rededge-events-text", this.about(event));
-    const time = element("span", "rededge-events-time", timeOf(event.ts));
+    const time = element("span", "rededge-events-time", atTime(event));
     const row = element("button", "rededge-events-row", image, text, time);
     row.type = "button";
     row.dataset.id = event.id;
@@ -184,7 +188,7 @@ class EventList {
 
   open(event) {
     this.opened = event;
-    this.dialog.open(`${this.about(event)} · ${timeOf(event.ts)}`);
+    this.dialog.open(`${this.about(event)} · ${atTime(event)}`);
     this.ask("open", event);
   }
 
