@@ -35,7 +35,7 @@ demo: install  ## count the people in the sample video: executed notebooks and a
 
 browser: install chromium  ## the tests of the widgets and the web page, in a real browser
 	@mkdir -p $(STATE)
-	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
+	$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile --basetemp=$(STATE)/pytest
 
 # Playwright needs libatomic, which only some of Debian's packages bring.
 chromium:  ## the browser for the browser tests; without it they are skipped, with a message

@@ -25,7 +25,8 @@ STATE = TOP / ".rededge"
 FLAKY_LOG = STATE / "flaky-tests.txt"
 MAX_FLAKY = 2
 SLOWEST = 25
-PARTS = {"tests": ("-m", "not browser"), "browser": ("-m", "browser")}
+PARTS = {"tests": ("tests", "--ignore=tests/browser"), "browser": ("tests/browser",)}
+"""By folder: to collect all tests only to deselect most of them takes a while."""
 IN_PARALLEL = {"tests": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")}
 """pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
 FAILED_TESTS, NO_TESTS = 1, 5

@@ -23,7 +23,7 @@ from rededge_nb.cli.base import (
     server_address,
 )
 from rededge_nb.edge.processes import on_signals
-from rededge_nb.edge.server.users import OWNER, RULES
+from rededge_nb.edge.server.state import OTHER_USERS, OWNER
 from rededge_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def status(directory: Path | None, as_json: bool) -> None:
 )
 @directory_option
 @click.option("--tcp", is_flag=True, help="Print the address on 127.0.0.1, not that of the unix socket.")
-@click.option("--user", type=click.Choice(sorted(RULES)), help="Print it for a user with fewer rights.")
+@click.option("--user", type=click.Choice(OTHER_USERS), help="Print it for a user with fewer rights.")
 def url(directory: Path | None, tcp: bool, user: str | None) -> None:
     """Print the address of the server, with the password, for REDIS_URL."""
     address, instance = server_address(directory)
@@ -209,6 +209,7 @@ def module(users: bool) -> None:
     """Print the redis.conf lines that load the edge module into your own server."""
     from rededge_nb.edge.server.binaries import built_switchboard
     from rededge_nb.edge.server.redis_server import switchboard_lines
+    from rededge_nb.edge.server.users import RULES
     from rededge_nb.edge.worker.command_table import module_arguments
 
     if users:

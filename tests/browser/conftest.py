@@ -17,6 +17,8 @@ from tests.browser.jupyter import Lab, Watch
 RunNotebook = Callable[[Sequence[str]], Page]
 
 HERE = Path(__file__).parent
+FAST_MODEL = "nanodet-g-fast"
+"""The model of tests in which cameras are live: with the default one, it would take most of the processors' time."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 _names = (f"notebook-{number}" for number in itertools.count(1))

@@ -18,7 +18,7 @@ from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series
 from tests.browser import jupyter
-from tests.browser.conftest import RunNotebook
+from tests.browser.conftest import FAST_MODEL, RunNotebook
 from tests.waiting import wait_for
 
 SETUP = "from rededge_nb import Workbench\nwb = Workbench()\ncharts = wb.charts('0', minutes=1)"
@@ -98,7 +98,7 @@ def past(client: redis.Redis) -> int:
 def test_charts_show_what_redis_has_and_grow_with_a_capture(
     client: redis.Redis, video: Path, run_notebook: RunNotebook
 ) -> None:
-    provision.provision(client)
+    provision.provision(client, model=FAST_MODEL)
     run.capture(client, video, frames=20, pace="asap")
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")

@@ -14,12 +14,12 @@ from playwright.sync_api import Page, expect
 from rededge_nb import assets, schema, streams
 from rededge_nb.control import gears, provision
 from tests.browser import jupyter, layout
-from tests.browser.conftest import RunNotebook
+from tests.browser.conftest import FAST_MODEL, RunNotebook
 from tests.browser.jupyter import Lab
 from tests.waiting import wait_for
 
 CELLS = [
-    "from rededge_nb import Workbench\nwb = Workbench()\nchanges = wb.provision('0')",
+    f"from rededge_nb import Workbench\nwb = Workbench()\nchanges = wb.provision('0', model='{FAST_MODEL}')",
     "board = wb.dashboard('0')\nboard",
 ]
 BOARD = ".rededge-dashboard"
@@ -193,6 +193,7 @@ def test_closing_the_workbench_leaves_an_image(board: Page, client: redis.Redis)
 
 
 def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:
+    provision.use_model(client, FAST_MODEL)
     shutil.copytree(assets.folder("notebooks"), lab.folder / "dashboard", dirs_exist_ok=True)
     jupyter.open_notebook(page, lab, "dashboard/06_dashboard.ipynb")
     jupyter.run_all_cells(page)
@@ -220,6 +221,7 @@ def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, clien
 
 
 def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page, client: redis.Redis) -> None:
+    provision.use_model(client, FAST_MODEL)
     page.goto(f"{lab.url}/lab?reset")
     for title in ("People dashboard", "Live video"):
         icon = page.locator(".jp-LauncherCard", has_text=title).locator("img")

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from rededge_nb.capture.run import start_capture
 from rededge_nb.control import provision
 from tests.browser import jupyter
+from tests.browser.conftest import FAST_MODEL
 from tests.browser.jupyter import Lab
 
 SETUP = "from rededge_nb import Workbench, interactive_plot, plot_frame\nwb = Workbench()\ncam = wb.camera('0')"
@@ -36,7 +37,7 @@ SILENT = "no message from the kernel for"
 
 @pytest.fixture
 def path(client: redis.Redis, video: Path, lab: Lab) -> Path:
-    provision.provision(client)
+    provision.provision(client, model=FAST_MODEL)
     with start_capture(client, video, frames=5, pace="asap") as capture:
         capture.wait()
     return jupyter.write_notebook(lab, "kernel-ends", [SETUP, *VIEWS.values(), SLIDER])

@@ -14,7 +14,7 @@ from rededge_nb.capture.run import Capture, start_capture
 from rededge_nb.control import provision
 from rededge_nb.reading import detections
 from tests.browser import jupyter
-from tests.browser.conftest import RunNotebook
+from tests.browser.conftest import FAST_MODEL, RunNotebook
 from tests.waiting import wait_for
 
 RECORD_PAINTS = """
@@ -34,7 +34,7 @@ def paints_recorded(page: Page) -> None:
 @pytest.fixture
 def captured(client: redis.Redis, video: Path) -> Iterator[Capture]:
     """Camera 0 with the people counter, and the sample video on it for ever."""
-    provision.provision(client)
+    provision.provision(client, model=FAST_MODEL)
     with start_capture(client, video, loop=True) as capture:
         yield capture
 
@@ -163,7 +163,7 @@ def test_close_replaces_the_view_by_the_last_frame(captured: Capture, run_notebo
 
 
 def test_a_notice_about_silence_appears_and_goes(client: redis.Redis, video: Path, run_notebook: RunNotebook) -> None:
-    provision.provision(client)
+    provision.provision(client, model=FAST_MODEL)
     page = run_notebook([SETUP, "player"])
     page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
     with start_capture(client, video, loop=True):
@@ -176,7 +176,7 @@ def test_a_notice_about_silence_appears_and_goes(client: redis.Redis, video: Pat
         page.wait_for_selector(f"{NOTICE}:text-matches('frames arrive, but no detections for [0-9]+ s: is the gear')")
         page.wait_for_selector(f"{STAGE} .rededge-player-count:text-is('no detections')")
         page.wait_for_function("window.paints.filter(each => !each.detected).length >= 3")
-        provision.provision(client)
+        provision.provision(client, model=FAST_MODEL)
         wait_for_paints(page, 3)
         page.wait_for_selector(NOTICE, state="hidden")
 

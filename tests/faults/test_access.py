@@ -25,7 +25,7 @@ from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server import users
-from rededge_nb.edge.server.state import Instance, StateFolder
+from rededge_nb.edge.server.state import OTHER_USERS, OWNER, Instance, StateFolder
 from rededge_nb.errors import ServerUnavailableError
 from rededge_nb.reading.detections import read_detections
 from rededge_nb.web import WebServer
@@ -263,7 +263,8 @@ def test_workers_are_the_user_worker(edge: Instance, client: redis.Redis) -> Non
 
 def test_passwords_differ_and_only_the_owner_can_read_them(edge: Instance) -> None:
     folder = StateFolder(edge.dir)
-    passwords = {folder.password(user) for user in (users.OWNER, *users.RULES)}
+    assert sorted(users.RULES) == list(OTHER_USERS)
+    passwords = {folder.password(user) for user in (OWNER, *users.RULES)}
     assert len(passwords) == 7
     assert all(len(password) >= 32 for password in passwords)
     files = [*edge.dir.glob("password*")]

@@ -16,6 +16,7 @@ import redis
 
 from rededge_nb import assets, settings
 from rededge_nb.control.gears import list_registrations
+from rededge_nb.control.provision import use_model
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.server.state import Instance
@@ -31,7 +32,11 @@ TIMEOUT = 300.0
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory, own_state_folder: Path) -> Iterator[Instance]:
     folder = own_state_folder / "notebooks"
-    yield server.start(folder)
+    instance = server.start(folder)
+    # no output that is compared depends on the model, and the default one would take most of the time
+    with client_from_url(instance.url) as client:
+        use_model(client, "nanodet-g-fast")
+    yield instance
     server.stop(folder)
 
 

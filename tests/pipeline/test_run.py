@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from rededge_nb.errors import ConfigurationError, PipelineError
 from rededge_nb.pipeline import run as pipeline
 from rededge_nb.reading.scenes import read_scene
 from tests.paths import TOP
+from tests.pipeline.notebooks import notebook
 
 PICTURES = {
     "01_load_model": 5,
@@ -73,8 +73,8 @@ def test_a_short_run(folder: Path) -> None:
     assert list(summary["zones"]) == ["lawn"]
     index = report.index.read_text()
     for name in assets.NOTEBOOKS:
-        notebook = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
-        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+        executed = nbformat.read(report.folder / f"{name}.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
         page = (report.folder / f"{name}.html").read_text()
         assert page.count("<img") == PICTURES[name]
         assert f"<title>{name}</title>" in page
@@ -117,12 +117,11 @@ def test_lines_are_drawn_for_the_sample_video_and_never_beside_those_of_a_camera
 
 def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = folder / "notebooks"
-    shutil.copytree(assets.folder("notebooks"), broken)
-    second = broken / f"{assets.NOTEBOOKS[1]}.ipynb"
-    notebook = nbformat.read(second, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    code[1].source = "raise RuntimeError('<broken> on purpose')"
-    nbformat.write(notebook, second)
+    broken.mkdir()
+    (broken / "data").symlink_to(assets.folder("notebooks") / "data")
+    for name in assets.NOTEBOOKS:
+        cell = "raise RuntimeError('<broken> on purpose')" if name == assets.NOTEBOOKS[1] else "print(camera)"
+        notebook(broken / f"{name}.ipynb", "camera: str = '0'\nseconds: float = 0", cell)
     monkeypatch.setattr(assets, "folder", lambda name: broken if name == "notebooks" else assets.PACKAGE.parent / name)
     with pytest.raises(PipelineError, match=rf"{assets.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
         pipeline.run_pipeline(directory=folder / "state", seconds=1, output=folder / "runs")
@@ -138,25 +137,20 @@ def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monke
 
 def test_a_running_instance_is_used_and_not_stopped(folder: Path) -> None:
     instance = server.start(folder / "state")
-    report = pipeline.run_pipeline(
-        directory=folder / "state", output=folder / "runs", notebooks=assets.NOTEBOOKS[:1], progress=False
-    )
+    pid = "from rededge_nb import Workbench\nprint(Workbench().client.info('server')['process_id'])"
+    mine = notebook(folder / "mine.ipynb", "camera: str = '0'", pid)
+    report = pipeline.run_pipeline(directory=folder / "state", output=folder / "runs", notebooks=[mine], progress=False)
     assert [step["outcome"] for step in report.summary["notebooks"]] == ["done"]
     assert server.find(folder / "state") == instance
+    executed = nbformat.read(report.folder / "mine.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == f"{instance.redis_pid}\n"
     client = client_from_url(instance.url)
     assert client.ping()
     client.close()
 
 
 def test_a_notebook_of_the_user_is_run_with_its_parameters(folder: Path) -> None:
-    cells = [
-        nbformat.v4.new_code_cell("word: str = ''\ncamera: str = ''"),
-        nbformat.v4.new_code_cell("print(word, camera)"),
-    ]
-    cells[0].metadata["tags"] = ["parameters"]
-    mine = folder / "my notebook.ipynb"
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), mine)
+    mine = notebook(folder / "my notebook.ipynb", "word: str = ''\ncamera: str = ''", "print(word, camera)")
     report = pipeline.run_pipeline(
         directory=folder / "state",
         output=folder / "runs",

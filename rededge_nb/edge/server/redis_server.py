@@ -14,7 +14,7 @@ import redis
 
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.edge.processes import PRIVATE_UMASK, end_with_parent
-from rededge_nb.edge.server import memory, users
+from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.binaries import Binaries, openssl11_folder
 from rededge_nb.edge.server.logs import log_tail, open_log
 from rededge_nb.edge.server.state import StateFolder
@@ -71,6 +71,8 @@ def write_configuration(
     Raises:
         ConfigurationError: The memory limit in the environment is not a size.
     """
+    from rededge_nb.edge.server import users  # not above: it imports all commands
+
     lines = [
         "bind 127.0.0.1",
         f"port {port}",

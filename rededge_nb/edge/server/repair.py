@@ -33,7 +33,6 @@ from rededge_nb.edge.server.damage import (
 from rededge_nb.edge.server.logs import log_end, log_tail
 from rededge_nb.edge.server.redis_server import STOP_TIMEOUT, start_redis, wait_until_ready, write_configuration
 from rededge_nb.edge.server.state import Instance, StateFolder
-from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import ServerError
 
 MAX_ATTEMPTS = 1000
@@ -127,6 +126,8 @@ def _write_manifest(folder: StateFolder, files: dict[str, str]) -> None:
 
 def _load(folder: StateFolder, files: dict[str, str], binaries: Binaries, done: Repair) -> None:
     """Start redis-server, and leave out one place after the other, until it loads the data."""
+    from rededge_nb.edge.worker.command_table import module_arguments  # not above: it imports all commands
+
     socket = folder.socket_path()
     write_configuration(
         folder, binaries, port=0, socket_path=socket, module_arguments=module_arguments(memory.max_call_bytes())

@@ -19,8 +19,12 @@ from urllib.parse import quote
 
 from rededge_nb.edge.processes import start_time
 from rededge_nb.edge.server.private_files import check_owner, create_folder, read_secret, write_private
-from rededge_nb.edge.server.users import OWNER
 from rededge_nb.errors import ServerError
+
+OWNER = "default"
+"""The user of a client that sends only a password."""
+OTHER_USERS = ("capture", "grafana", "notebook", "notifier", "viewer", "worker")
+"""The users with fewer rights, which users.py describes. It imports all commands, and takes a while for that."""
 
 SOCKET_PATH_LIMIT = 100
 """Longest path of a socket in the folder, in bytes; the limit of Linux is 107."""

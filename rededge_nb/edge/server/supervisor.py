@@ -55,7 +55,6 @@ from rededge_nb.edge.server.redis_server import (
 from rededge_nb.edge.server.server_events import note_event
 from rededge_nb.edge.server.state import Instance, StateFolder, Trouble
 from rededge_nb.edge.server.worker_process import WORKER_STOP_TIMEOUT, start_notifier, start_worker
-from rededge_nb.edge.worker.command_table import module_arguments
 from rededge_nb.errors import RedEdgeError, ServerError
 
 logger = logging.getLogger(__name__)
@@ -146,6 +145,8 @@ class Supervisor:
         _end_orphan(self._folder, self._stop)
         if self._stop.is_set():
             return
+        from rededge_nb.edge.worker.command_table import module_arguments  # not above: it imports all commands
+
         binaries = find_binaries()
         self._check_data()
         port = self._choose_port()

@@ -17,9 +17,6 @@ from hashlib import sha256
 
 from rededge_nb.edge.worker.command_table import COMMANDS
 
-OWNER = "default"
-"""The user of a client that sends only a password."""
-
 _CORE = "+@fast +@slow"
 """All commands of Redis itself."""
 _OF_THE_SERVER = "-acl -debug -failover -migrate -module -monitor -psync -replicaof -restore -restore-asking -slaveof"
