@@ -240,7 +240,7 @@ def _frames_per_second(camera: str) -> Source:
             detail = since or "no frames arrive"
             return [Tile("fps", "frames per second", _UNKNOWN, detail, trend(client, present), "warning")]
         dropped = max(0.0, 1 - processed / arrived)
-        detail = f"{arrived:.1f} in, {dropped:.0%} dropped, model {looked:.1f}"
+        detail = f"{dropped:.0%} dropped, model {looked:.1f}"
         level: Literal["info", "warning"] = "warning" if dropped > 0.5 else "info"
         return [Tile("fps", "frames per second", f"{processed:.1f}", detail, trend(client, present), level)]
 
@@ -263,7 +263,7 @@ def _latency(camera: str) -> Source:
         value, detail = _UNKNOWN, ""
         if len(latency):
             median, p95 = np.percentile(latency.values, [50, 95])
-            value, detail = _milliseconds(median), f"95 % are below {_milliseconds(p95)}"
+            value, detail = _milliseconds(median), f"95 % below {_milliseconds(p95)}"
         return [Tile("latency", "capture to result", value, detail, trend(client, present))]
 
     return read
@@ -285,11 +285,9 @@ def _lines_and_zones(camera: str) -> Source:
             names = f"{line.name}: {line.forward} / {line.backward}"
             tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since it was drawn"))
         for zone in scene.zones:
-            now, longest, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
-            known = present.now_ms - found.ts_ms < PRESENT_MS
-            detail = f"longest {_duration(round(1000 * longest))}, " if now and known else ""
-            value = f"{now}" if known else _UNKNOWN
-            tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{detail}{entries} in, {exits} out"))
+            now, _, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
+            value = f"{now}" if present.now_ms - found.ts_ms < PRESENT_MS else _UNKNOWN
+            tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{entries} in, {exits} out"))
         return tiles
 
     return read
@@ -327,8 +325,14 @@ def _trend(
 
 
 def _duration(milliseconds: int) -> str:
+    """Two numbers at most, and one from ten minutes: a tile has no space for more."""
     seconds = round(milliseconds / 1000)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
+    minutes = seconds // 60
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    if minutes >= 10:
+        return f"{minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def _milliseconds(value: float) -> str:

@@ -150,6 +150,9 @@ def run_pipeline(
                 if keep is not None:
                     remove_old_runs(output.resolve(), keep=keep)
         message.send(report.summary, report.folder.name, tries=1 if isinstance(failure, KeyboardInterrupt) else TRIES)
+        if isinstance(failure, PipelineError):
+            # only here with the folder: the reason is also in the summary and in an event, which others may read
+            raise PipelineError(f"{failure}; the folder of the run is {report.folder}") from failure
         if failure:
             raise failure
         return report
@@ -411,10 +414,10 @@ def _run_notebook(
         )
     except papermill.PapermillExecutionError as error:
         raise PipelineError(
-            f"{name}, cell {error.exec_count}: {error.ename}: {error.evalue} (all of it in {target})"
+            f"{name}, cell {error.exec_count}: {error.ename}: {error.evalue} (all of it in {target.name})"
         ) from error
     except (CellTimeoutError, DeadKernelError) as error:
-        raise PipelineError(f"{name}: {error} (what there is of it is in {target})") from error
+        raise PipelineError(f"{name}: {error} (what there is of it is in {target.name})") from error
 
 
 def _seconds_left(deadline: float, name: str) -> int:

@@ -79,6 +79,7 @@ class Dashboard(Panel):
         self._events_box = _box("events", self.events)
         self._single = [_box("player", self.player), _box("charts", self.charts), self._events_box]
         self._views = _box("views", *self._single)
+        self._views.add_class("rededge-beside")
         self._body = _box("body", self._views, drawer)
         self.children = [head, self.tiles, self._body]
         self.remove_class("rededge-panel")
@@ -110,6 +111,8 @@ class Dashboard(Panel):
             self._offer(options)
         if self.shows_all:
             self.grid.show(names)
+            # again, because the choice may have come while the figures of one camera were read
+            self.tiles.show([])
             return
         reader = self._tile_reader
         try:

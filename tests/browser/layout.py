@@ -31,6 +31,16 @@ root => {
     .map(each => each.outerHTML.slice(0, 200));
 }
 """
+_CUT_OFF = """
+root => [...document.querySelectorAll(`${root} :is(.rededge-tile > :not(.rededge-tile-label), .rededge-charts-entry)`)]
+  .filter(each => each.checkVisibility() && each.textContent)
+  .filter(each => {
+    const { paddingRight } = getComputedStyle(each.parentElement);
+    const right = each.parentElement.getBoundingClientRect().right - parseFloat(paddingRight);
+    return each.scrollWidth > each.clientWidth || each.getBoundingClientRect().right > right + 1;
+  })
+  .map(each => each.outerHTML.slice(0, 200));
+"""
 _AXE = {"resultTypes": ["violations"]}
 
 
@@ -42,6 +52,11 @@ def scrollable(page: Page, root: str) -> list[str]:
 def sticking_out(page: Page, root: str) -> list[str]:
     """The visible elements that are partly beyond the right edge of `root`."""
     return list(page.evaluate(_OUTSIDE, root))
+
+
+def cut_off(page: Page, root: str) -> list[str]:
+    """Figures and legends whose text is wider than its place. (Names of lines may be.)"""
+    return list(page.evaluate(_CUT_OFF, root))
 
 
 def serious_problems(page: Page, root: str) -> list[str]:

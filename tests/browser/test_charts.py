@@ -287,7 +287,7 @@ def test_missing_series_are_shown_as_text(client: redis.Redis, run_notebook: Run
     page.wait_for_selector(".rededge-charts-status:text('no samples')")
     series.create_series(client, "0")
     page.wait_for_selector(".rededge-charts-notice", state="hidden")
-    page.wait_for_selector(".rededge-charts-status:text('is the capture running?')")
+    page.wait_for_selector(".rededge-charts-status:text('are capture and gear running?')")
     jupyter.execute(page, "charts._notice = '<b>bold</b>'")
     page.wait_for_selector(".rededge-charts-notice:text('<b>bold</b>')")
 

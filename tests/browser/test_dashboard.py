@@ -94,6 +94,12 @@ def test_it_has_no_serious_problems_of_accessibility(board: Page, client: redis.
     board.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
     light = str(theme.endswith("Light")).lower()
     board.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+    # JupyterLab's arrow, which is black, is drawn white; other selects have the browser's own
+    chooser, filters = (
+        f"document.querySelector('{BOARD} {each} select')" for each in (".widget-dropdown", ".rededge-events")
+    )
+    assert "url" in board.evaluate(f"getComputedStyle({chooser}).backgroundImage")
+    assert board.evaluate(f"getComputedStyle({filters}).backgroundImage") == "none"
     press(board, "capture", "Start capture")
     wait_for(lambda: client.xlen(schema.detections_key("0")) > 5, timeout=60, what="detections")
     assert layout.serious_problems(board, BOARD) == []
@@ -232,6 +238,8 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
     page.click(DRAWER, timeout=jupyter.TIMEOUT * 1000)
     expect(page.locator(f"{part(page, 'capture')} [data-level=good]")).to_contain_text("frames at", timeout=120_000)
     expect(page.get_by_role("heading", name="Exercises")).to_be_hidden()
+    expect(page).to_have_title("People dashboard")
+    expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile(r"^data:image/svg\+xml,"))
     assert_nothing_sticks_out(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

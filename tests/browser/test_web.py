@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import re
 import threading
 import time
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, Page
 from rededge_nb import schema
 from rededge_nb.analytics.counted import Counted
 from rededge_nb.analytics.samples import create_commands
+from rededge_nb.analytics.scene import Scene
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.live import follow
 from rededge_nb.reading.series import create_series
@@ -38,6 +40,12 @@ document.addEventListener("rededge-paint", event => {
     const [level] = picture.getContext("2d").getImageData(4, picture.height - 4, 1, 1).data;
     window.paints.push({ ...event.detail, level });
 });
+window.texts = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+    window.texts.push(text);
+    fillText.call(this, text, ...more);
+};
 """
 STAGE = ".rededge-player-stage"
 NOTICE = ".rededge-player-notice"
@@ -86,6 +94,8 @@ def wait_for_paint(page: Page, ref: str) -> dict[str, Any]:
 def test_frames_are_painted_with_their_own_boxes(page: Page, server: WebServer, camera: Camera) -> None:
     page.goto(server.ready.link)
     page.wait_for_selector(f"{NOTICE}:text('no frame yet: is the capture running?')")
+    for badge in ("count", "mark"):
+        page.wait_for_selector(f".rededge-player-{badge}", state="hidden")
     for number in range(1, 9):
         level, boxes = 25 * number, [10 * number, 20, 10 * number + 60, 150]
         ref = camera.frame(level)
@@ -293,7 +303,47 @@ def test_the_page_fits_every_window(
         assert layout.scrollable(page, "body") == []
         assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
         assert stage["width"] > 0.55 * width or stage["height"] > 0.75 * height
+    assert layout.cut_off(page, "body") == []
     assert layout.serious_problems(page, "body") == []
+
+
+def test_the_figures_of_many_lines_and_zones_leave_space_for_the_whole_video(
+    page: Page, server: WebServer, camera: Camera, bare_client: redis.Redis
+) -> None:
+    create_series(bare_client, "0")
+    client: Any = bare_client
+    now_ms = time.time_ns() // 1_000_000
+    for name in ("people", "in_fps", "out_fps", "latency"):
+        client.execute_command("TS.ADD", f"camera:0:{name}", now_ms - 3_000, 10)
+    lines = {name: [1234, 1234] for name in ("gate", "path")}
+    zones = {name: [3, 75.5, 1234, 1234] for name in ("lawn", "entrance")}
+    scene = functools.reduce(lambda made, name: made.with_line(name, (0, 0), (1, 1)), lines, Scene())
+    scene = functools.reduce(lambda made, name: made.with_zone(name, [(0, 0), (1, 0), (1, 1)]), zones, scene)
+    bare_client.set(schema.scene_key("0"), scene.to_json())
+    page.goto(server.ready.link)
+    ref = camera.frame()
+    # for 9 min 55 s in view: from ten minutes, the text is shorter
+    tracked: Any = {"tracks": "[12]", "since": json.dumps([now_ms - 535_000]), "ts": now_ms + 60_000}
+    camera.detect(ref, boxes="[300, 100, 320, 160]", lines=json.dumps(lines), zones=json.dumps(zones), **tracked)
+    wait_for_paint(page, ref)
+    until(page, "document.querySelectorAll('.rededge-tile').length === 10", "all figures")
+    for width, height in layout.SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        until(page, f"innerWidth === {width}", "the window to change")
+        wait_for(lambda: layout.cut_off(page, "#tiles") == [], what="the figures to fit")
+        tops = [box["y"] for each in page.locator(".rededge-tile").all() if (box := each.bounding_box())]
+        assert len({tops.count(top) for top in tops}) == 1, "all rows have the same length"
+        if (width, height) != layout.PHONE:
+            bottom = "document.querySelector('.rededge-player-bar').getBoundingClientRect().bottom"
+            until(page, f"{bottom} <= innerHeight", "the video with its buttons to fit the window")
+            stage, charts = (page.locator(each).bounding_box() for each in (STAGE, ".rededge-charts"))
+            assert stage is not None
+            assert charts is not None
+            assert charts["x"] - stage["x"] - stage["width"] < 20, "no empty space between them"
+            assert charts["y"] < 0.5 * height
+    # a label that is wider than its box leaves out how sure the model is
+    assert page.evaluate("window.texts.includes('#12')")
+    assert not page.evaluate("window.texts.some(text => text.startsWith('#12 '))")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -123,11 +123,14 @@ def test_a_failed_notebook_stops_the_run_and_keeps_its_files(folder: Path, monke
         cell = "raise RuntimeError('<broken> on purpose')" if name == assets.NOTEBOOKS[1] else "print(camera)"
         notebook(broken / f"{name}.ipynb", "camera: str = '0'\nseconds: float = 0", cell)
     monkeypatch.setattr(assets, "folder", lambda name: broken if name == "notebooks" else assets.PACKAGE.parent / name)
-    with pytest.raises(PipelineError, match=rf"{assets.NOTEBOOKS[1]}, cell .*<broken> on purpose"):
+    with pytest.raises(PipelineError, match=rf"{assets.NOTEBOOKS[1]}, cell .*<broken> on purpose") as failed:
         pipeline.run_pipeline(directory=folder / "state", seconds=1, output=folder / "runs")
     (run,) = (folder / "runs").iterdir()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["outcome"] == "failed"
+    # others may read the reason; where it is on this machine is for who has started the run
+    assert summary["error"].endswith(f"<broken> on purpose (all of it in {assets.NOTEBOOKS[1]}.ipynb)")
+    assert str(failed.value) == f"{summary['error']}; the folder of the run is {run}"
     assert [step["outcome"] for step in summary["notebooks"]] == ["done", "failed"]
     assert (run / f"{assets.NOTEBOOKS[1]}.html").exists()
     assert not (run / f"{assets.NOTEBOOKS[2]}.ipynb").exists()

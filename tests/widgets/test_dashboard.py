@@ -16,6 +16,7 @@ import redis
 
 from rededge_nb import Workbench, schema
 from rededge_nb.edge.server.state import Instance
+from rededge_nb.live.tiles import Tile
 from rededge_nb.widgets import snapshot
 from rededge_nb.widgets.dashboard import ALL, Dashboard
 from tests.waiting import wait_for
@@ -77,6 +78,9 @@ def test_all_cameras_are_shown_in_a_grid_and_one_of_them_can_be_selected(wb: Wor
     assert board.shows_all
     players = board.grid.children
     assert [(player.camera, player.compact) for player in players] == [("0", True), ("7", True), ("door", True)]
+    # as when the choice comes while the figures of one camera are read
+    board.tiles.show([Tile("people", "people now", "7")])
+    wait_for(lambda: board.tiles.tiles == [], what="no figures of a single camera")
     wb.provision("yard")
     wait_for(lambda: len(board.grid.children) == 4, what="the new camera")
     assert players[0] in board.grid.children, "players that are there stay"

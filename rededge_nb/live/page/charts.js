@@ -199,9 +199,9 @@ class ChartsView {
       ];
     else if (this.seen && unheard > HEARTBEATS * 1000 * this.setup.heartbeat)
       [state, text] = ["silent", `no message from ${this.setup.sender} for ${duration(unheard)}: is it still running?`];
-    else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: is the capture running?"];
+    else if (!newest) [state, text] = ["idle", notice ? "no samples" : "no samples yet: are capture and gear running?"];
     else if (recorded) [state, text] = ["idle", "recording"];
-    else if (this.silent) [state, text] = ["silent", `no samples for ${duration(silence)}: is the capture running?`];
+    else if (this.silent) [state, text] = ["silent", `no samples for ${duration(silence)}: are capture and gear running?`];
     this.status.dataset.state = state;
     if (this.status.textContent !== text) this.status.textContent = text;
     if (this.notice.textContent !== notice) this.notice.textContent = notice;

@@ -175,8 +175,12 @@ const milliseconds = {
     const clipped = summary.filter((column) => highest(column) > plot.top);
     plot.marks(clipped.map((column) => (column.start + column.end) / 2));
     plot.timeAxis();
-    const at = view.pointed ? summary.find(({ start, end }) => start <= view.cursor && view.cursor < end) : summary.at(-1);
-    const shown = view.pointed || !view.silent ? at : undefined;
+    // the newest column may be without a measured frame
+    const shown = view.pointed
+      ? summary.find(({ start, end }) => start <= view.cursor && view.cursor < end)
+      : view.silent
+        ? undefined
+        : summary.findLast(measured);
     if (view.pointed) plot.dot(view.cursor, shown?.p95.prf_total, theme.ink);
     const items = setup.steps.map((step) => ({
       key: `prf_${step}`,

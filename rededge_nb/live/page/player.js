@@ -138,6 +138,8 @@ class PlayerView {
       this.image.height = height;
       this.root.style.setProperty("--rededge-frame-width", `${width}px`);
       this.root.style.setProperty("--rededge-ratio", width / height);
+      // for the columns of a page, where the charts take what the picture leaves
+      this.root.closest(".rededge-beside")?.style.setProperty("--rededge-shown-ratio", width / height);
       this.root.classList.add("rededge-player-has-frame");
     }
     this.image.getContext("2d").drawImage(frame.bitmap, 0, 0);
@@ -229,6 +231,7 @@ class PlayerView {
       this.root.dispatchEvent(new CustomEvent("rededge-silent", { bubbles: true, detail: { silent } }));
     }
     const action = model.get("compact") ? "show this camera" : "open the frame in full size";
+    setText(this.mark, !frame ? "" : paused ? "paused" : silent ? "silent" : "");
     if (!frame) {
       setText(this.count, model.get("compact") ? model.get("camera") : "");
       setText(this.about, camera);
@@ -237,7 +240,6 @@ class PlayerView {
     }
     const badge = frame.boxes ? frame.amount : "no detections";
     setText(this.count, model.get("compact") ? `${model.get("camera")} · ${badge}` : badge);
-    setText(this.mark, paused ? "paused" : silent ? "silent" : "");
     // a change of text takes longer than painting a frame, and nobody reads 25 texts in a second
     const now = performance.now();
     clearTimeout(this.textTimer);

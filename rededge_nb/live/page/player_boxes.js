@@ -50,7 +50,8 @@ function drawBoxes(context, { frame, model, scale, unit, pointed }) {
   stroke(box, "white", line * 1.5);
 }
 
-// Each label is placed where it covers no other label, if there is such a place. At a narrow box it is short.
+// Each label is placed where it covers no other label, if there is such a place. At a narrow box, and in a crowd, it is
+// short.
 function drawLabels(context, frame, rectangles, unit) {
   const size = Math.round(11 * unit);
   const pad = 4 * unit;
@@ -63,8 +64,9 @@ function drawLabels(context, frame, rectangles, unit) {
     placed.every((other) => x >= other.x + other.width || other.x >= x + width || Math.abs(y - other.y) >= height);
   rectangles.forEach(([left, top, right, bottom], index) => {
     const long = labelOf(frame, index, true);
-    const text = widthOf(long) * 0.6 <= right - left ? long : labelOf(frame, index, false);
-    if (!text || (frame.boxes.length > CROWD && !frame.tracked)) return;
+    const crowded = frame.boxes.length > CROWD;
+    const text = widthOf(long) * 0.6 <= right - left && !crowded ? long : labelOf(frame, index, false);
+    if (!text || (crowded && !frame.tracked)) return;
     const width = widthOf(text);
     const x = Math.min(Math.max(0, left), context.canvas.width - width);
     const places = [top - height, top, bottom, bottom - height].filter(
@@ -84,7 +86,8 @@ const colorOf = (frame, index) => frame.colors?.[index] ?? YELLOW;
 function labelOf(frame, index, long) {
   const value = frame.confidence[index];
   const percent = value === null || (frame.tracked && value === 0) ? "" : `${Math.round(value * 100)}%`;
-  return long || !percent || frame.tracked ? `${frame.names[index]} ${percent}`.trim() : percent;
+  if (long || !percent) return `${frame.names[index]} ${percent}`.trim();
+  return frame.tracked ? frame.names[index] : percent;
 }
 
 // A time of a frame: in a recording, the position.

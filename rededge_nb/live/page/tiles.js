@@ -1,6 +1,8 @@
 // Figures above the video. Everything is set as text: nothing in it is read as HTML.
 
 const SIZE = { width: 96, height: 26 };
+const NARROWEST = 175; // a tile is at least so wide, in pixels, where the page is not narrower than two of them
+const GAP = 8;
 
 function drawTrend(values) {
   const known = values.filter((value) => value !== null);
@@ -44,6 +46,16 @@ function render({ model, el }) {
   el.append(root);
   const tiles = new Map();
 
+  // Rows of equal length. The place of the tiles also learns how high they are: a player below takes what is left.
+  const arrange = () => {
+    const fitting = Math.max(2, Math.floor((root.clientWidth + GAP) / (NARROWEST + GAP)));
+    const rows = Math.ceil(tiles.size / fitting) || 1;
+    root.style.setProperty("--rededge-tile-columns", Math.ceil(tiles.size / rows) || 1);
+    el.parentElement?.style.setProperty("--rededge-tiles-height", `${root.offsetHeight}px`);
+  };
+  const watch = new ResizeObserver(arrange);
+  watch.observe(root);
+
   const draw = () => {
     const wanted = model.get("tiles");
     for (const [key, parts] of tiles) {
@@ -58,6 +70,8 @@ function render({ model, el }) {
       parts.root.dataset.level = tile.level;
       for (const name of ["label", "value", "detail"])
         if (parts[name].textContent !== tile[name]) parts[name].textContent = tile[name];
+      parts.value.style.setProperty("--rededge-length", tile.value.length);
+      parts.label.title = tile.label;
       const trend = JSON.stringify(tile.trend);
       if (parts.drawn !== trend) {
         parts.drawn = trend;
@@ -66,10 +80,14 @@ function render({ model, el }) {
       root.append(parts.root);
     }
     root.hidden = !wanted.length;
+    arrange();
   };
   model.on("change:tiles", draw);
   draw();
-  return () => model.off("change:tiles", draw);
+  return () => {
+    watch.disconnect();
+    model.off("change:tiles", draw);
+  };
 }
 
 export default () => ({ render });
