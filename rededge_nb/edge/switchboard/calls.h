@@ -31,6 +31,7 @@ typedef struct {
     long long count;  /* of its last EDGE.NEXT */
     Blocked *blocked; /* while it waits */
     bool woken;       /* unblocked, but Redis has not called on_worker_woken yet */
+    bool doubted;     /* has to ask again before it gets a call: see doubt_others */
 } Worker;
 
 typedef struct { String *payload; char error[256]; } Answer; /* one of them */

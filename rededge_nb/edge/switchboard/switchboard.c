@@ -79,7 +79,8 @@
  *
  * Errors to callers: NOWORKER (no worker within grace_ms), WORKERLOST (the worker that took the call has disconnected;
  * the call may have been executed and is not repeated), TIMEOUT, BUSYWORKER (the queue is full). Calls that no worker
- * has taken stay in the queue when a worker dies. When the server becomes a replica, Redis answers blocked clients with
+ * has taken stay in the queue when a worker dies; all workers that wait then have to ask again, because connections of
+ * the same dead process may still be open. When the server becomes a replica, Redis answers blocked clients with
  * UNBLOCKED.
  *
  * Redis 7.0 loses an answer if a client's timeout or CLIENT UNBLOCK happens while its UnblockClient is pending. So no

@@ -21,6 +21,7 @@ static int edge_next(Ctx *ctx, String **argv, int argc) {
     put_last(&worker->link, &workers);
     worker->client = RM_GetClientId(ctx);
     worker->count = count;
+    worker->doubted = false;
     set_classes(ctx, worker, mask);
     if (next_call(worker)) return reply_with_calls(ctx, worker);
     worker->blocked = RM_BlockClient(ctx, on_worker_woken, NULL, NULL, 0);

@@ -36,6 +36,17 @@ static void set_classes(Ctx *ctx, Worker *worker, uint32_t mask) {
     }
 }
 
+/* Lets all waiting workers ask again. When a process dies, its connections close one after the other; a call that one
+ * of the others got meanwhile would be lost, although nobody has begun it. Only those that live ask again. */
+static void doubt_others(void) {
+    for EACH(Worker, worker, workers) {
+        worker->doubted |= worker->blocked || worker->woken;
+        worker->woken = false;
+        if (worker->blocked) RM_UnblockClient(worker->blocked, NULL);
+        worker->blocked = NULL;
+    }
+}
+
 /* A worker that dies while it is busy is not a blocked client, so only the event of its client reports its death. */
 static void on_worker_gone(Ctx *ctx, uint64_t client) {
     Worker *worker = worker_of(client);
@@ -51,7 +62,7 @@ static void on_worker_gone(Ctx *ctx, uint64_t client) {
     take_out(&worker->link);
     set_classes(ctx, worker, 0);
     free(worker);
-    dispatch();
+    doubt_others();
 }
 
 /* Called if Redis unblocks a worker because the server became a replica. A disconnection is reported above first. */
@@ -106,6 +117,7 @@ static int on_worker_woken(Ctx *ctx, String **argv, int argc) {
     (void)argv, (void)argc;
     Worker *worker = worker_of(RM_GetClientId(ctx));
     worker->woken = false;
+    if (worker->doubted) return RM_ReplyWithNull(ctx);
     reply_with_calls(ctx, worker);
     dispatch();
     return OK;

@@ -88,9 +88,37 @@ def test_another_worker_gets_the_call_of_a_woken_worker_that_died(server: BareRe
         caller.send("T.CALL")
         killer.send("CLIENT", "KILL", "ID", first.client_id)
     assert killer.receive() == 1
-    [call] = second.receive()
+    assert second.receive() is None, "it has to ask again"
+    [call] = take(second)
     second.call("EDGE.REPLY", call[0], "+second\r\n")
     assert caller.receive() == b"second"
+
+
+@pytest.mark.parametrize("woken", [False, True])
+def test_a_call_waits_when_connections_of_a_dead_process_close_one_after_the_other(
+    server: BareRedis, admin: redis.Redis, woken: bool
+) -> None:
+    dead = [server.wire().send("EDGE.NEXT", 1, "main"), server.wire().send("EDGE.NEXT", 1, "main")]
+    wait_until(admin, "main", waiting=2)
+    caller, killer = server.wire(), server.wire()
+    if woken:  # in one go, so that the second one is woken for a call when the first one closes
+        taken = server.wire()
+        with server.stopped():
+            taken.send("T.CALL")
+            caller.send("T.CALL", "kept")
+            killer.send("CLIENT", "KILL", "ID", dead[0].client_id)
+    else:
+        killer.send("CLIENT", "KILL", "ID", dead[0].client_id)
+        wait_until(admin, "main", waiting=0)
+        caller.send("T.CALL", "kept")
+    wait_until(admin, "main", queued=2 if woken else 1, in_flight=0)
+    dead[1].close()
+    successor = server.wire()
+    calls = take(successor, count=10)
+    assert calls[-1][6] == [b"T.CALL", b"kept"]
+    for call in calls:
+        successor.call("EDGE.REPLY", call[0], "+ok\r\n")
+    assert caller.receive() == b"ok"
 
 
 @pytest.mark.parametrize("how", ["close", "CLIENT KILL"])
