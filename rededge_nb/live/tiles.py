@@ -250,8 +250,8 @@ def _frames_per_second(camera: str) -> Source:
 def _recorded_frames(recording: CaptureRecord) -> Tile:
     frames = f"{recording.frames} {'frame' if recording.frames == 1 else 'frames'}"
     if recording.running:
-        return Tile("fps", "frames per second", f"{recording.fps:.1f}", f"{frames} of the recording so far")
-    return Tile("fps", "frames per second", _UNKNOWN, f"{frames}; the recording has ended")
+        return Tile("fps", "frames per second", f"{recording.fps:.1f}", f"{frames} so far")
+    return Tile("fps", "frames per second", _UNKNOWN, f"{frames}, ended")
 
 
 def _latency(camera: str) -> Source:

@@ -141,6 +141,12 @@ def test_events_are_listed_filtered_and_shown_and_alarms_acknowledged(
         wait_for(lambda shown=each: shown.locator(ALARM).count() == 1, timeout=60, what="the alarm to leave")
     add(bare_client, time.time_ns() // 1_000_000, kind="alarm_cleared", alarm="stay-1", rule="stay", zone="desk")
     wait_for(lambda: page.locator(ALARM).count() == 0, timeout=60, what="the cleared alarm to leave")
+    # an event of a recording, which a live source has followed
+    recording = {"capture": "c1", "start_ms": 5_000, "first_id": "1-0", "last_id": "9-0", "ended_ms": 9}
+    for record in (recording, {"capture": "c2", "ended_ms": 20}):
+        bare_client.xadd("camera:0:captures", record)
+    add(bare_client, time.time_ns() // 1_000_000, kind="zone_entered", zone="desk", ts=47_900, ref="7-0")
+    page.wait_for_selector(f"{ROW}[data-kind=zone_entered] .rededge-events-time:text-is('at 0:42')")
 
 
 def test_a_silent_camera_does_not_look_live(

@@ -134,7 +134,7 @@ def test_figures_of_a_recording_are_about_the_recording(
         "seen": ("seen in the recording", "6", ""),
         "stay": ("longest stay", "41 s", "#2, until 0:42"),
         "peak": ("peak of the recording", "5", "at 0:42"),
-        "fps": ("frames per second", UNKNOWN, "610 frames; the recording has ended"),
+        "fps": ("frames per second", UNKNOWN, "610 frames, ended"),
         "latency": ("capture to result", "3 ms", "95 % below 3 ms"),
     }
     assert {tile.level for tile in found.values()} == {"info"}
