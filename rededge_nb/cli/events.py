@@ -43,8 +43,8 @@ def events(
 ) -> None:
     """List what happened: crossings, entries, exits, alarms, silent cameras. The newest event is the last one.
 
-    Times are those of this computer. `rededge clip` saves a video of an event by its id, the text in brackets. With
-    --json each event is an object on a line of its own.
+    Times are those of this computer; in a recording, positions such as "at 0:42". `rededge clip` saves a video of an
+    event by its id, the text in brackets. With --json each event is an object on a line of its own.
     """
     from rededge_nb.analytics.events import KINDS
     from rededge_nb.analytics.fields import nearest

@@ -16,7 +16,8 @@ from rededge_nb.analytics.rules import SEVERITIES
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.reading.event_text import describe
 from rededge_nb.reading.events import Event, active_alarms, read_events, read_server_events
-from rededge_nb.time_zones import local_time
+from rededge_nb.reading.recordings import with_positions
+from rededge_nb.time_zones import local_time, position_text
 
 UPDATE_INTERVAL = 1.0
 """Seconds between two looks for new events."""
@@ -51,7 +52,7 @@ def newest_events(
             if (not kinds or event.kind in kinds) and _rank(event.severity) >= _rank(severity)
         ]
         found.sort(key=_arrival)
-        yield from found[-most:] if most else found
+        yield from with_positions(client, found[-most:] if most else found)
         if not follow:
             return
         most = None
@@ -61,15 +62,19 @@ def newest_events(
 def alarms_now(client: redis.Redis, cameras: Collection[str] = (), *, severity: str = "info") -> list[Event]:
     """The alarms that were raised and are not over, the oldest first; see `newest_events` for the arguments."""
     found = [alarm for camera in cameras or known_cameras(client) for alarm in active_alarms(client, camera)]
-    return sorted((alarm for alarm in found if _rank(alarm.severity) >= _rank(severity)), key=_arrival)
+    chosen = sorted((alarm for alarm in found if _rank(alarm.severity) >= _rank(severity)), key=_arrival)
+    return with_positions(client, chosen)
 
 
 def as_line(event: Event, zone: ZoneInfo) -> str:
     """An event as a line of text: time, camera, severity, what happened, and the id for `rededge clip`."""
     seen = " (acknowledged)" if event.acknowledged_ms is not None else ""
     camera = f"camera {event.camera}" if event.camera else "server"
-    when = f"{local_time(event.ts_ms, zone):%Y-%m-%d %H:%M:%S}"
-    return f"{when}  {event.severity:<7}  {camera}: {describe(event)}{seen}  [{event.full_id}]"
+    if event.position_s is not None:
+        when = f"at {position_text(event.position_s)}"
+    else:
+        when = f"{local_time(event.ts_ms, zone):%Y-%m-%d %H:%M:%S}"
+    return f"{when:<19}  {event.severity:<7}  {camera}: {describe(event)}{seen}  [{event.full_id}]"
 
 
 def as_dict(event: Event) -> dict[str, Any]:

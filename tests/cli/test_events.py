@@ -32,7 +32,9 @@ def test_events_are_listed_and_followed(edge: Instance, client: redis.Redis) -> 
     assert rededge("events").stderr == "there are no such events\n"
     assert rededge("events", "--active").stderr == "no alarm is active\n"
     write(client, "door", CROSSED, RAISED)
-    write(client, "yard", CROSSED)
+    write(client, "yard", {**CROSSED, "ref": "7-0", "ts": 43_500})
+    recording = {"capture": "c", "start_ms": 1_000, "first_id": "1-0", "last_id": "9-0", "ended_ms": 9}
+    client.xadd(schema.captures_key("yard"), recording)
     crossed, raised = client.xrange(schema.events_key("door"))
     listed = rededge("events", "--camera", "door").stdout.splitlines()
     assert [line.split("  ", 1)[1] for line in listed] == [
@@ -41,8 +43,12 @@ def test_events_are_listed_and_followed(edge: Instance, client: redis.Redis) -> 
     ]
     assert rededge("events", "--active").stdout.splitlines() == listed[1:]
     assert rededge("events", "--severity", "warning").stdout.splitlines() == listed[1:]
+    assert rededge("events", "--camera", "yard").stdout.startswith(
+        "at 0:42              info     camera yard: somebody"
+    )
     printed = rededge("events", "--kind", "line_crossed", "--json").stdout.splitlines()
     assert {json.loads(line)["camera"] for line in printed} == {"door", "yard"}
+    assert {json.loads(line)["position_s"] for line in printed} == {None, 42.5}
     assert 'did you mean "line_crossed"?' in rededge("events", "--kind", "line_crosed").stderr
     with started("events", "--follow", "--limit", 1, "--camera", "door") as process:
         assert process.stdout is not None
