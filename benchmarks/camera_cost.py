@@ -1,9 +1,12 @@
 """The cost of a camera: CPU time, memory and bytes of each component, for a number of cameras.
 
-    python -m benchmarks.camera_cost [--cameras 1] [--fps 10] [--seconds 20]
+    python -m benchmarks.camera_cost [--cameras 1] [--fps 10] [--seconds 20] [--model fast] [--set detect_every=2]
+        [--source synthetic:people=0,size=768x576]
 
-`rededge capture cameras.yaml` plays the sample video for all cameras in a separate process, so that each component is a
-process. An entry is what the gear writes for a frame, whether the model saw it or not.
+`rededge capture cameras.yaml` plays the sample video, or another source, for all cameras in a separate process, so that
+each component is a process. An entry is what the gear writes for a frame, whether the model saw it or not. CPU time for
+an entry depends little on what else the machine does, but on how often the model had time: see
+`seen_by_the_model_per_second`. `taskset -c 0 python -m …` measures with one core.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +37,40 @@ def main() -> int:
     parser.add_argument("--cameras", type=int, default=1)
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--source", default=str(assets.sample_video()), help="What each camera shows.")
+    parser.add_argument("--model", help="Name of a bundled model, or path of a card.")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="A setting of the gear.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rededge-") as folder, settings.state_dir_set_to(Path(folder) / "state"):
-        figures = measure(options.cameras, options.fps, options.seconds)
+        figures = measure(
+            options.cameras,
+            options.fps,
+            options.seconds,
+            source=options.source,
+            model=options.model,
+            gear=dict(setting.split("=", 1) for setting in options.set),
+        )
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0
 
 
-def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
+def measure(
+    cameras: int,
+    fps: float,
+    seconds: float,
+    *,
+    source: str = str(assets.sample_video()),
+    model: str | None = None,
+    gear: Mapping[str, str] | None = None,
+) -> dict[str, object]:
     """Play for so long once all cameras are counted, and return the figures."""
     ids = [str(number) for number in range(cameras)]
     with Workbench() as wb:
-        wb.provision(*ids)
+        wb.provision(*ids, model=model)
+        if gear:
+            wb.client.hset(schema.GEAR_SETTINGS_KEY, items=[word for pair in gear.items() for word in pair])
         file = settings.state_dir().with_name("cameras.yaml")
-        file.write_text(
-            "".join(f"- {{id: {each}, source: {assets.sample_video()}, fps: {fps}, loop: true}}\n" for each in ids)
-        )
+        file.write_text("".join(f'- {{id: {each}, source: "{source}", fps: {fps}, loop: true}}\n' for each in ids))
         captures = [
             psutil.Popen(
                 [sys.executable, "-m", "rededge_nb.cli", "capture", str(file), "--json"],
@@ -71,6 +92,7 @@ def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
             figures = {
                 name: {
                     "cpu_percent": round(100 * (cpu(processes) - before[name]) / seconds, 1),
+                    "cpu_ms_per_entry": 0.0,
                     "memory_mb": round(sum(each.memory_full_info().pss for each in processes) / 1e6),
                 }
                 for name, processes in components.items()
@@ -78,6 +100,8 @@ def measure(cameras: int, fps: float, seconds: float) -> dict[str, object]:
             frames = sum(by_camera(wb.client, ids, schema.frames_key).values()) - frames
             after = by_camera(wb.client, ids, schema.detections_key)
             entries = [count - found[each] for each, count in after.items()]
+            for figure in figures.values():
+                figure["cpu_ms_per_entry"] = round(10 * figure["cpu_percent"] * seconds / sum(entries), 2)
             series = [
                 read_many(wb.client, each, (schema.LATENCY, schema.LOOKED_FPS), start_ms=began_ms) for each in ids
             ]
