@@ -25,6 +25,8 @@ from tests.waiting import wait_for
 
 NAMES = sorted(path.stem for path in assets.folder("notebooks").glob("*.ipynb"))
 PARAMETERS = {"seconds": 2, "timing": 0.1, "live_minutes": 0.1, "days": 2}
+OWN_PARAMETERS = {"03_produce_frames": {"camera": "own"}}
+"""Notebook 3 refuses a camera that another notebook feeds at that moment."""
 MOST_WIDGET_STATE = 1_000_000
 TIMEOUT = 300.0
 
@@ -76,7 +78,7 @@ def papermill(name: str, folder: Path, environment: dict[str, str]) -> subproces
     source = assets.folder("notebooks") / f"{name}.ipynb"
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--kernel", "python3", str(source)]
     command += [str(folder / f"{name}.ipynb"), "--cwd", str(source.parent)]
-    for parameter, value in PARAMETERS.items():
+    for parameter, value in (PARAMETERS | OWN_PARAMETERS.get(name, {})).items():
         command += ["-p", parameter, str(value)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
