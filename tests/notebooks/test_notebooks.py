@@ -73,6 +73,14 @@ def test_it_is_valid_and_asks_for_the_usual_kernel(notebook: Any) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
+def test_its_code_fits_a_small_window(notebook: Any) -> None:
+    """A longer line would have a scrollbar beside the file browser in a window of 1200 pixels."""
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    # a command of Redis is one line
+    lines = [line for source in cells if not source.startswith("%%redis") for line in source.splitlines()]
+    assert [line for line in lines if len(line) > 98] == []
+
+
 def test_it_starts_with_its_goal_and_what_must_run(notebook: Any) -> None:
     title = notebook.cells[0]
     assert title.cell_type == "markdown"
