@@ -81,7 +81,11 @@ def finish_times(axes: Axes, zone: ZoneInfo) -> None:
     """Let the horizontal axis show times in a time zone, and name it."""
     locator = AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
+    formatter = ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
+    # whole times: "30" between "22:32" and "22:33" is not understood at first sight
+    formatter.formats[3:] = ["%H:%M", "%H:%M", "%H:%M:%S.%f"]
+    formatter.zero_formats[5] = "%H:%M:%S"
+    axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0)
     first, last = (round(each.timestamp() * 1000) for each in num2date(axes.get_xlim(), tz=zone))  # type: ignore[no-untyped-call]
     axes.set_xlabel(f"time ({zone_note(zone, first, last)})", fontsize="small", loc="left")

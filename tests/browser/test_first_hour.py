@@ -210,7 +210,7 @@ def run_all(page: Page) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_all_cells_and_exercises_of_a_notebook(name: str, lab: Lab, page: Page) -> None:
     # with all cells in the page at once
-    page.set_viewport_size({"width": 1280, "height": 4000})
+    page.set_viewport_size({"width": 1280, "height": 1600})
     jupyter.open_notebook(page, lab, f"{COPY}/{name}.ipynb")
     try:
         if name in SHORTER:
@@ -317,7 +317,9 @@ def removed_by_clicking(page: Page) -> None:
 def unpaused(page: Page) -> None:
     lag = "wb.client.xinfo_groups('camera:0')[0]['lag']"
     wait_for(lambda: int(jupyter.execute(page, f"print({lag} or 0)")) > 3, timeout=30, what="the lag to grow")
-    expect(page.locator(".rededge-player-notice").first).to_contain_text("no detections")
+    # a player that is out of sight is sent nothing
+    page.locator(".rededge-player").first.scroll_into_view_if_needed()
+    expect(page.locator(".rededge-player-notice").first).to_contain_text("no detections", timeout=30_000)
     jupyter.run_new_cell(page, 'wb.gears.unpause("people_counter")')
     wait_for(lambda: int(jupyter.execute(page, f"print({lag} or 0)")) <= 3, timeout=60, what="the gear to continue")
 
@@ -332,7 +334,7 @@ AFTERWARDS = {"02_register_gear": removed_by_clicking, "04_watch_streams": unpau
 
 
 def test_an_interrupted_cell_a_killed_kernel_and_a_reload(lab: Lab, page: Page, environment: dict[str, str]) -> None:
-    page.set_viewport_size({"width": 1280, "height": 4000})
+    page.set_viewport_size({"width": 1280, "height": 1600})
     path = f"{COPY}/06_dashboard.ipynb"
     jupyter.open_notebook(page, lab, path)
     for cell in CELLS:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import matplotlib as mpl
@@ -245,6 +246,18 @@ def test_a_plot_names_the_time_zone_of_its_times(monkeypatch: pytest.MonkeyPatch
         monkeypatch.undo()
         tzlocal.reload_localzone()
     assert axes.get_xlabel() == "time (Asia/Kolkata, UTC+05:30)"
+
+
+def test_every_time_on_the_axis_is_a_whole_one() -> None:
+    labels = {}
+    for end in (800, 150_000, 86_400_000):
+        axes = plot_people(series("people", {0: 2, end: 3}))
+        drawn(axes)
+        labels[end] = [text.get_text() for text in axes.get_xticklabels()]
+        assert len(set(labels[end])) == len(labels[end]) > 3
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d", each) for each in labels[800])
+    assert all(re.fullmatch(r"\d\d:\d\d:[03]0", each) for each in labels[150_000])
+    assert all(re.fullmatch(r"\d\d:\d\d|[A-Z][a-z]{2}-\d\d", each) for each in labels[86_400_000])
 
 
 def test_a_plot_of_a_recording_shows_positions() -> None:
