@@ -28,8 +28,8 @@ EVENTS_KEPT: Final = 10_000
 EVENTS_AGE_MS: Final = 30 * 24 * 3600 * 1000
 
 FIELDS: Final = (
-    "kind", "severity", "ts", "ref", "rule", "condition", "alarm", "line", "direction", "zone", "track", "people",
-    "seconds", "value", "since", "reason", "clip", "class", "plural",
+    "kind", "severity", "ts", "ref", "rule", "condition", "alarm", "line", "direction", "direction_name", "zone",
+    "track", "people", "seconds", "value", "since", "reason", "clip", "class", "plural",
 )  # fmt: skip
 """Fields of every event of a camera, empty where they do not belong to its kind: Grafana's data source mixes up the
 rows of a stream whose entries have different fields."""

@@ -23,18 +23,17 @@ def frame_events(camera: str, scene: Scene, counts: FrameCounts, changes: Sequen
         counts: From `SceneCounter.count`.
         changes: From `evaluate`.
     """
-    happened = sorted(_what_people_did(counts), key=lambda event: int(event["ts"]))
+    happened = sorted(_what_people_did(scene, counts), key=lambda event: int(event["ts"]))
     return [*happened, *(alarm_event(camera, scene, change) for change in changes)]
 
 
-def _what_people_did(counts: FrameCounts) -> Iterator[Fields]:
+def _what_people_did(scene: Scene, counts: FrameCounts) -> Iterator[Fields]:
     for crossing in counts.crossings:
         yield {
             "kind": "line_crossed",
             "severity": INFO,
             "ts": crossing.ts_ms,
-            "line": crossing.line,
-            "direction": crossing.direction,
+            **_over(scene, crossing.line, crossing.direction),
             "track": crossing.track,
         }
     for entry in counts.entries:
@@ -42,6 +41,18 @@ def _what_people_did(counts: FrameCounts) -> Iterator[Fields]:
     for leaving in counts.exits:
         fields = _in_zone("zone_left", leaving.ts_ms, leaving.zone, leaving.track, counts)
         yield {**fields, "seconds": round(leaving.seconds, 3)}
+
+
+def _over(scene: Scene, name: str, direction: str | None) -> Fields:
+    """The line of an event, its direction if there is one, and what users call that."""
+    line = next((line for line in scene.lines if line.name == name), None)
+    if direction is None or line is None:
+        return {"line": name} if direction is None else {"line": name, "direction": direction}
+    return {
+        "line": name,
+        "direction": direction,
+        "direction_name": line.forward if direction == "forward" else line.backward,
+    }
 
 
 def _in_zone(kind: str, ts_ms: int, zone: str, track: int, counts: FrameCounts) -> Fields:
@@ -75,9 +86,7 @@ def alarm_event(camera: str, scene: Scene, change: AlarmChange) -> Fields:
             if change.value is not None:
                 event["seconds"] = round(change.value, 3)
         case CrossingsRule():
-            event["line"] = rule.line
-            if rule.direction is not None:
-                event["direction"] = rule.direction
+            event |= _over(scene, rule.line, rule.direction)
     if change.track is not None:
         event["track"] = change.track
     if change.clip:

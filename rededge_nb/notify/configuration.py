@@ -51,8 +51,8 @@ from rededge_nb.reading.events import Event
 from rededge_nb.yaml_files import read_yaml
 
 TEMPLATE_FIELDS: Final = (
-    "camera", "kind", "severity", "what", "time", "rule", "zone", "line", "direction", "people", "seconds", "value",
-    "track", "reason", "alarm", "clip", "id",
+    "camera", "kind", "severity", "what", "time", "rule", "zone", "line", "direction", "direction_name",
+    "people", "seconds", "value", "track", "reason", "alarm", "clip", "id",
 )  # fmt: skip
 """What message templates may refer to."""
 RECOVERIES: Final = ("camera_back", "gear_unpaused", "gear_works", "memory_free", "disk_free", "worker_back")

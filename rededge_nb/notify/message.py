@@ -105,7 +105,7 @@ def _values(events: Sequence[Event]) -> dict[str, str]:
     in_recording = first.position_s is not None and len(events) == 1
     when = f"{position_text(first.position_s or 0)} in the recording" if in_recording else _clock(first)
     found = {"camera": camera, "what": what, "time": when, "id": first.full_id}
-    names = ("kind", "severity", "rule", "zone", "line", "direction", "reason", "alarm", "clip")
+    names = ("kind", "severity", "rule", "zone", "line", "direction", "direction_name", "reason", "alarm", "clip")
     found |= {name: str(getattr(first, name)) for name in names}
     numbers = {"people": first.people, "seconds": first.seconds, "value": first.value, "track": first.track}
     return found | {name: "" if value is None else f"{value:g}" for name, value in numbers.items()}

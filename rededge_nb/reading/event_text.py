@@ -10,7 +10,7 @@ def describe(event: Event) -> str:
     """What happened, in words, without camera and time."""
     match event.kind:
         case "line_crossed":
-            return f"{_who(event)} crossed the line {event.line} ({event.direction})"
+            return f"{_who(event)} crossed the line {event.line}{_direction(event)}"
         case "zone_entered":
             return f"{_who(event)} entered the zone {event.zone}"
         case "zone_left":
@@ -37,9 +37,13 @@ def _condition(event: Event) -> str:
         case "dwell":
             return f"{_who(event)} has been in the zone {event.zone} for {value:.0f} s"
         case "crossings":
-            direction = f" ({event.direction})" if event.direction else ""
-            return f"{value:g} {'crossing' if value == 1 else 'crossings'} of the line {event.line}{direction}"
+            return f"{value:g} {'crossing' if value == 1 else 'crossings'} of the line {event.line}{_direction(event)}"
     return "alarm"
+
+
+def _direction(event: Event) -> str:
+    name = event.direction_name or event.direction
+    return f" ({name})" if name else ""
 
 
 def _who(event: Event) -> str:

@@ -25,7 +25,7 @@ from rededge_nb.streams import Entry
 
 _BATCH = 500
 """Entries that are read at once while those of some kinds are searched."""
-_TEXTS = ("kind", "severity", "alarm", "rule", "line", "direction", "zone", "clip", "ref", "reason")
+_TEXTS = ("kind", "severity", "alarm", "rule", "line", "direction", "direction_name", "zone", "clip", "ref", "reason")
 _INTEGERS = ("track", "people", "since")
 _NUMBERS = ("seconds", "value")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
@@ -46,6 +46,7 @@ class Event:
         rule: Name of the rule that raised the alarm.
         line: Name of the line, for `line_crossed`.
         direction: `forward` or `backward`.
+        direction_name: What users call this direction of the line, such as `in`.
         zone: Name of the zone.
         clip: File name of the video clip, if the rule asks for one.
         ref: Entry id of the frame that caused it; empty for what no frame has caused.
@@ -70,6 +71,7 @@ class Event:
     rule: str = ""
     line: str = ""
     direction: str = ""
+    direction_name: str = ""
     zone: str = ""
     clip: str = ""
     ref: str = ""

@@ -13,7 +13,8 @@ from tests.analytics.test_scene_counting import DESK, START_MS, count, count_all
 from tests.analytics.walkers import Walker, frames, straight
 
 RULES = (
-    DESK.with_rule(OccupancyRule(name="busy", zone="desk", at_least=1, clear_after=0, severity="info"))
+    DESK.with_line("door", DESK.lines[0].a, DESK.lines[0].b, forward="inwards")
+    .with_rule(OccupancyRule(name="busy", zone="desk", at_least=1, clear_after=0, severity="info"))
     .with_rule(DwellRule(name="waits", zone="desk", longer_than=1, clear_after=0, clip=True))
     .with_rule(CrossingsRule(name="in", line="door", direction="forward", within=1, clear_after=0, severity="alarm"))
     .with_rule(CrossingsRule(name="out", line="door", direction="backward"))
@@ -64,6 +65,7 @@ def test_each_rule_raises_its_alarm_and_clears_it() -> None:
     assert (waits["zone"], waits["seconds"]) == ("desk", pytest.approx(1, abs=0.11))
     assert by_kind["alarm_raised busy"]["people"] == 1
     assert by_kind["alarm_raised in"]["direction"] == "forward"
+    assert by_kind["alarm_raised in"]["direction_name"] == "inwards"
     assert by_kind["alarm_raised in"]["severity"] == "alarm"
     assert "clip" not in by_kind["alarm_raised busy"]
 

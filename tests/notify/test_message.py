@@ -24,6 +24,10 @@ def event(camera: str, kind: str, **fields: Any) -> Event:
     ("found", "text"),
     [
         (event("0", "line_crossed", line="door", direction="forward"), "somebody crossed the line door (forward)"),
+        (
+            event("0", "line_crossed", line="door", direction="forward", direction_name="in"),
+            "somebody crossed the line door (in)",
+        ),
         (event("0", "zone_left", zone="desk", seconds=12.4), "somebody left the zone desk after 12 s"),
         (
             event("0", "alarm_raised", rule="queue", condition="occupancy", zone="desk", value=6),
