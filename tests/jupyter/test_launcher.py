@@ -7,12 +7,13 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from email.message import Message
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
 import pytest
 from jupyter_server_proxy.config import ServerProcess
 
@@ -22,9 +23,30 @@ from tests.waiting import wait_for
 TOKEN = "a-token-of-the-test"
 
 
+BUSY_NOTEBOOK = """
+import ipywidgets, threading, time
+label = ipywidgets.Label()
+def update():
+    while True:
+        label.value = str(time.monotonic())
+        time.sleep(0.05)
+threading.Thread(target=update, daemon=True).start()
+label
+"""
+
+
 @pytest.fixture
 def page(tmp_path: Path, environment: dict[str, str]) -> Iterator[int]:
     """Port of the page."""
+    with started_page(tmp_path, environment) as port:
+        yield port
+
+
+@contextmanager
+def started_page(
+    tmp_path: Path, environment: dict[str, str], *options: str, notebook: Path | None = None
+) -> Iterator[int]:
+    """Port of a page."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = int(one.getsockname()[1])
@@ -32,7 +54,7 @@ def page(tmp_path: Path, environment: dict[str, str]) -> Iterator[int]:
     log = tmp_path / "voila.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            launcher.page_command(f"--port={port}", "--Voila.base_url=/"),
+            launcher.page_command(f"--port={port}", "--Voila.base_url=/", *options, notebook=notebook),
             env={**environment, **places, **launcher.page_environment(TOKEN)},
             stdout=output,
             stderr=output,
@@ -119,3 +141,14 @@ def test_it_may_contact_only_its_own_server(page: int) -> None:
     assert "http" not in policy
     assert 'rel="stylesheet" href="http' not in answer.text
     assert "application/vnd.jupyter.widget-view+json" in answer.text
+
+
+def test_a_kernel_ends_whose_page_has_gone_without_a_word(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Widgets that change all the time do not keep it."""
+    notebook = tmp_path / "busy.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BUSY_NOTEBOOK)]), notebook)
+    soon = ("--MappingKernelManager.cull_idle_timeout=1", "--MappingKernelManager.cull_interval=1")
+    with started_page(tmp_path, environment, *soon, notebook=notebook) as port:
+        assert ask(port, "/", Authorization=f"token {TOKEN}").status == 200
+        log = tmp_path / "voila.log"
+        wait_for(lambda: "Ending kernel" in log.read_text(), timeout=60, what="the end of the kernel")
