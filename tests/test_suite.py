@@ -32,24 +32,12 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_test_that_passes_only_when_repeated_is_flaky(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: bool
-) -> None:
-    parts = {}
-    for name in ("first", "second"):
-        file = tmp_path / name / "test_some.py"
-        file.parent.mkdir()
-        file.write_text(TESTS.format(broken=broken and name == "second"))
-        parts[name] = ["-q", f"--rootdir={file.parent}", str(file)]
-    passed, flaky = suite.run_twice(parts)
+def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: bool) -> None:
+    file = tmp_path / "test_some.py"
+    file.write_text(TESTS.format(broken=broken))
+    passed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
     assert passed is not broken
-    assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"] * 2
-    assert "def test_flaky" in capsys.readouterr().out, "what failed in a part that is not seen while it runs"
-
-
-@pytest.mark.parametrize("code", [2, 3, 4])
-def test_a_part_that_pytest_could_not_run_fails(code: int) -> None:
-    assert suite.repeat_failed("none", [], code) == (False, [])
+    assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def read_history(
         client: Connected to the server.
         camera: Camera id.
         start: Its beginning, or how long before the end; default: a day before the end; without an end,
-            the first sample of that day.
+            the minute of the first sample of that day.
         end: Its end, which is not part of it; default: just after the newest sample.
         every: Length of a period: `10s`, `15min`, `1h`, `1d` or `1w`. Days begin at midnight, weeks on Monday.
         time_zone: Name of the time zone, such as `Europe/Berlin`; default: that of this computer.
@@ -67,8 +67,11 @@ def time_span(
     end_ms = newest_ms(client, camera) + 1 if end is None else moment_ms(end, zone)
     if start is None:
         day_before_ms = end_ms - _DEFAULT_LENGTH_MS
-        # a recording of a minute is no day of empty rows
-        return first_ms(client, camera, day_before_ms) if end is None else day_before_ms, end_ms
+        if end is not None:
+            return day_before_ms, end_ms
+        # A recording of a minute is no day of empty rows. What is counted by the second is stored at its beginning.
+        first = first_ms(client, camera, day_before_ms)
+        return max(day_before_ms, first - first % schema.MINUTE_MS), end_ms
     if isinstance(start, timedelta):
         return end_ms - round(1000 * start.total_seconds()), end_ms
     return moment_ms(start, zone), end_ms

@@ -21,6 +21,7 @@ from rededge_nb import schema, streams
 from rededge_nb.display.colors import track_color
 from rededge_nb.errors import GearError, NoDataError
 from rededge_nb.reading import frames
+from rededge_nb.reading.captures import newest_capture
 from rededge_nb.reading.detections import Detections, parse_detections
 from rededge_nb.reading.frames import Frame
 from rededge_nb.reading.recordings import RecordingPositions
@@ -32,6 +33,8 @@ NO_DETECTIONS_AFTER = 2.0
 SILENT_AFTER = 3.0
 """Seconds without frames or detections after which the viewer shows a notice."""
 
+_CAPTURES_INTERVAL = 2.0
+"""Seconds between two looks whether the capture of a silent camera has ended."""
 _FRAMES_ONLY_INTERVAL_MS = 33
 _IDLE_INTERVAL_MS = 200
 _NO_ID = "0-0"
@@ -110,6 +113,8 @@ class Follower:
         self._newest_at_start = _NO_ID
         self._frame_at: float | None = None
         self._detection_at: float | None = None
+        self._capture_ended = False
+        self._captures_read_at = 0.0
         self._started = False
 
     @property
@@ -130,7 +135,7 @@ class Follower:
     @property
     def notice(self) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
-        return silence_notice(self.frame_age, self.detection_age) or self.problem
+        return silence_notice(self.frame_age, self.detection_age, ended=self._capture_ended) or self.problem
 
     @property
     def has_next(self) -> bool:
@@ -152,6 +157,10 @@ class Follower:
         for _, entry in streams.new_entries(client, self._after, block_ms=block_ms):
             self._receive(entry, live=True)
             self._frame_at = self._detection_at = time.monotonic()
+        if self.silent and time.monotonic() - self._captures_read_at > _CAPTURES_INTERVAL:
+            self._captures_read_at = time.monotonic()
+            newest = newest_capture(client, self.camera)
+            self._capture_ended = newest is not None and not newest.running
 
     def next_frame(self, client: redis.Redis) -> FrameWithDetections | None:
         """The newest frame that was not returned yet; None if there is none."""
@@ -227,17 +236,19 @@ class Follower:
         return self._positions.position_s(client, frame.capture, frame.ts_ms, frame.read_ms)
 
 
-def silence_notice(frame_age: float | None, detection_age: float | None) -> str:
+def silence_notice(frame_age: float | None, detection_age: float | None, *, ended: bool = False) -> str:
     """A sentence that says that frames or detections do not arrive; empty if they do.
 
     Args:
         frame_age: Seconds since the newest frame arrived; None if there never was one.
         detection_age: The same for detections.
+        ended: Whether the last capture has ended, as that of a recording does.
     """
     if frame_age is None:
         return "no frame yet: is the capture running?"
     if frame_age >= SILENT_AFTER:
-        return f"no frame for {_duration(frame_age)}: is the capture running?"
+        why = "the capture has ended" if ended else "is the capture running?"
+        return f"no frame for {_duration(frame_age)}: {why}"
     if detection_age is None:
         return "frames arrive, but no detections yet: is the gear registered, and not paused?"
     if detection_age >= SILENT_AFTER:

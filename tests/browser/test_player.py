@@ -169,7 +169,7 @@ def test_a_notice_about_silence_appears_and_goes(client: redis.Redis, video: Pat
     with start_capture(client, video, loop=True):
         wait_for_paints(page, 3)
         page.wait_for_selector(NOTICE, state="hidden")
-    page.wait_for_selector(f"{NOTICE}:text-matches('no frame for [0-9]+ s: is the capture running')")
+    page.wait_for_selector(f"{NOTICE}:text-matches('no frame for [0-9]+ s: the capture has ended')")
     for registration in client.execute_command("RG.DUMPREGISTRATIONS"):
         client.execute_command("RG.UNREGISTER", registration[1])
     with start_capture(client, video, loop=True):

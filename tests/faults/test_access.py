@@ -291,7 +291,7 @@ def test_the_address_of_a_user_is_printed(edge: Instance, client: redis.Redis, e
 
 
 def test_no_password_is_in_what_a_notebook_shows(edge: Instance, client: redis.Redis) -> None:
-    passwords = [StateFolder(edge.dir).password(user) for user in (users.OWNER, *users.RULES)]
+    passwords = [StateFolder(edge.dir).password(user) for user in (OWNER, *users.RULES)]
     with Workbench(edge.url) as workbench:
         shown = repr(workbench) + repr(workbench.client) + repr(workbench.client.connection_pool)
     for notebook in (TOP / "notebooks").glob("*.ipynb"):
@@ -404,7 +404,7 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(folder: Path, environment: d
     instance = server.find(state)
     assert instance
     assert json.loads(started.stdout)["port"] == instance.port
-    secrets = [StateFolder(state).password(user) for user in (users.OWNER, *users.RULES)]
+    secrets = [StateFolder(state).password(user) for user in (OWNER, *users.RULES)]
     token = "token-that-nobody-else-may-know"
     client = client_from_url(instance.url)
     provision(client)

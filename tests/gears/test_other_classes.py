@@ -117,7 +117,8 @@ def test_cars_are_counted_and_followed_over_lines_and_through_zones(
     assert "camera 0: 1 car, latency" in repr(found[1])
     message = FrameWithDetections(*found, live=True).as_message()
     assert message["amount"] == "1 car"
-    assert {tile.label: tile.value for tile in TileReader("0").read(client)}["cars now"] == "1"
+    shown = {tile.key: tile for tile in TileReader("0").read(client)}["people"]
+    assert (shown.label.partition(" at ")[0], shown.value) == ("cars", "1"), "with its position in the recording"
     (row,) = snapshot(client, window=60)
     assert (row.people, as_table([row]).splitlines()[0].split()[6]) == (1.0, "cars")
     metrics = exposition(read_metrics(client))

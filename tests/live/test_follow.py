@@ -33,6 +33,11 @@ def test_silence_gets_a_notice(frames: float | None, detections: float | None, n
     assert silence_notice(frames, detections) == notice
 
 
+def test_an_ended_capture_is_not_asked_for() -> None:
+    assert silence_notice(3.2, 3.1, ended=True) == "no frame for 3 s: the capture has ended"
+    assert silence_notice(0.1, 0.1, ended=True) == ""
+
+
 def test_numbers_that_json_lacks_are_not_sent() -> None:
     fields = {b"ref": b"1-0", b"boxes": b"[NaN, 2, 3, Infinity]", b"confidence": b"[NaN]", b"people": b"1"}
     found = FrameWithDetections(Frame("0", "1-0", 1, 1, b""), parse_detections("0", ("2-0", fields)), live=True)

@@ -42,8 +42,8 @@ def test_a_capture_goes_on_when_a_killed_camera_is_back(bare_client: redis.Redis
         wait_for(lambda: capture.problem, what="the problem")
         before = capture.report.frames
         with rtsp_server(JPEGS, port=first.port):
-            wait_for(lambda: capture.report.frames > before + 3, timeout=30, what="frames")
-            assert capture.problem is None
+            # frames that had been read before may still be added while the problem is known
+            wait_for(lambda: capture.report.frames > before + 3 and not capture.problem, timeout=30, what="frames")
 
 
 FPS, SCENE = 25, DrawnScene(people=2, size_wh=(320, 240), fps=25)
