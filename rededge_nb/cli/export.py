@@ -24,7 +24,8 @@ from rededge_nb.cli.base import camera_option, connected, directory_option, echo
     "--from",
     "start",
     metavar="TIME",
-    help="Beginning, such as 2026-03-01 or 2026-03-01T14:30; default: a day before the end.",
+    help="Beginning, such as 2026-03-01 or 2026-03-01T14:30; default: a day before --to, or the "
+    "first sample of the last day.",
 )
 @click.option("--to", "end", metavar="TIME", help="End, which is not included; default: the newest sample.")
 @click.option(

@@ -43,13 +43,13 @@ def newest_events(
         follow: Go on with each event that arrives, without end.
     """
     newest: dict[str, str] = {}
-    most = limit
+    most, whole = limit, not kinds and severity == SEVERITIES[0]  # then the newest are those that are wanted
     while True:
         found = [
             event
             for camera in cameras or (*known_cameras(client), "")
-            for event in _read_new(client, camera, newest)
-            if (not kinds or event.kind in kinds) and _rank(event.severity) >= _rank(severity)
+            for event in _read_new(client, camera, newest, most if whole else None)
+            if (not kinds or event.kind in kinds) and event.is_at_least(severity)
         ]
         found.sort(key=_arrival)
         yield from with_positions(client, found[-most:] if most else found)
@@ -62,7 +62,7 @@ def newest_events(
 def alarms_now(client: redis.Redis, cameras: Collection[str] = (), *, severity: str = "info") -> list[Event]:
     """The alarms that were raised and are not over, the oldest first; see `newest_events` for the arguments."""
     found = [alarm for camera in cameras or known_cameras(client) for alarm in active_alarms(client, camera)]
-    chosen = sorted((alarm for alarm in found if _rank(alarm.severity) >= _rank(severity)), key=_arrival)
+    chosen = sorted((alarm for alarm in found if alarm.is_at_least(severity)), key=_arrival)
     return with_positions(client, chosen)
 
 
@@ -82,21 +82,17 @@ def as_dict(event: Event) -> dict[str, Any]:
     return asdict(event) | {"id": event.full_id, "fields": dict(event.fields), "text": describe(event)}
 
 
-def _read_new(client: redis.Redis, camera: str, newest: dict[str, str]) -> list[Event]:
+def _read_new(client: redis.Redis, camera: str, newest: dict[str, str], limit: int | None) -> list[Event]:
     start = f"({newest[camera]}" if camera in newest else "-"
     found: list[Event] = []
     if camera:
-        found = read_events(client, camera, start=start)
+        found = read_events(client, camera, start=start, limit=limit)
     else:
         with contextlib.suppress(redis.exceptions.NoPermissionError):  # this user may read cameras only
-            found = read_server_events(client, start=start)
+            found = read_server_events(client, start=start, limit=limit)
     if found:
         newest[camera] = found[0].id
     return found
-
-
-def _rank(severity: str) -> int:
-    return SEVERITIES.index(severity) if severity in SEVERITIES else 0
 
 
 def _arrival(event: Event) -> tuple[int, int]:

@@ -109,8 +109,7 @@ class TargetConfig:
             return False
         if self.cameras and event.camera not in self.cameras:
             return False
-        known = event.severity if event.severity in SEVERITIES else "info"
-        return event.kind in RECOVERIES or SEVERITIES.index(known) >= SEVERITIES.index(self.severity)
+        return event.kind in RECOVERIES or event.is_at_least(self.severity)
 
 
 @dataclass(frozen=True)

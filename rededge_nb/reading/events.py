@@ -17,6 +17,7 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.analytics.events import CLEARED, RAISED
+from rededge_nb.analytics.rules import SEVERITIES
 from rededge_nb.connection import shard_of
 from rededge_nb.edge.client import server_errors
 from rededge_nb.edge.client.shard import key_here
@@ -94,6 +95,11 @@ class Event:
     def full_id(self) -> str:
         """The id for receivers, which no other event has: `<camera>/<entry id>`."""
         return f"{self.camera}/{self.id}"
+
+    def is_at_least(self, severity: str) -> bool:
+        """Whether it has this severity or a higher one. An unknown one, from another client, counts as `info`."""
+        known = self.severity if self.severity in SEVERITIES else SEVERITIES[0]
+        return SEVERITIES.index(known) >= SEVERITIES.index(severity)
 
     @property
     def raises(self) -> bool:
