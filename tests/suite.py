@@ -8,12 +8,14 @@ because a failure that comes and goes is a race, in the product more often than 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.paths import TOP
 
@@ -21,6 +23,7 @@ STATE = TOP / ".rededge"
 FLAKY_LOG = STATE / "flaky-tests.txt"
 MAX_FLAKY = 2
 SLOWEST = 25
+MOST_OF_A_REASON = 400
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
 PARTS = {"tests": ("tests", "--ignore=tests/browser"), "browser": ("tests/browser",)}
@@ -31,29 +34,35 @@ FAILED_TESTS, NO_TESTS = 1, 5
 
 def main() -> int:
     """Run everything, even after a failure; returns an exit code."""
-    flaky: list[str] = []
-    failed = False
+    flaky: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for part, words in PARTS.items():
-        passed, only_when_repeated = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
-        failed |= not passed
-        flaky += only_when_repeated
-    return report(flaky, failed=failed)
+        failed_twice, only_once = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
+        failed |= failed_twice
+        flaky |= only_once
+    return report(flaky, failed)
 
 
-def run_twice(part: str, words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL) -> tuple[bool, list[str]]:
-    """Run tests, and those that failed once more; returns whether all passed then, and which passed only then."""
-    cache = STATE / f"cache-{part}"
+def run_twice(
+    part: str, words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Run tests, and those that failed once more; returns the tests that failed twice and once, with the reasons."""
+    cache, results = STATE / f"cache-{part}", STATE / f"results-{part}.xml"
     shutil.rmtree(cache, ignore_errors=True)
-    words = [*words, "-o", f"cache_dir={cache}", f"--durations={SLOWEST}"]
+    words = [*words, "-o", f"cache_dir={cache}", f"--durations={SLOWEST}", f"--junitxml={results}"]
     code = pytest(*words, *parallel)
-    if code != FAILED_TESTS:
-        return code in (0, NO_TESTS), []
-    failed = last_failed(cache)
-    if not failed:
-        return False, []
-    print(f"{len(failed)} failed, and run once more, alone:", *failed, sep="\n  ", flush=True)
+    if code in (0, NO_TESTS):
+        return {}, {}
+    names = last_failed(cache) if code == FAILED_TESTS else []
+    if not names:
+        return {part: f"pytest ended with exit code {code}"}, {}
+    first_reasons = reasons(names, results)
+    print(f"{len(names)} failed, and run once more, alone:", *names, sep="\n  ", flush=True)
     code = pytest(*words, "--last-failed", "--last-failed-no-failures", "none")
-    return code == 0, sorted(set(failed) - set(last_failed(cache)))
+    again = last_failed(cache) if code else []
+    if code and not again:
+        return {part: f"pytest ended with exit code {code}"}, {}
+    return reasons(again, results), {name: first_reasons[name] for name in names if name not in again}
 
 
 def last_failed(cache: Path) -> list[str]:
@@ -62,22 +71,45 @@ def last_failed(cache: Path) -> list[str]:
     return sorted(json.loads(file.read_text())) if file.exists() else []
 
 
+def reasons(names: Sequence[str], results: Path) -> dict[str, str]:
+    """Why tests failed, by their names, from a file in the format of JUnit: at most MOST_OF_A_REASON characters."""
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
+        for outcome in (*case.findall("failure"), *case.findall("error")):
+            found[_dotted(name)] = " ".join(outcome.get("message", "").split())[:MOST_OF_A_REASON]
+    return {name: found.get(_dotted(name), "") for name in names}
+
+
+def _dotted(name: str) -> str:
+    return re.sub(r"\.py::|::|/", ".", name)
+
+
 def pytest(*words: str) -> int:
     """Run pytest in a process of its own; returns its exit code."""
     return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=TOP, check=False).returncode
 
 
-def report(flaky: Sequence[str], *, failed: bool, log: Path = FLAKY_LOG) -> int:
-    """Print the flaky tests, add them to the log, and return the exit code of the whole run."""
-    print("FLAKY TESTS (passed only when repeated):", *(flaky or ["none"]), sep="\n  ", flush=True)
+def report(flaky: Mapping[str, str], failed: Mapping[str, str], *, log: Path = FLAKY_LOG) -> int:
+    """Print the tests that were flaky and that failed, last of all, since of a long output the end is kept.
+
+    Adds the flaky ones to the log, and returns the exit code of the whole run.
+    """
+    print("FLAKY TESTS (passed only when repeated):", *(_lines(flaky) or ["none"]), sep="\n  ", flush=True)
     if flaky:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as lines:
-            lines.writelines(f"{time.strftime('%Y-%m-%d %H:%M')} {name}\n" for name in flaky)
+            lines.writelines(f"{time.strftime('%Y-%m-%d %H:%M')} {line}\n" for line in _lines(flaky))
         print(f"added to {log}; find the cause of each")
     if len(flaky) > MAX_FLAKY:
         print(f"FAILED: more than {MAX_FLAKY} tests are flaky")
-    return int(failed or len(flaky) > MAX_FLAKY)
+    if failed:
+        print("FAILED, also when repeated:", *_lines(failed), sep="\n  ", flush=True)
+    return int(bool(failed) or len(flaky) > MAX_FLAKY)
+
+
+def _lines(tests: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {reason}" for name, reason in tests.items()]
 
 
 if __name__ == "__main__":

@@ -35,22 +35,33 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: bool) -> None:
     file = tmp_path / "test_some.py"
     file.write_text(TESTS.format(broken=broken))
-    passed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
-    assert passed is not broken
+    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
     assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"]
+    assert [name.rpartition("::")[2] for name in failed] == (["test_broken"] if broken else [])
+    assert all("assert" in reason and "False" in reason for reason in (failed | flaky).values())
+
+
+def test_tests_that_cannot_be_collected_fail_the_run(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text("import no_such_module")
+    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(tmp_path)], parallel=())
+    assert failed
+    assert not flaky
 
 
 @pytest.mark.parametrize(
-    ("flaky", "failed", "code"), [([], False, 0), ([], True, 1), (["a", "b"], False, 0), (["a", "b", "c"], False, 1)]
+    ("flaky", "failed", "code"), [("", "", 0), ("", "x", 1), ("ab", "", 0), ("abc", "", 1), ("a", "xy", 1)]
 )
 def test_more_than_two_flaky_tests_fail_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], flaky: list[str], failed: bool, code: int
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flaky: str, failed: str, code: int
 ) -> None:
     log = tmp_path / "flaky.txt"
-    assert suite.report(flaky, failed=failed, log=log) == code
-    assert suite.report(flaky, failed=failed, log=log) == code
+    only_once, twice = dict.fromkeys(flaky, "late"), dict.fromkeys(failed, "wrong")
+    assert suite.report(only_once, twice, log=log) == code
+    assert suite.report(only_once, twice, log=log) == code
     printed = capsys.readouterr().out
-    assert all(f"\n  {name}\n" in printed for name in flaky or ["none"])
+    assert all(f"\n  {name}: late\n" in printed for name in flaky)
+    assert ("\n  none\n" in printed) == (not flaky)
+    assert all(f"\n  {name}: wrong\n" in printed for name in failed)
     assert ("more than 2" in printed) == (len(flaky) > 2)
     recorded = log.read_text().splitlines() if flaky else []
-    assert [line.split()[-1] for line in recorded] == flaky * 2
+    assert [line.split()[-2] for line in recorded] == [f"{name}:" for name in flaky * 2]
