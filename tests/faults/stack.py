@@ -30,6 +30,8 @@ RESTART_DELAY = 0.1
 """Seconds from the end of a service to its next start."""
 END_TIMEOUT = 40.0
 ANSWER_TIMEOUT = 5.0
+MOST_LINES = 60
+"""Of each log, when a test has failed."""
 
 
 class Service:
@@ -125,6 +127,8 @@ class Stack:
         self._note_processes()
         for name in ("capture", "web", "supervisor"):
             self.services[name].end()
+        if kind is not None:
+            self._print_logs()
         if self._client is not None:
             self._client.close()
         server.stop(self.state.path)
@@ -167,6 +171,13 @@ class Stack:
                 return f"{error.code} {error.read().decode(errors='replace').strip()}"
         except OSError as error:
             return f"the web server does not answer: {error}"
+
+    def _print_logs(self) -> None:
+        """For a test that has failed: pytest shows them beside its error."""
+        for file in sorted((*self.folder.glob("*.log"), *self.state.logs.glob("*"))):
+            if file.is_file():
+                lines = file.read_text(errors="replace").splitlines()[-MOST_LINES:]
+                print(f"--- {file.name}", *lines, sep="\n")
 
     def _children(self) -> list[psutil.Process]:
         pid = self.services["supervisor"].pid

@@ -46,7 +46,10 @@ def state(client: redis.Redis, name: str) -> dict[str, int]:
 
 
 def take(worker: Wire, *, count: int = 1, classes: tuple[str, ...] = ("main",)) -> list[list]:
-    return worker.call("EDGE.NEXT", count, *classes)
+    """Calls for a worker, which asks again when the switchboard wants that: after another worker has gone."""
+    while True:
+        if (calls := worker.call("EDGE.NEXT", count, *classes)) is not None:
+            return calls
 
 
 def wait_until(client: redis.Redis, name: str, **expected: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests.edge.bare_redis import BareRedis, Wire, bare_redis
+from tests.edge.switchboard import bare_switchboard
 from tests.edge.switchboard.bare_switchboard import SIGNS_OF_A_CRASH, skip_without_categories, wait_until
 from tests.waiting import wait_for
 
@@ -44,7 +45,7 @@ def hook(wire: Wire, spec: str, *, name: str = "r-1") -> None:
 
 
 def take(worker: Wire) -> list:
-    [call] = worker.call("EDGE.NEXT", 1, "hooks")
+    [call] = bare_switchboard.take(worker, classes=("hooks",))
     return call
 
 

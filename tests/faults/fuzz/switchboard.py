@@ -9,6 +9,7 @@ import random
 import redis
 
 from tests.edge.bare_redis import BareRedis, Wire, bare_redis
+from tests.edge.switchboard.bare_switchboard import take
 from tests.faults.fuzz.world import Tally, mutated
 
 ARGUMENTS = (
@@ -87,7 +88,7 @@ def reply(rng: random.Random, server: BareRedis, worker: Wire, tally: Tally) -> 
     """One call, answered with a value that may be none, to a caller that speaks either protocol."""
     payload = mutated(rng, rng.choice(VALUES)) if rng.random() < 0.8 else rng.choice(VALUES)
     caller = server.wire(protocol=rng.choice((2, 3))).send("T.CALL", rng.randbytes(rng.randint(0, 300)))
-    call = worker.call("EDGE.NEXT", 1, "main")
+    call = take(worker)
     try:
         worker.call("EDGE.REPLY", call[0][0], payload)
     except redis.ResponseError as error:
@@ -203,7 +204,7 @@ def request(rng: random.Random, server: BareRedis, tally: Tally) -> None:
 def disturbed(rng: random.Random, server: BareRedis, worker: Wire) -> Wire:
     """Somebody goes in the middle of a call: the caller, or the worker, for which another comes."""
     caller = server.wire().send("T.CALL")
-    worker.call("EDGE.NEXT", 1, "main")
+    take(worker)
     if rng.random() < 0.5:
         caller.close()
         return worker
