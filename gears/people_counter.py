@@ -14,9 +14,9 @@ When another class is counted than before, tracks and totals begin again, and th
 class are set aside under other names.
 
 The model does not run for every live frame. Where nothing moves, people are where they were; where it is busy, they are
-where they are expected (`rededge_nb.analytics.looking`). Such an entry has `predicted` 1. A frame is dropped
-when the model has not run for a second and a newer frame waits. So the latency stays low, however fast the camera is.
-Frames whose field `keep` is 1 are all looked at.
+where they are expected (`rededge_nb.analytics.looking`). Such an entry has `predicted` 1. When the model has not run
+for a second, the newest frame waits for it, and older ones are dropped. So the latency stays low, however fast the
+camera is. Frames whose field `keep` is 1 are all looked at.
 
 If no image of a camera may be stored (`boxes_only` in its scene), the capture sends the boxes that it has found in
 place of the image. Images that other clients send are counted, and leave the stream in the same transaction.
@@ -185,17 +185,21 @@ def choose(record, plan):
         small = decode_small(record["value"].get("image"), frame_wh)
         if small is None:
             return None, Choice.LOOK  # it is no image, and this says why
+    slots = 1 + (os.cpu_count() or 1) // 2  # one run does not keep all processors busy all the time
     choice = looking.SHARED.choose(
         key,
         record["ts"],
         time.monotonic(),
         plan,
         recorded=recorded,
-        slots=1 + (os.cpu_count() or 1) // 2,  # one run does not keep all processors busy all the time
+        slots=slots,
         number=number_or(record["value"].get("count"), 0),
         newer_waits=not recorded and newer_waits(record),
         small=small,
     )
+    if choice == Choice.WAIT:
+        looking.SHARED.wait_for_model(key, time.monotonic, slots=slots)
+        choice = Choice.LOOK
     return small, choice
 
 

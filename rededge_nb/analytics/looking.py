@@ -5,7 +5,10 @@ Each frame is one of these:
 - `LOOK`: the model runs.
 - `STILL`: nothing has moved since the model looked last, so everybody is where they were.
 - `BETWEEN`: the model is busy, or it looks at every n-th frame only; people are where they are expected.
-- `DROP`: there is no time for the model, and it has looked too long ago to expect anything. The frame has no entry.
+- `WAIT`: the model is busy, and people cannot be expected: it has looked too long ago, or frames are far apart. The
+  frame waits for its turn. Without that, a camera with a frame a second would never be looked at if its frames always
+  came a moment after those of others.
+- `DROP`: the same, but a newer frame is there already, and takes its place. The frame has no entry.
 
 A lost `Looking` (the worker was killed) costs one run of the model and nothing else. Frames of a recording that is
 processed as fast as possible are all looked at, so that a recording is counted in the same way each time.
@@ -14,6 +17,7 @@ processed as fast as possible are all looked at, so that a recording is counted 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -24,7 +28,9 @@ from rededge_nb.errors import ConfigurationError
 STILL_S: Final = 2.0
 """The model looks at least once in this many seconds, also where nothing moves."""
 EXPECT_S: Final = 1.0
-"""People are expected somewhere for this long without the model; after it a frame is dropped instead."""
+"""People are expected somewhere for this long without the model; after it a frame waits for the model instead."""
+SLOW_S: Final = 0.4
+"""Frames that are at least so far apart wait for the model, too: people are elsewhere in the next one."""
 PEOPLE_GAP_S: Final = 0.2
 """Seconds between two runs of the model that a camera with people asks for when the model is busy: below 3.5 runs a
 second, people who walk get new ids."""
@@ -38,6 +44,9 @@ units of their gaps."""
 ASKED_S: Final = 0.5
 """Another camera is waiting if it has asked for the model in the last half second."""
 
+_POLL_S = 0.05
+"""How often a frame that waits looks whether those that come before it still ask: nobody says when they do not."""
+
 GATES: Final = ("auto", "on", "off")
 EVERY: Final = ("auto", "1", "2", "3", "4", "5")
 
@@ -48,6 +57,7 @@ class Choice(StrEnum):
     LOOK = "look"
     STILL = "still"
     BETWEEN = "between"
+    WAIT = "wait"
     DROP = "drop"
 
 
@@ -93,6 +103,7 @@ class _Camera:
         unsettled: Whether somebody was new, or was expected and not detected: then the model looks again.
         looked_at_s, asked_at_s: Clock time of the last run of the model, and of the last wish for one.
         running: Whether the model runs for it.
+        waiting: Whether a frame waits for the model.
     """
 
     motion: Motion = field(default_factory=Motion)
@@ -105,6 +116,7 @@ class _Camera:
     looked_at_s: float = float("-inf")
     asked_at_s: float = float("-inf")
     running: bool = False
+    waiting: bool = False
 
 
 class Looking:
@@ -116,7 +128,7 @@ class Looking:
     def __init__(self) -> None:
         self._running = 0
         self._cameras: dict[str, _Camera] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def frame_wh(self, camera: str) -> tuple[int, int] | None:
         """Width and height of the last frame that the model saw; None before the first."""
@@ -136,7 +148,7 @@ class Looking:
         newer_waits: bool = False,
         small: SmallImage | None = None,
     ) -> Choice:
-        """Chooses for one frame. After `LOOK` follows `looked` or `forget`, in each case.
+        """Chooses for one frame. After `LOOK` follows `looked` or `forget`, and after `WAIT` `wait_for_model`, always.
 
         Args:
             camera: Key of the camera's frames.
@@ -167,7 +179,27 @@ class Looking:
         overdue = _urgency(known, now_s) >= OVERDUE
         if (overdue or not newer_waits) and self._may_look(known, now_s, slots):
             return Choice.LOOK
+        slow = in_order and ts_ms - known.last_ms >= SLOW_S * 1000
+        if not newer_waits and (slow or not expected):
+            return Choice.WAIT
         return Choice.BETWEEN if expected else Choice.DROP
+
+    def wait_for_model(self, camera: str, clock: Callable[[], float], *, slots: int = 1) -> None:
+        """Returns when the model is free for a frame, and takes it. Then follows `looked` or `forget`, in each case.
+
+        Args:
+            camera: Key of the camera's frames.
+            clock: The clock of `choose`.
+            slots: As for `choose`.
+        """
+        known = self._camera(camera)
+        with self._lock:
+            known.waiting = True
+            try:
+                while not self._take(known, clock(), slots):
+                    self._lock.wait(_POLL_S)
+            finally:
+                known.waiting = False
 
     def looked(
         self, camera: str, ts_ms: int, now_s: float, frame_wh: tuple[int, int], small: SmallImage | None, people: int
@@ -232,23 +264,34 @@ class Looking:
         with self._lock:
             self._running -= known.running
             known.running, known.looked_at_s = False, now_s
+            self._lock.notify_all()
 
     def _may_look(self, known: _Camera, now_s: float, slots: int) -> bool:
-        """Whether the model is free for a camera: others that have waited longer come first."""
+        """Whether the model is free for a camera, which takes it then: others that have waited longer come first."""
         with self._lock:
             known.asked_at_s = now_s
-            free = slots - self._running
-            urgency = max(1.0, FAIRNESS * _urgency(known, now_s))
-            first = sum(
-                not other.running and now_s - other.asked_at_s < ASKED_S and _urgency(other, now_s) > urgency
-                for other in self._cameras.values()
-                if other is not known
-            )
-            if first >= free:
-                return False
-            self._running += not known.running
-            known.running = True
-            return True
+            return self._take(known, now_s, slots)
+
+    def _take(self, known: _Camera, now_s: float, slots: int) -> bool:
+        urgency = _urgency(known, now_s)
+        first = sum(
+            not other.running and _comes_first(other, known, urgency, now_s)
+            for other in self._cameras.values()
+            if other is not known
+        )
+        if first >= slots - self._running:
+            return False
+        self._running += not known.running
+        known.running = True
+        return True
+
+
+def _comes_first(other: _Camera, known: _Camera, urgency: float, now_s: float) -> bool:
+    """Whether the model goes to another camera before one with this urgency."""
+    if other.waiting and known.waiting:
+        return _urgency(other, now_s) > urgency
+    asks = other.waiting or now_s - other.asked_at_s < ASKED_S
+    return asks and _urgency(other, now_s) > max(1.0, FAIRNESS * urgency)
 
 
 def _urgency(camera: _Camera, now_s: float) -> float:

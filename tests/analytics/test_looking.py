@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator
+from itertools import count
 
 import cv2
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from rededge_nb.analytics.looking import EXPECT_S, STILL_S, Choice, Looking, Plan
 from rededge_nb.errors import ConfigurationError
 from tests.analytics.filmed import CAMERA, HEIGHT, WIDTH, Frame, Image, noisy, room, times, watch, with_person
+from tests.waiting import wait_for
 
 PERIODIC = {seconds: int(seconds / STILL_S) for seconds in (30, 60)}
 """How often the model runs in so many seconds in which nothing happens."""
@@ -189,6 +193,49 @@ def test_after_a_long_time_without_the_model_a_frame_is_dropped() -> None:
     assert looking.choose(CAMERA, soon, 2.0, Plan(), recorded=False, newer_waits=True) == Choice.LOOK, "it is overdue"
 
 
+def test_frames_that_wait_get_the_model_one_after_the_other_the_longest_wait_first() -> None:
+    looking, clock, order = Looking(), count(10.0, 0.001), queue.SimpleQueue[str]()
+    cameras = [f"camera:{number}" for number in range(4)]
+    for number, camera in enumerate(cameras):
+        assert looking.choose(camera, 1000, 1.0 + number, Plan(), recorded=False) == Choice.LOOK
+        looking.looked(camera, 1000, 1.1 + number, (WIDTH, HEIGHT), None, 0)
+        looking.followed(camera, 0, unsettled=False)
+        looking.stored(camera, "1000-0", 1000)
+
+    def wait(camera: str) -> None:
+        looking.wait_for_model(camera, lambda: next(clock))
+        order.put(camera)
+
+    assert looking.choose("camera:busy", 9000, 9.0, Plan(), recorded=False) == Choice.LOOK
+    threads = [threading.Thread(target=wait, args=(camera,)) for camera in cameras[::-1]]
+    for camera, thread in zip(cameras[::-1], threads, strict=True):
+        assert looking.choose(camera, 9000, 9.0, Plan(), recorded=False, newer_waits=True) == Choice.DROP
+        assert looking.choose(camera, 9000, 9.0, Plan(), recorded=False) == Choice.WAIT
+        thread.start()
+    wait_for(lambda: all(known.waiting for name, known in looking._cameras.items() if name in cameras))
+    assert order.empty()
+    running = "camera:busy"
+    for camera in cameras:
+        looking.forget(running, next(clock))
+        assert order.get(timeout=20) == camera
+        running = camera
+    for thread in threads:
+        thread.join()
+
+
+def test_frames_that_are_far_apart_wait_although_people_could_be_expected() -> None:
+    looking = Looking()
+    for camera in ("camera:1", "camera:2"):
+        assert looking.choose(camera, 1000, 1.0, Plan(), recorded=False) == Choice.LOOK
+        looking.looked(camera, 1000, 1.1, (WIDTH, HEIGHT), None, 1)
+        looking.followed(camera, 1, unsettled=False)
+        looking.stored(camera, "1000-0", 1000)
+    assert looking.choose("camera:1", 1500, 1.5, Plan(), recorded=False) == Choice.LOOK
+    assert looking.choose("camera:2", 1500, 1.5, Plan(), recorded=False) == Choice.WAIT
+    looking.stored("camera:2", "1400-0", 1400)
+    assert looking.choose("camera:2", 1500, 1.5, Plan(), recorded=False) == Choice.BETWEEN
+
+
 def test_the_model_goes_to_the_camera_that_has_waited_longest() -> None:
     """With one run at a time, and a run that takes as long as half a frame."""
     looking, cameras = Looking(), [f"camera:{number}" for number in range(6)]
@@ -243,6 +290,6 @@ def test_settings_that_are_none(gate: str, every: str) -> None:
 def test_a_run_that_is_given_up_frees_the_model_for_other_cameras() -> None:
     looking = Looking()
     assert looking.choose("camera:1", 1000, 1.0, Plan(), recorded=False) == Choice.LOOK
-    assert looking.choose("camera:2", 1000, 1.0, Plan(), recorded=False) == Choice.DROP
+    assert looking.choose("camera:2", 1000, 1.0, Plan(), recorded=False) == Choice.WAIT
     looking.forget("camera:1", 1.1)
     assert looking.choose("camera:2", 1100, 1.1, Plan(), recorded=False) == Choice.LOOK

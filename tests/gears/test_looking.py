@@ -32,8 +32,8 @@ def add(client: redis.Redis, jpeg: bytes, ts_ms: int, number: int = 0, **more: i
     wait_until_acknowledged(client, client.xadd(schema.frames_key("0"), fields))
 
 
-def predicted(client: redis.Redis) -> list[int]:
-    return [int(fields[b"predicted"]) for _, fields in client.xrange(schema.detections_key("0"))]
+def predicted(client: redis.Redis, camera: str = "0") -> list[int]:
+    return [int(fields[b"predicted"]) for _, fields in client.xrange(schema.detections_key(camera))]
 
 
 def test_where_nothing_moves_people_are_where_they_were(counting: redis.Redis, jpegs: list[bytes]) -> None:
@@ -60,6 +60,21 @@ def test_where_people_walk_the_model_looks_at_all_that_it_has_time_for(
     for number, jpeg in enumerate(jpegs[:20]):
         add(counting, jpeg, START_MS + 100 * number)
     assert predicted(counting) == [0] * 20
+
+
+def test_slow_cameras_whose_frames_come_together_are_all_looked_at(client: redis.Redis, jpegs: list[bytes]) -> None:
+    """The model is busy with some of them whenever a frame of another one comes."""
+    cameras = [str(number) for number in range(6)]
+    provision(client, cameras=cameras)
+    for second, jpeg in enumerate(jpegs[:5]):
+        with client.pipeline() as together:
+            for camera in cameras:
+                together.xadd(schema.frames_key(camera), {"image": jpeg, "ts": START_MS + 1000 * second})
+            ids = together.execute()
+        for camera, entry_id in zip(cameras, ids, strict=True):
+            wait_until_acknowledged(client, entry_id, camera)
+    for camera in cameras:
+        assert predicted(client, camera) == [0] * 5, camera
 
 
 def test_every_second_frame_of_a_recording(counting: redis.Redis, jpegs: list[bytes]) -> None:
