@@ -30,7 +30,8 @@ STILL_S: Final = 2.0
 EXPECT_S: Final = 1.0
 """People are expected somewhere for this long without the model; after it a frame waits for the model instead."""
 SLOW_S: Final = 0.4
-"""Frames that are at least so far apart wait for the model, too: people are elsewhere in the next one."""
+"""People are elsewhere in the next frame if frames are at least so far apart. Such frames wait for the model, and a
+movement in one of them is enough."""
 PEOPLE_GAP_S: Final = 0.2
 """Seconds between two runs of the model that a camera with people asks for when the model is busy: below 3.5 runs a
 second, people who walk get new ids."""
@@ -164,7 +165,8 @@ class Looking:
         known = self._camera(camera)
         in_order = known.looked_ms is not None and ts_ms >= max(known.looked_ms, known.last_ms)
         since_s = (ts_ms - known.looked_ms) / 1000 if known.looked_ms is not None and in_order else float("inf")
-        moves = small is None or known.motion.moves(small, followed=known.people > 0)
+        slow = in_order and ts_ms - known.last_ms >= SLOW_S * 1000
+        moves = small is None or known.motion.moves(small, at_once=known.people > 0 or slow)
         if not moves and not known.unsettled and since_s < STILL_S:
             return Choice.STILL
         expected = since_s < EXPECT_S
@@ -179,7 +181,6 @@ class Looking:
         overdue = _urgency(known, now_s) >= OVERDUE
         if (overdue or not newer_waits) and self._may_look(known, now_s, slots):
             return Choice.LOOK
-        slow = in_order and ts_ms - known.last_ms >= SLOW_S * 1000
         if not newer_waits and (slow or not expected):
             return Choice.WAIT
         return Choice.BETWEEN if expected else Choice.DROP

@@ -2,7 +2,8 @@
 
 Each frame is compared with the frame that the model saw last, not with the frame before: changes of somebody who is
 slow add up. A frame moves if enough cells (pixels of the small image) differ by more than `LEVELS` from that frame.
-While nobody is followed, they must differ in two frames in a row: rain and noise are elsewhere in each frame.
+While nobody is followed, they must differ in two frames in a row: rain and noise are elsewhere in each frame. In frames
+that are far apart, who walks is elsewhere in each frame, too, so there each movement counts.
 
 What moves without a person is learned: where the model finds nobody, the cells that moved are remembered. Cells that
 move most of the time, such as leaves in the wind, are left out, and the usual number of the others is the level above
@@ -51,12 +52,12 @@ class Motion:
     usual: float = 0.0
     _moved: NDArray[np.bool_] | None = None
 
-    def moves(self, small: SmallImage, *, followed: bool) -> bool:
+    def moves(self, small: SmallImage, *, at_once: bool) -> bool:
         """Whether a frame shows a movement, compared with the one that the model saw last.
 
         Args:
             small: Small grey image of the frame, shape (height, width).
-            followed: Whether somebody is followed: then each movement counts.
+            at_once: Whether each movement counts: somebody is followed, or frames are far apart.
         """
         self._moved = None
         if self.seen is None or self.seen.shape != small.shape:
@@ -67,7 +68,7 @@ class Motion:
         if differs.mean() >= WHOLE_VIEW:
             return True
         quiet = self.busy < BUSY
-        if followed:
+        if at_once:
             return int((differs & quiet).sum()) >= CELLS
         return int((moved & quiet).sum()) >= CELLS + 2 * self.usual
 

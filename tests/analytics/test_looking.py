@@ -51,6 +51,20 @@ def test_somebody_who_enters_slowly_is_counted_within_the_period() -> None:
     assert filmed.looks < 600
 
 
+def test_somebody_who_walks_through_a_slow_camera_is_seen_in_each_frame() -> None:
+    """One frame a second: nobody is in the same place in two frames."""
+    empty = room()
+    enters = 11
+    frames = []
+    for number, ts in enumerate(times(20, fps=1)):
+        inside = enters <= number < enters + 4
+        boxes = [at(60 + 70 * (number - enters))] if inside else []
+        frames.append((ts, with_person(empty, boxes[0]) if inside else empty, boxes))
+    filmed = watch(frames)
+    assert filmed.choices[enters : enters + 5] == [Choice.LOOK] * 5
+    assert filmed.looks <= 15, "but not at all frames of an empty scene"
+
+
 def test_somebody_who_stands_still_remains_counted() -> None:
     """For ten minutes, at one frame a second."""
     random, image, box = np.random.default_rng(3), with_person(room(), at(150)), at(150)
