@@ -58,6 +58,9 @@ class Holder:
     stop: str
     details: Mapping[str, str]
 
+    def __str__(self) -> str:
+        return f"{self.where}, since {self.since:%Y-%m-%d %H:%M:%S}"
+
     @property
     def since(self) -> datetime:
         """When it got the lease, in local time."""
@@ -229,31 +232,52 @@ class Lease:
 
 
 @contextmanager
-def hold_lease(client: redis.Redis, key: str, *, timeout: float) -> Iterator[None]:
+def hold_lease(
+    client: redis.Redis, key: str, *, timeout: float, on_wait: Callable[[Holder], None] = lambda _: None
+) -> Iterator[None]:
     """Hold a lease for as long as the block lasts, after those who have it now.
 
     Args:
         client: A client of the server.
         key: The key of the lease.
         timeout: Seconds to wait for the others.
+        on_wait: Is called once for each of the others.
 
     Raises:
         WaitTimeoutError: they take longer.
     """
     lease = Lease(client, key, {})
-    deadline = time.monotonic() + timeout
-    while (holder := lease.acquire(timeout=0)) is not None:
-        if time.monotonic() > deadline:
-            raise WaitTimeoutError(
-                f"{holder.where} has held {key} since {holder.since:%H:%M:%S}, for more than {timeout:g} s: end it, or "
-                "wait until it is done"
-            )
-        time.sleep(_POLL)
+    holder = acquire_after_others(lease, timeout=timeout, on_wait=on_wait)
+    if holder is not None:
+        raise WaitTimeoutError(
+            f"{holder.where} has held {key} since {holder.since:%H:%M:%S}, for more than {timeout:g} s: end it, or "
+            "wait until it is done"
+        )
     lease.keep(on_lost=lambda _: None, report=lambda _: {})
     try:
         yield
     finally:
         lease.release()
+
+
+def acquire_after_others(lease: Lease, *, timeout: float, on_wait: Callable[[Holder], None]) -> Holder | None:
+    """Get a lease after those who have it now; None if that was done, and else who holds it after the timeout.
+
+    Args:
+        lease: The lease.
+        timeout: Seconds to wait for the others.
+        on_wait: Is called once for each of the others.
+    """
+    deadline = time.monotonic() + timeout
+    known = ""
+    while (holder := lease.acquire(timeout=0)) is not None:
+        if holder.id != known:
+            known = holder.id
+            on_wait(holder)
+        if time.monotonic() > deadline:
+            return holder
+        time.sleep(_POLL)
+    return None
 
 
 def read_holder(client: redis.Redis, key: str) -> Holder | None:

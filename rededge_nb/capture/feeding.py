@@ -141,7 +141,7 @@ def _check_run(client: redis.Redis, camera: str, run: str) -> None:
     if holder is None or holder.is_gone or (token and run.endswith(token)):
         return
     raise CameraInUseError(
-        f"camera {camera} is used by a run of the pipeline, {holder.where}, since {holder.since:%Y-%m-%d %H:%M:%S}: "
+        f"camera {camera} is used by a run of the pipeline, {holder}: "
         "wait until it has ended, end it, or take another camera"
     )
 

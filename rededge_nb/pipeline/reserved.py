@@ -8,11 +8,12 @@ its camera from its first notebook to its last figure, and `capture.feeding` ref
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import redis
@@ -20,14 +21,13 @@ import redis
 from rededge_nb import schema
 from rededge_nb.connection import shard_of
 from rededge_nb.errors import WaitTimeoutError
-from rededge_nb.lease import Holder, Lease
+from rededge_nb.lease import Holder, Lease, acquire_after_others
 from rededge_nb.reading.captures import find_captures
 
 logger = logging.getLogger(__name__)
 
 WAITS: Final = "the run waits"
 """Begins the line on stderr that says so; the scheduler looks for it."""
-_POLL = 0.5
 
 
 class Reserved:
@@ -87,20 +87,21 @@ def reserved(client: redis.Redis, camera: str, *, timeout: float | None) -> Iter
             lease.release()
 
 
+def say_wait(what: str, holder: Holder) -> None:
+    """Say that the run waits for another one.
+
+    Args:
+        what: What the other run does with what this one needs, such as `camera 0 is used`.
+        holder: The other run.
+    """
+    logger.warning("%s: %s by another run, %s", WAITS, what, holder)
+
+
 def _wait(lease: Lease, camera: str, timeout: float | None) -> None:
-    deadline = None if timeout is None else time.monotonic() + timeout
-    known: Holder | None = None
-    while (holder := lease.acquire(timeout=0)) is not None:
-        if known is None or known.id != holder.id:
-            known = holder
-            logger.warning("%s: camera %s is used by another run, %s", WAITS, camera, _shown(holder))
-        if deadline is not None and time.monotonic() > deadline:
-            raise WaitTimeoutError(
-                f"camera {camera} is used by another run, {_shown(holder)}, and this run has waited for {timeout:g} s "
-                "(--timeout): wait longer, end the other run, or give this one another camera (--camera)"
-            )
-        time.sleep(_POLL)
-
-
-def _shown(holder: Holder) -> str:
-    return f"{holder.where}, since {holder.since:%Y-%m-%d %H:%M:%S}"
+    wait = math.inf if timeout is None else timeout
+    holder = acquire_after_others(lease, timeout=wait, on_wait=partial(say_wait, f"camera {camera} is used"))
+    if holder is not None:
+        raise WaitTimeoutError(
+            f"camera {camera} is used by another run, {holder}, and this run has waited for {timeout:g} s "
+            "(--timeout): wait longer, end the other run, or give this one another camera (--camera)"
+        )

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.findings import Findings, read_findings
 from rededge_nb.pipeline.notebook_pages import write_html
 from rededge_nb.pipeline.report import as_table, write_index
-from rededge_nb.pipeline.reserved import Reserved, reserved
+from rededge_nb.pipeline.reserved import Reserved, reserved, say_wait
 from rededge_nb.pipeline.run_end import TRIES, EndMessage, announce_end
 from rededge_nb.pipeline.runs import RUN_FOLDER, SUMMARY, marked_as_running
 from rededge_nb.reading.captures import find_captures
@@ -180,7 +181,11 @@ def _gear_settings(
         yield
         return
     wait = math.inf if timeout is None else timeout
-    with shard_of(client, camera) as there, hold_lease(there, f"{settings_key(there)}:run", timeout=wait):
+    on_wait = partial(say_wait, "the thresholds of the people counter are set")
+    with (
+        shard_of(client, camera) as there,
+        hold_lease(there, f"{settings_key(there)}:run", timeout=wait, on_wait=on_wait),
+    ):
         provision(there, cameras=(camera,))  # or the notebooks would do it, and set the thresholds of the model's card
         key = settings_key(there)
         before = read_settings(there)

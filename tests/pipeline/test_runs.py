@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,12 +17,14 @@ import pytest
 import redis
 
 from rededge_nb import record, schema
-from rededge_nb.control.provision import read_settings
+from rededge_nb.control.provision import read_settings, settings_key
 from rededge_nb.edge.server.state import Instance
-from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError
+from rededge_nb.errors import ConfigurationError, NoDataError, PipelineError, WaitTimeoutError
+from rededge_nb.lease import hold_lease
 from rededge_nb.notify import delivery
 from rededge_nb.pipeline.figures import recorded_in
 from rededge_nb.pipeline.notebook_pages import write_html
+from rededge_nb.pipeline.reserved import WAITS
 from rededge_nb.pipeline.run import run_pipeline
 from rededge_nb.pipeline.runs import read_runs
 from rededge_nb.pipeline.sweep import run_sweep
@@ -188,7 +191,11 @@ def test_a_run_that_takes_too_long_fails_and_its_message_is_sent_again_after_an_
 
 
 def test_one_run_for_each_threshold_and_then_that_of_before(
-    edge: Instance, client: redis.Redis, own_state_folder: Path, tmp_path: Path
+    edge: Instance,
+    client: redis.Redis,
+    own_state_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = "from rededge_nb import Workbench, record\nrecord('seen', float(Workbench().settings()['confidence']))"
     mine = notebook(tmp_path / "mine.ipynb", "x: int = 0", words)
@@ -198,6 +205,13 @@ def test_one_run_for_each_threshold_and_then_that_of_before(
     assert [each.summary["recorded"]["seen"] for each in runs] == [0.6, 0.2]
     assert float(read_settings(client)["confidence"]) not in (0.2, 0.6)
     assert "+0.4" in repr(runs.compare())
+    with (
+        hold_lease(client, f"{settings_key(client)}:run", timeout=0),
+        pytest.raises(WaitTimeoutError, match="for more than"),
+    ):
+        run_pipeline(notebooks=[mine], gear_settings={"confidence": 0.2}, timeout=0.3, **options)
+    [waits] = [message for message in caplog.messages if message.startswith(WAITS)]
+    assert f"the thresholds of the people counter are set by another run, process {os.getpid()} on " in waits
     with pytest.raises(ConfigurationError, match="confidence=2 cannot be set for a run"):
         run_pipeline(notebooks=[mine], gear_settings={"confidence": 2}, **options)
     with pytest.raises(ConfigurationError, match="no notebook of this run has the parameter wrong"):
