@@ -21,7 +21,7 @@ from rededge_nb.capture.sources import Captured
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.provision import provision
 from rededge_nb.edge import server
-from rededge_nb.edge.client import client_from_url
+from rededge_nb.edge.client import client_from_url, connection_of, is_transient, replies_to
 from rededge_nb.edge.server import memory
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, ServerError, ServerFullError, SourceError
@@ -180,6 +180,23 @@ def test_frames_without_an_answer_stay(full_soon: redis.Redis) -> None:
         send_all()
     assert [entry_id.decode() for entry_id, _ in full_soon.xrange(FRAMES)] == waiting
     assert len(waiting) > 10
+
+
+def test_memory_that_is_full_at_exec_only_counts_as_full(full_soon: redis.Redis) -> None:
+    with connection_of(full_soon) as connection:
+        queued = replies_to(connection, [("MULTI",), ("XADD", FRAMES, "*", "image", "x")])
+        assert queued == [b"OK", b"QUEUED"]
+        make_full(full_soon)
+        (reply,) = replies_to(connection, [("EXEC",)])
+    assert isinstance(reply, redis.exceptions.OutOfMemoryError)
+    make_room(full_soon)
+    with full_soon.pipeline() as pipeline:
+        pipeline.immediate_execute_command("MULTI")
+        pipeline.immediate_execute_command("XADD", FRAMES, "*", "image", "x")
+        make_full(full_soon)
+        with pytest.raises(redis.exceptions.ExecAbortError) as error:
+            pipeline.immediate_execute_command("EXEC")
+    assert is_transient(error.value)
 
 
 def test_the_error_of_a_capture_without_room_says_what_to_do(full_soon: redis.Redis) -> None:

@@ -75,7 +75,12 @@ def next_reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except redis.ResponseError as error:
-        return error
+        return redis.exceptions.OutOfMemoryError(str(error)) if is_full_at_exec(error) else error
+
+
+def is_full_at_exec(error: BaseException) -> bool:
+    """Whether the memory was full at EXEC only: others have written since the commands were queued."""
+    return isinstance(error, redis.exceptions.ExecAbortError) and "because of: OOM" in str(error)
 
 
 def in_transaction(commands: Sequence[CommandArgs]) -> list[CommandArgs]:

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rededge_nb.addresses import has_unencoded_characters, shown_address
+from rededge_nb.edge.client.commands import is_full_at_exec
 from rededge_nb.edge.client.reply_timeouts import with_reply_timeouts, without_reply_timeouts
 from rededge_nb.errors import ConfigurationError, ServerUnavailableError
 
@@ -265,16 +266,16 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same command may succeed later without anybody changing a setting.
 
     That is so if the server is down or starting, if it executes a script that takes long, or cannot write because its
-    memory or disk is full. A refused password
-    is not transient, although redis-py's AuthenticationError is a ConnectionError: a new password needs a new start of
-    whoever uses the old one.
+    memory or disk is full. A refused password is not transient, although redis-py's AuthenticationError is a
+    ConnectionError: a new password needs a new start of whoever uses the old one.
     """
     if isinstance(error, ServerUnavailableError):
         return error.__cause__ is None or is_transient(error.__cause__)
     if isinstance(error, redis.AuthenticationError):
         return False
     if isinstance(error, redis.ResponseError):
-        return isinstance(error, redis.exceptions.OutOfMemoryError) or "MISCONF" in str(error) or is_busy_error(error)
+        is_full = isinstance(error, redis.exceptions.OutOfMemoryError) or is_full_at_exec(error)
+        return is_full or "MISCONF" in str(error) or is_busy_error(error)
     return isinstance(error, redis.ConnectionError | redis.TimeoutError)
 
 
