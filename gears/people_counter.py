@@ -27,6 +27,7 @@ It imports `rededge_nb.analytics`: a RedisGears of your own needs `REQUIREMENTS 
 import json
 import os
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -41,6 +42,7 @@ from rededge_nb.analytics.detecting import boxes_in_frame, input_image, input_si
 from rededge_nb.analytics.events import event_commands
 from rededge_nb.analytics.looking import Choice, Plan
 from rededge_nb.analytics.other_class import keys_that_change, rename_commands
+from rededge_nb.analytics.pace import TOO_FEW_FRAMES, Pace
 from rededge_nb.analytics.samples import add_command, create_commands, frame_samples
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.scene_counting import count_scene, without_people, without_removed
@@ -255,7 +257,9 @@ def is_stored(record):
         samples = frame_samples(ts, {"in_fps": 1})
         if record.get("choice", Choice.DROP) != Choice.DROP and "reason" not in record:
             samples += follow(record, saved, scene)
-        elif "reason" in record:
+        else:
+            saved.pace.not_looked()
+        if "reason" in record:
             words = ("ref", record["id"], "ts", ts, "reason", record["reason"], "step", record["step"])
             note_refused(record, saved)
             execute("XADD", key + ":errors", "MAXLEN", "~", ERRORS_KEPT, "*", *words, *of_capture(record))
@@ -312,7 +316,7 @@ def labels_of(series):
 def forget_removed(saved, removed):
     """Take out of tracker and totals what was deleted from the series because its recording is counted again."""
     if removed.pop("forget", None):
-        saved.state, saved.counting = None, without_people(saved.counting)
+        saved.state, saved.counting, saved.pace = None, without_people(saved.counting), Pace()
     saved.counting = without_removed(saved.counting, removed)
 
 
@@ -333,7 +337,7 @@ def remove_images_before(record):
 
 def saved_text(record, saved):
     refused_ms = saved.refused_ms if int(time.time() * 1000) - saved.refused_ms < QUIET_MS else 0
-    return SavedTracker(record["id"], saved.state, saved.counting, refused_ms, saved.counted).to_text()
+    return replace(saved, ref=record["id"], refused_ms=refused_ms).to_text()
 
 
 def note_refused(record, saved):
@@ -378,7 +382,10 @@ def follow(record, saved, scene):
         looking.SHARED.forget(key, time.monotonic())  # the tracks were lost, so the model must look first
         return []
     began = time.perf_counter()
+    followed = tracker.follows
     result = result_of(record, tracker)
+    too_few = note_pace(record, saved.pace, followed=followed, moved=tracker.moved)
+    told = [saved.pace.event(ts, record["counted"])] if too_few and saved.pace.tells(ts) else []
     frame_wh = looking.SHARED.frame_wh(key)
     people, ended = result.people, [track.id for track in result.finished]
     counted = count_scene(key, scene, saved.counting, people, ts, frame_wh, ended, record["tolerance"])
@@ -386,7 +393,7 @@ def follow(record, saved, scene):
     saved.problem = saved.problem or counted.problem
     missing = [name for name in counted.new_series if not execute("EXISTS", f"{key}:{name}")]  # reads before writes
     lost = lost_alarms(key, ts) if counted.rules_begin else []
-    event_writes = commands_for_events(record, [*lost, *counted.events])
+    event_writes = commands_for_events(record, [*lost, *counted.events, *told])
     for command in (
         *(command for name in missing for command in create_commands(key, name, record["counted"])),
         *event_writes,
@@ -433,6 +440,7 @@ def follow(record, saved, scene):
     values.update({} if result.different is None else {"different": result.different})
     # the frames of a recording have its times in `ts`, and `captured` is when they were read
     captured = number_or(record["value"].get("captured"), record["ts"])
+    values.update({TOO_FEW_FRAMES: round(saved.pace.fps, 3)} if too_few else {})
     values.update(latency=max(0, time.time() * 1000 - captured))
     if looked:
         values.update(detected=record["detected"])
@@ -460,6 +468,17 @@ def result_of(record, tracker):
         looking.SHARED.followed(key, len(result.people), unsettled=tracker.unsettled)
         return result
     return tracker.still(ts) if choice == Choice.STILL else tracker.expected(ts)
+
+
+def note_pace(record, pace, *, followed, moved):
+    """Note how often the model looks. Returns whether people move, and it looks too rarely to follow them."""
+    if record["choice"] == Choice.LOOK:
+        return pace.looked(record["ts"], followed=followed, moved=moved)
+    if record["choice"] == Choice.STILL:
+        pace.still()
+    else:
+        pace.not_looked()
+    return False
 
 
 def add_missing(record, samples, replies):

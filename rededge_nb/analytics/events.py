@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rededge_nb.analytics.pace import TOO_FEW_FRAMES
 from rededge_nb.analytics.scene_series import Command
 
 RAISED: Final = ("alarm_raised", "camera_silent")
@@ -18,9 +19,9 @@ RAISED: Final = ("alarm_raised", "camera_silent")
 CLEARED: Final = ("alarm_cleared", "camera_back")
 """Kinds of events that end one."""
 KINDS: Final = (
-    "line_crossed", "zone_entered", "zone_left", *RAISED, *CLEARED, "frames_refused", "gear_paused", "gear_unpaused",
-    "gear_failing", "gear_works", "memory_full", "memory_free", "disk_full", "disk_free", "worker_lost", "worker_back",
-    "run_ended", "notifications_dropped",
+    "line_crossed", "zone_entered", "zone_left", *RAISED, *CLEARED, "frames_refused", TOO_FEW_FRAMES,
+    "gear_paused", "gear_unpaused", "gear_failing", "gear_works", "memory_full", "memory_free", "disk_full",
+    "disk_free", "worker_lost", "worker_back", "run_ended", "notifications_dropped",
 )  # fmt: skip
 """Kinds of the events that RedisEdge writes; docs/reference/events.md says when."""
 

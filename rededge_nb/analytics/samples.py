@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from rededge_nb.analytics import scene_series
 from rededge_nb.analytics.counted import COUNT_SERIES, PEOPLE, Counted
+from rededge_nb.analytics.pace import TOO_FEW_FRAMES
 from rededge_nb.analytics.scene_series import COMPACTION_RETENTION_MS, MINUTE_MS, RAW_RETENTION_MS, Command
 
 SUMMED: Final = ("in_fps", "out_fps", "looked_fps", "seen", "different")
@@ -17,6 +18,7 @@ OF_CLASS: Final = (COUNT_SERIES, "seen", "detected", "different")
 _COMPACTIONS: Final = {
     COUNT_SERIES: tuple((aggregation, minutes) for minutes in (1, 5, 15) for aggregation in ("avg", "min", "max")),
     "seen": tuple(("sum", minutes) for minutes in (1, 15, 60)),
+    TOO_FEW_FRAMES: (("min", 1),),
 }
 """Aggregations and minutes of the compactions of a series; `rededge init` gives `people` those of `count`."""
 
@@ -68,7 +70,7 @@ def create_commands(camera_key: str, series: str, counted: Counted = PEOPLE) -> 
         return
     key, policy = f"{camera_key}:{series}", "SUM" if series in SUMMED else "LAST"
     what = what if series in OF_CLASS else ()
-    retention = ("RETENTION", RAW_RETENTION_MS) if series in OF_CLASS else ()
+    retention = ("RETENTION", RAW_RETENTION_MS) if series in (*OF_CLASS, *_COMPACTIONS) else ()
     labels = ("camera", camera_key.split(":", 1)[1], "__name__")
     yield ("TS.CREATE", key, *retention, "DUPLICATE_POLICY", policy, "LABELS", *labels, series, *what)
     for aggregation, minutes in _COMPACTIONS.get(series, ()):

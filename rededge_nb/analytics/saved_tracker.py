@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rededge_nb.analytics.counted import PERSON
+from rededge_nb.analytics.pace import Pace
 from rededge_nb.analytics.tracker_settings import TrackerSettings
 from rededge_nb.analytics.tracking import Tracker
 from rededge_nb.errors import TrackerStateError
@@ -28,6 +29,7 @@ class SavedTracker:
         counting: State of counting at lines and in zones, as `count_scene` returns it; None without a scene.
         refused_ms: When the last frame that could not be processed was dealt with, by the clock; 0 if that is long ago.
         counted: The class that was counted, see `counted.Counted`.
+        pace: How often the model has looked while people moved.
         problem: Why tracking begins again, if the text or the state was damaged.
     """
 
@@ -36,6 +38,7 @@ class SavedTracker:
     counting: Any = None
     refused_ms: int = 0
     counted: str = PERSON
+    pace: Pace = field(default_factory=Pace)
     problem: str = ""
 
     @classmethod
@@ -46,7 +49,8 @@ class SavedTracker:
         try:
             fields = json.loads(str(text))
             refused_ms, counted = int(fields.get("refused", 0)), str(fields.get("class", PERSON))
-            saved = cls(fields["ref"], fields["state"], fields.get("counting"), refused_ms, counted)
+            pace = Pace.from_data(fields.get("pace"))
+            saved = cls(fields["ref"], fields["state"], fields.get("counting"), refused_ms, counted, pace)
             saved.has("0-0")
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             return cls(problem=f"this is not what was saved of a tracker, which begins again: {str(text)[:60]!r}")
@@ -58,6 +62,8 @@ class SavedTracker:
         fields |= {} if self.counting is None else {"counting": self.counting}
         fields |= {"refused": self.refused_ms} if self.refused_ms else {}
         fields |= {} if self.counted == PERSON else {"class": self.counted}
+        pace = self.pace.to_data()
+        fields |= {} if pace is None else {"pace": pace}
         return json.dumps(fields, separators=(",", ":"))
 
     def has(self, ref: str) -> bool:

@@ -105,6 +105,15 @@ class Track:
             motion.y, motion.vy = motion.y * y_scale, motion.vy * y_scale
         self.last_x, self.last_y = self.last_x * x_scale, self.last_y * y_scale
 
+    def width(self) -> float:
+        """Width of the box in pixels, at least 1."""
+        return max(self.size.x, 1.0)
+
+    def distance(self, detection: Detection) -> float:
+        """Pixels from the last detection to another one, the larger of those to the side and up or down."""
+        x, y, _, _ = _centre_and_size(detection.box)
+        return max(abs(x - self.last_x), abs(y - self.last_y))
+
     def height(self) -> float:
         """Height of the box in pixels, at least 1."""
         return max(self.size.y, 1.0)

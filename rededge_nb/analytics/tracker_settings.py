@@ -69,6 +69,8 @@ class TrackerSettings:
         confirm_detections: A track is a person after this many detections in successive frames, …
         confirm_s: … or after two when they are at least this far apart, in seconds. In the first frame of a run
             everyone is confirmed at once.
+        apart_s: In a frame so many seconds after the one before, everyone is confirmed at once, too: who walks does not
+            keep the track from such a frame to the next one, would never be confirmed, and be missing in all of them.
         coast_s: Seconds for which a person who is not detected is still shown, where they are expected.
         memory_s: Seconds for which a person who is not detected keeps the id. A longer pause between two frames
             restarts tracking.
@@ -89,6 +91,7 @@ class TrackerSettings:
     low_least_iou: float = 0.4
     confirm_detections: int = 3
     confirm_s: float = 0.25
+    apart_s: float = 0.45
     coast_s: float = 0.5
     memory_s: float = 3.0
     restart_motion_s: float = 0.25
@@ -102,7 +105,7 @@ class TrackerSettings:
         _check_range(self, 0.0, 1.0, "high_confidence", "low_confidence", "new_confidence")
         _check_range(self, 0.01, 1.0, "least_iou", "low_least_iou")
         _check_range(self, 1, None, "confirm_detections")
-        _check_range(self, 0.0, None, "confirm_s", "coast_s", "restart_motion_s")
+        _check_range(self, 0.0, None, "confirm_s", "apart_s", "coast_s", "restart_motion_s")
         _check_range(self, 0.0, None, "position_noise", "velocity_noise", "start_velocity")
         _check_range(self, 0.001, None, "measurement_noise", "memory_s")
         if not self.low_confidence <= self.high_confidence <= self.new_confidence:

@@ -20,8 +20,9 @@ Where people are expected says a Kalman filter (`kalman`), which starts again af
 
 Every time is in seconds and comes from the frames, so the tracker does the same at 5 and at 30 frames a second, when
 frames are missing, and when the rate changes. People who walk need 3.5 frames a second or more: between slower frames
-they move further than their own width, and get new ids. Where frames are further apart than the memory, tracking starts
-again with each of them: `people` is right then, and the number of people seen for the first time is far too high.
+they move further than their own width, and get new ids (`pace` notices that). Where frames are half a second or more
+apart, everybody in one is a person at once: the people in each frame are right then, and the number of people seen for
+the first time is far too high.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 
 from rededge_nb.analytics import tracker_state
 from rededge_nb.analytics.boxes import Box
-from rededge_nb.analytics.detections import Colours, checked_detections
+from rededge_nb.analytics.detections import Colours, Detection, checked_detections
 from rededge_nb.analytics.pairing import pair
 from rededge_nb.analytics.paths import PathPoint
 from rededge_nb.analytics.rematch import count_returned, gone_from
@@ -56,6 +57,8 @@ __all__ = [
     "TrackerStateError",
 ]
 
+FAR = 0.5
+"""Somebody is elsewhere if they are further away than this share of their width."""
 SAME_ASPECT = 0.02
 """Frames whose aspect ratios differ by no more than this share show the same, at another resolution."""
 
@@ -78,6 +81,7 @@ class Tracker:
         self.settings = settings
         self._noise = settings.noise()
         self._state = State(next_id)
+        self._moved = False
 
     @classmethod
     def from_state(cls, state: Any, settings: TrackerSettings = TWO_SIZES) -> Tracker:
@@ -134,27 +138,29 @@ class Tracker:
         ts_ms, frame_wh = int(ts_ms), _checked_size(frame_wh)
         state, settings = self._state, self.settings
         restarted = self._why_restart(ts_ms, frame_wh)
+        ended = restarted == "pause" and bool(state.tracks and detections)
         finished = self._end_tracks(ts_ms, everyone=restarted is not None)
         if restarted in ("order", "frame size"):
             state.gone.clear()
-        at_start = state.last_ms is None or restarted is not None
+        apart = state.last_ms is not None and ts_ms - state.last_ms >= settings.apart_s * 1000
+        at_once = state.last_ms is None or restarted is not None or apart
         self._change_size(frame_wh)
         previous_ms = ts_ms if state.last_ms is None else state.last_ms
         for track in state.tracks:
             track.predict((ts_ms - previous_ms) / 1000, previous_ms, self._noise)
         pairs, unmatched = pair(state.tracks, detections, frame_wh, settings)
         found = {id(track) for track, _ in pairs}
+        new_ones = [each for each in unmatched if each.confidence >= settings.new_confidence]
+        self._moved = ended or _has_moved(state.tracks, pairs, previous_ms, someone_new=bool(new_ones))
         back = sum(track.rejoined for track, _ in pairs)
         for track, detection in pairs:
             track.detect(detection, ts_ms, settings.restart_motion_s, self._noise)
             track.rejoined = False
         # what is no person yet must be detected in each frame
         state.tracks = [track for track in state.tracks if track.id or id(track) in found]
-        for detection in unmatched:
-            if detection.confidence >= settings.new_confidence:
-                state.tracks.append(Track.started(detection, ts_ms, self._noise))
+        state.tracks += [Track.started(detection, ts_ms, self._noise) for detection in new_ones]
         state.last_ms, state.frame_wh = ts_ms, frame_wh
-        new = self._confirm(ts_ms, at_start)
+        new = self._confirm(ts_ms, at_once)
         self._extend_paths(ts_ms)
         return FrameResult(
             self._people(ts_ms),
@@ -163,6 +169,20 @@ class Tracker:
             finished,
             restarted,
         )
+
+    @property
+    def follows(self) -> bool:
+        """Whether somebody is followed, or may become somebody who is."""
+        return bool(self._state.tracks)
+
+    @property
+    def moved(self) -> bool:
+        """Whether people in the last frame of `step` are elsewhere than in the frame before it.
+
+        Somebody is further away than half of their width; or somebody is lost, and somebody is new; or everybody is
+        new after a pause.
+        """
+        return self._moved
 
     @property
     def unsettled(self) -> bool:
@@ -251,14 +271,14 @@ class Tracker:
             each._replace(x=each.x * x_scale, y=each.y * y_scale, height=each.height * y_scale) for each in state.gone
         ]
 
-    def _confirm(self, ts_ms: int, at_start: bool) -> list[Track]:
+    def _confirm(self, ts_ms: int, at_once: bool) -> list[Track]:
         """Gives ids to those who are people by now."""
         settings, new = self.settings, []
         for track in self._state.tracks:
             if track.id:
                 continue
             lasts = track.detections >= 2 and ts_ms - track.first_ms >= settings.confirm_s * 1000
-            if at_start or lasts or track.detections >= settings.confirm_detections:
+            if at_once or lasts or track.detections >= settings.confirm_detections:
                 track.id = self._state.next_id
                 self._state.next_id += 1
                 new.append(track)
@@ -297,6 +317,17 @@ class Tracker:
         state.gone = [each for each in state.gone if ts_ms - each.last_ms <= settings.memory_s * 1000]
         lost = [track for track in state.tracks if track.id and track.last_ms < ts_ms]
         return len(new) + back - count_returned(new, lost, state.gone, settings)
+
+
+def _has_moved(
+    tracks: Sequence[Track], pairs: Sequence[tuple[Track, Detection]], previous_ms: int, *, someone_new: bool
+) -> bool:
+    """Whether people are elsewhere than in the frame before; called before tracks take in their detections."""
+    there_before = sum(track.last_ms == previous_ms for track in tracks)
+    still_there = [(track, detection) for track, detection in pairs if track.last_ms == previous_ms]
+    if someone_new and len(still_there) < there_before:
+        return True
+    return any(track.distance(detection) > FAR * track.width() for track, detection in still_there)
 
 
 def _checked_size(frame_wh: tuple[int, int]) -> tuple[int, int]:

@@ -63,6 +63,8 @@ def export(
     from rededge_nb.history import export_rows
     from rededge_nb.history.by_period import time_span
     from rededge_nb.history.periods import parse_period
+    from rededge_nb.reading.counted import counted_now
+    from rededge_nb.reading.too_few_frames import too_few_frames
     from rededge_nb.time_zones import find_zone
 
     zone, period = find_zone(time_zone), parse_period(every)
@@ -76,10 +78,20 @@ def export(
             parts = export_rows.sample_rows(there, camera, start_ms, end_ms, names)
         else:
             parts = export_rows.track_rows(there, camera, start_ms, end_ms)
+        few = too_few_frames(there, start_ms, end_ms - 1, camera=camera).get(camera)
+        note = f"not reliable: {few.reason(counted_now(there))}" if few else ""
         if output == "-":
             files.write_text(sys.stdout.buffer, form, parts, zone)
+            _echo_note(note)
             return
         form_of_bar = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
         with tqdm(total=1.0, desc=output, disable=None, bar_format=form_of_bar) as bar:  # only in a terminal
             rows = files.write_file(Path(output), parts, zone, progress=lambda share: bar.update(share - bar.n))
     echo(f"{rows} rows in {output}")
+    _echo_note(note)
+
+
+def _echo_note(note: str) -> None:
+    """Print a note beside the output, if there is one."""
+    if note:
+        echo(note, err=True)

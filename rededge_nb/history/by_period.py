@@ -11,6 +11,7 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema
+from rededge_nb.analytics.pace import why_unreliable
 from rededge_nb.errors import ConfigurationError
 from rededge_nb.history.counts import Counts, first_ms, newest_ms, read_counts
 from rededge_nb.history.periods import parse_period, period_edges
@@ -34,8 +35,10 @@ def read_history(
     Its columns: `start` and `end` of the period; `people_mean`, `people_min` and `people_max` in view, or `count_mean`
     and so on if the model in use counts objects of another class; `seen`, the
     people who were seen for the first time; for each line `line:<name>:forward` and `:backward`, the crossings; for
-    each zone `zone:<name>:people_mean`, `:people_max`, `:stays` that ended, `:stay_mean_s` and `:stay_max_s`; and
-    `source`, which says whether the figures come from single samples, from compactions of a minute, or have expired.
+    each zone `zone:<name>:people_mean`, `:people_max`, `:stays` that ended, `:stay_mean_s` and `:stay_max_s`;
+    `too_few_frames`, the frames a second that the model saw where these were too few to follow people, so that `seen`,
+    crossings and stays are not reliable, and NaN where they were enough; and `source`, which says whether the figures
+    come from single samples, from compactions of a minute, or have expired.
     Missing figures are NaN: no frame was processed then.
 
     Args:
@@ -81,7 +84,14 @@ def history_table(counts: Counts, zone: ZoneInfo, title: str) -> DataTable:
     """Counts as a table."""
     edges = counts.edges_ms.astype("datetime64[ms]")
     columns: dict[str, NDArray[Any]] = {"start": edges[:-1], "end": edges[1:]}
-    return DataTable({**columns, **counts.figures, "source": counts.sources}, zone, title=title)
+    few = counts.figures[schema.TOO_FEW_FRAMES]
+    note = "" if np.isnan(few).all() else f"{_periods(few)}: {why_unreliable(float(np.nanmin(few)), counts.counted)}"
+    return DataTable({**columns, **counts.figures, "source": counts.sources}, zone, title=title, note=note)
+
+
+def _periods(few: NDArray[np.float64]) -> str:
+    number = int((~np.isnan(few)).sum())
+    return f"in {number} of {len(few)} periods, see the column {schema.TOO_FEW_FRAMES}"
 
 
 def busiest_periods(history: DataTable, *, by: str | None = None, count: int = 5) -> DataTable:

@@ -50,6 +50,7 @@ class _Figure:
 
 _OTHER_FIGURES = (
     _Figure("seen", schema.SEEN, "sum", "sum", "sum"),
+    _Figure(schema.TOO_FEW_FRAMES, schema.TOO_FEW_FRAMES, "min", "min", "min"),
     _Figure("forward", "line_forward", "sum", "sum", "sum"),
     _Figure("backward", "line_backward", "sum", "sum", "sum"),
     _Figure("people_mean", "zone_people", "avg", "avg", "avg"),
@@ -200,6 +201,7 @@ def _column_names(scene: Scene, counted: Counted) -> Iterator[str]:
     for zone in scene.zones:
         names = ("people_mean", "people_max", "stays", "stay_sum_s", "stay_max_s")
         yield from (f"zone:{zone.name}:{name}" for name in names)
+    yield schema.TOO_FEW_FRAMES
 
 
 def _fill_zeros(

@@ -28,15 +28,18 @@ class DataTable:
         columns: One-dimensional arrays by name.
         zone: The time zone of whoever asked.
         title: What the table is, in words.
+        note: What is to be known about its figures, which is shown above them.
 
     Attributes:
         time_zone: Name of the time zone.
+        note: As given.
     """
 
-    def __init__(self, columns: Mapping[str, NDArray[Any]], zone: ZoneInfo, *, title: str = "") -> None:
+    def __init__(self, columns: Mapping[str, NDArray[Any]], zone: ZoneInfo, *, title: str = "", note: str = "") -> None:
         self._columns = dict(columns)
         self._zone = zone
         self._title = title
+        self.note = note
         self.time_zone = zone.key
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -61,7 +64,7 @@ class DataTable:
     def take(self, rows: NDArray[Any]) -> DataTable:
         """The rows with these numbers, or those where a boolean array is true."""
         chosen = {name: values[rows] for name, values in self._columns.items()}
-        return DataTable(chosen, self._zone, title=self._title)
+        return DataTable(chosen, self._zone, title=self._title, note=self.note)
 
     def select(self, *columns: str) -> DataTable:
         """Only these columns, in this order.
@@ -69,7 +72,7 @@ class DataTable:
         Raises:
             KeyError: one of them does not exist.
         """
-        return DataTable({name: self[name] for name in columns}, self._zone, title=self._title)
+        return DataTable({name: self[name] for name in columns}, self._zone, title=self._title, note=self.note)
 
     def to_numpy(self) -> NDArray[Any]:
         """A structured array: one record for each row, with the columns as its fields."""
@@ -111,7 +114,8 @@ class DataTable:
         note += f", the first {_SHOWN} are shown" if len(self) > _SHOWN else ""
         times = [values for values in self._columns.values() if values.dtype.kind == "M" and len(values)]
         moments = [int(values[at].astype(np.int64)) for values in times for at in (0, -1)]
-        return f"{self._title}: {note}; times in {zone_note(self._zone, *moments)}".removeprefix(": ")
+        caption = f"{self._title}: {note}; times in {zone_note(self._zone, *moments)}".removeprefix(": ")
+        return f"{caption}; {self.note}" if self.note else caption
 
     def _table(self) -> Table:
         columns = [[self._shown(value) for value in values[:_SHOWN]] for values in self._columns.values()]

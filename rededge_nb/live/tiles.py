@@ -26,6 +26,7 @@ from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.seen import different_since, seen_since
 from rededge_nb.reading.series import Series, read_many, read_series
+from rededge_nb.reading.too_few_frames import too_few_frames
 from rededge_nb.reading.tracks import parse_track
 
 UPDATE_INTERVAL = 1.0
@@ -35,7 +36,7 @@ PRESENT_MS = 5_000
 
 _WINDOW_MS = 10_000
 _SEEN_INTERVAL_MS = 5_000
-"""The people seen are counted again after this time."""
+"""The people seen are counted again after this time, and it is read again whether they can be followed."""
 _PEAK_INTERVAL_MS = 10_000
 """The peak of the day is read again after this time: its series has one sample per minute."""
 _PEAK_BUCKETS = 2_000
@@ -43,6 +44,7 @@ _PEAK_BUCKETS = 2_000
 _TREND_STEPS = 60
 _TREND_STEP_MS = 5_000
 _UNKNOWN = "\N{EN DASH}"
+_UNRELIABLE = "not reliable"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Tile:
         detail: A second, smaller line.
         trend: Values of the last minutes, drawn as a small line: oldest first, None where there are none; may be empty.
         level: `warning` if the figure needs attention.
+        note: Why, in a sentence, for who points at the tile.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Tile:
     detail: str = ""
     trend: tuple[float | None, ...] = ()
     level: Literal["info", "warning"] = "info"
+    note: str = ""
 
 
 Source = Callable[[redis.Redis, Present], list[Tile]]
@@ -150,7 +154,7 @@ def _highest(client: redis.Redis, camera: str, present: Present) -> Series:
 
 def _seen(camera: str) -> Source:
     """Of the last hour, with the number of the day below; or of the recording."""
-    trend = _trend(camera, schema.SEEN, "sum")
+    trend, doubt = _trend(camera, schema.SEEN, "sum"), _doubt(camera)
     known: Tile
     read_at = 0
 
@@ -163,7 +167,7 @@ def _seen(camera: str) -> Source:
                 if present.recording
                 else _seen_today(client, camera, present)
             )
-        return [replace(known, trend=trend(client, present))]
+        return [_doubted(replace(known, trend=trend(client, present)), doubt(client, present))]
 
     return read
 
@@ -185,6 +189,7 @@ def _seen_in_recording(client: redis.Redis, camera: str, present: Present) -> Ti
 
 def _longest_stay(camera: str) -> Source:
     """Of everybody who was in view during the last hour, or in the recording."""
+    doubt = _doubt(camera)
     left: list[tuple[int, int, int]] = []
     after = "-"
 
@@ -208,7 +213,8 @@ def _longest_stay(camera: str) -> Source:
             return [Tile("stay", "longest stay", _UNKNOWN, during)]
         stay_ms, last_ms, track_id = longest
         until = "still here" if longest in here else f"until {present.shown(last_ms)}"
-        return [Tile("stay", "longest stay", _duration(stay_ms), f"#{track_id}, {until}")]
+        tile = Tile("stay", "longest stay", _duration(stay_ms), f"#{track_id}, {until}")
+        return [_doubted(tile, doubt(client, present))]
 
     return read
 
@@ -271,6 +277,7 @@ def _latency(camera: str) -> Source:
 
 def _lines_and_zones(camera: str) -> Source:
     """A tile for each line and zone of the scene: counts since it was made, and who is in the zone now."""
+    doubt = _doubt(camera)
 
     def read(client: redis.Redis, present: Present) -> list[Tile]:
         try:
@@ -288,9 +295,34 @@ def _lines_and_zones(camera: str) -> Source:
             now, _, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
             value = f"{now}" if present.now_ms - found.ts_ms < PRESENT_MS else _UNKNOWN
             tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{entries} in, {exits} out"))
-        return tiles
+        why = doubt(client, present) if tiles else ""
+        return [_doubted(tile, why) for tile in tiles]
 
     return read
+
+
+def _doubt(camera: str) -> Callable[[redis.Redis, Present], str]:
+    """Why people could not be followed in the day, or in the recording; empty if they could."""
+    known = ""
+    read_at = 0
+
+    def read(client: redis.Redis, present: Present) -> str:
+        nonlocal known, read_at
+        if present.clock_ms - read_at >= _SEEN_INTERVAL_MS:
+            read_at = present.clock_ms
+            found = too_few_frames(client, present.day_ms, present.end_ms, camera=camera).get(camera)
+            known = "" if found is None else found.reason(counted_now(client))
+        return known
+
+    return read
+
+
+def _doubted(tile: Tile, why: str) -> Tile:
+    """A tile that says that its figure is not reliable, if there is a reason."""
+    if not why:
+        return tile
+    detail = f"{_UNRELIABLE}; {tile.detail}" if tile.detail else _UNRELIABLE
+    return replace(tile, detail=detail, level="warning", note=f"{_UNRELIABLE}: {why}")
 
 
 SOURCES: tuple[Callable[[str], Source], ...] = (

@@ -29,17 +29,20 @@ class CameraOverview:
         capture: The capture that feeds it; None if there is none.
         in_fps: Frames per second that the gear read over the last seconds.
         out_fps: Frames per second that it processed.
+        problem: That the model saw too few frames today to follow people; empty if that was never so.
     """
 
     camera: str
     capture: CaptureRecord | None
     in_fps: float
     out_fps: float
+    problem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it."""
         fed = None if self.capture is None else asdict(self.capture) | {"since": self.capture.since.isoformat()}
-        return {"camera": self.camera, "capture": fed, "in_fps": self.in_fps, "out_fps": self.out_fps}
+        figures = {"in_fps": self.in_fps, "out_fps": self.out_fps, "problem": self.problem}
+        return {"camera": self.camera, "capture": fed, **figures}
 
 
 def list_cameras(client: redis.Redis, *, window: int = 5) -> list[CameraOverview]:
@@ -57,7 +60,8 @@ def list_cameras(client: redis.Redis, *, window: int = 5) -> list[CameraOverview
     for name in names:
         with shard_of(client, name) as there:
             capture = current_capture(there, name)
-        found.append(CameraOverview(name, capture, rates[name].in_fps, rates[name].out_fps))
+        row = rates[name]
+        found.append(CameraOverview(name, capture, row.in_fps, row.out_fps, row.too_few_today))
     return found
 
 
@@ -75,7 +79,8 @@ def as_table(cameras: Iterable[CameraOverview]) -> str:
             cells += [f"{capture.since:%Y-%m-%d %H:%M:%S}", f"process {capture.pid} on {capture.host}"]
             source = capture.source + (f": {capture.problem}" if capture.problem else "")
         texts = (f"{cell:<{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
-        lines.append("  ".join(texts) + f"  {source}")
+        problem = f"; {each.problem}" if each.problem else ""
+        lines.append("  ".join(texts) + f"  {source}{problem}")
     if len(lines) == 1:
         lines.append("no camera is known yet: run `rededge init`, then `rededge capture SOURCE`")
     return "\n".join(lines)

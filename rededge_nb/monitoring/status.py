@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from rededge_nb.addresses import shown_address
+from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.connection import refused
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
@@ -20,10 +21,11 @@ from rededge_nb.edge.client import client_from_url, key_names, server_errors
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.instance import disk_use
 from rededge_nb.edge.server.state import Instance
-from rededge_nb.errors import ServerUnavailableError
+from rededge_nb.errors import MissingModuleError, ServerUnavailableError
 from rededge_nb.monitoring.hooked import described, hooked_commands, without_worker
 from rededge_nb.monitoring.workloads import blocked
 from rededge_nb.reading.events import silent_cameras
+from rededge_nb.reading.too_few_frames import too_few_frames
 
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of Redis, or of a worker, before it counts as unavailable."""
@@ -39,6 +41,7 @@ RETRYING = "WAITING_FOR_RETRY_ON_FAILURE"
 """The status of a registration whose batch failed and is tried again."""
 MIN_DEATHS = 3
 """How often a process must have died in a row to be reported as a problem."""
+HOUR_MS = 3_600_000
 FULL = 0.99
 """Share of `maxmemory` above which Redis counts as full."""
 
@@ -64,7 +67,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         gears = known["gears"] if known else []
         hooked = hooked_commands(client)
         found = blocked(client, gears) + missing_models(client, known) + without_worker(hooked, workers)
-        found += silence(client)
+        found += silence(client) + slow_cameras(client)
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
@@ -166,6 +169,21 @@ def silence(client: redis.Redis) -> list[str]:
         for camera, event in silent.items()
     ]
     return [f"cameras that send no frames: {', '.join(texts)}"] if texts else []
+
+
+def slow_cameras(client: redis.Redis) -> list[str]:
+    """Return a sentence if the model saw too few frames of cameras in the last hour to follow people."""
+    now_ms = client.time()[0] * 1000
+    try:
+        found = too_few_frames(client, now_ms - HOUR_MS, now_ms)
+    except MissingModuleError:
+        return []  # nothing is counted on such a server
+    texts = [f"{camera} ({each.fps:.1f} a second)" for camera, each in found.items()]
+    words = (
+        "the model saw too few frames in the last hour to follow people, so people seen, crossings and stays are not "
+        f"reliable: camera {', '.join(texts)}; {LEAST_FPS} a second are needed (`rededge events` says what to do)"
+    )
+    return [words] if texts else []
 
 
 def dying_children(instance: Instance) -> list[str]:

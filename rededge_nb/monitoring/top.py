@@ -25,6 +25,7 @@ from rededge_nb.reading.events import Event, silent_cameras
 from rededge_nb.reading.scenes import newest_counts
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids, samples_with_labels
+from rededge_nb.reading.too_few_frames import TooFewFrames, too_few_frames
 
 STEPS = (*schema.STEPS, "total")
 LATE_MS = 2_000
@@ -57,6 +58,7 @@ class CameraFigures:
         behind_ms: Age difference between the newest frame and the last one that the gear read; None without a gear.
         idle_ms: Age of the newest frame; None without frames.
         counted: What the model in use counts.
+        too_few: When the model saw too few frames today to follow people; None if that was never so.
         silent_ms: For how long the camera has been silent, if that is reported as an alarm; None if it is not silent.
         lines: By line the crossings since it was made, forward and backward.
         zones: By zone the people in it, the longest stay of those in seconds, entries and exits since it was made.
@@ -78,10 +80,23 @@ class CameraFigures:
     zones: dict[str, tuple[int, float, int, int]] = field(default_factory=dict)
     silent_ms: int | None = None
     counted: Counted = PEOPLE
+    too_few: TooFewFrames | None = None
 
     @property
     def state(self) -> str:
-        """A short description of the problem, or `ok`."""
+        """A short description of the problems, or `ok`."""
+        now, today = self._present_state, self.too_few_today
+        return today if today and now == "ok" else "; ".join(filter(None, (now, today)))
+
+    @property
+    def too_few_today(self) -> str:
+        """That the model saw too few frames today to follow people; empty if that was never so."""
+        if self.too_few is None:
+            return ""
+        return f"too few frames to follow {self.counted.plural} today: {self.too_few.fps:.1f}/s"
+
+    @property
+    def _present_state(self) -> str:
         if self.silent_ms is not None:
             return f"SILENT for {self.silent_ms // 1000} s"
         if self.idle_ms is None:
@@ -112,13 +127,17 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         now_ms, end_ms = seconds * 1000 + microseconds // 1000, seconds * 1000
         start_ms = end_ms - window * 1000
         samples = _samples(client, start_ms, end_ms - 1)
-        counted, seen = counted_now(client), seen_since(client, midnight_ms(now_ms))
+        counted, today_ms = counted_now(client), midnight_ms(now_ms)
+        seen, too_few = seen_since(client, today_ms), too_few_frames(client, today_ms)
         silent = silent_cameras(client, chosen)
         figures = [
             _figures(client, name, samples.get(name, {}), seen.get(name), window, start_ms, now_ms, counted)
             for name in chosen
         ]
-        return [replace(row, silent_ms=_silent_ms(silent.get(row.camera), now_ms)) for row in figures]
+        return [
+            replace(row, silent_ms=_silent_ms(silent.get(row.camera), now_ms), too_few=too_few.get(row.camera))
+            for row in figures
+        ]
 
 
 def watch(

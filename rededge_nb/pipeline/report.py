@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from rededge_nb.analytics.counted import counted_of
+from rededge_nb.analytics.counted import Counted, counted_of
+from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.display.drawing import draw_detections
 from rededge_nb.display.heatmap import draw_heatmap
 from rededge_nb.pipeline.findings import Findings
@@ -33,6 +34,7 @@ _PAGE = """<!doctype html>
 </html>
 """
 
+_UNRELIABLE = "not reliable"
 _MEANING = """<p class="note"><b>People seen</b> are the people whom the tracker followed in these frames, each counted
 once, however long they stayed. The number counts visits, not different persons. Somebody who leaves the view and comes
 back counts again, and so does somebody who was hidden for more than three seconds. Somebody whom the model never finds,
@@ -50,7 +52,9 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
         return [("frames", "none: the run has captured nothing"), *_recorded_rows(summary)]
     counted = counted_of(summary)
     things, frames, people = counted.plural, summary["frames"], summary[counted.series]
+    few = summary.get("too_few_frames")
     rows = [
+        *([("NOT RELIABLE", few["reason"])] if few else []),
         ("frames in", str(frames["in"])),
         ("processed", str(frames["processed"])),
         ("dropped", str(frames["dropped"])),
@@ -106,14 +110,17 @@ def _about(summary: dict[str, Any]) -> str:
 
 def _answer(summary: dict[str, Any], findings: Findings) -> Iterator[str]:
     counted, peak = counted_of(summary), findings.peak
-    people = summary[counted.series]
+    people, few = summary[counted.series], summary.get("too_few_frames")
     yield f'<p class="answer">{html.escape(_sentence(summary, findings))}</p>'
-    tiles = [(counted.title("seen"), _number(people["seen"], 0), "each visit counts once")]
+    if few:
+        yield f'<p class="failed">{html.escape(_too_few(few, findings, counted))}</p>'
+    tiles = [(counted.title("seen"), _number(people["seen"], 0), _UNRELIABLE if few else "each visit counts once")]
     if peak is not None:
         tiles.append(("Most at once", str(peak.people), _at(findings, peak.ts_ms)))
     tiles.append(("In view on average", _number(people["mean"], 1), f"{_number(people['min'], 0)} at the least"))
     for line, counts in summary["lines"].items():
         directions = ", ".join(f"{count} {direction}" for direction, count in counts.items())
+        directions += f"; {_UNRELIABLE}" if few else ""
         tiles.append((f"Crossed {line}", str(sum(counts.values())), directions))
     cells = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{value}<small>{html.escape(note)}</small></dd></div>"
@@ -142,6 +149,16 @@ def _sentence(summary: dict[str, Any], findings: Findings) -> str:
     were = "was" if seen == 1 else "were"
     begin = counted.title("were counted") if seen is None else f"{counted.amount(seen)} {were} seen"
     return f"{begin} in {what} of video. There were at most {peak.people} at once, {_at(findings, peak.ts_ms)}."
+
+
+def _too_few(few: dict[str, Any], findings: Findings, counted: Counted) -> str:
+    first, last = max(few["first_ms"], findings.start_ms), min(few["last_ms"], findings.end_ms)
+    between = f"between {position_text(findings.position(first))} and {position_text(findings.position(last))}"
+    return (
+        f"Not reliable: {few['reason']}. This was so {between}. Count again with at least {LEAST_FPS} frames a second, "
+        f"better 5 or more: with a higher --fps, fewer cameras, or a faster model. {counted.title('in view')} are not "
+        "affected."
+    )
 
 
 def _at(findings: Findings, ts_ms: int) -> str:
@@ -184,6 +201,8 @@ def _pictures(findings: Findings) -> Iterator[str]:
 
 def _lines_and_zones(summary: dict[str, Any]) -> Iterator[str]:
     counted = counted_of(summary)
+    if summary.get("too_few_frames") and (summary["lines"] or summary["zones"]):
+        yield '<p class="failed">Crossings and stays are not reliable: the model saw too few frames, see above.</p>'
     if summary["lines"]:
         yield "<h2>Lines: who crossed them</h2>" if counted.is_people else "<h2>Lines: crossings</h2>"
         rows = [(line, name, count) for line, counts in summary["lines"].items() for name, count in counts.items()]

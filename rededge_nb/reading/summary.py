@@ -19,6 +19,7 @@ from rededge_nb.reading.captures import CaptureRecord, find_captures
 from rededge_nb.reading.counted import counted_in, counted_now
 from rededge_nb.reading.scenes import read_crossings, read_zones
 from rededge_nb.reading.series import Series, read_many
+from rededge_nb.reading.too_few_frames import TooFewFrames, too_few_frames
 from rededge_nb.streams import Entry
 
 _PAGE = 16
@@ -53,6 +54,8 @@ class Summary:
         fps: Frames processed per second in that time.
         lines: By line of the scene the crossings in the time of these frames, by name of the direction.
         zones: By zone the mean and the maximum of the people in it, the stays that ended and their median in seconds.
+        too_few_frames: When the model saw too few frames to follow people, so that people seen, crossings and stays are
+            not reliable; None if that was never so.
         counted: What was counted: people, or objects of another class.
     """
 
@@ -72,10 +75,12 @@ class Summary:
     fps: float
     lines: dict[str, dict[str, int]] = field(default_factory=dict)
     zones: dict[str, dict[str, float]] = field(default_factory=dict)
+    too_few_frames: TooFewFrames | None = None
     counted: Counted = PEOPLE
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it, NaN as None."""
+        few = self.too_few_frames
         figures = {
             "camera": self.camera,
             "frames": {
@@ -98,6 +103,7 @@ class Summary:
             "processing_seconds": self.seconds,
             "lines": self.lines,
             "zones": self.zones,
+            "too_few_frames": None if few is None else few.as_dict() | {"reason": few.reason(self.counted)},
         }
         return cast(dict[str, Any], _without_nan(figures))
 
@@ -107,6 +113,7 @@ class Summary:
             f"{self.dropped} dropped, {self.failed} failed, {self.pending} pending; "
             f"{self.counted.plural} {self.people_mean:.2f} ({self.people_min:g} to {self.people_max:g})"
             f"{'' if self.people_seen is None else f', {self.people_seen} seen'}; "
+            f"{'' if self.too_few_frames is None else f'NOT RELIABLE: {self.too_few_frames.reason(self.counted)}; '}"
             f"latency {self.latency_ms.median:.0f} ms, p95 {self.latency_ms.p95:.0f} ms; {self.fps:.1f} fps>"
         )
 
@@ -152,7 +159,9 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         values = np.full(processed, math.nan)
     seconds = (max(each.stored_ms for each in counted) - started_ms) / 1000 if counted else 0.0
     pending = min(pending, max(0, frames_in - processed - failed))
-    lines, zones = _scene_counts(client, camera, [each.ts_ms for each in counted])
+    times_ms = [each.ts_ms for each in counted]
+    lines, zones = _scene_counts(client, camera, times_ms)
+    few = too_few_frames(client, min(times_ms), max(times_ms), camera=schema.camera_id(camera)) if times_ms else {}
     return Summary(
         camera=schema.camera_id(camera),
         frames_in=frames_in,
@@ -170,6 +179,7 @@ def summarize(client: redis.Redis, camera: object, captures: Iterable[str]) -> S
         fps=processed / seconds if seconds else 0.0,
         lines=lines,
         zones=zones,
+        too_few_frames=few.get(schema.camera_id(camera)),
         counted=what,
     )
 

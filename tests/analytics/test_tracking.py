@@ -271,3 +271,13 @@ def test_the_settings_for_one_size_take_boxes_of_lower_confidence() -> None:
     boxes = walk([0], confidence=0.6)[0][1]
     assert Tracker(ONE_SIZE).step(boxes, 0, FRAME_WH).seen == (1,)
     assert Tracker(TWO_SIZES).step(boxes, 0, FRAME_WH).seen == ()
+
+
+@pytest.mark.parametrize("interval_ms", [500, 600, 1000, 2000, 5000])
+def test_everybody_in_slow_frames_is_counted(interval_ms: int) -> None:
+    """Who walks is elsewhere in each of them, so that no track goes on."""
+    tracker = Tracker()
+    for number in range(10):
+        x = 80 * number * interval_ms / 1000 % 700
+        boxes = [(left, top, left + 40, top + 100, 0.9) for left, top in ((x, 50), (700 - x, 400))]
+        assert len(tracker.step(boxes, 1000 + number * interval_ms, (768, 576)).people) == 2

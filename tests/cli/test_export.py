@@ -27,6 +27,15 @@ def test_files_and_output(edge: Instance, client: redis.Redis, tmp_path: Path) -
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["start"] for row in rows] == [f"2026-05-01T{hour:02}:00:00.000+05:30" for hour in (0, 6, 12, 18)]
     assert sum(float(row["seen"]) for row in rows) == len(visitors.times_ms)
+    assert done.stderr == ""
+    labels = ("LABELS", "camera", "shop", "__name__", "too_few_frames")
+    client.execute_command("TS.ADD", "camera:shop:too_few_frames", moment_ms("2026-05-01T13:00", ZONE), 1.5, *labels)
+    done = rededge(*words, *times, "--every", "6h", "-o", "-")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["too_few_frames"] for row in rows] == ["", "", "1.5", ""]
+    assert done.stderr.startswith(
+        "not reliable: the model saw 1.5 frames a second while people moved, and 3.5 are needed"
+    )
     path = tmp_path / "paths.parquet"
     done = rededge(*words, *times, "--what", "tracks", "-o", path)
     assert (done.returncode, done.stdout) == (0, f"{4 * len(visitors.times_ms)} rows in {path}\n"), done.stderr

@@ -52,6 +52,7 @@ def test_where_nothing_moves_people_are_where_they_were(counting: redis.Redis, j
     assert total(counting, "out_fps") == 40
     assert len(samples(counting, "people")) == 40
     assert len(samples(counting, "detected")) == seen.count(0)
+    assert not counting.exists(schema.series_key("0", schema.TOO_FEW_FRAMES)), "nobody moves"
 
 
 def test_where_people_walk_the_model_looks_at_all_that_it_has_time_for(

@@ -111,6 +111,7 @@ def test_people_keep_their_ids_and_each_is_seen_once(counting: redis.Redis, jpeg
     assert len(samples(counting, "detected")) == len(jpegs)
     missed = [value for each in found for value in each["confidence"] if value == 0]
     assert missed, "people behind the sign are shown where they are expected"
+    assert not counting.exists(schema.series_key("0", schema.TOO_FEW_FRAMES))
 
 
 def test_whoever_has_left_has_a_path(counting: redis.Redis, jpegs: list[bytes]) -> None:

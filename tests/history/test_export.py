@@ -89,7 +89,9 @@ def test_counts_keep_their_times_time_zone_and_missing_figures(filled: redis.Red
     assert len(frame) == 25
     assert [each.isoformat() for each in frame["start"]] == [each.isoformat() for each in expected["start"]]
     for name in expected.columns.drop(["start", "end"]):
-        pd.testing.assert_series_equal(frame[name], expected[name], check_dtype=False)
+        # pandas reads a column of JSON in which all is missing as objects
+        found = frame[name].astype(expected[name].dtype)
+        pd.testing.assert_series_equal(found, expected[name], check_dtype=False)
     assert frame["zone:desk:stay_mean_s"].isna().any()
 
 

@@ -72,6 +72,7 @@ function render({ model, el }) {
         if (parts[name].textContent !== tile[name]) parts[name].textContent = tile[name];
       parts.value.style.setProperty("--rededge-length", tile.value.length);
       parts.label.title = tile.label;
+      parts.root.title = tile.note;
       const trend = JSON.stringify(tile.trend);
       if (parts.drawn !== trend) {
         parts.drawn = trend;
