@@ -12,7 +12,7 @@ _PAGE = Path(__file__).with_name("page")
 _SCRIPTS = {
     "player": (
         *("times.js", "player_boxes.js", "player_trails.js", "player_scene.js"),
-        *("player_frames.js", "player_editor.js", "player.js"),
+        *("player_frames.js", "player_editor.js", "player_grid.js", "player.js"),
     ),
     "charts": ("times.js", "charts_samples.js", "charts_plot.js", "charts_panels.js", "charts.js"),
     "tiles": ("tiles.js",),

@@ -59,6 +59,16 @@ def cut_off(page: Page, root: str) -> list[str]:
     return list(page.evaluate(_CUT_OFF, root))
 
 
+def pictures(page: Page, grid: str) -> list[Any]:
+    """The boxes of the pictures in a grid of cameras."""
+    return [each.bounding_box() for each in page.locator(f"{grid} .rededge-player-stage").all()]
+
+
+def columns(page: Page, grid: str) -> int:
+    """The number of columns of a grid of cameras, whose pictures may have different widths."""
+    return len({round(box["x"] + box["width"] / 2) for box in pictures(page, grid)})
+
+
 def serious_problems(page: Page, root: str) -> list[str]:
     """What axe-core calls serious or critical problems of accessibility in `root`."""
     results: Any = Axe().run(page, context=root, options=_AXE)

@@ -259,3 +259,11 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
         else:
             wait_for(lambda: layout.scrollable(page, "body") == [], what="the layout to follow", timeout=30)
             assert stage["width"] > 0.5 * width or stage["height"] > 0.7 * height
+    # with four cameras, two rows of two are the largest pictures that are all in the window
+    client.sadd(schema.CAMERAS_KEY, "door", "gate", "yard")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.get_by_label("Camera", exact=True).select_option(label="all cameras")
+    grid = ".rededge-camera-grid"
+    wait_for(lambda: len(layout.pictures(page, grid)) == 4, what="four cameras", timeout=30)
+    wait_for(lambda: layout.columns(page, grid) == 2, what="two rows of two", timeout=30)
+    wait_for(lambda: layout.scrollable(page, "body") == [], what="a page without scrollbars", timeout=30)

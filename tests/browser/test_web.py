@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page
 
 from rededge_nb import schema
 from rededge_nb.analytics.counted import Counted
+from rededge_nb.analytics.events import event_commands
 from rededge_nb.analytics.samples import create_commands
 from rededge_nb.analytics.scene import Scene
 from rededge_nb.edge.server.state import Instance
@@ -47,6 +48,7 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
     fillText.call(this, text, ...more);
 };
 """
+UNSCROLLED = "document.documentElement.scrollHeight <= innerHeight"
 STAGE = ".rededge-player-stage"
 NOTICE = ".rededge-player-notice"
 TOKEN = "a-token-of-the-tests"
@@ -260,9 +262,26 @@ def test_all_cameras_are_shown_in_a_grid(
     until(page, "document.querySelectorAll('#grid .rededge-player-has-frame').length === 4", "four cameras")
     badges = page.locator("#grid .rededge-player-count").all_text_contents()
     assert sorted(badges) == ["0 · 1 person", "door · 1 person", "gate · 1 person", "yard · 1 person"]
-    boxes = [each.bounding_box() for each in page.locator("#grid .rededge-player-stage").all()]
-    assert len({round(box["y"]) for box in boxes if box}) < 4, "some are beside each other"
     assert page.input_value("#camera") == "*"
+    # frames are 4 to 3, so two rows of two are larger than one row
+    for width, height, columns in ((1280, 720, 2), (1440, 900, 2), (1920, 1080, 2), (2560, 1080, 2), (390, 844, 1)):
+        page.set_viewport_size({"width": width, "height": height})
+        wait_for(lambda columns=columns: layout.columns(page, "#grid") == columns, what=f"{columns} columns")
+        assert layout.sticking_out(page, "body") == []
+        if (width, height) == layout.PHONE:
+            continue
+        wait_for(lambda: layout.scrollable(page, "body") == [], what="a page without scrollbars")
+        lowest = max(box["y"] + box["height"] for box in layout.pictures(page, "#grid"))
+        assert height - 120 < lowest < height, "the pictures fill the window"
+    page.set_viewport_size({"width": 1280, "height": 720})
+    # with events, which are beside the pictures, everything is in the window, too
+    now = time.time_ns() // 1_000_000
+    events = [{"severity": "info", "ts": now, "kind": "line_crossed", "line": "door"}] * 9
+    for command in event_commands(f"camera:{camera.id}", events, "", now):
+        bare_client.execute_command(*command)
+    until(page, "document.querySelectorAll('.rededge-events-row').length === 9", "the events")
+    wait_for(lambda: page.evaluate(UNSCROLLED), what="a page without scrollbars")
+    wait_for(lambda: layout.columns(page, "#grid") == 2, what="two columns")
     page.reload()
     until(page, "document.querySelectorAll('#grid .rededge-player-has-frame').length === 4", "four cameras")
     page.locator("#grid .rededge-player-stage", has_text="yard").click()
@@ -301,7 +320,7 @@ def test_the_page_fits_every_window(
         assert stage["width"] > width - 60
     else:
         assert layout.scrollable(page, "body") == []
-        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        assert page.evaluate(UNSCROLLED)
         assert stage["width"] > 0.55 * width or stage["height"] > 0.75 * height
     assert layout.cut_off(page, "body") == []
     assert layout.serious_problems(page, "body") == []

@@ -55,6 +55,7 @@ class PlayerView {
     this.sight.observe(this.root);
     this.sizes = new ResizeObserver(() => this.draw());
     this.sizes.observe(this.stage);
+    this.place = model.get("compact") ? new GridPlace(this.root) : null;
     this.showState();
   }
 
@@ -101,6 +102,7 @@ class PlayerView {
     this.inSight = false;
     this.dialog?.close();
     this.root.remove();
+    this.place?.remove();
   }
 
   button({ attribute, text, hint, key, keyName, icon }) {
@@ -141,6 +143,7 @@ class PlayerView {
       // for the columns of a page, where the charts take what the picture leaves
       this.root.closest(".rededge-beside")?.style.setProperty("--rededge-shown-ratio", width / height);
       this.root.classList.add("rededge-player-has-frame");
+      this.place?.arrange();
     }
     this.image.getContext("2d").drawImage(frame.bitmap, 0, 0);
     this.draw();
