@@ -285,7 +285,9 @@ def top(
     """Show a live table of the cameras: frames in and out, drops, people, milliseconds per step, latency.
 
     in/s are the frames that the gear reads, out/s the frames in which it counts people. It drops frames when newer
-    ones wait, and fails on images that it cannot decode. Ctrl-C ends the command. In a pipe each table is appended.
+    ones wait, and fails on images that it cannot decode. "seen" are those who were seen for the first time today.
+    For a video that is counted with --pace asap the figures are those at the position that is shown, and "seen" those
+    of the whole video; when it has ended, the last ones. Ctrl-C ends the command. In a pipe each table is appended.
     """
     from rededge_nb.monitoring.top import watch
 

@@ -19,12 +19,12 @@ import redis
 
 from rededge_nb import schema, streams
 from rededge_nb.errors import GearError, NoDataError, SceneError
-from rededge_nb.live.tile_times import Present, local_time_of, present_of
 from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.detections import read_latest_detections
+from rededge_nb.reading.present import Present, local_time_of, present_of
 from rededge_nb.reading.scenes import read_scene
-from rededge_nb.reading.seen import different_since, seen_since
+from rededge_nb.reading.seen import different_since, seen_between, seen_since
 from rededge_nb.reading.series import Series, read_many, read_series
 from rededge_nb.reading.too_few_frames import too_few_frames
 from rededge_nb.reading.tracks import parse_track
@@ -182,9 +182,8 @@ def _seen_today(client: redis.Redis, camera: str, present: Present) -> Tile:
 
 
 def _seen_in_recording(client: redis.Redis, camera: str, present: Present) -> Tile:
-    # the series has a sample for each second
-    seen = read_series(client, camera, schema.SEEN, start_ms=present.day_ms // 1000 * 1000, end_ms=present.now_ms)
-    return Tile("seen", "seen in the recording", f"{seen.values.sum():.0f}" if len(seen) else _UNKNOWN)
+    seen = seen_between(client, present.day_ms, present.now_ms, camera=camera)
+    return Tile("seen", "seen in the recording", _UNKNOWN if seen is None else f"{seen}")
 
 
 def _longest_stay(camera: str) -> Source:

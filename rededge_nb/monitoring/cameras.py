@@ -12,7 +12,7 @@ from rededge_nb import schema
 from rededge_nb.connection import shard_of
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
-from rededge_nb.monitoring.top import snapshot
+from rededge_nb.monitoring.top import RecordingFigures, snapshot
 from rededge_nb.reading.captures import CaptureRecord, current_capture
 from rededge_nb.reading.series import camera_ids
 
@@ -29,7 +29,9 @@ class CameraOverview:
         capture: The capture that feeds it; None if there is none.
         in_fps: Frames per second that the gear read over the last seconds.
         out_fps: Frames per second that it processed.
-        problem: That the model saw too few frames today to follow people; empty if that was never so.
+        problem: That the model saw too few frames to follow people, today or in the recording; empty if that was never
+            so.
+        recording: The recording that it was last fed with; None for a live source.
     """
 
     camera: str
@@ -37,11 +39,13 @@ class CameraOverview:
     in_fps: float
     out_fps: float
     problem: str = ""
+    recording: RecordingFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it."""
         fed = None if self.capture is None else asdict(self.capture) | {"since": self.capture.since.isoformat()}
-        figures = {"in_fps": self.in_fps, "out_fps": self.out_fps, "problem": self.problem}
+        recording = None if self.recording is None else asdict(self.recording)
+        figures = {"in_fps": self.in_fps, "out_fps": self.out_fps, "problem": self.problem, "recording": recording}
         return {"camera": self.camera, "capture": fed, **figures}
 
 
@@ -61,7 +65,7 @@ def list_cameras(client: redis.Redis, *, window: int = 5) -> list[CameraOverview
         with shard_of(client, name) as there:
             capture = current_capture(there, name)
         row = rates[name]
-        found.append(CameraOverview(name, capture, row.in_fps, row.out_fps, row.too_few_today))
+        found.append(CameraOverview(name, capture, row.in_fps, row.out_fps, row.too_few_text, row.recording))
     return found
 
 
@@ -74,10 +78,12 @@ def as_table(cameras: Iterable[CameraOverview]) -> str:
         cells += [f"{each.in_fps:.1f}", f"{each.out_fps:.1f}"]
         if capture is None:
             cells += ["-", "-"]
-            source = "(no capture)"
+            ended = each.recording
+            source = f"(ended at {ended.position}: {ended.source})" if ended else "(no capture)"
         else:
             cells += [f"{capture.since:%Y-%m-%d %H:%M:%S}", f"process {capture.pid} on {capture.host}"]
-            source = capture.source + (f": {capture.problem}" if capture.problem else "")
+            source = capture.source + (f", at {each.recording.position}" if each.recording else "")
+            source += f": {capture.problem}" if capture.problem else ""
         texts = (f"{cell:<{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
         problem = f"; {each.problem}" if each.problem else ""
         lines.append("  ".join(texts) + f"  {source}{problem}")

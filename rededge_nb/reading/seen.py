@@ -28,6 +28,21 @@ def seen_since(client: redis.Redis, start_ms: int, *, camera: str | None = None)
     return _sums(client, name, start_ms, camera)
 
 
+def seen_between(client: redis.Redis, start_ms: int, end_ms: int, *, camera: str) -> int | None:
+    """People who were seen for the first time between two times, as those of a recording; None without samples.
+
+    Args:
+        client: Connected to the server.
+        start_ms: Milliseconds since the epoch; the second that it is in is counted as a whole.
+        end_ms: Milliseconds since the epoch, included.
+        camera: Camera id.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+    """
+    return _sums(client, schema.SEEN, start_ms // 1000 * 1000, camera, end_ms).get(camera)
+
+
 def different_since(client: redis.Redis, start_ms: int, *, camera: str) -> int | None:
     """The estimate of how many different people they were; None if the gear does not make it (its setting `different`).
 
@@ -42,9 +57,9 @@ def different_since(client: redis.Redis, start_ms: int, *, camera: str) -> int |
     return _sums(client, schema.DIFFERENT, start_ms // 1000 * 1000, camera).get(camera)
 
 
-def _sums(client: redis.Redis, name: str, start_ms: int, camera: str | None) -> dict[str, int]:
+def _sums(client: redis.Redis, name: str, start_ms: int, camera: str | None, end_ms: int | str = "+") -> dict[str, int]:
     chosen = ["FILTER", f"__name__={name}", *([] if camera is None else [f"camera={camera}"])]
-    found = samples_with_labels(client, start_ms, "+", "AGGREGATION", "sum", _EVERYTHING_MS, *chosen)
+    found = samples_with_labels(client, start_ms, end_ms, "AGGREGATION", "sum", _EVERYTHING_MS, *chosen)
     return {labels["camera"]: round(sum(value for _, value in points)) for _, labels, points in found if points}
 
 

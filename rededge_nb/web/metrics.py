@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -15,10 +15,12 @@ from rededge_nb.analytics.counted import CLASS, Counted
 from rededge_nb.control.provision import known_cameras
 from rededge_nb.edge.client import server_errors
 from rededge_nb.errors import GearError
+from rededge_nb.monitoring.top import CameraFigures, snapshot
 from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.events import active_alarms
 from rededge_nb.reading.frames import newest_frame_ms
+from rededge_nb.reading.present import Present, present_of
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids
 from rededge_nb.web.handlers import Handler
@@ -68,36 +70,105 @@ class MetricsHandler(Handler):
 
 def read_metrics(client: redis.Redis) -> list[Metric]:
     """One metric per series name, with a sample for each camera that has a recent one."""
+    cameras = list(dict.fromkeys([*camera_ids(client), *known_cameras(client)]))
+    presents = {camera: present_of(client, camera) for camera in cameras}
+    recorded = [camera for camera, present in presents.items() if present.recording]
+    rows = snapshot(client, cameras=recorded, window=RATE_WINDOW_MS // _SECOND_MS) if recorded else []
     seconds, microseconds = client.time()
     now_ms = seconds * _SECOND_MS + microseconds // 1000
+    return [
+        *_of_series(client, now_ms, presents, rows),
+        *_of_people_seen(client, now_ms, rows),
+        *_of_recordings(rows),
+        *_of_scenes(client, presents),
+        *_of_events(client, now_ms, cameras),
+    ]
+
+
+def _of_series(
+    client: redis.Redis, now_ms: int, presents: Mapping[str, Present], recorded: Iterable[CameraFigures]
+) -> Iterable[Metric]:
+    """The newest values of each series, by the clock or in the recording that a camera was last fed with."""
     texts = _texts()
     metrics = {name: Metric(f"rededge_{name}", text) for name, text in texts.items()}
-    newest = ("TS.MGET", "LATEST", "WITHLABELS", "FILTER", _named(name for name in texts if name not in _RATES))
-    for _, labels, sample in _call(client, *newest):
-        if sample and now_ms - int(sample[0]) <= STALE_MS:
-            _put(metrics, labels, float(sample[1]))
+    recordings = {row.camera: presents[row.camera] for row in recorded}
+    names = [name for name in texts if name not in _RATES]
+    for labels, value in _newest(client, Present(now_ms, now_ms), names):
+        if labels.get("camera") not in recordings:
+            _put(metrics, labels, value)
+    for camera, present in recordings.items():
+        for labels, value in _newest(client, present, names, f"camera={camera}"):
+            _put(metrics, labels, value)
     end_ms = now_ms - now_ms % _SECOND_MS - 1
     window = (end_ms + 1 - RATE_WINDOW_MS, end_ms)
     counted = ("WITHLABELS", "AGGREGATION", "sum", RATE_WINDOW_MS, "FILTER", _named(_RATES))
-    for _, labels, samples in _call(client, "TS.MRANGE", *window, *counted):
-        frames = sum(float(value) for _, value in samples)
-        _put(metrics, labels, frames / (RATE_WINDOW_MS / _SECOND_MS))
+    for _, pairs, samples in _call(client, "TS.MRANGE", *window, *counted):
+        labels, frames = _labels_of(pairs), sum(float(value) for _, value in samples)
+        if labels.get("camera") not in recordings:
+            _put(metrics, labels, frames / (RATE_WINDOW_MS / _SECOND_MS))
+    for row in recorded:
+        for name, value in zip(_RATES, (row.in_fps, row.out_fps, row.looked_fps), strict=True):
+            _put(metrics, {"__name__": name, "camera": row.camera}, value)
+    return metrics.values()
+
+
+def _newest(
+    client: redis.Redis, present: Present, names: Iterable[str], *chosen: str
+) -> Iterator[tuple[dict[str, str], float]]:
+    """Labels and newest value of each series that has one which is not stale."""
+    buckets = {rule.name: rule.bucket_ms for spec in schema.series_specs("0") for rule in spec.rules}
+    # a compaction has the time at which its bucket begins
+    start_ms = max(0, present.now_ms - STALE_MS - max(buckets.values()))
+    end_ms = present.now_ms if present.recording else present.now_ms + schema.MINUTE_MS  # clocks differ
+    newest = ("LATEST", "WITHLABELS", "COUNT", 1, "FILTER", _named(names), *chosen)
+    for _, pairs, samples in _call(client, "TS.MREVRANGE", start_ms, end_ms, *newest):
+        labels = _labels_of(pairs)
+        bucket_ms = buckets.get(labels["__name__"], 0)
+        for at_ms, value in samples:
+            last_ms = min(int(at_ms) + bucket_ms, present.now_ms)
+            # what was before a recording is of another source
+            before = present.recording is not None and last_ms < present.recording.start_ms // _SECOND_MS * _SECOND_MS
+            if not before and present.age_ms(last_ms) <= STALE_MS:
+                yield labels, float(value)
+
+
+def _of_people_seen(client: redis.Redis, now_ms: int, recorded: Iterable[CameraFigures]) -> Iterator[Metric]:
+    """Those of the day, of cameras with a live source."""
     what = _class_label(counted_now(client))
+    recordings = [row.camera for row in recorded]
     today = Metric("rededge_seen_today", "People, or what else is counted, seen for the first time since midnight.")
     today.samples += [
-        ({"camera": name} | what, float(count)) for name, count in seen_since(client, midnight_ms(now_ms)).items()
+        ({"camera": name} | what, float(count))
+        for name, count in seen_since(client, midnight_ms(now_ms)).items()
+        if name not in recordings
     ]
-    return [*metrics.values(), today, *_of_scenes(client, now_ms), *_of_events(client, now_ms)]
+    yield today
 
 
-def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
+def _of_recordings(recorded: Iterable[CameraFigures]) -> list[Metric]:
+    """Of cameras that were last fed with a recording: how far it is counted."""
+    running = Metric("rededge_recording_running", "1 while a recording is counted, 0 when its capture has ended.")
+    position = Metric("rededge_recording_position_seconds", "Where in its recording the newest processed frame is.")
+    seen = Metric("rededge_recording_seen", "People, or what else is counted, seen for the first time in a recording.")
+    for row in recorded:
+        if row.recording is None:  # another source has begun meanwhile
+            continue
+        labels = {"camera": row.camera}
+        running.samples.append((labels, float(row.recording.running)))
+        position.samples.append((labels, row.recording.position_s))
+        if row.recording.seen is not None:
+            seen.samples.append((labels | _class_label(row.counted), float(row.recording.seen)))
+    return [running, position, seen]
+
+
+def _of_scenes(client: redis.Redis, presents: Mapping[str, Present]) -> list[Metric]:
     """Lines and zones of all cameras, from the newest frames that were processed."""
     crossings = Metric("rededge_line_crossings_total", "Crossings of a line since it was made.", "counter")
     people = Metric("rededge_zone_people", "People, or what else is counted, in a zone in the newest frame.")
     longest = Metric("rededge_zone_longest_stay_seconds", "How long the one that entered first has been in the zone.")
     entries = Metric("rededge_zone_entries_total", "How many have entered a zone since it was made.", "counter")
     exits = Metric("rededge_zone_exits_total", "How many have left a zone since it was made.", "counter")
-    for camera in camera_ids(client):
+    for camera, present in presents.items():
         try:
             found = read_latest_detections(client, camera)
         except GearError:  # another gear wrote it
@@ -110,7 +181,7 @@ def _of_scenes(client: redis.Redis, now_ms: int) -> list[Metric]:
                 crossings.samples.append((labels, float(count)))
         for zone, (now, seconds, entered, left) in found.zones.items():
             labels = {"camera": camera, "zone": zone} | _class_label(found.counted)
-            if now_ms - found.ts_ms <= STALE_MS:
+            if present.age_ms(found.ts_ms) <= STALE_MS:
                 people.samples.append((labels, float(now)))
                 longest.samples.append((labels, float(seconds)))
             entries.samples.append((labels, float(entered)))
@@ -123,12 +194,12 @@ def _class_label(counted: Counted) -> dict[str, str]:
     return {} if counted.is_people else {CLASS: counted.name}
 
 
-def _of_events(client: redis.Redis, now_ms: int) -> list[Metric]:
+def _of_events(client: redis.Redis, now_ms: int, cameras: Iterable[str]) -> list[Metric]:
     """Since when each camera has sent no frame, and which alarms are active."""
     age = Metric("rededge_camera_last_frame_seconds", "Seconds since the newest frame of a camera.")
     silent = Metric("rededge_camera_silent", "Whether a camera is silent, as its rules say.")
     alarms = Metric("rededge_alarms_active", "Active alarms of a camera.")
-    for camera in dict.fromkeys([*camera_ids(client), *known_cameras(client)]):
+    for camera in cameras:
         labels = {"camera": camera}
         newest = newest_frame_ms(client, camera)
         if newest is not None:
@@ -206,10 +277,13 @@ def _named(names: Iterable[str]) -> str:
     return f"__name__=({','.join(names)})"
 
 
-def _put(metrics: dict[str, Metric], labels: Any, value: float) -> None:
-    texts = {name.decode(errors="replace"): text.decode(errors="replace") for name, text in labels if text is not None}
-    samples = metrics[texts["__name__"]].samples
-    camera = {"camera": texts.get("camera", "")} | ({CLASS: texts[CLASS]} if CLASS in texts else {})
+def _labels_of(pairs: Any) -> dict[str, str]:
+    return {name.decode(errors="replace"): text.decode(errors="replace") for name, text in pairs if text is not None}
+
+
+def _put(metrics: dict[str, Metric], labels: Mapping[str, str], value: float) -> None:
+    samples = metrics[labels["__name__"]].samples
+    camera = {"camera": labels.get("camera", "")} | ({CLASS: labels[CLASS]} if CLASS in labels else {})
     # Prometheus rejects the whole answer if a sample occurs twice
     if not any(known == camera for known, _ in samples):
         samples.append((camera, value))

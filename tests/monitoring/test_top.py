@@ -10,9 +10,12 @@ import redis
 
 from rededge_nb import schema
 from rededge_nb.errors import ConfigurationError
+from rededge_nb.monitoring.cameras import as_table as cameras_table
+from rededge_nb.monitoring.cameras import list_cameras
 from rededge_nb.monitoring.top import as_table, snapshot, watch
 from rededge_nb.reading.seen import midnight_ms
 from rededge_nb.reading.series import create_series
+from tests.recorded import end_recording, feed_with_recording
 
 pytest_plugins = ("tests.bare_fixtures",)
 
@@ -90,7 +93,7 @@ def test_cameras_without_series_and_without_a_gear_are_all_shown(bare_client: re
     assert [row.camera for row in rows] == ["door", "yard"]
     header, *lines = as_table(rows).splitlines()
     assert header.split() == [
-        *("camera", "in/s", "out/s", "model/s", "drop/s", "fail/s", "people", "today"),
+        *("camera", "in/s", "out/s", "model/s", "drop/s", "fail/s", "people", "seen"),
         *("read", "resize", "model", "script", "boxes", "store", "total", "latency", "state"),
     ]
     assert lines[1].split() == ["yard", "0.0", "0.0", "0.0", "0.0", "0.0", *["-"] * 10, "no", "frames"]
@@ -117,3 +120,33 @@ def test_lines_and_zones_are_beside_the_state(bare_client: redis.Redis) -> None:
     (figures,) = snapshot(bare_client)
     assert (figures.lines, figures.zones) == ({"door": (7, 5)}, {"desk": (3, 75.5, 9, 6)})
     assert as_table([figures]).splitlines()[1].endswith("  no frames  door 7/5  desk 3")
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_figures_of_a_recording_are_about_the_recording(bare_client: redis.Redis, hours: int) -> None:
+    """Whatever its time is: what was counted at the time of the clock, or before the recording, is of other sources."""
+    now = now_ms(bare_client)
+    start = now + hours * 3_600_000
+    lease = feed_with_recording(bare_client, start, now - 60_000)
+    (row,) = snapshot(bare_client)
+    assert (row.people, row.seen_today, row.latency_ms) == (3, None, 3)
+    assert (row.in_fps, row.out_fps) == (40, 30), "by the clock, as the capture says"
+    assert row.failed_fps == pytest.approx(40 / 48, abs=0.01)
+    assert row.recording is not None
+    assert (row.recording.position_s, row.recording.seen, row.recording.running) == (61, 5, True)
+    (overview,) = list_cameras(bare_client)
+    assert (overview.in_fps, overview.recording) == (40, row.recording)
+    header, line = cameras_table([overview]).splitlines()
+    assert line.split()[1:4] == ["40.0", "40.0", "30.0"]
+    assert line.endswith("  video walk.mp4, at 1:01")
+    end_recording(bare_client, lease, start, now)
+    (row,) = snapshot(bare_client)
+    assert (row.people, row.in_fps, row.dropped_fps) == (3, 0, 0)
+    assert row.state == "recording ended at 1:01"
+    header, line = as_table([row]).splitlines()
+    assert dict(zip(header.split(), line.split(), strict=False))["seen"] == "5"
+    assert cameras_table(list_cameras(bare_client)).endswith("  (ended at 1:01: video walk.mp4)")
+    # another source feeds the camera: the time of the clock again
+    bare_client.xadd(schema.captures_key("0"), {"capture": "d"})
+    (row,) = snapshot(bare_client, window=WINDOW)
+    assert (row.people, row.recording) == (77, None)

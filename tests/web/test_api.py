@@ -19,6 +19,7 @@ from rededge_nb.reading.seen import midnight_ms
 from rededge_nb.reading.series import create_series
 from rededge_nb.web import WebServer
 from tests.bare import bare_server
+from tests.recorded import end_recording, feed_with_recording
 from tests.waiting import wait_for
 from tests.web.site import TOKEN, Camera, ask
 
@@ -143,12 +144,40 @@ def test_metrics_are_the_newest_values_of_all_cameras(port: int, bare_client: re
     found = metrics(port)
     assert (found["rededge_people", "0"], found["rededge_people", "7"]) == (3.0, 5.0)
     assert found["rededge_people_max_1m", "0"] == 3.0
+    assert found["rededge_people_max_15m", "0"] == 3.0, "also when these 15 minutes began long ago"
     assert found["rededge_seen_today", "0"] == 3.0
     assert ("rededge_seen_today", "7") not in found
     assert ("rededge_prf_model", "0") not in found
     assert 20 <= found["rededge_in_fps", "0"] <= 30
     assert found["rededge_in_fps", "7"] == 0.0
     assert found["rededge_redis_up", ""] == 1.0
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_metrics_of_a_recording_are_those_at_its_position(port: int, bare_client: redis.Redis, hours: int) -> None:
+    now = time.time_ns() // 1_000_000
+    start = (now + hours * 3_600_000) // 900_000 * 900_000
+    lease = feed_with_recording(bare_client, start, now)
+    found = metrics(port)
+    assert (found["rededge_people", "0"], found["rededge_people_max_15m", "0"]) == (3, 3)
+    assert (found["rededge_in_fps", "0"], found["rededge_out_fps", "0"]) == (40, 30)
+    recorded = ("running", "position_seconds", "seen")
+    assert [found[f"rededge_recording_{name}", "0"] for name in recorded] == [1, 61, 5]
+    assert ("rededge_seen_today", "0") not in found
+    assert 'rededge_zone_people{camera="0",zone="desk"} 3.0' in ask(port, "/metrics").body.decode()
+    end_recording(bare_client, lease, start, now)
+    found = metrics(port)
+    assert (found["rededge_people", "0"], found["rededge_in_fps", "0"]) == (3, 0)
+    end_recording(bare_client, lease, start, now - 3_600_000)
+    found = metrics(port)
+    assert [found[f"rededge_recording_{name}", "0"] for name in recorded] == [0, 61, 5]
+    assert ("rededge_people", "0") not in found, "it is an hour old"
+    assert "rededge_zone_people" not in ask(port, "/metrics").body.decode()
+    # another source feeds the camera: the time of the clock again
+    bare_client.xadd("camera:0:captures", {"capture": "d"})
+    found = metrics(port)
+    assert found["rededge_people", "0"] == 77
+    assert ("rededge_recording_running", "0") not in found
 
 
 def test_metrics_escape_labels(port: int, bare_client: redis.Redis) -> None:

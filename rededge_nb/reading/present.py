@@ -1,4 +1,4 @@
-"""What the figures above the video take for the present: the time of the clock, or the position in a recording."""
+"""What views take for the present of a camera: the time of the clock, or the position in a recording."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ class Present:
     def hour_ms(self) -> int:
         """An hour ago, or when the recording began."""
         return self.recording.start_ms if self.recording else self.now_ms - 60 * schema.MINUTE_MS
+
+    @property
+    def position_s(self) -> float | None:
+        """Where in its recording the present is, in seconds; None for a live source."""
+        return max(0, self.now_ms - self.recording.start_ms) / 1000 if self.recording else None
+
+    def age_ms(self, time_ms: int) -> int:
+        """How long ago that was. After the end of a recording, its frames get older by the clock."""
+        ended_ms = self.recording.ended_ms if self.recording else 0
+        return self.now_ms - time_ms + (max(0, self.clock_ms - ended_ms) if ended_ms else 0)
 
     def shown(self, time_ms: int) -> str:
         """A time as views show it: the clock's hour and minute, or the position in the recording."""
