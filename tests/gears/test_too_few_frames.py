@@ -80,7 +80,7 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
     assert f"see the column too_few_frames: {reason}" in repr(history.take(np.array([0])))
     (row,) = snapshot(counting)
     assert "too few frames to follow people in the recording: 1.0/s" in as_table([row])
-    assert list_cameras(counting)[0].problem == "too few frames to follow people today: 1.0/s"
+    assert list_cameras(counting)[0].problem == "too few frames to follow people in the recording: 1.0/s"
     assert "camera 0 (1.0 a second); 3.5 a second are needed" in slow_cameras(counting)[0]
     tiles = {tile.key: tile for tile in TileReader("0").read(counting)}
     for key in ("seen", "stay", "line-middle", "zone-all"):
