@@ -116,6 +116,12 @@ def newest_captures(client: redis.Redis, camera: object, *, count: int) -> list[
     return [*([current] if current else []), *(_of_entry(each) for each in found)][:count]
 
 
+def captures_ended_since(client: redis.Redis, camera: object, since_ms: int, *, count: int) -> list[CaptureRecord]:
+    """The captures of a camera that have ended since a time of the server's clock, oldest first; `count` at most."""
+    found = streams.entries(client, schema.captures_key(camera), start=str(since_ms), count=count)
+    return [_of_entry(each) for each in found]
+
+
 def newest_capture(client: redis.Redis, camera: object) -> CaptureRecord | None:
     """The capture that feeds a camera, or else the last one that has ended; None if there is none."""
     return next(iter(newest_captures(client, camera, count=1)), None)

@@ -7,14 +7,17 @@ belongs to the capture that added entries from before that id to after it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 import redis
 
 from rededge_nb import streams
 from rededge_nb.reading.captures import (
     CaptureRecord,
+    captures_ended_since,
     current_capture,
     ended_captures,
     newest_capture,
@@ -23,6 +26,7 @@ from rededge_nb.reading.captures import (
 from rededge_nb.reading.events import Event
 
 _PAGE = 20
+_NO_END: Final = (2**64, 0)
 
 
 class RecordingPositions:
@@ -63,46 +67,74 @@ class RecordingPositions:
         return self._start_ms[capture]
 
 
+class _Added(NamedTuple):
+    """What a capture has added.
+
+    Attributes:
+        first: Order of the first entry's id.
+        last: Order of the last one's.
+        start_ms: When its recording began; 0 for a live source.
+    """
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+    start_ms: int
+
+
 def with_positions(client: redis.Redis, events: Sequence[Event]) -> list[Event]:
-    """The same events with their positions, where they belong to a recording.
+    """The same events with their positions, where they belong to a recording whose capture is remembered.
 
     Args:
         client: Connected to the server; in a Redis Cluster, to the shard of the events' cameras.
         events: Events of any cameras.
     """
-    captures: dict[str, list[CaptureRecord]] = {}
-    of_frames = [event for event in events if event.camera and streams.is_id(event.ref)]
-    for camera in {event.camera for event in of_frames}:
-        oldest = min((event.ref for event in of_frames if event.camera == camera), key=streams.id_order)
-        captures[camera] = _captures_since(client, camera, oldest)
-    return [replace(event, position_s=_position_s(event, captures.get(event.camera, ()))) for event in events]
+    refs: dict[str, set[str]] = {}
+    for event in events:
+        if event.camera and streams.is_id(event.ref):  # any client may add events
+            refs.setdefault(event.camera, set()).add(event.ref)
+    added = {camera: _added_by_captures(client, camera, found) for camera, found in refs.items()}
+    return [replace(event, position_s=_position_s(event, added.get(event.camera, ()))) for event in events]
 
 
-def _captures_since(client: redis.Redis, camera: str, entry_id: str) -> list[CaptureRecord]:
-    """The captures of a camera from the one that added an entry to the newest one."""
-    count = _PAGE
-    while True:
-        found = newest_captures(client, camera, count=count)
-        ended = [each for each in found if each.first_id]
-        if len(found) < count or any(streams.id_order(each.first_id) <= streams.id_order(entry_id) for each in ended):
-            return found
-        count *= 10
+def _added_by_captures(client: redis.Redis, camera: str, refs: Iterable[str]) -> list[_Added]:
+    """What those captures have added, in order, to which these entries may belong.
+
+    The newest captures are read, and those that were the next to end after each of the older entries.
+    """
+    newest = newest_captures(client, camera, count=_PAGE)
+    found = {each for capture in newest if (each := _added(capture)) is not None}
+    known_from = min((each.first for each in found), default=None)
+    known_to = (0, 0)
+    for ref in sorted(refs, key=streams.id_order) if len(newest) == _PAGE else ():
+        order = streams.id_order(ref)
+        if known_from is not None and order >= known_from:
+            break
+        if order <= known_to:
+            continue
+        older = captures_ended_since(client, camera, streams.time_ms(ref), count=_PAGE)
+        ranges = {each for capture in older if (each := _added(capture)) is not None}
+        found |= ranges
+        known_to = max((each.last for each in ranges), default=order)
+    return sorted(found)
 
 
-def _position_s(event: Event, captures: Iterable[CaptureRecord]) -> float | None:
-    if not streams.is_id(event.ref):  # any client may add events
+def _added(capture: CaptureRecord) -> _Added | None:
+    """None for a capture without frames."""
+    if capture.running:  # its description may not have its first and last entry yet
+        return _Added((capture.started_ms, 0), _NO_END, capture.start_ms)
+    if not (capture.first_id and capture.last_id):
+        return None
+    return _Added(streams.id_order(capture.first_id), streams.id_order(capture.last_id), capture.start_ms)
+
+
+def _position_s(event: Event, added: Sequence[_Added]) -> float | None:
+    if not added or not streams.is_id(event.ref):
         return None
     ref = streams.id_order(event.ref)
-    for each in captures:
-        if each.running:
-            added = ref[0] >= each.started_ms  # its description may not have its first and last entry yet
-        else:
-            added = bool(each.first_id and each.last_id) and streams.id_order(each.first_id) <= ref <= streams.id_order(
-                each.last_id
-            )
-        if added:
-            return max(0, event.ts_ms - each.start_ms) / 1000 if each.start_ms else None
-    return None
+    at = bisect_right(added, ref, key=lambda each: each.first) - 1
+    if at < 0 or ref > added[at].last or not added[at].start_ms:
+        return None
+    return max(0, event.ts_ms - added[at].start_ms) / 1000
 
 
 def newest_recording_ms(client: redis.Redis, camera: str) -> int | None:

@@ -63,11 +63,17 @@ def test_events_are_listed_newest_first_with_an_image_of_their_frame(bare_client
     assert state["events"][2]["image"] == crossed["image"], "the image outlives the frame"
 
 
-def test_events_of_a_recording_have_positions_and_others_do_not(bare_client: redis.Redis) -> None:
+@pytest.mark.parametrize("later", [0, 100])
+def test_events_of_a_recording_have_positions_and_others_do_not(bare_client: redis.Redis, later: int) -> None:
+    """However many captures there were later."""
     for name, start_ms, ids in (("live", 0, (10, 19)), ("file", 5_000, (20, 29)), ("again", 7_000, (30, 39))):
         first, last = (f"{T0 + number}-0" for number in ids)
         record = {"capture": name, "start_ms": start_ms, "first_id": first, "last_id": last, "ended_ms": T0 + ids[1]}
-        bare_client.xadd("camera:0:captures", record)
+        bare_client.xadd("camera:0:captures", record, id=f"{T0 + ids[1]}-0")
+    for number in range(later):
+        ref = f"{T0 + 41}-{number}"
+        record = {"capture": f"later {number}", "first_id": ref, "last_id": ref, "ended_ms": T0 + 41}
+        bare_client.xadd("camera:0:captures", record, id=ref)
     for number, more in (
         (10, {}), (25, {"kind": "alarm_raised", "alarm": "a", "rule": "r"}), (29, {}), (30, {}), (39, {}), (40, {}),
         (50, {"ref": "no id"}), (51, {"ref": ""}), (60, {}),
