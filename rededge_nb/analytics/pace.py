@@ -11,6 +11,7 @@ pause counts as one second, however long it is, so that a restart of the worker 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from math import isfinite
 from typing import Any, Final, Self
 
 from rededge_nb.analytics.counted import Counted
@@ -57,6 +58,8 @@ class Pace:
         if data is None:
             return cls()
         kinds = (float, float, float, int, int, int)
+        if not all(isfinite(value) for value in data):
+            raise ValueError(f"{data} are not finite numbers")
         return cls(*(kind(value) for kind, value in zip(kinds, data, strict=True)))
 
     def to_data(self) -> list[float] | None:

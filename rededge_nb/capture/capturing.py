@@ -13,6 +13,7 @@ from pathlib import Path
 import redis
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.capture import pacing
 from rededge_nb.capture.answers import Refusals
 from rededge_nb.capture.delivery import Delivery
@@ -138,6 +139,7 @@ def run_capture(
             stop=ending,
             on_problem=tally.note_problem,
         )
+        _note_few_frames(source, options)
         tally.start()
         try:
             _deliver(source, options, tally, delivery, ending, progress)
@@ -150,6 +152,18 @@ def run_capture(
                 if options.pace == "realtime" and not ending.is_set():
                     _wait_for_last_answers(own, options.camera, tally)
                 tally.update_refusals(own)
+
+
+def _note_few_frames(source: Source, options: Settings) -> None:
+    """Say before the first frame that people cannot be followed, as far as the rate is known then."""
+    # as fast as possible, a recording has its own times and never more frames than it has
+    rates = [source.fps, source.native_fps if options.pace == "asap" else None]
+    rate = min((each for each in rates if each), default=LEAST_FPS)
+    if rate < LEAST_FPS:
+        source.problems.remark(
+            f"the rate is {rate:.3g} fps, and people can be followed from {LEAST_FPS} fps on: people seen, crossings "
+            "and stays will not be reliable, only the people in each frame"
+        )
 
 
 def _deliver(

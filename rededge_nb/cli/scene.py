@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rededge_nb.control.camera_scene import CameraScene
 
 Point = tuple[float, float]
+_LATELY_S = 3600
+"""Crossings and stays that were unreliable in the last hour will be so again."""
+_SETTLED_S = 10
+"""The rate of a capture is known after so many seconds."""
 
 
 @click.group()
@@ -207,7 +211,7 @@ def edit(directory: Path | None, camera: str) -> None:
                 click.confirm("Edit it again?", default=True, abort=True, err=True)
                 text = edited.strip()
         _report(save_scene(client, camera, changed, version=before.version), camera)
-        _note_unknown(client, camera)
+        _notes(client, camera)
 
 
 @scene.command(epilog=examples("rededge scene export > door.json", "rededge scene export --camera door door.json"))
@@ -234,7 +238,7 @@ def import_(file: IO[bytes], directory: Path | None, camera: str) -> None:
     found = parse_scene(file.read())
     with connected(directory) as client:
         _report(save_scene(client, camera, found, version=None), camera)
-        _note_unknown(client, camera)
+        _notes(client, camera)
 
 
 @contextlib.contextmanager
@@ -244,7 +248,13 @@ def _changing(directory: Path | None, camera: str) -> Iterator[CameraScene]:
 
     with connected(directory) as client:
         yield CameraScene(client, camera)
-        _note_unknown(client, camera)
+        _notes(client, camera)
+
+
+def _notes(client: redis.Redis, camera: str) -> None:
+    """Say why something that is drawn counts nothing, or counts wrong."""
+    _note_unknown(client, camera)
+    _note_few_frames(client, camera)
 
 
 def _note_unknown(client: redis.Redis, camera: str) -> None:
@@ -257,6 +267,30 @@ def _note_unknown(client: redis.Redis, camera: str) -> None:
         echo(
             f"note: nothing is counted at camera {camera} before `rededge init --camera {camera}` or a capture; "
             f"known cameras are: {', '.join(known) or 'none'}",
+            err=True,
+        )
+
+
+def _note_few_frames(client: redis.Redis, camera: str) -> None:
+    """Say that lines and zones count wrong at this camera, because people cannot be followed."""
+    from rededge_nb.analytics.pace import LEAST_FPS
+    from rededge_nb.reading.captures import current_capture
+    from rededge_nb.reading.counted import counted_now
+    from rededge_nb.reading.scenes import read_scene
+    from rededge_nb.reading.too_few_frames import too_few_frames
+
+    scene, now_ms = read_scene(client, camera), client.time()[0] * 1000
+    if not (scene.lines or scene.zones):
+        return
+    found = too_few_frames(client, now_ms - 1000 * _LATELY_S, camera=camera).get(camera)
+    fed = current_capture(client, camera)
+    live = fed is not None and fed.pace == "realtime" and now_ms - fed.started_ms > 1000 * _SETTLED_S
+    if found is not None:
+        echo(f"note: {found.reason(counted_now(client))}; `rededge events --camera {camera}` says what to do", err=True)
+    elif fed is not None and live and 0 < fed.fps < LEAST_FPS:
+        echo(
+            f"note: the capture of camera {camera} adds {fed.fps:.1f} frames a second, and {LEAST_FPS} are needed to "
+            "follow people: crossings and stays will not be reliable",
             err=True,
         )
 

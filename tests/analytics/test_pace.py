@@ -76,7 +76,7 @@ def test_the_state_is_data_of_the_same_size_for_ever() -> None:
     assert data is not None
     assert len(data) == 6
     assert Pace.from_data(data).looked(102_000, followed=True, moved=True)
-    for damaged in ([1], "no", [None] * 6, 5):
+    for damaged in ([1], "no", [None] * 6, 5, [1, 1, 1, float("inf"), 1, 1], {"seconds": 1}):
         with pytest.raises((TypeError, ValueError)):
             Pace.from_data(damaged)
 

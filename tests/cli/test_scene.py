@@ -43,6 +43,20 @@ def test_a_scene_is_drawn_shown_exported_and_imported(run, client: redis.Redis, 
     done = run("import", str(tmp_path / "scene.json"), "--camera", "yard")
     assert done.stdout == "stored version 3 of the scene of camera yard: 1 lines, 1 zones, 0 masks\n"
     assert CameraScene(client, "yard").load().zones == CameraScene(client, "0").load().zones
+    now_ms = client.time()[0] * 1000
+    labels = ("LABELS", "camera", "0", "__name__", schema.TOO_FEW_FRAMES)
+    client.execute_command("TS.ADD", schema.series_key("0", schema.TOO_FEW_FRAMES), now_ms, 1.5, *labels)
+    done = run("set", "line", "door", "0.5,0.1", "0.5,0.9")
+    assert (
+        "note: the model saw 1.5 frames a second while people moved, and 3.5 are needed to follow them" in done.stderr
+    )
+    assert "1.5 frames" not in run("set", "zone", "desk", "0.2,0.2", "0.6,0.2", "0.6,0.7", "--camera", "yard").stderr
+    lease = {"id": "c1", "pace": "realtime", "fps": "1.04", "since": str(now_ms - 60_000)}
+    client.hset(schema.capture_key("yard"), mapping=lease)
+    done = run("set", "line", "gate", "0.5,0.1", "0.5,0.9", "--camera", "yard")
+    assert (
+        "note: the capture of camera yard adds 1.0 frames a second, and 3.5 are needed to follow people" in done.stderr
+    )
     run("remove", "door")
     assert not CameraScene(client, "0").load().lines
 

@@ -46,7 +46,8 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
     CameraScene(counting, "0").line("middle", (0.5, 0.0), (0.5, 1.0))
     CameraScene(counting, "0").zone("all", [(0, 0), (1, 0), (1, 1), (0, 1)])
     report = capture(counting, WALKING, pace="asap", fps=1, seconds=20)
-    # half a minute of the recording would do, and once is enough
+    (said,) = report.problems
+    assert said.startswith("the rate is 1 fps, and people can be followed from 3.5 fps on: people seen, crossings and")
     (event,) = told(counting)
     assert (event.severity, event.value) == ("warning", pytest.approx(1, abs=0.1))
     assert "saw 1.0 frames a second while people moved, and 3.5 are needed to follow them" in event.reason
