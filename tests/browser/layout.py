@@ -41,6 +41,62 @@ root => [...document.querySelectorAll(`${root} :is(.rededge-tile > :not(.rededge
   })
   .map(each => each.outerHTML.slice(0, 200));
 """
+_KEYBOARD = """
+root => {
+  const kinds = 'button, select, input, textarea, a[href], [tabindex="0"]';
+  const controls = () => [...document.querySelectorAll(`${root} :is(${kinds})`)]
+    .filter(each => !each.disabled && each.checkVisibility({ visibilityProperty: true }));
+  const look = each => {
+    const { boxShadow, borderColor, backgroundColor } = getComputedStyle(each);
+    return [boxShadow, borderColor, backgroundColor].join();
+  };
+  // the button of an upload is the area around its field
+  const shown = each => each.closest(".rededge-upload") ?? each;
+  // rows of tables and lists are made anew when something changes
+  const name = each => each.dataset.id ?? each;
+  window.keyboard = { name, controls, look, shown, visited: new Set(), before: new Map() };
+  for (const each of controls()) window.keyboard.before.set(name(each), look(shown(each)));
+  document.activeElement.blur();
+  return controls().length;
+}
+"""
+_FOCUSED = """
+() => {
+  const { name, look, shown, visited, before } = window.keyboard;
+  const focused = document.activeElement;
+  // after the last control, the browser takes the focus, and begins again
+  if (focused === document.body) return "";
+  if (visited.has(name(focused))) return null;
+  visited.add(name(focused));
+  const luminance = color => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    const linear = [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)]
+      .map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  let ground = focused.parentElement;
+  const clear = each => /^rgba\\(.*, 0\\)$/.test(getComputedStyle(each).backgroundColor);
+  while (ground.parentElement && clear(ground)) ground = ground.parentElement;
+  const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(focused);
+  const colors = [outlineColor, getComputedStyle(ground).backgroundColor];
+  const [dark, light] = colors.map(luminance).sort((one, other) => one - other);
+  // a browser draws its own outline, "auto", in two colours
+  const outlined = parseFloat(outlineWidth) >= 1
+    && (outlineStyle === "auto" || (outlineStyle !== "none" && (light + 0.05) / (dark + 0.05) >= 3));
+  const changed = before.has(name(focused)) && look(shown(focused)) !== before.get(name(focused));
+  if (outlined || changed) return "";
+  return focused.outerHTML.slice(0, 200);
+}
+"""
+_UNREACHED = """
+() => {
+  const { controls, name, visited } = window.keyboard;
+  return controls().filter(each => !visited.has(name(each))).map(each => each.outerHTML.slice(0, 200));
+}
+"""
+_MOST_CONTROLS = 300
 _AXE = {"resultTypes": ["violations"]}
 
 
@@ -78,3 +134,19 @@ def serious_problems(page: Page, root: str) -> list[str]:
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]
+
+
+def keyboard_problems(page: Page, root: str) -> list[str]:
+    """The controls in `root` that Tab does not reach, or that do not look different when they have the focus.
+
+    No control may appear meanwhile.
+    """
+    assert page.evaluate(_KEYBOARD, root) > 0
+    problems = []
+    for _ in range(_MOST_CONTROLS):
+        page.keyboard.press("Tab")
+        unseen = page.evaluate(_FOCUSED)
+        if unseen is None:
+            return problems + [f"not reached: {each}" for each in page.evaluate(_UNREACHED)]
+        problems += [f"its focus is not visible: {unseen}"] if unseen else []
+    raise AssertionError(f"the focus did not come back to the first control after {_MOST_CONTROLS} steps")

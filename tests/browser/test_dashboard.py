@@ -246,6 +246,9 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
         assert layout.serious_problems(page, "body") == []
     press(page, "capture", "Stop capture")
     expect(page.locator(f"{part(page, 'capture')} [role=status]").filter(has_text="ended after")).to_be_visible()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert layout.keyboard_problems(page, "body") == []
     page.click(DRAWER)
     for width, height in layout.SIZES:
         page.set_viewport_size({"width": width, "height": height})

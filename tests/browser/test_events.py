@@ -16,7 +16,7 @@ from rededge_nb.analytics.events import event_commands
 from rededge_nb.clips.clip import make_clip
 from rededge_nb.live import follow
 from rededge_nb.web import WebServer
-from tests.browser import jupyter
+from tests.browser import jupyter, layout
 from tests.clips.filling import add_boxes, add_frame
 from tests.waiting import wait_for
 
@@ -105,6 +105,11 @@ def test_events_are_listed_filtered_and_shown_and_alarms_acknowledged(
     assert name is not None
     assert name.startswith("somebody left the zone desk after 4 s, ")
     assert name.endswith("info, show the frame")
+
+    page.get_by_role("button", name="Edit lines and zones").click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert layout.keyboard_problems(page, "body") == []
 
     page.select_option("select[aria-label=Kind]", "lines")
     assert page.locator(ROW).count() == 1
