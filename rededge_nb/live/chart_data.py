@@ -25,8 +25,8 @@ from rededge_nb.live import scene_charts
 from rededge_nb.live.scene_charts import CROSSINGS, ZONES, Drawn
 from rededge_nb.reading import series
 from rededge_nb.reading.counted import counted_now
-from rededge_nb.reading.recordings import newest_recording_ms
-from rededge_nb.reading.seen import midnight_ms, seen_since
+from rededge_nb.reading.present import Present, present_of
+from rededge_nb.reading.seen import midnight_ms, seen_between, seen_since
 
 MAX_SAMPLES = 1800
 """With more samples in a line, the server averages them in buckets. A minute at 30 frames a second has fewer."""
@@ -140,8 +140,7 @@ class ChartData:
         self._names: frozenset[str] = frozenset()
         self._counted = PEOPLE
         self._drawn: Drawn = ((), ())
-        self._recording_ms: int | None = None
-        """When the recording began whose samples are the newest ones; None for a live source."""
+        self._present = Present(0, 0)
         self._base_ms = 0
         self._clock_ms = 0
         self._frames = 0
@@ -155,6 +154,11 @@ class ChartData:
         return round(self.minutes * _MINUTE_MS)
 
     @property
+    def _recording_ms(self) -> int | None:
+        """When the recording began that the camera was last fed with; None for a live source."""
+        return self._present.recording.start_ms if self._present.recording else None
+
+    @property
     def missing(self) -> list[str]:
         """Series that the server did not have at the last check."""
         # the gear makes those of another class than people with the first frame
@@ -165,7 +169,8 @@ class ChartData:
         """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
         newest_ms = max((at for at in self._check_series(client).values() if at), default=0)
         now_ms = server_ms(client)
-        _, end_ms = window_of(now_ms, newest_ms, self.window_ms, self._recording_ms)
+        last_ms = self._present.last_ms
+        _, end_ms = window_of(now_ms, newest_ms if last_ms is None else last_ms, self.window_ms, self._recording_ms)
         self._clock_ms = max(now_ms, newest_ms)
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
@@ -201,6 +206,10 @@ class ChartData:
         if time.monotonic() - self._updated > STALE:
             return self.history(client)
         overlap = _OVERLAP
+        if self._present.recording and self._present.recording.running:
+            before_ms, self._present = self._recording_ms, present_of(client, self.camera)
+            if self._recording_ms != before_ms:
+                return self.history(client)
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
             overlap = LATE
             before = (self._names, self._drawn, self._recording_ms, self._counted)
@@ -246,23 +255,17 @@ class ChartData:
         newest = newest_samples(client, self.camera, self._counted)
         self._names = frozenset(newest)
         self._drawn = scene_charts.drawn_by(client, self.camera)
-        self._recording_ms = newest_recording_ms(client, self.camera)
+        self._present = present_of(client, self.camera)
         self._seen = self._count_seen(client)
         self._checked = time.monotonic()
         return newest
 
     def _count_seen(self, client: redis.Redis) -> int | None:
         """People seen for the first time today, or in the recording; None without samples."""
-        if self._recording_ms is None:
-            name = schema.camera_id(self.camera)
-            return seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
-        try:
-            # the series has a sample for each second
-            start_ms = self._recording_ms // _SECOND_MS * _SECOND_MS
-            seen = series.read_series(client, self.camera, schema.SEEN, start_ms=start_ms)
-        except NoDataError:
-            return None
-        return round(seen.values.sum()) if len(seen) else None
+        name, last_ms = schema.camera_id(self.camera), self._present.last_ms
+        if last_ms is not None:
+            return seen_between(client, self._present.day_ms, last_ms, camera=name)
+        return seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
 
     def _count_frames(self, client: redis.Redis, start_ms: int) -> int:
         name = next((each for each in FRAME_SERIES if each in self._names), None)
@@ -273,6 +276,7 @@ class ChartData:
             self.camera,
             series_of(name, self._counted),
             start_ms=start_ms,
+            end_ms=self._present.last_ms,
             aggregation="count",
             bucket_ms=self.window_ms,
         )
@@ -282,7 +286,7 @@ class ChartData:
         """Whether the window has too many single frames by now, so that buckets are needed."""
         if self._tables[0].bucket_ms or self._frames < 2 * MAX_SAMPLES:
             return False
-        self._frames = self._count_frames(client, now_ms - self.window_ms)
+        self._frames = self._count_frames(client, (self._present.last_ms or now_ms) - self.window_ms)
         return self._frames > MAX_SAMPLES
 
     def _read(self, client: redis.Redis, table: Table, start_ms: int) -> dict[int, Row]:
@@ -295,7 +299,8 @@ class ChartData:
             client,
             self.camera,
             [series_of(name, self._counted) for name in names],
-            start_ms=max(0, table.start_of_bucket(start_ms)),
+            start_ms=table.start_of_bucket(max(start_ms, self._recording_ms or 0)),
+            end_ms=self._present.last_ms,
             aggregation=table.aggregation,
             bucket_ms=table.bucket_ms if table.aggregation else None,
         )
@@ -319,7 +324,8 @@ class ChartData:
             self.camera,
             table.name,
             table.columns,
-            start_ms=max(0, table.start_of_bucket(start_ms)),
+            start_ms=table.start_of_bucket(max(start_ms, self._recording_ms or 0)),
+            end_ms=self._present.last_ms,
             aggregation=table.aggregation,
             bucket_ms=table.bucket_ms,
         )
@@ -384,13 +390,14 @@ def window_of(now_ms: int, newest_ms: int, window_ms: int, recording_ms: int | N
 
     Args:
         now_ms: The server's time.
-        newest_ms: Time of the newest sample; 0 if there is none.
+        newest_ms: Time of the newest sample, or of the newest frame of the recording; 0 if there is none.
         window_ms: The longest time that the charts show.
-        recording_ms: When the recording began whose samples are the newest ones; None for a live source.
+        recording_ms: When the recording began that the camera was last fed with; None for a live source.
     """
     # charts_samples.js computes the same
-    if recording_ms is None or newest_ms < recording_ms:
+    if recording_ms is None:
         end_ms = newest_ms + min(max(0, now_ms - newest_ms), window_ms // 4) if newest_ms else now_ms
         return end_ms - window_ms, end_ms
+    newest_ms = max(newest_ms, recording_ms)  # its first sample may not be there yet
     start_ms = max(recording_ms, newest_ms - window_ms)
     return start_ms, max(newest_ms, start_ms + min(window_ms, SHORTEST_MS))

@@ -49,15 +49,16 @@ def read_rows(
     names: tuple[str, ...],
     *,
     start_ms: int,
+    end_ms: int | None,
     aggregation: str | None,
     bucket_ms: int,
 ) -> dict[int, list[float | None]]:
-    """The values of the columns by time, from a time on; None where a series has no sample."""
+    """The values of the columns by time, between two times; None where a series has no sample."""
     labels = ("zone_people",) if table == ZONES else ("line_forward", "line_backward")
     words: list[object] = [] if aggregation is None else ["AGGREGATION", aggregation, bucket_ms]
     words += ["FILTER", f"camera={schema.camera_id(camera)}", f"__name__=({','.join(labels)})"]
     filled: dict[int, list[float | None]] = {}
-    for _, found, samples in samples_with_labels(client, start_ms, "+", *words):
+    for _, found, samples in samples_with_labels(client, start_ms, "+" if end_ms is None else end_ms, *words):
         kind, what = _COLUMNS[found["__name__"]]
         name = f"{kind}:{found.get(kind)}:{what}"
         if name in names:

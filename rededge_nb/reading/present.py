@@ -36,6 +36,11 @@ class Present:
         return self.now_ms if self.recording else None
 
     @property
+    def last_ms(self) -> int | None:
+        """The time of the newest frame of the recording, processed or not; None for a live source."""
+        return max(self.now_ms, self.recording.last_ms) if self.recording else None
+
+    @property
     def day_ms(self) -> int:
         """When the day began, in the time zone of this process, or the recording."""
         return self.recording.start_ms if self.recording else midnight_ms(self.now_ms)

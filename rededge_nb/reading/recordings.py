@@ -20,7 +20,6 @@ from rededge_nb.reading.captures import (
     captures_ended_since,
     current_capture,
     ended_captures,
-    newest_capture,
     newest_captures,
 )
 from rededge_nb.reading.events import Event
@@ -135,9 +134,3 @@ def _position_s(event: Event, added: Sequence[_Added]) -> float | None:
     if at < 0 or ref > added[at].last or not added[at].start_ms:
         return None
     return max(0, event.ts_ms - added[at].start_ms) / 1000
-
-
-def newest_recording_ms(client: redis.Redis, camera: str) -> int | None:
-    """When the recording began that a camera was last fed with; None if it was last fed with a live source."""
-    newest = newest_capture(client, camera)
-    return newest.start_ms or None if newest is not None else None

@@ -21,7 +21,7 @@ from rededge_nb.images import Image
 from rededge_nb.live import chart_data
 from rededge_nb.reading import series as time_series
 from rededge_nb.reading.counted import counted_now
-from rededge_nb.reading.recordings import newest_recording_ms
+from rededge_nb.reading.present import present_of
 from rededge_nb.reading.scenes import Crossings, ZoneVisits, read_crossings, read_zones
 from rededge_nb.reading.series import Series
 
@@ -49,8 +49,9 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         newest_ms = max((at for at in newest.values() if at), default=0)
         if not newest_ms:
             raise NoDataError(f"camera {camera} has no samples yet: start a capture")
-        recording_ms = newest_recording_ms(own, camera)
-        start_ms, _ = chart_data.window_of(chart_data.server_ms(own), newest_ms, window_ms, recording_ms)
+        present = present_of(own, camera)
+        recording_ms, last_ms = present.recording.start_ms if present.recording else None, present.last_ms
+        start_ms, _ = chart_data.window_of(present.clock_ms, last_ms or newest_ms, window_ms, recording_ms)
 
         def read(*names: str, bucket_ms: int | None = None, since_ms: int = start_ms) -> dict[str, Series]:
             there = [name for name in names if name in newest]
@@ -61,6 +62,7 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
                 camera,
                 [chart_data.series_of(name, counted) for name in there],
                 start_ms=since_ms,
+                end_ms=last_ms,
                 aggregation="avg" if bucket_ms else None,
                 bucket_ms=bucket_ms,
             )
@@ -74,7 +76,7 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
         since_ms = max(0, start_ms - start_ms % bucket_ms)
         compactions = [schema.compaction_name(each, average) for each in ("avg", "min", "max")]
         averages = read(*compactions, since_ms=since_ms)
-        crossings, zones = _of_scene(own, camera, start_ms)
+        crossings, zones = _of_scene(own, camera, start_ms, last_ms)
     rendered = partial(_rendered, recording_ms=recording_ms)
     images = []
     people = frames.get(schema.PEOPLE)
@@ -97,10 +99,13 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
     return file.getvalue()
 
 
-def _of_scene(client: redis.Redis, camera: str, start_ms: int) -> tuple[list[Crossings], list[ZoneVisits]]:
+def _of_scene(
+    client: redis.Redis, camera: str, start_ms: int, end_ms: int | None
+) -> tuple[list[Crossings], list[ZoneVisits]]:
     """Lines and zones; none if the scene cannot be read, which the player reports."""
     try:
-        return read_crossings(client, camera, start_ms=start_ms), read_zones(client, camera, start_ms=start_ms)
+        span = {"start_ms": start_ms, "end_ms": end_ms}
+        return read_crossings(client, camera, **span), read_zones(client, camera, **span)
     except SceneError:
         return [], []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ import redis
 from rededge_nb import schema
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.edge.client import blocking_client
+from rededge_nb.lease import Lease
 from rededge_nb.live import chart_data
 from rededge_nb.live.chart_data import ChartData, Message, tables
 from rededge_nb.reading import series
+from rededge_nb.reading.captures import CaptureRecord
 from rededge_nb.reading.seen import midnight_ms
 
 Told = dict[str, dict[int, dict[str, float]]]
@@ -95,11 +98,24 @@ def test_charts_of_a_recording_have_its_positions_until_another_source_feeds_the
 ) -> None:
     monkeypatch.setattr(chart_data, "RECHECK_INTERVAL", 0.0)
     begin = now_ms(own) - 3_600_000
-    add(own, "people", {begin: 1.0, begin + 30_000: 2.0})
-    own.xadd("camera:0:captures", {"capture": "c1", "source": "door.mp4", "start_ms": begin, "started_ms": begin})
+    in_recording = {begin: 1.0, begin + 30_000: 2.0}
+    add(own, "people", {begin - 10_000: 7.0, **in_recording, begin + 45_000: 7.0})  # with those of other sources
+    recording = CaptureRecord("c1", "0", start_ms=begin, last_ms=begin + 20_000)
+    lease = Lease(own, "camera:0:capture", recording.as_fields())
+    assert lease.acquire(timeout=0) is None
     data = ChartData("0", 1.0)
-    content = data.history(own).content
+    assert values(told(data.history(own)), "frames", "people") == {begin: 1.0}
+    fields: Any = {"ref": "1-0", "ts": begin + 30_000, "boxes": "[]", "people": 2}
+    own.xadd("camera:0:yolo", fields)  # the gear is ahead of what the capture has said last
+    history = cast(Message, data.update(own))
+    assert history.content["kind"] == "new"
+    lease.release()
+    fields = replace(recording, last_ms=begin + 30_000, ended_ms=begin).as_fields()
+    own.xadd("camera:0:captures", fields)
+    history = data.history(own)
+    content = history.content
     assert (content["recording"], content["base"]) == (begin, begin + 30_000)
+    assert values(told(history), "frames", "people") == in_recording
     assert data.update(own) is None
     add(own, "seen", {begin // 1000 * 1000: 3.0, begin // 1000 * 1000 - 60_000: 5.0})
     data.history(own)
@@ -107,7 +123,7 @@ def test_charts_of_a_recording_have_its_positions_until_another_source_feeds_the
     own.xadd("camera:0:captures", {"capture": "c2", "source": "webcam 0", "started_ms": begin})
     content = cast(Message, data.update(own)).content
     assert (content["kind"], content["recording"]) == ("history", None)
-    assert content["base"] == begin + 45_000
+    assert content["base"] == begin + 60_000
 
 
 @pytest.mark.parametrize(
@@ -119,7 +135,7 @@ def test_charts_of_a_recording_have_its_positions_until_another_source_feeds_the
         (90_000, 60_000, (60_000, 90_000)),  # shorter than the window
         (190_000, 60_000, (130_000, 190_000)),
         (61_000, 60_000, (60_000, 70_000)),  # it has just begun
-        (50_000, 60_000, (5_000, 65_000)),  # its first sample is not there yet
+        (50_000, 60_000, (60_000, 70_000)),  # its first sample is not there yet
     ],
 )
 def test_charts_fit_a_recording_that_is_shorter(newest: int, recording: int | None, window: tuple[int, int]) -> None:

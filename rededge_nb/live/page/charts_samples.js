@@ -67,7 +67,7 @@ class SampleStore {
     this.views = new Set();
     this.tables = null;
     this.order = [];
-    this.recording = null; // when the recording began whose samples these are; null for a live source
+    this.recording = null; // when the recording began that the camera was last fed with; null for a live source
     this.things = "people"; // what is counted, in words
     this.clockOffset = 0; // milliseconds by which the server's clock is ahead of this browser's
     this.createdAt = Date.now();
@@ -136,9 +136,9 @@ class SampleStore {
   range(minutes) {
     const window = minutes * MINUTE_MS;
     const { recording } = this;
-    const newest = this.newest();
+    const newest = Math.max(this.newest(), recording ?? 0); // its first sample may not be there yet
     const now = this.now();
-    if (recording !== null && newest >= recording) {
+    if (recording !== null) {
       const start = Math.max(recording, newest - window);
       const end = Math.max(newest, start + Math.min(window, SHORTEST_MS));
       return { start, end, span: end - start, recording };
