@@ -61,9 +61,9 @@ def load(shell: Any) -> None:
         The server is that of the notebook's workbench, else the one that runs.
         """
         with _short_traceback():
-            return run_gear(
-                line, cell, {**shell.user_ns, **(local_ns or {})}, place=f"Cell In[{shell.execution_count}]"
-            )
+            # new versions of IPython increment `execution_count` before they run a cell; this is the cell's in all
+            number = shell.displayhook.prompt_count
+            return run_gear(line, cell, {**shell.user_ns, **(local_ns or {})}, place=f"Cell In[{number}]")
 
     for magic, kind in ((redis, "line_cell"), (gear, "cell")):
         # IPython would replace variables before the line is split: a value with spaces would become several arguments

@@ -17,6 +17,8 @@ function render({ model, el }) {
       ? `no message from the kernel for ${Math.floor(unheard / 1000)} s: is it still running?`
       : model.get("text");
     if (line.textContent !== text) line.textContent = text;
+    // for what else is on the page: its figures are not those of the present
+    line.toggleAttribute("data-silent", silent);
     line.dataset.level = silent ? "warning" : model.get("level");
     line.hidden = !text;
   };

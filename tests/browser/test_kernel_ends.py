@@ -62,9 +62,13 @@ def test_a_view_whose_kernel_has_ended_says_so_and_after_a_reload_its_snapshot_i
         expect(output).not_to_contain_text(ENDED, use_inner_text=True)
         expect(output).not_to_contain_text(SILENT, use_inner_text=True)
 
+    assert page.evaluate("getComputedStyle(document.querySelector('.rededge-tiles')).opacity") == "1"
+
     page.evaluate("notebookPanel.sessionContext.restartKernel()")
     for output in outputs(page)[: len(VIEWS)]:
         expect(output).to_contain_text(SILENT, use_inner_text=True, timeout=30_000)
+    # the last figures are not those of the present
+    page.wait_for_function("getComputedStyle(document.querySelector('.rededge-tiles')).opacity < 1")
     # JupyterLab's icons of broken links would take the places of the parts
     assert page.evaluate(ICONS) == 0
 

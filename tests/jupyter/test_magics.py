@@ -40,7 +40,7 @@ def run(shell: InteractiveShell, client: redis.Redis) -> Run:
     """Runs a cell and returns its value."""
 
     def run(cell: str) -> Any:
-        result = shell.run_cell(cell)
+        result = shell.run_cell(cell, store_history=True)
         result.raise_error()
         return result.result
 
@@ -53,7 +53,7 @@ def failing(shell: InteractiveShell, client: redis.Redis, capsys: pytest.Capture
 
     def run(cell: str) -> tuple[RedEdgeError, str]:
         capsys.readouterr()
-        error = shell.run_cell(cell).error_in_exec
+        error = shell.run_cell(cell, store_history=True).error_in_exec
         assert isinstance(error, RedEdgeError)
         return error, capsys.readouterr().out
 
@@ -177,11 +177,11 @@ def test_a_gear_that_raises_is_shown_with_the_lines_of_the_cell(run: Run, failin
     assert str(error) == "ZeroDivisionError: division by zero (line 4 of the cell)"
     assert shown.splitlines() == [
         "Traceback (most recent call last):",
-        "  Cell In[1], line 6, in <lambda>",
+        "  Cell In[2], line 6, in <lambda>",
         '      4     return 1 / int(r["value"]["n"])',
         "      5",
         '----> 6 GB("StreamReader").map(lambda r: divide(r)).run("numbers")',
-        "  Cell In[1], line 4, in divide",
+        "  Cell In[2], line 4, in divide",
         "      2",
         "      3 def divide(r):",
         '----> 4     return 1 / int(r["value"]["n"])',
@@ -197,7 +197,7 @@ def test_a_registered_gear_that_fails_later_counts_lines_as_the_cell_does(run: R
     [gear] = wait_for(
         lambda: [each for each in list_registrations(client) if each.last_error], what="the gear's error to be told"
     )
-    assert "Cell In[1], line 4, in divide" in gear.last_error
+    assert "Cell In[2], line 4, in divide" in gear.last_error
 
 
 def test_a_syntax_error_is_shown_with_its_mark(failing: Failing) -> None:
