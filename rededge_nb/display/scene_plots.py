@@ -52,7 +52,8 @@ def plot_crossings(crossings: Sequence[Crossings], *, title: str = "", ax: Axes 
             color = COLORS[number % len(COLORS)]
             axes.step(local(edges), counted, style, where="post", color=color, linewidth=1.8, label=label)
         what = _counted([series for *_, series, _ in directions])
-        _finish(axes, title or what.title("who crossed" if what.is_people else "that crossed"), what)
+        title = title or what.title("who crossed" if what.is_people else "that crossed")
+        _finish(axes, title + _doubt(crossings), what)
     return axes
 
 
@@ -99,8 +100,13 @@ def plot_dwell(zones: Sequence[ZoneVisits], *, title: str = "How long they staye
         axes.set_xlabel("seconds")
         axes.set_ylabel(_counted([each.dwell for each in zones]).plural)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axes.set_title(title)
+        axes.set_title(title + _doubt(zones))
     return axes
+
+
+def _doubt(counts: Sequence[Crossings | ZoneVisits]) -> str:
+    """What a title says where people could not be followed."""
+    return " (not reliable: too few frames)" if any(each.too_few_frames for each in counts) else ""
 
 
 def _counted(series: Sequence[Series]) -> Counted:

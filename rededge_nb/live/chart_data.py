@@ -27,6 +27,7 @@ from rededge_nb.reading import series
 from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.present import Present, present_of
 from rededge_nb.reading.seen import midnight_ms, seen_between, seen_since
+from rededge_nb.reading.too_few_frames import too_few_frames
 
 MAX_SAMPLES = 1800
 """With more samples in a line, the server averages them in buckets. A minute at 30 frames a second has fewer."""
@@ -145,6 +146,7 @@ class ChartData:
         self._clock_ms = 0
         self._frames = 0
         self._seen: int | None = None
+        self._reliable = True
         self._seen_sent: int | None = None
         self._updated = self._checked = -math.inf
 
@@ -197,6 +199,7 @@ class ChartData:
                 "lines": self._drawn[0],
                 "recording": self._recording_ms,
                 "things": self._counted.plural,
+                "reliable": self._reliable,
             },
             self._packed(rows),
         )
@@ -212,9 +215,9 @@ class ChartData:
                 return self.history(client)
         if time.monotonic() - self._checked > RECHECK_INTERVAL:
             overlap = LATE
-            before = (self._names, self._drawn, self._recording_ms, self._counted)
+            before = (self._names, self._drawn, self._recording_ms, self._counted, self._reliable)
             self._check_series(client)
-            if (self._names, self._drawn, self._recording_ms, self._counted) != before:
+            if (self._names, self._drawn, self._recording_ms, self._counted, self._reliable) != before:
                 return self.history(client)
         now_ms = server_ms(client)
         self._clock_ms = max(self._clock_ms, now_ms)
@@ -256,7 +259,7 @@ class ChartData:
         self._names = frozenset(newest)
         self._drawn = scene_charts.drawn_by(client, self.camera)
         self._present = present_of(client, self.camera)
-        self._seen = self._count_seen(client)
+        self._seen, self._reliable = self._count_seen(client), self._follows_people(client)
         self._checked = time.monotonic()
         return newest
 
@@ -266,6 +269,11 @@ class ChartData:
         if last_ms is not None:
             return seen_between(client, self._present.day_ms, last_ms, camera=name)
         return seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
+
+    def _follows_people(self, client: redis.Redis) -> bool:
+        """Whether the model saw enough frames today, or in the recording, to follow people."""
+        present = self._present
+        return not too_few_frames(client, present.day_ms, present.last_ms, camera=schema.camera_id(self.camera))
 
     def _count_frames(self, client: redis.Redis, start_ms: int) -> int:
         name = next((each for each in FRAME_SERIES if each in self._names), None)

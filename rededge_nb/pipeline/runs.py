@@ -148,7 +148,10 @@ class Runs(Sequence[Run]):
 
 def figures_of(summary: Mapping[str, Any]) -> dict[str, float]:
     """All numbers of a summary that can be compared, by their names there, such as `people.mean`."""
-    return dict(_numbers({name: value for name, value in summary.items() if name not in _NOT_COMPARED}))
+    chosen = {name: value for name, value in summary.items() if name not in _NOT_COMPARED}
+    if isinstance(few := chosen.get("too_few_frames"), dict):  # its times are those of the run
+        chosen["too_few_frames"] = {"frames_per_second": few.get("frames_per_second")}
+    return dict(_numbers(chosen))
 
 
 def read_runs(output: Path) -> Runs:
@@ -238,6 +241,8 @@ def _row(run: Run) -> tuple[object, ...]:
     error = str(run.summary.get("error") or "").split("\n")[0][:80]
     known = (run.summary.get(name) for name in ("source", "camera", "seconds"))
     texts = ["-" if value is None else _text(value) for value in (*known, people.get("seen"), people.get("mean"))]
+    if run.summary.get("too_few_frames"):
+        texts[-2] += " (not reliable)"
     if not counted.is_people and texts[-1] != "-":
         texts[-1] += f" {counted.plural}"
     return (run.name, run.outcome, *texts, error)

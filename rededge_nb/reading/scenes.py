@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rededge_nb.analytics.fields import at
 from rededge_nb.analytics.scene import Scene, parse_scene
 from rededge_nb.edge.client import server_errors
 from rededge_nb.reading.series import Series, samples_with_labels
+from rededge_nb.reading.too_few_frames import TooFewFrames, too_few_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class Crossings:
         backward: The same of the other direction.
         forward_name: What users call the direction.
         backward_name: The same of the other one.
+        too_few_frames: When the model saw too few frames to follow people, so that the counts are not reliable; None if
+            that was never so.
     """
 
     line: str
@@ -34,6 +37,7 @@ class Crossings:
     backward: Series = field(repr=False)
     forward_name: str = "forward"
     backward_name: str = "backward"
+    too_few_frames: TooFewFrames | None = None
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -42,7 +46,8 @@ class Crossings:
 
     def __repr__(self) -> str:
         forward, backward = self.counts
-        return f"<Crossings of {self.line}: {forward} {self.forward_name}, {backward} {self.backward_name}>"
+        counts = f"{forward} {self.forward_name}, {backward} {self.backward_name}"
+        return f"<Crossings of {self.line}: {counts}{_doubt(self.too_few_frames)}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,8 @@ class ZoneVisits:
         longest_s: Seconds that the one who entered first has been in it; 0 if it is empty.
         entries: How many have entered since the zone was made.
         exits: How many have left.
+        too_few_frames: When the model saw too few frames to follow people, so that the stays are not reliable; None if
+            that was never so.
     """
 
     zone: str
@@ -66,10 +73,16 @@ class ZoneVisits:
     longest_s: float = 0.0
     entries: int = 0
     exits: int = 0
+    too_few_frames: TooFewFrames | None = None
 
     def __repr__(self) -> str:
         dwell = f", median stay {np.median(self.dwell.values):.1f} s" if len(self.dwell) else ""
-        return f"<ZoneVisits of {self.zone}: {self.now} now, {self.entries} entered, {self.exits} left{dwell}>"
+        counts = f"{self.now} now, {self.entries} entered, {self.exits} left{dwell}{_doubt(self.too_few_frames)}"
+        return f"<ZoneVisits of {self.zone}: {counts}>"
+
+
+def _doubt(few: TooFewFrames | None) -> str:
+    return "" if few is None else f"; not reliable: the model saw {few.fps:.1f} frames a second, too few"
 
 
 def read_scene(client: redis.Redis, camera: object) -> Scene:
@@ -111,8 +124,9 @@ def read_crossings(
         SceneError: the scene cannot be read.
     """
     found = _series(client, camera, "line", ("line_forward", "line_backward"), start_ms, end_ms)
+    few = _too_few(client, camera, start_ms, end_ms)
     return [
-        Crossings(line.name, *found(line.name), line.forward, line.backward)
+        Crossings(line.name, *found(line.name), line.forward, line.backward, few)
         for line in read_scene(client, camera).lines
     ]
 
@@ -126,9 +140,16 @@ def read_zones(
     """
     found = _series(client, camera, "zone", ("zone_people", "zone_dwell"), start_ms, end_ms)
     _, zones = newest_counts(client, camera)
+    few = _too_few(client, camera, start_ms, end_ms)
     return [
-        ZoneVisits(zone.name, *found(zone.name), *zones.get(zone.name, ())) for zone in read_scene(client, camera).zones
+        replace(ZoneVisits(zone.name, *found(zone.name), *zones.get(zone.name, ())), too_few_frames=few)
+        for zone in read_scene(client, camera).zones
     ]
+
+
+def _too_few(client: redis.Redis, camera: object, start_ms: int | None, end_ms: int | None) -> TooFewFrames | None:
+    name = schema.camera_id(camera)
+    return too_few_frames(client, start_ms or 0, end_ms, camera=name).get(name)
 
 
 def newest_counts(

@@ -246,6 +246,10 @@ def test_the_figures_are_above_the_video(
     until(page, f"{value} === '7'", "the tile with the number of people")
     page.wait_for_selector("[data-key=peak] .rededge-tile-value:text-is('7')")
     page.wait_for_selector("[data-key=fps] .rededge-tile-detail:text-is('no frames arrive')")
+    labels = ("LABELS", "camera", "0", "__name__", "too_few_frames")
+    client.execute_command("TS.ADD", "camera:0:too_few_frames", time.time_ns() // 1_000_000, 1.5, *labels)
+    page.wait_for_selector("[data-key=seen][data-level=warning][title^='not reliable: the model saw 1.5']")
+    assert page.locator("[data-key=seen] .rededge-tile-detail").inner_text().startswith("not reliable")
     tiles, player = (page.locator(f"#{each}").bounding_box() for each in ("tiles", "player"))
     assert tiles is not None
     assert player is not None

@@ -15,7 +15,9 @@ from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.capture.run import capture
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
+from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
 from rededge_nb.history.by_period import read_history
+from rededge_nb.live.chart_data import ChartData
 from rededge_nb.live.tiles import TileReader
 from rededge_nb.monitoring.cameras import list_cameras
 from rededge_nb.monitoring.status import slow_cameras
@@ -23,8 +25,10 @@ from rededge_nb.monitoring.top import as_table, snapshot
 from rededge_nb.pipeline.findings import read_findings
 from rededge_nb.pipeline.report import as_table as as_text
 from rededge_nb.pipeline.report import write_index
+from rededge_nb.pipeline.runs import figures_of
 from rededge_nb.reading.captures import find_captures
 from rededge_nb.reading.events import Event, read_events
+from rededge_nb.reading.scenes import read_crossings, read_zones
 from rededge_nb.reading.summary import summarize
 from tests.gears.test_tracks import START_MS, samples, wait_until_acknowledged
 from tests.paths import WALKING
@@ -78,6 +82,14 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
 
     history = read_history(counting, "0", every="10s")
     assert np.nanmin(history[schema.TOO_FEW_FRAMES]) == pytest.approx(1, abs=0.1)
+    crossings, zones = read_crossings(counting, "0"), read_zones(counting, "0")
+    assert repr(crossings[0]).endswith("; not reliable: the model saw 1.0 frames a second, too few>")
+    assert repr(zones[0]).endswith("; not reliable: the model saw 1.0 frames a second, too few>")
+    assert plot_crossings(crossings).get_title(loc="left") == "People who crossed (not reliable: too few frames)"
+    assert plot_dwell(zones).get_title(loc="left") == "How long they stayed (not reliable: too few frames)"
+    assert plot_zones(zones).get_title(loc="left") == "People in zones"
+    assert ChartData("0", 5).history(counting).content["reliable"] is False
+    assert figures_of(figures)["too_few_frames.frames_per_second"] == pytest.approx(1, abs=0.1)
     assert f"see the column too_few_frames: {reason}" in repr(history.take(np.array([0])))
     (row,) = snapshot(counting)
     assert "too few frames to follow people in the recording: 1.0/s" in as_table([row])

@@ -74,7 +74,9 @@ const people = {
   },
 };
 
-const seenText = ({ recording }) => (recording === null ? "seen today" : "seen in the recording");
+const doubt = (reliable) => (reliable ? "" : " (not reliable: too few frames)");
+const seenText = ({ recording, reliable }) =>
+  (recording === null ? "seen today" : "seen in the recording") + doubt(reliable);
 
 const rates = {
   name: "rates",
@@ -208,7 +210,7 @@ const drawnColor = (theme, index) => theme.line[`drawn${index % DRAWN_COLORS}`];
 // Crossings are added up from the left edge of the chart: forward is a solid line, backward a dashed one.
 const crossings = {
   name: "crossings",
-  title: ({ things }) => `${capital(things)} ${things === "people" ? "who" : "that"} crossed, in this time`,
+  title: ({ things, reliable }) => `${capital(things)} ${things === "people" ? "who" : "that"} crossed, in this time${doubt(reliable)}`,
   height: 150,
   shown: (store) => Boolean(store.tables.crossings),
   draw(view, plotting) {

@@ -92,6 +92,7 @@ class SampleStore {
       this.lines = content.lines ?? [];
       this.recording = content.recording ?? null;
       this.things = content.things;
+      this.reliable = content.reliable;
       this.unpack(
         buffers[0],
         content.tables.map((table) => table.rows),
