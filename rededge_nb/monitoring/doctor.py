@@ -167,7 +167,7 @@ def _server_answers() -> Finding:
     connect().close()
     facts = server_status(url, None)
     found = f"{shown_address(url)} answers: Redis {facts['redis_version']} with all modules"
-    return _from_status(facts["state"], "REDIS_URL", found)
+    return _from_status(facts, "REDIS_URL", found)
 
 
 def _onnxruntime() -> Finding:
@@ -287,7 +287,7 @@ def _instance(folder: Path) -> Finding:
     facts = server_status(instance.url, instance)
     hooks = f"; commands with hooks: {described(facts['hooks'])}" if facts["hooks"] else ""
     found = f"answers on port {facts['port']}, memory {facts['memory_mb']} MB{hooks}"
-    return _from_status(facts["state"], "instance", found)
+    return _from_status(facts, "instance", found)
 
 
 def _url_of_instance(folder: Path) -> str | None:
@@ -328,10 +328,13 @@ def _clock(url: str | None) -> Iterator[Finding]:
     )
 
 
-def _from_status(state: str, name: str, found: str) -> Finding:
-    """Make a finding of the state that `server_status` reports for a server that answers."""
+def _from_status(facts: dict[str, Any], name: str, found: str) -> Finding:
+    """Make a finding of what `server_status` reports for a server that answers."""
     from rededge_nb.monitoring.status import OK
 
-    if state == OK:
+    if facts["state"] == OK and facts["warnings"]:
+        advice = "give these cameras a higher rate (`fps`), or the model fewer cameras or more workers"
+        return Finding(name, "warn", "; ".join([found, *facts["warnings"]]), advice)
+    if facts["state"] == OK:
         return Finding(name, "ok", found)
-    return Finding(name, "fail", f"{found}; {state}", "see the logs in the state folder, and `rededge status`")
+    return Finding(name, "fail", f"{found}; {facts['state']}", "see the logs in the state folder, and `rededge status`")

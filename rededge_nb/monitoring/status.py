@@ -52,8 +52,9 @@ _NO_ANSWER = ("NOWORKER", "WORKERLOST", "TIMEOUT", "BUSYWORKER")
 def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     """Return versions, memory, workers, models and registrations of a server.
 
-    `state` is OK, or a list of the problems. Models and registrations are None if no worker answers. For an embedded
-    instance there are also its folder, addresses and restarts. No password is in the result.
+    `state` is OK, or a list of the problems; `warnings` is a list of sentences about counts that are not reliable,
+    while the server works. Models and registrations are None if no worker answers. For an embedded instance there are
+    also its folder, addresses and restarts. No password is in the result.
 
     Raises:
         ServerUnavailableError: the server does not answer.
@@ -67,7 +68,8 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         gears = known["gears"] if known else []
         hooked = hooked_commands(client)
         found = blocked(client, gears) + missing_models(client, known) + without_worker(hooked, workers)
-        found += silence(client) + slow_cameras(client)
+        found += silence(client)
+        warnings = slow_cameras(client)
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:
@@ -89,6 +91,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
             "memory_mb": round(info["used_memory"] / 1e6, 1),
             "workers": workers,
         }
+        | {"warnings": warnings}
         | (known or {"models": None, "gears": None})
         | {"hooks": hooked}
     )
@@ -175,7 +178,7 @@ def slow_cameras(client: redis.Redis) -> list[str]:
     """Return a sentence if the model saw too few frames of cameras in the last hour to follow people."""
     now_ms = client.time()[0] * 1000
     try:
-        found = too_few_frames(client, now_ms - HOUR_MS, now_ms)
+        found = too_few_frames(client, now_ms - HOUR_MS)
     except MissingModuleError:
         return []  # nothing is counted on such a server
     texts = [f"{camera} ({each.fps:.1f} a second)" for camera, each in found.items()]
@@ -208,6 +211,7 @@ def status_lines(facts: dict[str, Any]) -> list[str]:
         )
     if facts["models"] is not None:
         texts["models"] = ", ".join(f"{model['key']} ({model['memory_mb']} MB)" for model in facts["models"])
+    texts["warnings"] = "; ".join(facts["warnings"]) or "none"
     texts["hooks"] = described(facts["hooks"]) or "none"
     width = max(map(len, texts))
     shown = {name: "not known" if text is None else text for name, text in texts.items()}

@@ -16,11 +16,12 @@ from rededge_nb.capture.run import capture
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
 from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.history.by_period import read_history
 from rededge_nb.live.chart_data import ChartData
 from rededge_nb.live.tiles import TileReader
 from rededge_nb.monitoring.cameras import list_cameras
-from rededge_nb.monitoring.status import slow_cameras
+from rededge_nb.monitoring.status import server_status, status_lines
 from rededge_nb.monitoring.top import as_table, snapshot
 from rededge_nb.pipeline.findings import read_findings
 from rededge_nb.pipeline.report import as_table as as_text
@@ -45,7 +46,7 @@ def told(client: redis.Redis) -> list[Event]:
 
 
 def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_so(
-    counting: redis.Redis, tmp_path: Path
+    edge: Instance, counting: redis.Redis, tmp_path: Path
 ) -> None:
     CameraScene(counting, "0").line("middle", (0.5, 0.0), (0.5, 1.0))
     CameraScene(counting, "0").zone("all", [(0, 0), (1, 0), (1, 1), (0, 1)])
@@ -94,7 +95,10 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
     (row,) = snapshot(counting)
     assert "too few frames to follow people in the recording: 1.0/s" in as_table([row])
     assert list_cameras(counting)[0].problem == "too few frames to follow people in the recording: 1.0/s"
-    assert "camera 0 (1.0 a second); 3.5 a second are needed" in slow_cameras(counting)[0]
+    facts = server_status(edge.url, edge)
+    assert facts["state"] == "ok", "the server works"
+    assert "camera 0 (1.0 a second); 3.5 a second are needed" in facts["warnings"][0]
+    assert "too few frames" in "\n".join(status_lines(facts))
     tiles = {tile.key: tile for tile in TileReader("0").read(counting)}
     for key in ("seen", "stay", "line-middle", "zone-all"):
         assert (tiles[key].level, tiles[key].note) == ("warning", f"not reliable: {reason}"), key

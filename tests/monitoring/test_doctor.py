@@ -8,7 +8,9 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import redis
 
+from rededge_nb import schema
 from rededge_nb.capture.sources.webcam_devices import Webcam, webcams
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.monitoring.doctor import DISK_FAIL, DISK_WARN, Finding, as_lines, examine
@@ -40,13 +42,19 @@ def test_a_server_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert broken.found == "redis-server ended with exit code 1 while starting"
 
 
-def test_a_server_that_redis_url_names(edge: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_redis_url_names(edge: Instance, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", edge.tcp_url)
     found = examined()
     assert found["REDIS_URL"].state == "ok"
     assert found["REDIS_URL"].found.endswith(" with all modules")
     assert edge.url.split(":")[2].split("@")[0] not in str(found)
     assert "redis-server" not in found
+    labels = ("LABELS", "camera", "door", "__name__", schema.TOO_FEW_FRAMES)
+    client.execute_command("TS.ADD", schema.series_key("door", schema.TOO_FEW_FRAMES), "*", 1.5, *labels)
+    finding = examined()["REDIS_URL"]
+    assert finding.state == "warn"
+    assert "too few frames in the last hour to follow people" in finding.found
+    assert "camera door (1.5 a second); 3.5 a second are needed" in finding.found
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     assert examined()["REDIS_URL"].state == "fail"
 
