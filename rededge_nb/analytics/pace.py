@@ -10,7 +10,7 @@ pause counts as one second, however long it is, so that a restart of the worker 
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final, Self
 
@@ -64,7 +64,9 @@ class Pace:
 
     def to_data(self) -> list[float] | None:
         """All as data for JSON; None before the first frame."""
-        return None if self == type(self)() else [round(value, 3) for value in astuple(self)]
+        seconds, looks, frames = round(self.seconds, 3), round(self.looks, 3), round(self.frames, 3)
+        data = [seconds, looks, frames, self.looked_ms, self.between, self.told_ms]
+        return None if data == [0.0, 0.0, 0.0, -1, 0, -1] else data
 
     @property
     def fps(self) -> float:
