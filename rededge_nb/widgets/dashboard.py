@@ -71,11 +71,12 @@ class Dashboard(Panel):
         head = _box("head", self.heading, self.chooser, self.drawer_button, self.connection_error, self.message)
         drawer = _box("drawer", self.capture, self.model, self.gear)
         drawer.add_class("rededge-drawer")
-        self.events.connection_error.heartbeat = 0
         for area, part in (("capture", self.capture), ("model", self.model), ("gear", self.gear)):
             part.add_class(f"rededge-area-{area}")
-            # the dashboard itself says it when the kernel is silent
+        for part in self._panels:
+            # the dashboard itself says it when the kernel is silent, and hears from pages
             part.connection_error.heartbeat = 0
+            part.presence = self.presence
         self._events_box = _box("events", self.events)
         self._single = [_box("player", self.player), _box("charts", self.charts), self._events_box]
         self._views = _box("views", *self._single)
@@ -85,6 +86,16 @@ class Dashboard(Panel):
         self.remove_class("rededge-panel")
         self.add_class("rededge-dashboard")
         self.start_updates()
+
+    @property
+    def _panels(self) -> tuple[Panel, ...]:
+        return (self.capture, self.model, self.gear, self.events)
+
+    def resume(self) -> None:
+        """Show the present state at once to a page that is back."""
+        super().resume()
+        for part in self._panels:
+            part.resume()
 
     @property
     def camera(self) -> str:

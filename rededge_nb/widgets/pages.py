@@ -63,6 +63,16 @@ class Pages:
             self._pages.pop(page, None)
             self._update()
 
+    def shows(self, page: str) -> bool:
+        """Whether this page is known to show the widget."""
+        return page in self._pages
+
+    def forget(self) -> None:
+        """No page shows the widget any more: none has reported for a long time."""
+        with self._lock:
+            self._pages.clear()
+            self._update()
+
     def confirm(self, page: str, sequence: int) -> None:
         """A page has painted the frame of this number, or skipped it for a newer one."""
         now = time.monotonic()

@@ -20,6 +20,7 @@ from rededge_nb.display.tables import Table
 from rededge_nb.edge.client import blocking_client, server_errors
 from rededge_nb.errors import RedEdgeError
 from rededge_nb.live.feed import Feed
+from rededge_nb.widgets.presence import Presence
 from rededge_nb.widgets.snapshot import Bundle, CellOutput
 from rededge_nb.widgets.status_text import Level, StatusText
 
@@ -48,6 +49,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     Attributes:
         connection_error: What is wrong with the server, while something is.
         message: Result or error of the last job.
+        presence: Whether a page shows the panel. If none does any more, nothing is read and sent until one is back.
     """
 
     _ended = True
@@ -60,7 +62,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         # a thread of its own: the panel's thread may wait for the server for a long time
         self._heart = threading.Thread(target=self._beat, name=f"rededge {title.lower()} panel heartbeat", daemon=True)
         self._stop_heart = threading.Event()
-        self.connection_error = StatusText(heartbeat=HEARTBEAT)
+        self.presence = Presence()
+        self.connection_error = StatusText(self._on_page, heartbeat=HEARTBEAT)
         self.message = StatusText()
         self.heading = ipywidgets.HTML(f"<h3>{title}</h3>")
         self.heading.add_class("rededge-heading")
@@ -129,7 +132,21 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _beat(self) -> None:
         while not self._stop_heart.wait(HEARTBEAT):
-            self.connection_error.alive()
+            # a panel that is a part of another one has no heartbeat of its own
+            if self.connection_error.heartbeat and not self.presence.absent:
+                self.presence.wait(HEARTBEAT)
+                self.connection_error.alive()
+
+    def _on_page(self) -> None:
+        """A page has reported that it is there."""
+        back = self.presence.absent
+        self.presence.hear()
+        if back:
+            self.resume()
+
+    def resume(self) -> None:
+        """Show the present state at once to a page that is back."""
+        self.submit(lambda _: None)
 
     def _step(self, client: redis.Redis) -> None:
         try:
@@ -139,7 +156,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                 job = self._jobs.get_nowait()
         except queue.Empty:
             pass
-        if not self._ended:
+        if not self._ended and not self.presence.absent:
             self.refresh(client)
             self.connection_error.show("")
 

@@ -29,6 +29,7 @@ from rededge_nb.reading.detections import Detections, latest_detected_frame
 from rededge_nb.reading.frames import Frame, latest_frame
 from rededge_nb.reading.trails import read_trails
 from rededge_nb.widgets.pages import Pages
+from rededge_nb.widgets.presence import Presence
 from rededge_nb.widgets.snapshot import Bundle, CellOutput
 
 BUSY_AFTER = 2.0
@@ -111,6 +112,7 @@ class Player(anywidget.AnyWidget):
         name = schema.camera_id(camera)
         self._redis = client
         self._pages = Pages()
+        self._presence = Presence()
         self._follower = Follower(name)
         self._scene = SceneReader(name)
         self._error = ""
@@ -158,9 +160,11 @@ class Player(anywidget.AnyWidget):
         if feed is None:
             return
         kind = content.get("kind")
+        back = kind == "here" and not self._pages.shows(page)
+        self._presence.hear()
         if kind == "painted":
             self._pages.confirm(page, int(content["seq"]))
-        elif kind == "ready":
+        elif kind == "ready" or back:
             # a page that was just opened needs the last frame, however old it is
             self._pages.show(page)
             self._follower.restart()
@@ -193,6 +197,10 @@ class Player(anywidget.AnyWidget):
         return schema.camera_id(proposal["value"])
 
     def _step(self, client: redis.Redis) -> None:
+        if self._presence.absent and self._feed is not None:
+            self._pages.forget()
+            self._feed.pause()
+            return
         follower = self._follower
         ready = self._pages.wait_until_ready(min(0.05 + self._pages.blocked_for, 0.5) if follower.has_next else 0)
         block_ms = 1 if follower.has_next else round(_STATUS_INTERVAL * 1000)
@@ -225,6 +233,7 @@ class Player(anywidget.AnyWidget):
         if (notice, silent) == self._sent_notice and now - self._notice_sent_at < HEARTBEAT:
             return
         self._sent_notice, self._notice_sent_at = (notice, silent), now
+        self._presence.wait(HEARTBEAT)
         self.send({"kind": "status", "notice": notice, "silent": silent, "heartbeat": HEARTBEAT})
 
 

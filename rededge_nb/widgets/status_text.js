@@ -1,6 +1,7 @@
 // A line of text with a level. It is always set as text: nothing in it is read as HTML.
 
 const HEARTBEATS = 3; // missed before the kernel is said to be silent, as in the player and the charts
+const REPORT_MS = 20000; // between two messages that tell the kernel that a page is there
 
 function render({ model, el }) {
   const line = document.createElement("div");
@@ -26,11 +27,21 @@ function render({ model, el }) {
     heardAt = performance.now();
     draw();
   };
+  const report = () => {
+    try {
+      if (model.get("heartbeat") > 0) model.send({ kind: "here" });
+    } catch {
+      // the kernel has ended: `draw` will show that
+    }
+  };
   model.on("change:text change:level msg:custom", hear);
-  const timer = model.get("heartbeat") > 0 ? setInterval(draw, 1000) : 0;
+  const timers = model.get("heartbeat") > 0 ? [setInterval(draw, 1000), setInterval(report, REPORT_MS)] : [];
+  document.addEventListener("visibilitychange", report);
+  report();
   draw();
   return () => {
-    clearInterval(timer);
+    timers.forEach(clearInterval);
+    document.removeEventListener("visibilitychange", report);
     model.off("change:text change:level msg:custom", hear);
   };
 }

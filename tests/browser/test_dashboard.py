@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -196,6 +197,58 @@ def test_closing_the_workbench_leaves_an_image(board: Page, client: redis.Redis)
     jupyter.execute(board, "wb.close()")
     expect(board.locator(BOARD)).to_have_count(0)
     expect(board.locator(".jp-OutputArea-output img[src^='data:image/jpeg']")).to_be_visible()
+
+
+TELL = """
+import threading, time
+from ipykernel.comm.comm import BaseComm
+from rededge_nb.widgets import charts, presence
+presence.PAGE_TIMEOUT = charts.PAGE_TIMEOUT = 1
+sent, publish = 0, BaseComm.publish_msg
+def counted(*words, **more):
+    global sent
+    sent += 1
+    return publish(*words, **more)
+BaseComm.publish_msg = counted
+def tell():
+    while True:
+        wb.client.rpush("told", f"{board.presence.absent} {sent}")
+        time.sleep(0.1)
+threading.Thread(target=tell, daemon=True).start()
+"""
+"""Lets a kernel say ten times in a second what its dashboard does, and forget a page after a second."""
+
+
+def test_nothing_is_sent_when_the_page_has_gone_and_it_is_up_to_date_when_it_is_back(
+    lab: Lab, page: Page, client: redis.Redis
+) -> None:
+    path = jupyter.write_notebook(lab, "gone", CELLS)
+    jupyter.open_notebook(page, lab, path.name)
+    jupyter.run_all_cells(page)
+    shown = "Boolean(document.querySelector('.rededge-area-gear td'))"
+    page.wait_for_function(shown)
+    jupyter.wait_until_idle(page)
+    page.evaluate("notebookPanel.context.save()")
+    jupyter.execute(page, TELL)
+    page.goto("about:blank")
+
+    def told() -> str:
+        words: Any = client.blpop(["told"], 60)
+        return str(words[1])
+
+    def nothing_is_sent() -> bool:
+        client.delete("told")
+        texts = {told() for _ in range(30)}
+        return len(texts) == 1 and "True" in texts.pop()
+
+    wait_for(nothing_is_sent, timeout=60, what="a kernel that sends nothing for three seconds")
+    client.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.12")
+    jupyter.load_again(page, lab, path.name, shown=shown)
+    output = page.locator(f"{part(page, 'model')} .rededge-slider output").first
+    expect(output).to_have_text("0.12", timeout=jupyter.TIMEOUT * 1000)
+    client.delete("told")
+    wait_for(lambda: "False" in told(), timeout=60, what="the kernel to hear of the page")
+    jupyter.shut_down_kernel(page)
 
 
 def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:

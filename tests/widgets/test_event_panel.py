@@ -53,6 +53,7 @@ def test_clicks_are_answered(
     panel: EventPanel, bare_client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = raise_alarm(bare_client, clip="0-a.mp4")
+    wait_for(lambda: panel.view.alarms, timeout=30, what="the alarm")
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "0-a.mp4").write_bytes(b"a film")
     sent: list[tuple[Any, Any]] = []
@@ -64,3 +65,21 @@ def test_clicks_are_answered(
     wait_for(lambda: sent, timeout=30, what="the answer")
     assert sent.pop()[0] == {"kind": "acknowledged", "id": raised}
     assert active_alarms(bare_client, "0")[0].acknowledged_ms is not None
+
+
+def test_a_page_gets_only_events_that_it_does_not_have(
+    panel: EventPanel, bare_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[dict[str, Any]] = []
+    states: list[list[str]] = []
+    monkeypatch.setattr(panel.view, "send", lambda content, buffers=None: changes.append(content))
+    monkeypatch.setattr(panel.view, "_send", lambda message, buffers=None: states.append(sorted(message["state"])))
+    first = raise_alarm(bare_client)
+    wait_for(lambda: states, timeout=30, what="the first event")
+    second = raise_alarm(bare_client, "yard")
+    wait_for(lambda: len(states) > 1, timeout=30, what="the second event")
+    sent = [({event["id"] for event in each["events"]}, set(each["ids"])) for each in changes]
+    assert sent == [({first}, {first}), ({second}, {first, second})]
+    assert "events" not in {name for state in states for name in state}
+    panel.view._handle_custom_msg({"kind": "missing"}, [])
+    assert states[-1] == ["events"]

@@ -227,7 +227,21 @@ class EventList {
   }
 }
 
+// The kernel sends only those events that are new or have changed, and the ids of all.
+function merge(model, { kind, events, ids }) {
+  if (kind !== "changes") return;
+  const known = new Map([...model.get("events"), ...events].map((event) => [event.id, event]));
+  if (ids.every((id) => known.has(id))) model.set("events", ids.map((id) => known.get(id)));
+  else model.send({ kind: "missing" });
+}
+
 export default () => ({
+  // also while no view of the model is on the page
+  initialize({ model }) {
+    const receive = (content) => merge(model, content);
+    model.on("msg:custom", receive);
+    return () => model.off("msg:custom", receive);
+  },
   render({ model, el }) {
     const list = new EventList(model, el);
     return () => list.remove();

@@ -3,6 +3,8 @@
 // A frame is decoded and confirmed once for all views. If frames arrive faster than they can be decoded, only the newest
 // is kept. The sender counts on the confirmations: it has at most two frames on their way.
 
+const REPORT_MS = 20000; // between two messages that tell the sender that the page is there
+
 class FrameReceiver {
   constructor(model) {
     this.model = model;
@@ -23,10 +25,12 @@ class FrameReceiver {
     model.on("msg:custom", this.receive);
     document.addEventListener("visibilitychange", this.onVisibility);
     this.timer = setInterval(() => this.checkSilence(), 1000);
+    this.reporter = setInterval(() => this.seen && this.send({ kind: "here" }), REPORT_MS);
   }
 
   close() {
     clearInterval(this.timer);
+    clearInterval(this.reporter);
     document.removeEventListener("visibilitychange", this.onVisibility);
     this.model.off("msg:custom", this.receive);
     this.last?.bitmap?.close();
