@@ -26,7 +26,8 @@ SLOWEST = 25
 MOST_OF_A_REASON = 400
 PARTS = {"tests": (("tests", "--ignore=tests/browser"), 3), "browser": (("tests/browser",), 2)}
 """What pytest runs, and in how many processes. By folder: to collect all tests only to deselect most of them takes a
-while. Many tests wait for processes and timers, so that three of them keep two processors busy; a browser does alone."""
+while. Many tests wait for processes and timers, so that three of them keep two processors busy; a browser does that
+alone."""
 IN_PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder")
 """pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
 FAILED_TESTS, NO_TESTS = 1, 5
