@@ -6,9 +6,25 @@ from typing import Any
 
 import redis
 
+from tests.waiting import wait_for
+
 
 def execute(client: redis.Redis, script: str, *options: object) -> Any:
     return client.execute_command("RG.PYEXECUTE", script, *options)
+
+
+def execute_when_served(client: redis.Redis, script: str) -> Any:
+    """Execute a script after the start or the death of a worker, which may take longer than calls wait for one."""
+
+    def found() -> object:
+        try:
+            return execute(client, script)
+        except redis.ResponseError as error:
+            if not str(error).startswith("NOWORKER"):
+                raise
+            return None
+
+    return wait_for(found, what="a worker", timeout=60)
 
 
 def fields(flat: list[Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Soak:
         _write_cameras(self._stack.folder / "cameras.yaml", fps)
         self._stack.services["capture"].start()
         wait_for(lambda: self._stack.healthy(), timeout=START_TIMEOUT, what="the web server")
-        wait_for(lambda: all(map(self._running, CAMERAS)), timeout=START_TIMEOUT, what="detections of all cameras")
+        self._wait_for_frames_after(0)
         viewer = threading.Thread(target=self._view, daemon=True)
         viewer.start()
         began_ms = _now_ms(client)
@@ -120,6 +120,7 @@ class Soak:
                 self._over.wait(max(1.0, self._seconds / 600))
             self._over.set()
             ended_ms = _now_ms(client)
+        self._wait_for_frames_after(ended_ms)
         lines, broken = self._judge(client, list(processes), began_ms, ended_ms, fps)
         lines += ["", "visits: " + ", ".join(f"{count} of a {name}" for name, count in visitors.visits.items())]
         broken += [f"a visit of a {name} failed: {failure}" for name, failure in visitors.failures.items()]
@@ -135,9 +136,18 @@ class Soak:
         most = capture(client, scene, camera=CAMERAS[0], pace="asap").fps
         return max(1.0, math.floor(10 * LOAD * most / len(CAMERAS)) / 10)
 
-    def _running(self, camera: str) -> bool:
-        samples = self._stack.client().execute_command("TS.GET", schema.series_key(camera, "latency"))
-        return bool(samples)
+    def _wait_for_frames_after(self, ts_ms: int) -> None:
+        """Until a frame of each camera has been processed that was captured after this time."""
+        wait_for(
+            lambda: all(self._newest_ms(camera) > ts_ms for camera in CAMERAS),
+            timeout=START_TIMEOUT,
+            what=f"detections of all cameras after {ts_ms} ms",
+        )
+
+    def _newest_ms(self, camera: str) -> int:
+        """Time of the newest frame that was processed, 0 if there is none."""
+        sample: list[Any] = self._stack.client().execute_command("TS.GET", schema.series_key(camera, "latency"))
+        return int(sample[0]) if sample else 0
 
     def _view(self) -> None:
         request = f"GET /video?camera={CAMERAS[0]}&token={WEB_TOKEN} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

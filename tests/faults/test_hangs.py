@@ -21,7 +21,7 @@ from rededge_nb.edge.server import supervisor
 from rededge_nb.edge.server.state import Instance, StateFolder
 from rededge_nb.errors import ConfigurationError
 from tests.edge.worker.test_worker import workers_of
-from tests.gear_scripts import execute
+from tests.gear_scripts import execute, execute_when_served
 from tests.waiting import wait_for
 
 TIMEOUT = 60
@@ -129,7 +129,7 @@ def impatient(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instanc
 )
 def test_a_script_without_end_is_ended(impatient: Instance, script: str, is_killed: bool) -> None:
     with client_from_url(impatient.url) as client, client_from_url(impatient.url) as other:
-        assert execute(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]  # the worker has started
+        assert execute_when_served(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]
         client.set("kept", 1)
         assert client.execute_command("WAITAOF", 1, 0, 20000)[0] == 1
         client.config_set("busy-reply-threshold", 100)

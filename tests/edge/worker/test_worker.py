@@ -20,7 +20,7 @@ from rededge_nb.edge.switchboard.resp import encode
 from rededge_nb.edge.worker.command_table import COMMANDS, TIMEOUTS_MS
 from rededge_nb.edge.worker.worker import THREADS, Worker
 from tests.edge.bare_redis import bare_redis
-from tests.gear_scripts import execute, registrations
+from tests.gear_scripts import execute, execute_when_served, registrations
 from tests.waiting import wait_for
 
 CLASSES = [word for name in QUEUES for word in ("CLASS", f"{name},0,60000,100")]
@@ -35,20 +35,6 @@ def is_worker(process: psutil.Process) -> bool:
         return "rededge_nb.edge.worker" in process.cmdline()
     except psutil.NoSuchProcess:  # it has ended a moment ago
         return False
-
-
-def execute_at_the_next_worker(client: redis.Redis, script: str) -> object:
-    """Execute a script after the death of a worker. It may begin later than the grace time, but no call may be lost."""
-
-    def found() -> object:
-        try:
-            return execute(client, script)
-        except redis.ResponseError as error:
-            if not str(error).startswith("NOWORKER"):
-                raise
-            return None
-
-    return wait_for(found, what="the next worker", timeout=60)
 
 
 def test_every_command_names_a_queue_that_is_served() -> None:
@@ -119,7 +105,7 @@ def test_a_call_fails_when_the_worker_dies_and_the_next_call_succeeds(folder: Pa
         calling.connection.read_response()
     calling.close()
     # the next call waits for the worker that the supervisor starts
-    assert execute_at_the_next_worker(client, "GB('StreamReader').count().run('s')") == [[b"1"], []]
+    assert execute_when_served(client, "GB('StreamReader').count().run('s')") == [[b"1"], []]
     client.close()
 
 
@@ -174,7 +160,7 @@ def test_processes_that_a_gear_has_forked_do_no_harm_after_the_death_of_the_work
             wait_for(lambda: os.getsid(forked.pid) == forked.pid, what="the session of its own", timeout=30)
         worker.kill()
         wait_for(lambda: (found := server.find(folder)) and found.restarts == 1, what="another worker", timeout=60)
-        assert execute_at_the_next_worker(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]
+        assert execute_when_served(client, "GB('ShardsIDReader').count().run()") == [[b"1"], []]
         if in_the_child == "pass":
             wait_for(lambda: not forked.is_running(), what="the end of the forked process", timeout=30)
     finally:
