@@ -241,7 +241,7 @@ def test_nothing_is_sent_when_the_page_has_gone_and_it_is_up_to_date_when_it_is_
         texts = {told() for _ in range(30)}
         return len(texts) == 1 and "True" in texts.pop()
 
-    wait_for(nothing_is_sent, timeout=60, what="a kernel that sends nothing for three seconds")
+    wait_for(nothing_is_sent, timeout=180, what="a kernel that sends nothing for three seconds")
     client.hset(schema.GEAR_SETTINGS_KEY, "confidence", "0.12")
     jupyter.load_again(page, lab, path.name, shown=shown)
     output = page.locator(f"{part(page, 'model')} .rededge-slider output").first
