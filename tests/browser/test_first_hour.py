@@ -124,7 +124,10 @@ EXERCISES: dict[str, list[tuple[str, str]]] = {
     ],
     "08_events": [
         ('cam.scene.rule("crossing", "crossings", line="middle", within=2, cooldown=20)', "crossing"),
-        ("cam.acknowledge(cam.alarms()[0].alarm).acknowledged_ms", r"\d+"),
+        (
+            'cam.acknowledge(next(each.alarm for each in cam.alarms() if each.rule == "crowd")).acknowledged_ms',
+            r"^\d+",
+        ),
         ("cam.clip(int(time.time() * 1000), before=10, after=0)", "pixels"),
     ],
     "09_look_back": [
