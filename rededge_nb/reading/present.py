@@ -50,11 +50,6 @@ class Present:
         """An hour ago, or when the recording began."""
         return self.recording.start_ms if self.recording else self.now_ms - 60 * schema.MINUTE_MS
 
-    @property
-    def position_s(self) -> float | None:
-        """Where in its recording the present is, in seconds; None for a live source."""
-        return max(0, self.now_ms - self.recording.start_ms) / 1000 if self.recording else None
-
     def age_ms(self, time_ms: int) -> int:
         """How long ago that was. After the end of a recording, its frames get older by the clock."""
         ended_ms = self.recording.ended_ms if self.recording else 0

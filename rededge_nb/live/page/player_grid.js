@@ -96,8 +96,8 @@ function heightOfWindow(grid) {
   const dashboard = grid.closest(".rededge-dashboard");
   const page = dashboard ?? document.body;
   // in JupyterLab, only a part of the window shows the notebook, or a view of one output
-  const window = page.closest(".jp-WindowedPanel-outer, .jp-LinkedOutputView") ?? document.documentElement;
+  const pane = page.closest(".jp-WindowedPanel-outer, .jp-LinkedOutputView") ?? document.documentElement;
   const above = grid.getBoundingClientRect().top - page.getBoundingClientRect().top;
   const margins = dashboard ? DASHBOARD_MARGINS : parseFloat(getComputedStyle(page).paddingBottom);
-  return window.clientHeight - above - margins;
+  return pane.clientHeight - above - margins;
 }
