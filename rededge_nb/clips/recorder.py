@@ -120,9 +120,9 @@ class Recorder:
             self._read(">", block_ms=BLOCK_MS)
         except redis.ResponseError as error:
             # somebody has deleted the keys, for example with FLUSHALL
-            if not str(error).startswith("NOGROUP"):
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
-            self._cameras, self._looked_at = {}, float("-inf")
+            self._cameras, self._looked_at, self._begin_again = {}, float("-inf"), True
         except redis.RedisError:
             self._begin_again = True
             raise

@@ -80,6 +80,7 @@ class EventQueue:
                 "target %s: the events were deleted, and are read from their beginning: %s", self._target, error
             )
             self._cameras.clear()
+            self._history = None  # it names streams that nobody may create again
             self.follow_new_cameras()
             return []
         found: list[Event] = []

@@ -169,7 +169,8 @@ def open_notebook(page: Page, lab: Lab, path: str) -> None:
     page.goto(f"{lab.url}/lab/tree/{path}?reset", timeout=TIMEOUT * 1000)
     wait_until_idle(page)
     # whatever else comes to the front later, this stays the notebook that is meant
-    page.evaluate("window.notebookPanel = jupyterapp.shell.currentWidget")
+    # (as a statement: the value of an expression would be sent to the test, and a panel may be too deep for that)
+    page.evaluate("() => { window.notebookPanel = jupyterapp.shell.currentWidget }")
 
 
 def load_again(page: Page, lab: Lab, path: str, *, shown: str) -> None:
@@ -203,7 +204,7 @@ def command(page: Page, name: str) -> None:
 
 def shut_down_kernel(page: Page) -> None:
     """End the kernel of the notebook, saving nothing."""
-    page.evaluate(f"{_PANEL}?.sessionContext?.shutdown()")
+    page.evaluate(f"async () => {{ await {_PANEL}?.sessionContext?.shutdown() }}")
 
 
 def run_new_cell(page: Page, source: str) -> str:

@@ -72,7 +72,7 @@ def test_the_drawer_works_with_the_keyboard_and_while_a_cell_runs(board: Page, c
     expect(board.locator(DRAWER)).to_have_attribute("aria-expanded", "false")
     # the server says when the cell has begun and whether it has ended: the kernel's status in the page comes later
     cell = "wb.client.set('begun', 1); wb.client.blpop('go-on', 120); wb.client.set('ended', 1)"
-    board.evaluate(f'notebookPanel.sessionContext.session.kernel.requestExecute({{ code: "{cell}" }})')
+    board.evaluate(f'void notebookPanel.sessionContext.session.kernel.requestExecute({{ code: "{cell}" }})')
     wait_for(lambda: client.exists("begun"), timeout=60, what="the cell to begin")
     board.keyboard.press("Enter")
     expect(drawer).to_be_visible()
@@ -98,7 +98,7 @@ def test_it_has_no_serious_problems_of_accessibility(board: Page, client: redis.
         f"document.querySelector('{BOARD} {each} select')" for each in (".widget-dropdown", ".rededge-events")
     )
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        board.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
+        board.evaluate(f"void jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
         light = str(theme.endswith("Light")).lower()
         board.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
         assert "url" in board.evaluate(f"getComputedStyle({chooser}).backgroundImage"), theme

@@ -252,13 +252,18 @@ def test_a_viewer_can_look_at_cameras_and_the_video_page(
         client_from_url(edge.url_of("viewer")).xadd("camera:0", {"image": b"x"})
 
 
-def test_workers_are_the_user_worker(edge: Instance, client: redis.Redis) -> None:
-    def by_user() -> Counter[str]:
-        return Counter(each["user"] for each in client.client_list() if each["name"].startswith("rededge-worker"))
+def test_workers_are_the_user_worker(folder: Path) -> None:
+    # a server of its own: other tests run workers in their process, as the owner, on the one that is shared
+    owner = client_from_url(server.start(folder).url)
+    provision(owner)
 
+    def by_user() -> Counter[str]:
+        return Counter(each["user"] for each in owner.client_list() if each["name"].startswith("rededge-worker"))
+
+    wait_for(lambda: by_user()["worker"] >= 5, what="the workers' connections", timeout=30)
     # one that is just being opened has not logged in
     wait_for(lambda: set(by_user()) == {"worker"}, what="all connections to be of the user worker", timeout=30)
-    assert by_user()["worker"] >= 5
+    owner.close()
 
 
 def test_passwords_differ_and_only_the_owner_can_read_them(edge: Instance) -> None:

@@ -15,6 +15,7 @@ import redis
 from rededge_nb import schema
 from rededge_nb.edge.server.redis_server import free_port
 from rededge_nb.notify import delivery, event_queue
+from rededge_nb.notify.event_queue import EventQueue
 from tests.notify.receivers import Receiver, receiver
 from tests.notify.running import add_event, has_begun, notifier, pending
 from tests.waiting import wait_for
@@ -187,3 +188,19 @@ def test_deleted_data_does_not_stop_the_notifier(client: redis.Redis) -> None:
         client.sadd(schema.CAMERAS_KEY, "0")
         event_id = add_event(client, "0")
         wait_for(lambda: event_id in server.ids(), timeout=30, what="an event after everything was deleted")
+
+
+def test_data_that_is_deleted_while_a_new_notifier_reads_what_the_last_one_left(client: redis.Redis) -> None:
+    last = EventQueue(client, "office")
+    last.follow_new_cameras()
+    last.read()
+    add_event(client, "0")
+    last.read()
+    queue = EventQueue(client, "office")
+    queue.follow_new_cameras()
+    assert [event.camera for event in queue.read()] == ["0"]
+    client.flushall()
+    client.sadd(schema.CAMERAS_KEY, "1")  # camera 0 does not come back
+    event_id = add_event(client, "1")
+    found = wait_for(queue.read, what="an event after everything was deleted")
+    assert [f"{event.camera}/{event.id}" for event in found] == [event_id]
