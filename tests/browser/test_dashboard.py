@@ -46,6 +46,13 @@ def press(page: Page, where: str, name: str) -> None:
     page.locator(part(page, where)).get_by_role("button", name=name, exact=True).click()
 
 
+def stage_size(page: Page) -> tuple[float, float]:
+    """Width and height of the player's picture in pixels."""
+    box = page.locator(".rededge-player-stage").bounding_box()
+    assert box is not None
+    return box["width"], box["height"]
+
+
 def assert_nothing_sticks_out(page: Page) -> None:
     assert layout.sticking_out(page, BOARD) == []
     assert layout.scrollable(page, BOARD) == []
@@ -308,13 +315,17 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
         page.wait_for_function(f"innerWidth === {width}")
         wait_for(lambda: layout.sticking_out(page, "body") == [], what="the layout to follow")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        stage = page.locator(".rededge-player-stage").bounding_box()
-        assert stage is not None
         if (width, height) == layout.PHONE:
-            assert stage["width"] > width - 70
+            wait_for(lambda width=width: stage_size(page)[0] > width - 70, what="a player as wide as the phone")
         else:
             wait_for(lambda: layout.scrollable(page, "body") == [], what="the layout to follow", timeout=30)
-            assert stage["width"] > 0.5 * width or stage["height"] > 0.7 * height
+            wait_for(
+                lambda width=width, height=height: (
+                    stage_size(page)[0] > 0.5 * width or stage_size(page)[1] > 0.7 * height
+                ),
+                what=f"a large player in a window of {width} x {height} pixels",
+                timeout=30,
+            )
     # with four cameras, two rows of two are the largest pictures that are all in the window
     client.sadd(schema.CAMERAS_KEY, "door", "gate", "yard")
     page.set_viewport_size({"width": 1920, "height": 1080})
