@@ -14,7 +14,7 @@ from rededge_nb import schema, streams
 from rededge_nb.analytics.fields import at
 from rededge_nb.analytics.scene import Scene, parse_scene
 from rededge_nb.edge.client import server_errors
-from rededge_nb.reading.series import Series, samples_with_labels
+from rededge_nb.reading.series import Series, newest_times, samples_with_labels
 from rededge_nb.reading.too_few_frames import TooFewFrames, too_few_frames
 
 
@@ -123,8 +123,8 @@ def read_crossings(
     Raises:
         SceneError: the scene cannot be read.
     """
-    found = _series(client, camera, "line", ("line_forward", "line_backward"), start_ms, end_ms)
-    few = _too_few(client, camera, start_ms, end_ms)
+    found, first_ms = _series(client, camera, "line", ("line_forward", "line_backward"), start_ms, end_ms)
+    few = _too_few(client, camera, first_ms if start_ms is None else start_ms, end_ms)
     return [
         Crossings(line.name, *found(line.name), line.forward, line.backward, few)
         for line in read_scene(client, camera).lines
@@ -138,18 +138,18 @@ def read_zones(
 
     Arguments and errors are those of `read_crossings`.
     """
-    found = _series(client, camera, "zone", ("zone_people", "zone_dwell"), start_ms, end_ms)
+    found, first_ms = _series(client, camera, "zone", ("zone_people", "zone_dwell"), start_ms, end_ms)
     _, zones = newest_counts(client, camera)
-    few = _too_few(client, camera, start_ms, end_ms)
+    few = _too_few(client, camera, first_ms if start_ms is None else start_ms, end_ms)
     return [
         replace(ZoneVisits(zone.name, *found(zone.name), *zones.get(zone.name, ())), too_few_frames=few)
         for zone in read_scene(client, camera).zones
     ]
 
 
-def _too_few(client: redis.Redis, camera: object, start_ms: int | None, end_ms: int | None) -> TooFewFrames | None:
+def _too_few(client: redis.Redis, camera: object, start_ms: int, end_ms: int | None) -> TooFewFrames | None:
     name = schema.camera_id(camera)
-    return too_few_frames(client, start_ms or 0, end_ms, camera=name).get(name)
+    return too_few_frames(client, start_ms, end_ms, camera=name).get(name)
 
 
 def newest_counts(
@@ -182,8 +182,11 @@ def counts_of(
 
 def _series(
     client: redis.Redis, camera: object, kind: str, names: tuple[str, str], start_ms: int | None, end_ms: int | None
-) -> Callable[[str], tuple[Series, Series]]:
-    """A function that returns the two series of the line or zone of a name; empty ones where nothing was written."""
+) -> tuple[Callable[[str], tuple[Series, Series]], int]:
+    """A function that returns the two series of the line or zone of a name; and when the time begins that Redis keeps.
+
+    The series are empty where nothing was written.
+    """
     start, end = "-" if start_ms is None else start_ms, "+" if end_ms is None else end_ms
     filters = ("FILTER", f"camera={schema.camera_id(camera)}", f"__name__=({','.join(names)})")
     found = {
@@ -201,4 +204,9 @@ def _series(
         empty = Series(key, {"__name__": label, kind: name}, np.zeros(0, np.int64), np.zeros(0))
         return found.get((name, label), empty)
 
-    return lambda name: (one(name, names[0]), one(name, names[1]))
+    # a series in which nothing was written lately has samples that are older than a day
+    of_frames = f"__name__=({schema.PEOPLE},{schema.OTHER_COUNT})"
+    counts = newest_times(client, f"camera={schema.camera_id(camera)}", of_frames)
+    kept_ms = [at_ms - schema.RAW_RETENTION_MS for at_ms in counts.values()]
+    first_ms = min([*kept_ms, *(int(each.timestamps_ms[0]) for each in found.values() if len(each))], default=0)
+    return lambda name: (one(name, names[0]), one(name, names[1])), first_ms

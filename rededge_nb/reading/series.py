@@ -198,11 +198,25 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
     """
     seconds, _ = client.time()
     found: dict[str, float] = {}
-    for key, _, newest in call(client, "TS.MGET", "FILTER", f"__name__=({schema.PEOPLE},{schema.OTHER_COUNT})"):
-        ahead = int(newest[0]) / 1000 - seconds if newest else 0.0
+    for key, newest_ms in newest_times(client, f"__name__=({schema.PEOPLE},{schema.OTHER_COUNT})").items():
+        ahead = newest_ms / 1000 - seconds
         if ahead > _CLOCK_SLACK:
-            found[_text(key).split(":")[1]] = ahead
+            found[key.split(":")[1]] = ahead
     return found
+
+
+def newest_times(client: redis.Redis, *filters: str) -> dict[str, int]:
+    """Time of the newest sample of each series, by key; series without samples are missing.
+
+    Args:
+        client: Connected to the server.
+        filters: Which series, such as `camera=0`, `__name__=people`.
+
+    Raises:
+        MissingModuleError: the server lacks RedisTimeSeries.
+    """
+    found = _pairs(call(client, "TS.MGET", "FILTER", *filters))
+    return {_text(key): int(newest[0]) for key, (_, newest) in found if newest}
 
 
 def create_series(client: redis.Redis, camera: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,12 @@ import redis
 from rededge_nb import schema
 from rededge_nb.analytics.counted import Counted
 from rededge_nb.analytics.pace import why_unreliable
-from rededge_nb.reading.series import samples_with_labels
+from rededge_nb.reading.series import newest_times, samples_with_labels
 
 _BUCKET_MS = 10_000
 _BUCKETS_MOST = 1000
+_MINUTES = schema.compaction_name("min", 1, series=schema.TOO_FEW_FRAMES)
+"""The series that outlasts the single samples."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,59 @@ def too_few_frames(
 
     Args:
         client: Connected to the server.
-        start_ms: First time in milliseconds since the epoch; what is older than a day has been given up by Redis.
+        start_ms: First time in milliseconds since the epoch. Where Redis has given up the single samples, after a day,
+            the minutes of the first and of the last time are taken as a whole.
         end_ms: Last time; default: no limit.
         camera: Only this camera.
 
     Raises:
         MissingModuleError: the server lacks RedisTimeSeries.
     """
+    found = too_few_times(client, start_ms, end_ms, camera=camera)
+    return {name: whole for name, times in found.items() if (whole := together(times)) is not None}
+
+
+def too_few_times(
+    client: redis.Redis, start_ms: int, end_ms: int | None = None, *, camera: str | None = None
+) -> dict[str, list[TooFewFrames]]:
+    """The same in parts: those of ten seconds or longer that have too few frames, in order.
+
+    Arguments and errors are those of `too_few_frames`.
+    """
     start_ms = max(0, start_ms)
+    found = _parts(client, schema.TOO_FEW_FRAMES, start_ms, end_ms, camera, _BUCKET_MS)
+    minutes_from = start_ms - start_ms % schema.MINUTE_MS
+    minutes = _parts(client, _MINUTES, minutes_from, end_ms, camera, schema.MINUTE_MS)
+    newest_ms = newest_times(client, f"__name__={schema.TOO_FEW_FRAMES}") if minutes else {}
+    for name, parts in minutes.items():
+        key = schema.series_key(name, schema.TOO_FEW_FRAMES)
+        samples_from = newest_ms[key] - schema.RAW_RETENTION_MS if key in newest_ms else parts[-1].last_ms
+        older = [each for each in parts if each.first_ms < samples_from] if start_ms < samples_from else []
+        if older:
+            found[name] = [*older, *found.get(name, [])]
+    return found
+
+
+def together(times: Iterable[TooFewFrames]) -> TooFewFrames | None:
+    """One time from the first to the last of some, with the worst rate; None if there are none."""
+    parts = list(times)
+    if not parts:
+        return None
+    first, last = min(each.first_ms for each in parts), max(each.last_ms for each in parts)
+    return TooFewFrames(first, last, min(each.fps for each in parts))
+
+
+def _parts(
+    client: redis.Redis, series: str, start_ms: int, end_ms: int | None, camera: str | None, least_ms: int
+) -> dict[str, list[TooFewFrames]]:
+    """The parts that one series knows, each of `least_ms` or a multiple of it."""
     span_ms = schema.RAW_RETENTION_MS if end_ms is None else end_ms - start_ms
-    bucket_ms = max(_BUCKET_MS, span_ms // _BUCKETS_MOST)
-    words = ["ALIGN", start_ms, "AGGREGATION", "min", bucket_ms, "FILTER", f"__name__={schema.TOO_FEW_FRAMES}"]
+    bucket_ms = least_ms * max(1, span_ms // _BUCKETS_MOST // least_ms)
+    words = ["ALIGN", start_ms, "AGGREGATION", "min", bucket_ms, "FILTER", f"__name__={series}"]
     words += [] if camera is None else [f"camera={camera}"]
     found = samples_with_labels(client, start_ms, "+" if end_ms is None else end_ms, *words)
     return {
-        labels["camera"]: TooFewFrames(points[0][0], points[-1][0] + bucket_ms, min(value for _, value in points))
+        labels["camera"]: [TooFewFrames(at_ms, at_ms + bucket_ms, value) for at_ms, value in points]
         for _, labels, points in found
         if points
     }

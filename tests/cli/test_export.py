@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import redis
 
+from rededge_nb.analytics.samples import create_commands
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.history.simulation import simulate, write_simulation
 from rededge_nb.time_zones import moment_ms
@@ -28,8 +29,12 @@ def test_files_and_output(edge: Instance, client: redis.Redis, tmp_path: Path) -
     assert [row["start"] for row in rows] == [f"2026-05-01T{hour:02}:00:00.000+05:30" for hour in (0, 6, 12, 18)]
     assert sum(float(row["seen"]) for row in rows) == len(visitors.times_ms)
     assert done.stderr == ""
-    labels = ("LABELS", "camera", "shop", "__name__", "too_few_frames")
-    client.execute_command("TS.ADD", "camera:shop:too_few_frames", moment_ms("2026-05-01T13:00", ZONE), 1.5, *labels)
+    for command in create_commands("camera:shop", "too_few_frames"):
+        client.execute_command(*command)
+    # the first one is older than the samples that Redis keeps then: a minute's minimum remains
+    for day, fps in (("01", 1.5), ("05", 2.5)):
+        client.execute_command("TS.ADD", "camera:shop:too_few_frames", moment_ms(f"2026-05-{day}T13:00", ZONE), fps)
+    client.execute_command("TS.ADD", "camera:shop:people", moment_ms("2026-05-05T13:00", ZONE), 1)
     done = rededge(*words, *times, "--every", "6h", "-o", "-")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["too_few_frames"] for row in rows] == ["", "", "1.5", ""]
