@@ -201,6 +201,8 @@ class Camera:
     ) -> list[paths.Track]:
         """The people who were in view between two times, by id, with their paths; see `reading.tracks.read_tracks`.
 
+        `too_few_frames` of a track says if the model saw too few frames to follow people meanwhile.
+
         Args:
             start: Whoever left earlier is left out; as in `history`, and default: no limit.
             end: Whoever came later is left out; default: no limit.
@@ -264,6 +266,8 @@ class Camera:
         time_zone: str | None = None,
     ) -> Image:
         """An image of where people were, weighted by time, over a frame of the camera; for `plot_frame`.
+
+        It says so at its lower edge if the model saw too few frames to follow people.
 
         Args:
             start: As in `history`.

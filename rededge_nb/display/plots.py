@@ -24,6 +24,7 @@ from rededge_nb.display.colors import BLUE, SKY, STEP_COLORS, VERMILION, readabl
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.images import Image
 from rededge_nb.reading.series import Series
+from rededge_nb.reading.too_few_frames import doubt
 from rededge_nb.reading.tracks import Track
 
 _BAR_INCHES = 0.45
@@ -90,7 +91,8 @@ def plot_tracks(
         axes.set_ylim(height, 0)
         axes.set_axis_off()
         way = "walked" if counted.is_people else "were"
-        axes.set_title(f"{title or f'Where {counted.plural} {way}'}: {counted.amount(len(tracks))}")
+        unsure = doubt(each.too_few_frames for each in tracks)
+        axes.set_title(f"{title or f'Where {counted.plural} {way}'}: {counted.amount(len(tracks))}{unsure}")
     return axes
 
 

@@ -14,6 +14,7 @@ from rededge_nb.display.axes import axes_in, finish, local
 from rededge_nb.display.colors import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, readable
 from rededge_nb.reading.scenes import Crossings, ZoneVisits
 from rededge_nb.reading.series import Series
+from rededge_nb.reading.too_few_frames import doubt
 
 COLORS = tuple(readable(color) for color in (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY))
 """Colours of lines and of zones, in their order; the first one follows the last."""
@@ -53,7 +54,7 @@ def plot_crossings(crossings: Sequence[Crossings], *, title: str = "", ax: Axes 
             axes.step(local(edges), counted, style, where="post", color=color, linewidth=1.8, label=label)
         what = _counted([series for *_, series, _ in directions])
         title = title or what.title("who crossed" if what.is_people else "that crossed")
-        _finish(axes, title + _doubt(crossings), what)
+        _finish(axes, title + doubt(each.too_few_frames for each in crossings), what)
     return axes
 
 
@@ -100,13 +101,8 @@ def plot_dwell(zones: Sequence[ZoneVisits], *, title: str = "How long they staye
         axes.set_xlabel("seconds")
         axes.set_ylabel(_counted([each.dwell for each in zones]).plural)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axes.set_title(title + _doubt(zones))
+        axes.set_title(title + doubt(each.too_few_frames for each in zones))
     return axes
-
-
-def _doubt(counts: Sequence[Crossings | ZoneVisits]) -> str:
-    """What a title says where people could not be followed."""
-    return " (not reliable: too few frames)" if any(each.too_few_frames for each in counts) else ""
 
 
 def _counted(series: Sequence[Series]) -> Counted:

@@ -6,10 +6,12 @@ import numpy as np
 import redis
 
 from rededge_nb.analytics.presence import seconds_in_cells
+from rededge_nb.display.drawing import draw_notice
 from rededge_nb.display.heatmap import draw_heatmap, grid_of
 from rededge_nb.errors import NoDataError
 from rededge_nb.images import Image
 from rededge_nb.reading.frames import latest_frame
+from rededge_nb.reading.too_few_frames import UNRELIABLE
 from rededge_nb.reading.tracks import read_tracks
 
 _WITHOUT_A_FRAME_WH = (960, 540)
@@ -17,6 +19,8 @@ _WITHOUT_A_FRAME_WH = (960, 540)
 
 def heatmap_image(client: redis.Redis, camera: object, start_ms: int, end_ms: int, image: Image | None = None) -> Image:
     """A heat map of the time that people spent in each place, over a frame.
+
+    It says so at its lower edge if the model saw too few frames to follow people.
 
     Args:
         client: Connected to the server.
@@ -42,4 +46,5 @@ def heatmap_image(client: redis.Redis, camera: object, start_ms: int, end_ms: in
             width, height = _WITHOUT_A_FRAME_WH
             image = np.full((height, width, 3), 128, np.uint8)
     paths = ((track.times_ms, track.path) for track in tracks)
-    return draw_heatmap(image, seconds_in_cells(paths, grid_of(image), start_ms=start_ms, end_ms=end_ms))
+    drawn = draw_heatmap(image, seconds_in_cells(paths, grid_of(image), start_ms=start_ms, end_ms=end_ms))
+    return draw_notice(drawn, UNRELIABLE) if any(track.too_few_frames for track in tracks) else drawn

@@ -17,6 +17,7 @@ from rededge_nb.display.drawing import draw_detections
 from rededge_nb.display.heatmap import draw_heatmap
 from rededge_nb.pipeline.findings import Findings
 from rededge_nb.pipeline.report_parts import Markup, drawn_over, image_tag, people_chart, table
+from rededge_nb.reading.too_few_frames import doubt
 from rededge_nb.time_zones import position_text
 
 _PAGE = """<!doctype html>
@@ -191,12 +192,13 @@ def _pictures(findings: Findings) -> Iterator[str]:
     yield f'<h2>Where {things} were</h2><div class="pictures">'
     heat = image_tag(draw_heatmap(background, presence), f"Heat map of where {things} were")
     total = f"{np.sum(presence) / 60:.1f} minutes of all {things} together"
-    caption = f"Time spent in each place, {total}; the brightest is the longest"
+    unsure = doubt(each.too_few_frames for each in findings.tracks)
+    caption = f"Time spent in each place, {total}; the brightest is the longest{unsure}"
     yield f"<figure>{heat}<figcaption>{caption}</figcaption></figure>"
     number = f"{len(findings.tracks)} path{'' if len(findings.tracks) == 1 else 's'}"
     way = "walked" if findings.counts.counted.is_people else "moved"
     paths = drawn_over(background, findings.tracks, findings.scene)
-    yield f"<figure>{paths}<figcaption>Where {things} {way}: {number}</figcaption></figure></div>"
+    yield f"<figure>{paths}<figcaption>Where {things} {way}: {number}{unsure}</figcaption></figure></div>"
 
 
 def _lines_and_zones(summary: dict[str, Any]) -> Iterator[str]:

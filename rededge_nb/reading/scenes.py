@@ -82,7 +82,7 @@ class ZoneVisits:
 
 
 def _doubt(few: TooFewFrames | None) -> str:
-    return "" if few is None else f"; not reliable: the model saw {few.fps:.1f} frames a second, too few"
+    return "" if few is None else f"; {few.words}"
 
 
 def read_scene(client: redis.Redis, camera: object) -> Scene:

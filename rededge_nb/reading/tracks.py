@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,16 @@ import redis
 from numpy.typing import NDArray
 
 from rededge_nb import schema, streams
+from rededge_nb.analytics.pace import WINDOW_S
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.tracking import TrackerSettings
 from rededge_nb.edge.client import server_errors
-from rededge_nb.errors import GearError
+from rededge_nb.errors import GearError, MissingModuleError
+from rededge_nb.reading.too_few_frames import TooFewFrames, together, too_few_times
 from rededge_nb.streams import Entry
+
+_JUDGED_MS = round(1000 * WINDOW_S)
+"""A sample of too few frames is about as much time before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,9 @@ class Track:
         path: Where the person stood at these times, float64 of shape (n, 2): the middle of the lower edge of the box, x
             and y from 0 to 1 of the frame's width and height. Points that change the path little are left out.
         in_view: Whether the person was still followed after the last frame.
+        too_few_frames: When the model saw too few frames to follow people while this one was in view, so that the path
+            is not reliable: it may be a part of the person's path, or of two people; None if that was never so. Only
+            `read_tracks` knows it.
     """
 
     camera: str
@@ -41,6 +50,7 @@ class Track:
     times_ms: NDArray[np.int64] = field(repr=False)
     path: NDArray[np.float64] = field(repr=False)
     in_view: bool
+    too_few_frames: TooFewFrames | None = None
 
     @property
     def seconds(self) -> float:
@@ -59,7 +69,8 @@ class Track:
 
     def __repr__(self) -> str:
         until = "in view" if self.in_view else f"until {self.last}"
-        return f"<Track {self.id} of camera {self.camera}: from {self.first} UTC, {until}, {self.seconds:.1f} s>"
+        doubt = "" if self.too_few_frames is None else f"; {self.too_few_frames.words}"
+        return f"<Track {self.id} of camera {self.camera}: from {self.first} UTC, {until}, {self.seconds:.1f} s{doubt}>"
 
 
 def read_tracks(
@@ -79,11 +90,30 @@ def read_tracks(
     name = schema.camera_id(camera)
     left = (parse_track(name, entry) for entry in streams.entries(client, schema.tracks_key(camera)))
     found = {track.id: track for track in (*people_in_view(client, name), *left)}
-    return [
+    chosen = [
         found[number]
         for number in sorted(found)
         if (start_ms is None or found[number].last_ms >= start_ms)
         and (end_ms is None or found[number].first_ms <= end_ms)
+    ]
+    return _marked(client, name, chosen)
+
+
+def _marked(client: redis.Redis, camera: str, tracks: list[Track]) -> list[Track]:
+    """The same tracks, and when people could not be followed while they were in view."""
+    if not tracks:
+        return []
+    first_ms, last_ms = min(each.first_ms for each in tracks), max(each.last_ms for each in tracks)
+    try:
+        found = too_few_times(client, first_ms, last_ms + _JUDGED_MS, camera=camera).get(camera, [])
+    except MissingModuleError:  # no gear of ours notices it there
+        return tracks
+    starts, ends = [each.first_ms - _JUDGED_MS for each in found], [each.last_ms for each in found]
+    return [
+        replace(
+            each, too_few_frames=together(found[bisect_left(ends, each.first_ms) : bisect_right(starts, each.last_ms)])
+        )
+        for each in tracks
     ]
 
 

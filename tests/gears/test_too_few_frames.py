@@ -15,6 +15,7 @@ from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.capture.run import capture
 from rededge_nb.control.camera_scene import CameraScene
 from rededge_nb.control.provision import provision
+from rededge_nb.display.plots import plot_tracks
 from rededge_nb.display.scene_plots import plot_crossings, plot_dwell, plot_zones
 from rededge_nb.edge.server.state import Instance
 from rededge_nb.history.by_period import read_history
@@ -31,6 +32,7 @@ from rededge_nb.reading.captures import find_captures
 from rededge_nb.reading.events import Event, read_events
 from rededge_nb.reading.scenes import read_crossings, read_zones
 from rededge_nb.reading.summary import summarize
+from rededge_nb.reading.tracks import read_tracks
 from tests.gears.test_tracks import START_MS, samples, wait_until_acknowledged
 from tests.paths import WALKING
 
@@ -79,6 +81,7 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
     assert f"Not reliable: {reason}. This was so between 0:0" in page
     assert "People in view are not affected." in page
     assert "<small>not reliable</small>" in page
+    assert "the brightest is the longest (not reliable: too few frames)</figcaption>" in page
     assert "NOT RELIABLE" in as_text(about)
 
     history = read_history(counting, "0", every="10s")
@@ -88,6 +91,11 @@ def test_a_recording_with_a_frame_a_second_is_not_reliable_and_everything_says_s
     assert repr(zones[0]).endswith("; not reliable: the model saw 1.0 frames a second, too few>")
     assert plot_crossings(crossings).get_title(loc="left") == "People who crossed (not reliable: too few frames)"
     assert plot_dwell(zones).get_title(loc="left") == "How long they stayed (not reliable: too few frames)"
+    tracks = read_tracks(counting, "0")
+    assert all(each.too_few_frames for each in tracks)
+    assert repr(tracks[0]).endswith("; not reliable: the model saw 1.0 frames a second, too few>")
+    paths = plot_tracks(tracks).get_title(loc="left")
+    assert paths == f"Where people walked: {len(tracks)} people (not reliable: too few frames)"
     assert plot_zones(zones).get_title(loc="left") == "People in zones"
     assert ChartData("0", 5).history(counting).content["reliable"] is False
     assert figures_of(figures)["too_few_frames.frames_per_second"] == pytest.approx(1, abs=0.1)

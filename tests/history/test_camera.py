@@ -15,11 +15,13 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.samples import create_commands
 from rededge_nb.camera import Camera
 from rededge_nb.capture.captures import Captures
 from rededge_nb.errors import ConfigurationError, NoDataError
 from rededge_nb.history.plots import plot_history, plot_week
 from rededge_nb.history.simulation import Simulation, simulate, write_simulation
+from rededge_nb.reading.series import call
 from rededge_nb.time_zones import moment_ms
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -58,12 +60,24 @@ def test_the_busiest_hour_is_that_of_the_history(camera: Camera) -> None:
     assert len(history) == 24
 
 
-def test_a_heat_map_is_bright_where_people_stood(camera: Camera) -> None:
+def test_a_heat_map_is_bright_where_people_stood(
+    camera: Camera, simulated: Simulation, bare_client: redis.Redis
+) -> None:
     image = np.full((180, 320, 3), 20, np.uint8)
     heat = camera.heatmap(DAY, "2026-05-05", image=image, time_zone=NAME).astype(int)
     assert heat.shape == image.shape
     assert heat[60:70, 180:220].sum(axis=2).mean() > 4 * heat[:20].sum(axis=2).mean()
     assert camera.heatmap(DAY, "2026-05-05", time_zone=NAME).shape == (540, 960, 3), "there is no frame"
+    for words in create_commands("camera:shop", schema.TOO_FEW_FRAMES):
+        call(bare_client, *words)
+    call(bare_client, "TS.ADD", "camera:shop:too_few_frames", int(simulated.times_ms[0, 0]), 1.5)
+    marked = camera.heatmap(DAY, "2026-05-05", image=image, time_zone=NAME).astype(int)
+    changed = np.argwhere((marked != heat).any(axis=2))
+    assert changed[:, 0].min() > 150, "a line of text at the lower edge"
+    assert "too few" not in camera.busiest(f"{DAY} 18:00", "2026-05-05", time_zone=NAME).note
+    assert "in 1 of 24 periods, see the column too_few_frames: the model saw 1.5 frames" in (
+        camera.busiest(DAY, "2026-05-05", time_zone=NAME).note
+    )
     with pytest.raises(NoDataError, match="nobody was in view of camera shop in this time"):
         camera.heatmap("2026-05-06", "2026-05-07", image=image, time_zone=NAME)
 

@@ -11,11 +11,12 @@ import pytest
 import redis
 
 from rededge_nb import schema
+from rededge_nb.analytics.samples import create_commands
 from rededge_nb.analytics.saved_tracker import SavedTracker
 from rededge_nb.analytics.tracking import Tracker
 from rededge_nb.errors import GearError
 from rededge_nb.reading.seen import midnight_ms, seen_since
-from rededge_nb.reading.series import create_series
+from rededge_nb.reading.series import call, create_series
 from rededge_nb.reading.tracks import read_tracks
 
 pytest_plugins = ("tests.bare_fixtures",)
@@ -70,6 +71,21 @@ def test_those_between_two_times(
     add_track(bare_client, 1, 1_000, 3_000)
     add_track(bare_client, 2, 2_000, 6_500)
     assert [track.id for track in read_tracks(bare_client, "0", start_ms=start_ms, end_ms=end_ms)] == ids
+
+
+def test_a_track_is_marked_if_people_could_not_be_followed_while_it_was_in_view(bare_client: redis.Redis) -> None:
+    day_ms = schema.RAW_RETENTION_MS
+    for words in create_commands("camera:0", schema.TOO_FEW_FRAMES):
+        call(bare_client, *words)
+    for number, first_ms in enumerate((day_ms, day_ms + HOUR_MS, 3 * day_ms, 3 * day_ms + HOUR_MS), 1):
+        add_track(bare_client, number, first_ms, first_ms + 120_000)
+    # the single sample of the first one is older than a day then, and its minute remains
+    for at_ms, fps in ((day_ms + 61_000, 2.0), (3 * day_ms + 125_000, 1.5)):
+        call(bare_client, "TS.ADD", schema.series_key("0", schema.TOO_FEW_FRAMES), at_ms, fps)
+    tracks = read_tracks(bare_client, "0")
+    assert [each.too_few_frames and each.too_few_frames.fps for each in tracks] == [2.0, None, 1.5, None]
+    assert repr(tracks[0]).endswith(", 120.0 s; not reliable: the model saw 2.0 frames a second, too few>")
+    assert repr(tracks[1]).endswith(", 120.0 s>")
 
 
 def test_a_track_that_ended_between_the_two_reads_is_there_once(bare_client: redis.Redis) -> None:
