@@ -9,11 +9,15 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import text as text_models
 
-from grafana.queries import SOURCE, Query, targets
+from grafana.queries import SOURCE, TOO_FEW_FRAMES, Query, targets
 
 Panel = Builder[dashboard.Panel]
 """A panel of any kind."""
 
+UNRELIABLE = (
+    "Not reliable at red points: there the model saw fewer than 3.5 frames a second while people moved, too few to "
+    "follow them."
+)
 GREEN, ORANGE, RED = "green", "orange", "red"
 
 
@@ -56,6 +60,25 @@ def chart(title: str, position: dashboard.GridPos, *queries: Query) -> timeserie
         .show_points(common.VisibilityMode.NEVER)
         .insert_nulls(30_000)
         .min(0)
+    )
+
+
+def with_doubt(panel: timeseries.Panel) -> timeseries.Panel:
+    """A chart of figures by the minute that has red points where its figures are not reliable.
+
+    The last query of the panel is `too_few_frames`.
+    """
+    return panel.description(UNRELIABLE).override_by_name(
+        TOO_FEW_FRAMES,
+        [
+            *called("Not reliable: frames a second"),
+            setting("custom.drawStyle", "points"),
+            setting("custom.showPoints", "always"),
+            setting("custom.pointSize", 8),
+            setting("custom.axisPlacement", "hidden"),
+            setting("color", {"mode": "fixed", "fixedColor": RED}),
+            *unit("suffix: frames/s"),
+        ],
     )
 
 
@@ -134,6 +157,12 @@ def levels(orange: float | None = None, red: float | None = None) -> ThresholdsC
     steps += [dashboard.Threshold(value=orange, color=ORANGE)] if orange is not None else []
     steps += [dashboard.Threshold(value=red, color=RED)] if red is not None else []
     return ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def always(color: str) -> ThresholdsConfig:
+    """One colour for every number."""
+    step = dashboard.Threshold(value=None, color=color)
+    return ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps([step])
 
 
 def setting(name: str, value: object) -> dashboard.DynamicConfigValue:

@@ -20,6 +20,7 @@ SOURCE = DataSourceRef(type_val="redis-datasource", uid="${redis}")
 
 CAMERA = "camera:${camera}"
 """The stream of frames of the chosen camera. Its other keys begin with this name."""
+TOO_FEW_FRAMES = "too_few_frames"
 COUNT, THINGS = f"{CAMERA}:${{series}}", "${plural}"
 """The series of what the model in use counts, such as `camera:0:people`; and the word for it, such as `people`."""
 
@@ -62,6 +63,24 @@ def ts_range(key: str, name: str, aggregation: str, bucket_ms: int, *, fill: boo
     """
     fields = {"keyName": key, "legend": name, "value": "Value", "aggregation": aggregation, "bucket": bucket_ms}
     return Query("timeSeries", "ts.range", fields | {"fill": fill})
+
+
+def ts_mrange(labels: str, name: str, aggregation: str, bucket_ms: int) -> Query:
+    """The time series with some labels over the panel's range; none, and no error, if there are none.
+
+    Args:
+        labels: Such as `camera=0 __name__=people`.
+        name: The label that names the line.
+        aggregation: As for `ts_range`.
+        bucket_ms: Length of a bucket in milliseconds.
+    """
+    fields = {"filter": labels, "legend": name, "aggregation": aggregation, "bucket": bucket_ms}
+    return Query("timeSeries", "ts.mrange", fields)
+
+
+def too_few_frames(bucket_ms: int) -> Query:
+    """Frames a second that the model saw where these were too few to follow people; the series is missing otherwise."""
+    return ts_mrange(f"camera=${{camera}} __name__={TOO_FEW_FRAMES}", "__name__", "min", bucket_ms)
 
 
 def stream_tail(key: str, count: int) -> Query:

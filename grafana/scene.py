@@ -6,8 +6,8 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models import common
 
-from grafana.panels import Panel, at, chart, number
-from grafana.queries import CAMERA, THINGS, Query, ts_range
+from grafana.panels import Panel, at, chart, number, with_doubt
+from grafana.queries import CAMERA, THINGS, Query, too_few_frames, ts_range
 
 SECOND_MS, MINUTE_MS = 1_000, 60_000
 WAYS = ("forward", "backward")
@@ -32,8 +32,8 @@ def with_scene_rows(board: Dashboard, y: int) -> Dashboard:
 
 def line_panels(y: int) -> tuple[Panel, ...]:
     """Crossings of a line in each minute, and in the last hour."""
-    over_time = (
-        chart("Crossings per minute", at(0, y, 18, 8), *map(crossings, WAYS))
+    over_time = with_doubt(
+        chart("Crossings per minute", at(0, y, 18, 8), *map(crossings, WAYS), too_few_frames(MINUTE_MS))
         .draw_style(common.GraphDrawStyle.BARS)
         .fill_opacity(60)
         .unit("short")
@@ -65,5 +65,6 @@ def zone_panels(y: int) -> tuple[timeseries.Panel, ...]:
         at(12, y, 12, 8),
         ts_range(f"{ZONE}:dwell", "Average", "avg", MINUTE_MS),
         ts_range(f"{ZONE}:dwell", "Longest", "max", MINUTE_MS),
+        too_few_frames(MINUTE_MS),
     ).unit("s")
-    return people, dwell
+    return people, with_doubt(dwell)

@@ -13,7 +13,9 @@ from grafana_foundation_sdk.models import common, dashboard
 
 from grafana import queries, results
 from grafana.panels import (
+    RED,
     Panel,
+    always,
     at,
     chart,
     column,
@@ -26,8 +28,9 @@ from grafana.panels import (
     setting,
     transformation,
     unit,
+    with_doubt,
 )
-from grafana.queries import CAMERA, COUNT, SOURCE, THINGS, Query, cli, ts_range
+from grafana.queries import CAMERA, COUNT, SOURCE, THINGS, Query, cli, too_few_frames, ts_range
 from grafana.scene import LINES_PATTERN, LINES_QUERY, ZONES_PATTERN, ZONES_QUERY, with_scene_rows
 
 UID, TITLE = "rededge-video", "Video Stream Analytics"
@@ -42,7 +45,7 @@ def video_dashboard() -> Dashboard:
     """The dashboard, row by row."""
     description = "Cameras, people, latency, frames per second, gears and models of a RedisEdge."
     board = page(TITLE, UID, description, *variables()).tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-    for panel in (video(), people(), *people_in_numbers(), *people_seen(), people_seen_over_time()):
+    for panel in (video(), people(), *people_in_numbers(), *people_seen(), reliable(), people_seen_over_time()):
         board.with_panel(panel)
     for panel in (latency(), rates(), *health()):
         board.with_panel(panel)
@@ -152,7 +155,7 @@ def people_in_numbers() -> tuple[stat.Panel, ...]:
 def people_seen() -> tuple[stat.Panel, ...]:
     """How many people came into view: each once, unless they left or were hidden for more than a few seconds."""
     return tuple(
-        number(title, at(18 + 3 * index, 6, 3, 6), seen(title), calculation="sum", over=over)
+        number(title, at(18 + 3 * index, 6, 3, 3), seen(title), calculation="sum", over=over)
         .description(f"{THINGS} that were seen for the first time. Whoever leaves and comes back counts again.")
         .unit("short")
         for index, (title, over) in enumerate((("Seen, 1 h", "1h"), ("Seen today", "now/d")))
@@ -161,11 +164,33 @@ def people_seen() -> tuple[stat.Panel, ...]:
 
 def people_seen_over_time() -> timeseries.Panel:
     """The same by the minute."""
-    return (
-        chart(f"{THINGS} seen for the first time, per minute", at(9, 6, 9, 6), seen("Seen"))
+    title = f"{THINGS} seen for the first time, per minute"
+    return with_doubt(
+        chart(title, at(9, 6, 9, 6), seen("Seen"), too_few_frames(MINUTE_MS))
         .draw_style(common.GraphDrawStyle.BARS)
         .fill_opacity(60)
         .unit("short")
+    )
+
+
+def reliable() -> stat.Panel:
+    """Whether people could be followed today: seen, crossings and stays depend on it."""
+    return (
+        number(
+            "Seen, crossings and stays of today",
+            at(18, 9, 6, 3),
+            too_few_frames(MINUTE_MS),
+            calculation="min",
+            over="now/d",
+        )
+        .description(
+            "Not reliable if people moved while the model saw fewer than 3.5 frames a second, too few to follow them. "
+            "The number is how many it saw at the worst."
+        )
+        .no_value("reliable")
+        .decimals(1)
+        .unit("suffix: frames/s: not reliable")
+        .thresholds(always(RED))
     )
 
 

@@ -119,6 +119,19 @@ def ts_range(source: DataSource, target: dict[str, Any], start_ms: int, end_ms: 
     return [Frame(target.get("legend") or target["keyName"], {"time": times, target.get("value", ""): values})]
 
 
+def ts_mrange(source: DataSource, target: dict[str, Any], start_ms: int, end_ms: int) -> list[Frame]:
+    words = ["AGGREGATION", target["aggregation"], target["bucket"]] if target.get("aggregation") else []
+    filters = shlex.split(target["filter"])
+    frames = []
+    for key, named, samples in source.send("ts.mrange", start_ms, end_ms, *words, "WITHLABELS", "FILTER", *filters):
+        labels = {text(name): text(value) for name, value in named}
+        name = labels.get(target["legend"], "") if target.get("legend") else text(key)
+        column = labels.get(target["value"], "") if target.get("value") else ""
+        columns = {"time": [int(time) for time, _ in samples], column: [float(value) for _, value in samples]}
+        frames.append(Frame(name, columns))
+    return frames
+
+
 def xrevrange(source: DataSource, target: dict[str, Any], start_ms: int, end_ms: int) -> list[Frame]:
     start, end = target.get("start") or f"{start_ms}-0", target.get("end") or f"{end_ms}-0"
     count = ["COUNT", target["count"]] if target.get("count") else []
@@ -221,6 +234,7 @@ def python_memory(source: DataSource, *_: Any) -> list[Frame]:
 
 COMMANDS: dict[str, Callable[..., list[Frame]]] = {
     "ts.range": ts_range,
+    "ts.mrange": ts_mrange,
     "xrevrange": xrevrange,
     "xlen": one_value,
     "info": info,

@@ -60,6 +60,9 @@ def source(edge: Instance) -> Iterator[DataSource]:
             CameraScene(client, camera).line("door", (0, 0.5), (1, 0.5)).zone("desk", [(0, 0), (1, 0), (1, 1)])
             for series in ("line:door:forward", "line:door:backward", "zone:desk:dwell"):
                 client.execute_command("TS.ADD", schema.series_key(camera, series), before + HISTORY_MS, 4)
+            labels = ("LABELS", "camera", camera, "__name__", schema.TOO_FEW_FRAMES)
+            slow = schema.series_key(camera, schema.TOO_FEW_FRAMES)
+            client.execute_command("TS.ADD", slow, before + HISTORY_MS, 1.5, *labels)
             captures.append(start_capture(client, assets.sample_video(), camera=camera, fps=4, loop=True))
         for event in ({"kind": "worker_lost", "ts": 1, "reason": "a test"}, {"kind": "memory_free", "ts": 2}):
             client.execute_command(*server_event_command(schema.SERVER_EVENTS_KEY, event))
@@ -105,6 +108,14 @@ def test_query_has_an_answer(
         for frame in frames:
             lengths = {len(column) for column in frame.columns.values()}
             assert len(lengths) == 1, f"{frame.name} has columns of {lengths} rows"
+
+
+def test_a_camera_with_enough_frames_is_no_error(source: DataSource) -> None:
+    """It has no series of too few frames, and TS.RANGE of a key that does not exist is an error."""
+    found = [target for *_, target in (each.values for each in QUERIES) if target["command"] == "ts.mrange"]
+    assert len(found) == 4
+    for target in found:
+        assert source.query(replace_variables(target, {"camera": "enough"}), 0, int(time.time() * 1000)) == []
 
 
 def test_variables_find_cameras_and_models(source: DataSource) -> None:
