@@ -125,6 +125,10 @@ SUM_MINUTES = (1, 15, 60)
 RAW_RETENTION_MS = 24 * 60 * MINUTE_MS
 COMPACTION_RETENTION_MS = 90 * 24 * 60 * MINUTE_MS
 
+CLOCK_SLACK_MS = MINUTE_MS
+"""The clock of a capture may be ahead of the server's by so much. What is later is not of the present, such as a
+recording whose times lie in the future."""
+
 _CAMERA_ID = re.compile(r"[A-Za-z0-9_{}.-]{1,64}")
 
 

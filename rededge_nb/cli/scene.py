@@ -273,6 +273,7 @@ def _note_unknown(client: redis.Redis, camera: str) -> None:
 
 def _note_few_frames(client: redis.Redis, camera: str) -> None:
     """Say that lines and zones count wrong at this camera, because people cannot be followed."""
+    from rededge_nb import schema
     from rededge_nb.analytics.pace import LEAST_FPS
     from rededge_nb.reading.captures import current_capture
     from rededge_nb.reading.counted import counted_now
@@ -282,7 +283,8 @@ def _note_few_frames(client: redis.Redis, camera: str) -> None:
     scene, now_ms = read_scene(client, camera), client.time()[0] * 1000
     if not (scene.lines or scene.zones):
         return
-    found = too_few_frames(client, now_ms - 1000 * _LATELY_S, camera=camera).get(camera)
+    end_ms = now_ms + schema.CLOCK_SLACK_MS
+    found = too_few_frames(client, now_ms - 1000 * _LATELY_S, end_ms, camera=camera).get(camera)
     fed = current_capture(client, camera)
     live = fed is not None and fed.pace == "realtime" and now_ms - fed.started_ms > 1000 * _SETTLED_S
     if found is not None:

@@ -26,7 +26,7 @@ from rededge_nb.live.scene_charts import CROSSINGS, ZONES, Drawn
 from rededge_nb.reading import series
 from rededge_nb.reading.counted import counted_now
 from rededge_nb.reading.present import Present, present_of
-from rededge_nb.reading.seen import midnight_ms, seen_between, seen_since
+from rededge_nb.reading.seen import seen_between, seen_since
 from rededge_nb.reading.too_few_frames import too_few_frames
 
 MAX_SAMPLES = 1800
@@ -171,8 +171,8 @@ class ChartData:
         """Everything in the window. The window ends now, or soon after the last sample if none arrived for long."""
         newest_ms = max((at for at in self._check_series(client).values() if at), default=0)
         now_ms = server_ms(client)
-        last_ms = self._present.last_ms
-        _, end_ms = window_of(now_ms, newest_ms if last_ms is None else last_ms, self.window_ms, self._recording_ms)
+        newest_ms = self._present.newest_of(newest_ms)
+        _, end_ms = window_of(now_ms, newest_ms, self.window_ms, self._recording_ms)
         self._clock_ms = max(now_ms, newest_ms)
         start_ms = end_ms - self.window_ms
         frames = self._count_frames(client, start_ms)
@@ -265,10 +265,10 @@ class ChartData:
 
     def _count_seen(self, client: redis.Redis) -> int | None:
         """People seen for the first time today, or in the recording; None without samples."""
-        name, last_ms = schema.camera_id(self.camera), self._present.last_ms
-        if last_ms is not None:
-            return seen_between(client, self._present.day_ms, last_ms, camera=name)
-        return seen_since(client, midnight_ms(server_ms(client)), camera=name).get(name)
+        name, present = schema.camera_id(self.camera), self._present
+        if present.recording:
+            return seen_between(client, present.day_ms, present.last_ms, camera=name)
+        return seen_since(client, present.day_ms, present.now_ms, camera=name).get(name)
 
     def _follows_people(self, client: redis.Redis) -> bool:
         """Whether the model saw enough frames today, or in the recording, to follow people."""
@@ -294,7 +294,9 @@ class ChartData:
         """Whether the window has too many single frames by now, so that buckets are needed."""
         if self._tables[0].bucket_ms or self._frames < 2 * MAX_SAMPLES:
             return False
-        self._frames = self._count_frames(client, (self._present.last_ms or now_ms) - self.window_ms)
+        self._frames = self._count_frames(
+            client, (self._present.last_ms if self._present.recording else now_ms) - self.window_ms
+        )
         return self._frames > MAX_SAMPLES
 
     def _read(self, client: redis.Redis, table: Table, start_ms: int) -> dict[int, Row]:

@@ -111,7 +111,7 @@ def _people_now(camera: str) -> Source:
         start_ms = present.now_ms - 2 * schema.MINUTE_MS
         people, average = read_many(client, camera, names, start_ms=start_ms, end_ms=present.end_ms).values()
         value = detail = ""
-        if len(people) and present.now_ms - int(people.timestamps_ms[-1]) < PRESENT_MS:
+        if len(people) and present.is_newest(int(people.timestamps_ms[-1]), PRESENT_MS):
             value = f"{people.latest:.0f}"
             detail = f"average, 1 min: {average.latest:.1f}" if len(average) else ""
         when = f"at {present.shown(present.now_ms)}" if present.recording else "now"
@@ -146,7 +146,8 @@ def _highest(client: redis.Redis, camera: str, present: Present) -> Series:
     """The largest numbers of the day, by minute, or of the recording, by second or longer."""
     name = counted_now(client).series
     if not present.recording:
-        return read_series(client, camera, schema.compaction_name("max", 1, series=name), start_ms=present.day_ms)
+        series = schema.compaction_name("max", 1, series=name)
+        return read_series(client, camera, series, start_ms=present.day_ms, end_ms=present.end_ms)
     bucket_ms = max(1000, (present.now_ms - present.day_ms) // _PEAK_BUCKETS)
     span = {"start_ms": present.day_ms, "end_ms": present.now_ms, "bucket_ms": bucket_ms}
     return read_series(client, camera, name, aggregation="max", **span)
@@ -173,10 +174,10 @@ def _seen(camera: str) -> Source:
 
 
 def _seen_today(client: redis.Redis, camera: str, present: Present) -> Tile:
-    hour = seen_since(client, present.hour_ms, camera=camera).get(camera)
-    day = seen_since(client, present.day_ms, camera=camera).get(camera, 0)
+    hour = seen_since(client, present.hour_ms, present.now_ms, camera=camera).get(camera)
+    day = seen_since(client, present.day_ms, present.now_ms, camera=camera).get(camera, 0)
     value = _UNKNOWN if hour is None else f"{hour}"
-    different = different_since(client, present.day_ms, camera=camera)
+    different = different_since(client, present.day_ms, present.now_ms, camera=camera)
     estimate = "" if different is None else f", about {different} different"
     return Tile("seen", "seen in the last hour", value, f"{day} today{estimate}")
 
@@ -203,8 +204,8 @@ def _longest_stay(camera: str) -> Source:
             with contextlib.suppress(GearError):  # whoever reads the tracks themselves reports it
                 track = parse_track(camera, entry)
                 left.append((track.last_ms - track.first_ms, track.last_ms, track.id))
-        left = [each for each in left if each[1] >= oldest_ms and each[1] <= (present.end_ms or each[1])]
-        here = _in_view(client, camera, present.now_ms)
+        left = [each for each in left if oldest_ms <= each[1] <= present.end_ms]
+        here = _in_view(client, camera, present)
         longest = max((*left, *here), default=None)
         if longest is None and not client.exists(schema.detections_key(camera)):
             return []
@@ -218,10 +219,12 @@ def _longest_stay(camera: str) -> Source:
     return read
 
 
-def _in_view(client: redis.Redis, camera: str, now_ms: int) -> list[tuple[int, int, int]]:
+def _in_view(client: redis.Redis, camera: str, present: Present) -> list[tuple[int, int, int]]:
     """Stay, last time and id of each person in the newest frame, if that shows the present."""
     found = read_latest_detections(client, camera)
-    if found is None or found.tracks is None or found.since_ms is None or now_ms - found.ts_ms > PRESENT_MS:
+    if found is None or found.tracks is None or found.since_ms is None:
+        return []
+    if not present.is_newest(found.ts_ms, PRESENT_MS):
         return []
     people = zip(found.tracks.tolist(), found.since_ms.tolist(), strict=True)
     return [(found.ts_ms - since, found.ts_ms, track) for track, since in people]
@@ -292,7 +295,7 @@ def _lines_and_zones(camera: str) -> Source:
             tiles.append(Tile(f"line-{line.name}", names, f"{forward} / {backward}", "since it was drawn"))
         for zone in scene.zones:
             now, _, entries, exits = found.zones.get(zone.name, (0, 0.0, 0, 0))
-            value = f"{now}" if present.now_ms - found.ts_ms < PRESENT_MS else _UNKNOWN
+            value = f"{now}" if present.is_newest(found.ts_ms, PRESENT_MS) else _UNKNOWN
             tiles.append(Tile(f"zone-{zone.name}", f"in {zone.name}", value, f"{entries} in, {exits} out"))
         why = doubt(client, present) if tiles else ""
         return [_doubted(tile, why) for tile in tiles]

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from rededge_nb import schema
 from rededge_nb.addresses import shown_address
 from rededge_nb.analytics.pace import LEAST_FPS
 from rededge_nb.connection import refused
@@ -178,7 +179,7 @@ def slow_cameras(client: redis.Redis) -> list[str]:
     """Return a sentence if the model saw too few frames of cameras in the last hour to follow people."""
     now_ms = client.time()[0] * 1000
     try:
-        found = too_few_frames(client, now_ms - HOUR_MS)
+        found = too_few_frames(client, now_ms - HOUR_MS, now_ms + schema.CLOCK_SLACK_MS)
     except MissingModuleError:
         return []  # nothing is counted on such a server
     texts = [f"{camera} ({each.fps:.1f} a second)" for camera, each in found.items()]

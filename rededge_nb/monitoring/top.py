@@ -168,7 +168,8 @@ def snapshot(client: redis.Redis, *, cameras: list[str] | None = None, window: i
         last_seconds = _Span((seconds - window) * 1000, seconds * 1000 - 1)
         live = _samples(client, last_seconds)
         counted, today_ms = counted_now(client), midnight_ms(now_ms)
-        seen, too_few = seen_since(client, today_ms), too_few_frames(client, today_ms)
+        seen = seen_since(client, today_ms, now_ms)
+        too_few = too_few_frames(client, today_ms, now_ms + schema.CLOCK_SLACK_MS)
         silent = silent_cameras(client, chosen)
         found = []
         for name in chosen:

@@ -31,14 +31,14 @@ class Present:
     recording: CaptureRecord | None = None
 
     @property
-    def end_ms(self) -> int | None:
-        """The time after which samples are those of another source; None if there are none."""
-        return self.now_ms if self.recording else None
+    def end_ms(self) -> int:
+        """The time after which samples are those of another source, such as a recording with times in the future."""
+        return self.now_ms if self.recording else self.now_ms + schema.CLOCK_SLACK_MS
 
     @property
-    def last_ms(self) -> int | None:
-        """The time of the newest frame of the recording, processed or not; None for a live source."""
-        return max(self.now_ms, self.recording.last_ms) if self.recording else None
+    def last_ms(self) -> int:
+        """The same; but for a recording the time of its newest frame, processed or not."""
+        return max(self.now_ms, self.recording.last_ms) if self.recording else self.end_ms
 
     @property
     def day_ms(self) -> int:
@@ -49,6 +49,16 @@ class Present:
     def hour_ms(self) -> int:
         """An hour ago, or when the recording began."""
         return self.recording.start_ms if self.recording else self.now_ms - 60 * schema.MINUTE_MS
+
+    def is_newest(self, time_ms: int, within_ms: int) -> bool:
+        """Whether a sample of that time shows the present: it is not older than `within_ms`, and not of the future."""
+        return self.now_ms - within_ms < time_ms <= self.end_ms
+
+    def newest_of(self, newest_ms: int) -> int:
+        """The time of the newest sample of the present; `newest_ms` is that of the newest one at all."""
+        if self.recording:
+            return self.last_ms
+        return newest_ms if newest_ms <= self.end_ms else self.now_ms
 
     def age_ms(self, time_ms: int) -> int:
         """How long ago that was. After the end of a recording, its frames get older by the clock."""

@@ -19,9 +19,6 @@ from rededge_nb.edge.client.shard import is_here
 from rededge_nb.errors import ConfigurationError, MissingModuleError, NoDataError
 from rededge_nb.schema import CompactionRule, SeriesSpec
 
-_CLOCK_SLACK = 60.0
-"""Seconds by which the clocks of a capture and of the server may differ without a warning."""
-
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -200,7 +197,7 @@ def ahead_of_the_clock(client: redis.Redis) -> dict[str, float]:
     found: dict[str, float] = {}
     for key, newest_ms in newest_times(client, f"__name__=({schema.PEOPLE},{schema.OTHER_COUNT})").items():
         ahead = newest_ms / 1000 - seconds
-        if ahead > _CLOCK_SLACK:
+        if ahead > schema.CLOCK_SLACK_MS / 1000:
             found[key.split(":")[1]] = ahead
     return found
 

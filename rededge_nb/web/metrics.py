@@ -119,9 +119,8 @@ def _newest(
     buckets = {rule.name: rule.bucket_ms for spec in schema.series_specs("0") for rule in spec.rules}
     # a compaction has the time at which its bucket begins
     start_ms = max(0, present.now_ms - STALE_MS - max(buckets.values()))
-    end_ms = present.now_ms if present.recording else present.now_ms + schema.MINUTE_MS  # clocks differ
     newest = ("LATEST", "WITHLABELS", "COUNT", 1, "FILTER", _named(names), *chosen)
-    for _, pairs, samples in _call(client, "TS.MREVRANGE", start_ms, end_ms, *newest):
+    for _, pairs, samples in _call(client, "TS.MREVRANGE", start_ms, present.end_ms, *newest):
         labels = _labels_of(pairs)
         bucket_ms = buckets.get(labels["__name__"], 0)
         for at_ms, value in samples:
@@ -139,7 +138,7 @@ def _of_people_seen(client: redis.Redis, now_ms: int, recorded: Iterable[CameraF
     today = Metric("rededge_seen_today", "People, or what else is counted, seen for the first time since midnight.")
     today.samples += [
         ({"camera": name} | what, float(count))
-        for name, count in seen_since(client, midnight_ms(now_ms)).items()
+        for name, count in seen_since(client, midnight_ms(now_ms), now_ms).items()
         if name not in recordings
     ]
     yield today
@@ -181,7 +180,7 @@ def _of_scenes(client: redis.Redis, presents: Mapping[str, Present]) -> list[Met
                 crossings.samples.append((labels, float(count)))
         for zone, (now, seconds, entered, left) in found.zones.items():
             labels = {"camera": camera, "zone": zone} | _class_label(found.counted)
-            if present.age_ms(found.ts_ms) <= STALE_MS:
+            if found.ts_ms <= present.end_ms and present.age_ms(found.ts_ms) <= STALE_MS:
                 people.samples.append((labels, float(now)))
                 longest.samples.append((labels, float(seconds)))
             entries.samples.append((labels, float(entered)))

@@ -51,7 +51,7 @@ def draw_charts(client: redis.Redis, camera: str, *, minutes: float, average: in
             raise NoDataError(f"camera {camera} has no samples yet: start a capture")
         present = present_of(own, camera)
         recording_ms, last_ms = present.recording.start_ms if present.recording else None, present.last_ms
-        start_ms, _ = chart_data.window_of(present.clock_ms, last_ms or newest_ms, window_ms, recording_ms)
+        start_ms, _ = chart_data.window_of(present.clock_ms, present.newest_of(newest_ms), window_ms, recording_ms)
 
         def read(*names: str, bucket_ms: int | None = None, since_ms: int = start_ms) -> dict[str, Series]:
             there = [name for name in names if name in newest]

@@ -174,12 +174,12 @@ def test_late_and_corrected_samples_are_sent(own: redis.Redis) -> None:
 
 def test_a_second_is_sent_when_it_is_complete(own: redis.Redis) -> None:
     second = now_ms(own) // 1000 * 1000
-    add(own, "in_fps", {second - 10_000: 8.0, second + 60_000: 3.0})
+    add(own, "in_fps", {second - 20_000: 8.0, second + 50_000: 3.0})
     data = ChartData("0", 1.0)
     assert values(told(data.history(own)), "rates", "in_fps") == {}, "the clock of the frames is ahead and goes by"
-    add(own, "people", {second + 63_000: 1.0})
+    add(own, "people", {second + 53_000: 1.0})
     known = told(data.history(own))
-    assert values(known, "rates", "in_fps") == {second + 60_000: 3.0}
+    assert values(known, "rates", "in_fps") == {second + 50_000: 3.0}
 
 
 def test_many_samples_are_averaged_by_the_server(own: redis.Redis) -> None:
@@ -294,6 +294,15 @@ def test_people_seen_today_are_in_every_message(own: redis.Redis, monkeypatch: p
     add(own, "seen", {now: 3})
     assert update(data, own).content["seen"] == 5
     assert data.history(own).content["seen"] == 5
+
+
+def test_charts_of_a_live_source_end_now_although_there_are_samples_of_the_future(own: redis.Redis) -> None:
+    now = now_ms(own)
+    add(own, "people", {now - 1_000: 4.0, now + 3_600_000: 99.0})
+    add(own, "seen", {now - 1_000: 2, now + 3_600_000: 50})
+    history = ChartData("0", 1.0).history(own)
+    assert values(told(history), "frames", "people") == {now - 1_000: 4.0}
+    assert (history.content["seen"], history.content["base"]) == (2, pytest.approx(now, abs=60_000))
 
 
 def test_lines_and_zones_are_tables_that_follow_the_scene(own: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

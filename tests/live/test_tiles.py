@@ -145,6 +145,35 @@ def test_figures_of_a_recording_are_about_the_recording(
     assert tiles(bare_client, reader)["peak"].label == "peak today"
 
 
+def test_what_lies_in_the_future_is_not_shown(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
+    """A recording with such times was counted before the camera was fed with a live source."""
+    create_series(bare_client, "0")
+    bare_client.set(schema.scene_key("0"), Scene().with_zone("desk", [(0, 0), (1, 0), (1, 1)]).to_json())
+    later = now_ms + 120 * MINUTE_MS
+    for name, present, future in (("people", 3, 99), ("latency", 20, 5_000), ("seen", 2, 50), ("different", 1, 40)):
+        labels = ("LABELS", "camera", "0", "__name__", name)
+        for at, value in ((now_ms // 1000 * 1000, present), (later // 1000 * 1000, future)):
+            bare_client.execute_command("TS.ADD", schema.series_key("0", name), at, value, *labels)
+    labels = ("LABELS", "camera", "0", "__name__", schema.TOO_FEW_FRAMES)
+    bare_client.execute_command("TS.ADD", schema.series_key("0", schema.TOO_FEW_FRAMES), later, 1.5, *labels)
+    add_track(bare_client, 1, now_ms - 3 * MINUTE_MS, now_ms - MINUTE_MS)
+    add_track(bare_client, 2, later, later + 9 * MINUTE_MS)
+    frame: Any = {
+        "ref": "1-0",
+        "ts": later,
+        "boxes": "[0, 0, 9, 9]",
+        "people": 1,
+        "tracks": "[7]",
+        "since": f"[{now_ms}]",
+    }
+    bare_client.xadd(schema.detections_key("0"), {**frame, "zones": '{"desk": [3, 75.5, 9, 6]}'})
+    found = tiles(bare_client, reader)
+    assert (found["people"].value, found["latency"].value) == ("3", "20 ms")
+    assert (found["seen"].value, found["seen"].detail) == ("2", "2 today, about 1 different")
+    assert (found["peak"].value, found["zone-desk"].value) == ("3", UNKNOWN)
+    assert found["stay"].detail.startswith("#1, until ")
+
+
 def test_lines_and_zones_of_the_scene(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
     assert not any(key.startswith(("line", "zone")) for key in tiles(bare_client, reader))
     scene = Scene().with_line("door", (0, 0), (1, 1), forward="in", backward="out")

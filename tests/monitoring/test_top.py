@@ -58,8 +58,11 @@ def test_people_seen_are_those_of_the_day(bare_client: redis.Redis) -> None:
     """Whatever part of it the window is."""
     second = fill(bare_client, "0", age_s=0)
     bare_client.execute_command("TS.ADD", schema.series_key("0", "seen"), midnight_ms(second) - 60_000, 50)
+    for name in ("seen", schema.TOO_FEW_FRAMES):  # of a recording whose times lie in the future
+        labels = ("LABELS", "camera", "0", "__name__", name)
+        bare_client.execute_command("TS.ADD", schema.series_key("0", name), second + 600_000, 3, *labels)
     (row,) = snapshot(bare_client, window=1)
-    assert row.seen_today == 6
+    assert (row.seen_today, row.too_few) == (6, None)
 
 
 def test_samples_outside_the_window_do_not_count(bare_client: redis.Redis) -> None:

@@ -125,9 +125,10 @@ def test_people_seen_since_a_time(bare_client: redis.Redis) -> None:
         for at, value in samples.items():
             bare_client.execute_command("TS.ADD", schema.series_key(camera, schema.SEEN), at, value)
     create_series(bare_client, "none")
-    assert seen_since(bare_client, now_ms - HOUR_MS) == {"a": 3, "b": 4}
-    assert seen_since(bare_client, now_ms - 3 * HOUR_MS) == {"a": 8, "b": 4}
-    assert seen_since(bare_client, now_ms + HOUR_MS) == {}
+    assert seen_since(bare_client, now_ms - HOUR_MS, now_ms) == {"a": 3, "b": 4}
+    assert seen_since(bare_client, now_ms - 3 * HOUR_MS, now_ms) == {"a": 8, "b": 4}
+    assert seen_since(bare_client, now_ms - 3 * HOUR_MS, now_ms - HOUR_MS) == {"a": 5}, "the others are not yet"
+    assert seen_since(bare_client, now_ms + HOUR_MS, now_ms + 2 * HOUR_MS) == {}
 
 
 def test_midnight_is_not_later_and_less_than_a_day_ago() -> None:

@@ -137,7 +137,7 @@ def test_metrics_are_the_newest_values_of_all_cameras(port: int, bare_client: re
         create_series(bare_client, camera)
         client.execute_command("TS.ADD", f"camera:{camera}:people", now, people)
     client.execute_command("TS.ADD", "camera:0:prf_model", now - 3_600_000, 20)
-    for at, seen in ((now, 2), (now, 1), (midnight_ms(now) - 60_000, 9)):
+    for at, seen in ((now, 2), (now, 1), (midnight_ms(now) - 60_000, 9), (now + 600_000, 50)):
         client.execute_command("TS.ADD", "camera:0:seen", at, seen)
     for second in range(1, 10):
         client.execute_command("TS.ADD", "camera:0:in_fps", now - 1000 * second, 30)
