@@ -1,7 +1,8 @@
 """Provisioning (`rededge init`): give a server everything that it needs to count people.
 
 The user's choices survive: a model or gear of the user's own stays in use until another one is chosen. Everything that
-comes with the package follows the package, so a new version upgrades the bundled model and gear.
+comes with the package follows the package, so a new version upgrades the bundled model and gear. But while workers run
+that have loaded another version of the package, the gear that counts there stays as it is: the new one may fail there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rededge_nb.control.models import (
     store_model,
     stored_model,
 )
+from rededge_nb.control.worker_code import STALE, other_code
 from rededge_nb.edge.client.shard import is_here, key_here
 from rededge_nb.errors import GearError
 from rededge_nb.lease import hold_lease
@@ -111,16 +113,22 @@ def provision(
     for shard, own in by_shard(client, ids):
         # two at the same moment would disturb each other: each does only what it finds missing
         with hold_lease(shard, key_here(shard, schema.PROVISIONING_KEY), timeout=_TIMEOUT):
+            kept = None if gear is not None else _kept(shard)
+            old = "" if (kept or counter).own else other_code(shard, patience=STALE)
+            if old and model is gear is device is None and _counts_already(shard, own):
+                changes.append(f"kept what counts as it is: {old}")
+                continue
             choice = named or _present_choice(shard)
             changes += _store(shard, choice.card, device) if choice else []
             for camera in own:
                 changes += _summary(create_series(shard, camera), camera)
             changes += _write_settings(shard, choice) if choice else []
             if gear is None:
-                changes += _register(shard, own, _kept(shard) or counter, keep_other=True)
+                changes += _register(shard, own, kept or counter, keep_other=True, old=old)
             else:
                 changes += _register(shard, own, counter, keep_other=False)
                 _keep(shard, counter)
+            changes += [f"warning: {old}"] if old else []
     return changes
 
 
@@ -247,8 +255,25 @@ def _keep(client: redis.Redis, counter: _Counter) -> None:
         client.delete(key)
 
 
-def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, keep_other: bool) -> list[str]:
-    """Register the gear for these cameras and the known ones; `keep_other` keeps a gear that was registered by hand."""
+def _counts_already(client: redis.Redis, cameras: list[str]) -> bool:
+    """Whether the bundled gear of any version is registered for these cameras and the known ones."""
+    registered = [found for found in list_registrations(client) if found.session == assets.PEOPLE_COUNTER]
+    bundled = {found.stream for found in registered if found.session_description.startswith(assets.BUNDLED_COUNTER)}
+    return bool(bundled) and {schema.frames_key(each) for each in (*cameras, *known_cameras(client))} <= bundled
+
+
+def _register(
+    client: redis.Redis, cameras: list[str], counter: _Counter, *, keep_other: bool, old: str = ""
+) -> list[str]:
+    """Register the gear for these cameras and the known ones.
+
+    Args:
+        client: Connected to the server.
+        cameras: Ids of cameras.
+        counter: The gear.
+        keep_other: Keep a gear that was registered by hand.
+        old: Why the gear must not take the place of another one now.
+    """
     key = key_here(client, schema.CAMERAS_KEY)
     moved = [camera for camera in known_cameras(client) if not is_here(client, schema.frames_key(camera))]
     if moved:
@@ -270,6 +295,12 @@ def _register(client: redis.Redis, cameras: list[str], counter: _Counter, *, kee
         )
     if registered and not others and streams == known and not added:
         return []
+    missing = sorted(known - streams)
+    if others and old and not missing:
+        return []
+    if others and old:
+        client.srem(key, *(each.removeprefix(schema.frames_key("x")[:-1]) for each in missing))
+        raise GearError(f"the gear {session!r} was not registered for {', '.join(missing)}: {old}")
     only_added = bool(registered) and not others and not any(found.cannot_run for found in registered)
     register_gear(client, counter.script, session=session, description=counter.description, keep_unchanged=only_added)
     word, concerned = ("registered", known - streams or known) if only_added or not registered else ("upgraded", known)

@@ -333,8 +333,7 @@ def _from_status(facts: dict[str, Any], name: str, found: str) -> Finding:
     from rededge_nb.monitoring.status import OK
 
     if facts["state"] == OK and facts["warnings"]:
-        advice = "give these cameras a higher rate (`fps`), or the model fewer cameras or more workers"
-        return Finding(name, "warn", "; ".join([found, *facts["warnings"]]), advice)
+        return Finding(name, "warn", "; ".join([found, *facts["warnings"]]), "each warning says what to do")
     if facts["state"] == OK:
         return Finding(name, "ok", found)
     return Finding(name, "fail", f"{found}; {facts['state']}", "see the logs in the state folder, and `rededge status`")

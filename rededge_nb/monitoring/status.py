@@ -18,6 +18,7 @@ from rededge_nb.connection import refused
 from rededge_nb.control.gears import list_registrations
 from rededge_nb.control.models import model_memory
 from rededge_nb.control.provision import known_cameras, read_settings
+from rededge_nb.control.worker_code import other_code
 from rededge_nb.edge.client import client_from_url, key_names, server_errors
 from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.server.instance import disk_use
@@ -53,9 +54,10 @@ _NO_ANSWER = ("NOWORKER", "WORKERLOST", "TIMEOUT", "BUSYWORKER")
 def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
     """Return versions, memory, workers, models and registrations of a server.
 
-    `state` is OK, or a list of the problems; `warnings` is a list of sentences about counts that are not reliable,
-    while the server works. Models and registrations are None if no worker answers. For an embedded instance there are
-    also its folder, addresses and restarts. No password is in the result.
+    `state` is OK, or a list of the problems; `warnings` is a list of sentences about what is not right while the server
+    works: counts that are not reliable, and workers that have loaded another version of this package. Models and
+    registrations are None if no worker answers. For an embedded instance there are also its folder, addresses and
+    restarts. No password is in the result.
 
     Raises:
         ServerUnavailableError: the server does not answer.
@@ -70,7 +72,7 @@ def server_status(url: str, instance: Instance | None) -> dict[str, Any]:
         hooked = hooked_commands(client)
         found = blocked(client, gears) + missing_models(client, known) + without_worker(hooked, workers)
         found += silence(client)
-        warnings = slow_cameras(client)
+        warnings = slow_cameras(client) + ([old] if (old := other_code(client)) else [])
     except redis.RedisError as error:
         raise ServerUnavailableError(_unavailable(url, instance, error)) from error
     finally:

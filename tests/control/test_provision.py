@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import threading
@@ -20,9 +21,14 @@ from rededge_nb.control import provision as provisioning
 from rededge_nb.control.gears import list_registrations, pause_gear, readable_error, register_gear, unregister_gear
 from rededge_nb.control.models import TrackingThresholds, list_models, load_card, remove_model, stored_model
 from rededge_nb.control.provision import known_cameras, provision, read_settings, use_model
-from rededge_nb.edge.client import client_like
+from rededge_nb.control.worker_code import other_code
+from rededge_nb.edge.client import client_like, key_names
+from rededge_nb.edge.client.state_database import state_client
+from rededge_nb.edge.package_code import own_code
+from rededge_nb.edge.server.state import Instance
 from rededge_nb.errors import ConfigurationError, GearError, ModelCardError, ModelError, WaitTimeoutError
 from rededge_nb.lease import hold_lease
+from rededge_nb.monitoring.status import server_status
 from rededge_nb.reading.series import create_series
 from tests.waiting import wait_for
 
@@ -246,6 +252,51 @@ def test_an_own_model_that_is_gone_leaves_its_place(client: redis.Redis, own_car
     remove_model(client, "model:nanodet-g-two-sizes")
     assert provision(client)[0] == "stored model nanodet-g-two-sizes as model:nanodet-g-two-sizes"
     assert read_settings(client)["model_from"] == "bundled"
+
+
+def test_workers_with_another_version_of_the_package_keep_the_gear_that_they_run(
+    edge: Instance, client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert other_code(client) == "", "a worker that this package has started"
+    provision(client)
+    before, settings = list_registrations(client), read_settings(client)
+    shutil.copytree(assets.folder("gears"), tmp_path / "gears")
+    shutil.copytree(assets.folder("models"), tmp_path / "models")
+    with (tmp_path / "gears" / "people_counter.py").open("a") as script:
+        script.write("\n# of the new version\n")
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "rededge_nb")
+    state = state_client(client)
+    heartbeat = key_names.heartbeat(state, "started-by-another-version")
+    here = own_code()
+    for code, there in (
+        ({}, "the workers run an older rededge_nb, and this is rededge_nb"),
+        ({"code": here | {"version": "0.0.9", "analytics": "x"}}, "the workers run rededge_nb 0.0.9, and this is"),
+        ({"code": here | {"analytics": "x"}}, f"the workers run rededge_nb {here['version']}, and its files have been"),
+    ):
+        state.set(heartbeat, json.dumps({"busy": {}, **code}))
+        (told,) = provision(client)
+        assert told.startswith(f"kept what counts as it is: {there}")
+        assert "restart them with `rededge down` and `rededge up`" in told
+    (warning,) = server_status(edge.url, edge)["warnings"]
+    assert warning == told.removeprefix("kept what counts as it is: ")
+    with pytest.raises(GearError, match=r"'people_counter' was not registered for camera:desk: the workers run"):
+        provision(client, cameras=["desk"])
+    assert known_cameras(client) == ["0"]
+    assert provision(client, model="fast")[-1] == f"warning: {warning}", "whoever names it gets it"
+    assert provision(client, model=assets.DEFAULT_MODEL)
+    assert (list_registrations(client), read_settings(client)) == (before, settings)
+    # another version with the same modules for gears
+    state.set(heartbeat, json.dumps({"busy": {}, "code": here | {"version": "0.0.9"}}))
+    assert provision(client) == ["upgraded gear people_counter for camera:0"]
+    # nothing counts yet: whether the gear can run there is not known
+    for found in list_registrations(client):
+        unregister_gear(client, found.id)
+    state.set(heartbeat, "{}")
+    registered, warning = provision(client)
+    assert registered == "registered gear people_counter for camera:0"
+    assert warning.startswith("warning: the workers run an older rededge_nb")
+    state.delete(heartbeat)
+    assert provision(client) == []
 
 
 def test_what_is_bundled_is_upgraded_after_an_edit(

@@ -1,4 +1,4 @@
-"""What is in a heartbeat: which process it is from, and what keeps it busy.
+"""What is in a heartbeat: which process it is from, what keeps it busy, and which code of the package it has loaded.
 
 A heartbeat lasts for seconds after its worker has died. On the same machine the next worker need not wait for that,
 because it can see that the process has ended.

@@ -43,6 +43,7 @@ from rededge_nb.edge.client.state_database import state_client
 from rededge_nb.edge.gears.commands import COMMANDS as GEARS_COMMANDS
 from rededge_nb.edge.gears.engine import Engine
 from rededge_nb.edge.gears.runtime import output
+from rededge_nb.edge.package_code import own_code
 from rededge_nb.edge.processes import on_signals
 from rededge_nb.edge.switchboard.calls import HOOKS, Answered, Call, Command, CommandError, Target
 from rededge_nb.edge.switchboard.resp import encode
@@ -214,7 +215,7 @@ class Worker:
         try:
             client = state_client(self._heartbeat_client)
             busy = {queue: round(seconds, 1) for queue, seconds in self.health.busy_queues().items()}
-            value = json.dumps({"process": own_process(), "busy": busy})
+            value = json.dumps({"process": own_process(), "busy": busy, "code": own_code()})
             key = key_names.heartbeat(client, self.id)
             client.execute_command(*even_if_full(key, "SET", key, value, "PX", HEARTBEAT_TTL_MS))
             self.engine.leases.renew()
