@@ -149,7 +149,7 @@ def test_every_route_and_metric_of_the_web_server_is_listed() -> None:
     assert sorted(listed) == sorted(served)
     assert [path for path in served if path not in str(web.__doc__)] == []
     own = re.findall(r'"(rededge_\w+)"', Path(metrics.__file__).read_text())
-    assert len(own) == 16
+    assert len(own) == 17
     assert [name for name in own if f"`{name}" not in text] == []
 
 

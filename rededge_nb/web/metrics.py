@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +23,7 @@ from rededge_nb.reading.frames import newest_frame_ms
 from rededge_nb.reading.present import Present, present_of
 from rededge_nb.reading.seen import midnight_ms, seen_since
 from rededge_nb.reading.series import camera_ids
+from rededge_nb.reading.too_few_frames import too_few_frames
 from rededge_nb.web.handlers import Handler
 from rededge_nb.web.hub import Hub
 
@@ -131,8 +132,8 @@ def _newest(
                 yield labels, float(value)
 
 
-def _of_people_seen(client: redis.Redis, now_ms: int, recorded: Iterable[CameraFigures]) -> Iterator[Metric]:
-    """Those of the day, of cameras with a live source."""
+def _of_people_seen(client: redis.Redis, now_ms: int, recorded: Sequence[CameraFigures]) -> Iterator[Metric]:
+    """Those of the day, of cameras with a live source; and of all cameras, whether people could be followed."""
     what = _class_label(counted_now(client))
     recordings = [row.camera for row in recorded]
     today = Metric("rededge_seen_today", "People, or what else is counted, seen for the first time since midnight.")
@@ -142,6 +143,16 @@ def _of_people_seen(client: redis.Redis, now_ms: int, recorded: Iterable[CameraF
         if name not in recordings
     ]
     yield today
+    few = Metric(
+        "rededge_too_few_frames",
+        "Frames a second that the model saw at the worst, today or in the recording, where these were too few to "
+        "follow people: people seen, crossings and stays are not reliable.",
+    )
+    found = too_few_frames(client, midnight_ms(now_ms), now_ms + schema.CLOCK_SLACK_MS)
+    of_day = {name: each for name, each in found.items() if name not in recordings}
+    of_recordings = {row.camera: row.too_few for row in recorded if row.too_few}
+    few.samples += [({"camera": name}, each.fps) for name, each in {**of_day, **of_recordings}.items()]
+    yield few
 
 
 def _of_recordings(recorded: Iterable[CameraFigures]) -> list[Metric]:

@@ -141,7 +141,11 @@ def test_metrics_are_the_newest_values_of_all_cameras(port: int, bare_client: re
         client.execute_command("TS.ADD", "camera:0:seen", at, seen)
     for second in range(1, 10):
         client.execute_command("TS.ADD", "camera:0:in_fps", now - 1000 * second, 30)
+    labels = ("LABELS", "camera", "7", "__name__", "too_few_frames")
+    client.execute_command("TS.ADD", "camera:7:too_few_frames", now, 1.5, *labels)
     found = metrics(port)
+    assert found["rededge_too_few_frames", "7"] == 1.5
+    assert ("rededge_too_few_frames", "0") not in found
     assert (found["rededge_people", "0"], found["rededge_people", "7"]) == (3.0, 5.0)
     assert found["rededge_people_max_1m", "0"] == 3.0
     assert found["rededge_people_max_15m", "0"] == 3.0, "also when these 15 minutes began long ago"
