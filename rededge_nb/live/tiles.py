@@ -25,7 +25,7 @@ from rededge_nb.reading.detections import read_latest_detections
 from rededge_nb.reading.present import Present, local_time_of, present_of
 from rededge_nb.reading.scenes import read_scene
 from rededge_nb.reading.seen import different_since, seen_between, seen_since
-from rededge_nb.reading.series import Series, read_many, read_series
+from rededge_nb.reading.series import Series, newest_times, read_many, read_series
 from rededge_nb.reading.too_few_frames import too_few_frames
 from rededge_nb.reading.tracks import parse_track
 
@@ -116,9 +116,20 @@ def _people_now(camera: str) -> Source:
             detail = f"average, 1 min: {average.latest:.1f}" if len(average) else ""
         when = f"at {present.shown(present.now_ms)}" if present.recording else "now"
         trend = trends[counted.series](client, present)
-        return [Tile("people", f"{counted.plural} {when}", value or _UNKNOWN, detail, trend)]
+        tile = Tile("people", f"{counted.plural} {when}", value or _UNKNOWN, detail, trend)
+        return [tile if value or present.recording else _with_reason(client, camera, present, tile, counted.series)]
 
     return read
+
+
+def _with_reason(client: redis.Redis, camera: str, present: Present, tile: Tile, series: str) -> Tile:
+    """A tile without a figure that says so if the newest frames have times that are not of the present."""
+    key = schema.series_key(camera, series)
+    ahead_ms = newest_times(client, f"camera={camera}", f"__name__={series}").get(key, 0) - present.now_ms
+    if ahead_ms <= schema.CLOCK_SLACK_MS:
+        return tile
+    note = "the newest frames that were counted have times in the future: `rededge doctor` says what to do"
+    return replace(tile, detail=f"frames {_duration(ahead_ms)} ahead", level="warning", note=note)
 
 
 def _peak_today(camera: str) -> Source:

@@ -172,6 +172,13 @@ def test_what_lies_in_the_future_is_not_shown(bare_client: redis.Redis, reader: 
     assert (found["seen"].value, found["seen"].detail) == ("2", "2 today, about 1 different")
     assert (found["peak"].value, found["zone-desk"].value) == ("3", UNKNOWN)
     assert found["stay"].detail.startswith("#1, until ")
+    # the clock of the capture is wrong: nothing is known of the present, and the tile says why
+    bare_client.execute_command("TS.DEL", schema.series_key("0", "people"), now_ms - 1000, now_ms)
+    people = tiles(bare_client, reader)["people"]
+    assert (people.value, people.level) == (UNKNOWN, "warning")
+    assert people.detail.startswith(("frames 1 h 59", "frames 2 h 0"))
+    assert people.detail.endswith(" min ahead")
+    assert people.note.startswith("the newest frames that were counted have times in the future")
 
 
 def test_lines_and_zones_of_the_scene(bare_client: redis.Redis, reader: TileReader, now_ms: int) -> None:
