@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from rededge_nb.analytics.detecting import boxes_in_frame, input_image, suppress, whole_pixels
 from rededge_nb.control.models import ModelCard, key_of, remove_model, store_model
 from rededge_nb.edge import processors
-from rededge_nb.edge.ai.backends import onnx
 from rededge_nb.edge.client import key_names, server_errors
 from rededge_nb.edge.switchboard.calls import CommandError
 from rededge_nb.errors import ModelError
@@ -190,6 +189,9 @@ def _onnx(card: ModelCard, blob: bytes, batch: Image, threads: int) -> Callable[
 
 
 def _load_onnx(card: ModelCard, blob: bytes, threads: int) -> Any:
+    # only this needs ONNX Runtime, whose import would make that of the package last a fifth longer
+    from rededge_nb.edge.ai.backends import onnx
+
     try:
         return onnx.load(blob, device="CPU", threads=threads)
     except CommandError as error:

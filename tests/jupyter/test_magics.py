@@ -330,14 +330,20 @@ def interrupted(shell: InteractiveShell, cell: str, when: Callable[[], bool]) ->
     """Run a cell, and interrupt it as a notebook does when `when()` is true."""
 
     def interrupt() -> None:
-        wait_for(when, timeout=30, what="the cell to run")
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_for(when, timeout=30, what="the cell to run")
+        finally:  # without it the cell, and the test, would have no end
+            os.kill(os.getpid(), signal.SIGINT)
 
+    # tests that a shell runs in the background ignore the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
     thread.start()
-    result = shell.run_cell(cell)
-    thread.join()
-    return result
+    try:
+        return shell.run_cell(cell)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def running(client: redis.Redis) -> list[str]:
