@@ -278,7 +278,9 @@ def _register(
     moved = [camera for camera in known_cameras(client) if not is_here(client, schema.frames_key(camera))]
     if moved:
         client.srem(key, *moved)
-    added = client.sadd(key, *cameras) if cameras else 0
+    new = sorted({*cameras} - {*known_cameras(client)})
+    if new:
+        client.sadd(key, *new)
     known = {schema.frames_key(camera) for camera in known_cameras(client)}
     # the same session for every file name: two gears on one stream would take frames away from each other
     session = assets.PEOPLE_COUNTER
@@ -293,13 +295,14 @@ def _register(
             f"{', '.join(sorted(known - streams))} too, register its script again, or use "
             f"`rededge init --gear SCRIPT`, also for future cameras (`--gear {session}` uses the bundled gear)"
         )
-    if registered and not others and streams == known and not added:
+    if registered and not others and streams == known and not new:
         return []
     missing = sorted(known - streams)
     if others and old and not missing:
         return []
     if others and old:
-        client.srem(key, *(each.removeprefix(schema.frames_key("x")[:-1]) for each in missing))
+        if new:
+            client.srem(key, *new)
         raise GearError(f"the gear {session!r} was not registered for {', '.join(missing)}: {old}")
     only_added = bool(registered) and not others and not any(found.cannot_run for found in registered)
     register_gear(client, counter.script, session=session, description=counter.description, keep_unchanged=only_added)
