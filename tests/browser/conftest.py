@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import redis
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from rededge_nb.edge.server.state import Instance
 from tests.browser import jupyter
+from tests.browser.desk import VIEWPORT, Desk
 from tests.browser.jupyter import Lab, Watch
+from tests.conftest import empty
 
 RunNotebook = Callable[[Sequence[str]], Page]
 
@@ -65,7 +68,7 @@ def open_page(browser: Browser) -> Iterator[Callable[[], Page]]:
     watch = Watch()
 
     def open_one() -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context = browser.new_context(viewport=VIEWPORT)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(jupyter.TIMEOUT * 1000)
@@ -84,19 +87,53 @@ def page(open_page: Callable[[], Page]) -> Page:
     return open_page()
 
 
+@pytest.fixture(scope="session")
+def desk(browser: Browser, lab: Lab) -> Iterator[Desk]:
+    desk = Desk(browser, lab)
+    yield desk
+    desk.replace()
+
+
 @pytest.fixture
-def run_notebook(lab: Lab, page: Page) -> Iterator[RunNotebook]:
-    """Opens a notebook of the given code cells in the page, and runs them all, not waiting for their end."""
+def has_failed(request: pytest.FixtureRequest) -> Callable[[], bool]:
+    """Tells, after a test, whether it has failed."""
+    before = request.session.testsfailed
+    return lambda: request.session.testsfailed > before
+
+
+@pytest.fixture
+def lab_page(desk: Desk, has_failed: Callable[[], bool]) -> Iterator[Page]:
+    """A watched page with JupyterLab, without notebooks, which tests before have used, too."""
+    yield desk.page()
+    try:
+        if not has_failed():
+            desk.clear()
+            return
+    except BaseException:
+        desk.replace()
+        raise
+    desk.replace()
+
+
+@pytest.fixture
+def run_notebook(
+    lab: Lab, desk: Desk, lab_page: Page, client: redis.Redis, has_failed: Callable[[], bool]
+) -> Iterator[RunNotebook]:
+    """Opens a notebook of the given code cells in `lab_page`, and runs them all, not waiting for their end.
+
+    It may get the kernel of a notebook before. The cells make a workbench `wb`, which is closed after the test.
+    """
     opened = False
 
     def run(cells: Sequence[str]) -> Page:
         nonlocal opened
-        path = jupyter.write_notebook(lab, next(_names), cells)
-        jupyter.open_notebook(page, lab, path.name)
+        desk.open(jupyter.write_notebook(lab, next(_names), cells).name)
         opened = True
-        jupyter.run_all_cells(page)
-        return page
+        jupyter.run_all_cells(lab_page)
+        return lab_page
 
     yield run
-    if opened:
-        jupyter.shut_down_kernel(page)
+    if opened and not has_failed():
+        # closed views leave an image, which takes less time when there is nothing to draw
+        empty(client)
+        desk.keep_kernel()

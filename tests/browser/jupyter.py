@@ -49,6 +49,25 @@ _WIDGET_MISSING = (
     "[...document.querySelectorAll('.jupyter-widgets')].some(each => each.textContent.includes('model not found'))"
 )
 
+_OPEN = """async ([path, kernel]) => {
+    await jupyterapp.restored;
+    const panel = await jupyterapp.commands.execute("docmanager:open", {
+        path, factory: "Notebook", kernel: kernel ? { id: kernel } : undefined
+    });
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    window.notebookPanel = panel;
+}"""
+_CLOSE_ALL = """
+    for (const widget of [...jupyterapp.shell.widgets("main")]) widget.dispose();
+    delete window.notebookPanel;
+"""
+_FORGET = """
+from ipywidgets import Widget
+wb.close()
+Widget.close_all()
+get_ipython().reset()
+"""
 _RUN_ACTIVE_CELL = """
     await jupyterapp.commands.execute("notebook:run-cell");
     return notebookPanel.content.activeCell.model.outputs.toJSON().map(output =>
@@ -171,6 +190,32 @@ def open_notebook(page: Page, lab: Lab, path: str) -> None:
     # whatever else comes to the front later, this stays the notebook that is meant
     # (as a statement: the value of an expression would be sent to the test, and a panel may be too deep for that)
     page.evaluate("() => { window.notebookPanel = jupyterapp.shell.currentWidget }")
+
+
+def open_in_same_page(page: Page, path: str, kernel: str | None = None) -> None:
+    """Open a notebook in a page that JupyterLab has loaded already, and wait for its kernel.
+
+    Args:
+        kernel: Id of a running kernel, which it gets; else it gets one of its own.
+    """
+    page.wait_for_function("window.jupyterapp?.restored")
+    page.evaluate(_OPEN, [path, kernel])
+    wait_until_idle(page)
+
+
+def close_notebooks(page: Page) -> None:
+    """Close all tabs, saving nothing; kernels go on."""
+    page.evaluate(f"() => {{ {_CLOSE_ALL} }}")
+
+
+def kernel_id(page: Page) -> str:
+    """Id of the kernel of the notebook."""
+    return str(page.evaluate(f"{_KERNEL}.id"))
+
+
+def forget_everything(page: Page) -> None:
+    """Close the workbench `wb` and all widgets of the notebook's kernel, and delete its variables."""
+    execute(page, _FORGET)
 
 
 def load_again(page: Page, lab: Lab, path: str, *, shown: str) -> None:

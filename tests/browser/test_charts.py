@@ -242,14 +242,16 @@ def test_the_crosshair_shows_the_values_of_its_time(past: int, run_notebook: Run
     )
 
 
-def test_another_page_gets_everything(past: int, run_notebook: RunNotebook, open_page: Callable[[], Page]) -> None:
+def test_another_page_gets_everything(
+    past: int, lab: jupyter.Lab, run_notebook: RunNotebook, open_page: Callable[[], Page]
+) -> None:
     page = run_notebook([SETUP, "charts"])
     page.wait_for_selector(f"{CHARTS}[data-paints]")
     before = drawn(page)
     jupyter.wait_until_idle(page)
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     other = open_page()
-    other.goto(page.url)
+    jupyter.open_notebook(other, lab, str(page.evaluate("notebookPanel.context.path")))
     other.wait_for_selector(f"{CHARTS}[data-paints]")
     assert drawn(other) == before
 

@@ -227,10 +227,11 @@ threading.Thread(target=tell, daemon=True).start()
 
 
 def test_nothing_is_sent_when_the_page_has_gone_and_it_is_up_to_date_when_it_is_back(
-    lab: Lab, page: Page, client: redis.Redis
+    lab: Lab, lab_page: Page, client: redis.Redis
 ) -> None:
     path = jupyter.write_notebook(lab, "gone", CELLS)
-    jupyter.open_notebook(page, lab, path.name)
+    page = lab_page
+    jupyter.open_in_same_page(page, path.name)
     jupyter.run_all_cells(page)
     shown = "Boolean(document.querySelector('.rededge-area-gear td'))"
     page.wait_for_function(shown)
@@ -258,10 +259,11 @@ def test_nothing_is_sent_when_the_page_has_gone_and_it_is_up_to_date_when_it_is_
     jupyter.shut_down_kernel(page)
 
 
-def test_the_dashboard_continues_after_the_last_cell(lab: Lab, page: Page, client: redis.Redis) -> None:
+def test_the_dashboard_continues_after_the_last_cell(lab: Lab, lab_page: Page, client: redis.Redis) -> None:
     provision.use_model(client, FAST_MODEL)
     shutil.copytree(assets.folder("notebooks"), lab.folder / "dashboard", dirs_exist_ok=True)
-    jupyter.open_notebook(page, lab, "dashboard/06_dashboard.ipynb")
+    page = lab_page
+    jupyter.open_in_same_page(page, "dashboard/06_dashboard.ipynb")
     jupyter.run_all_cells(page)
     wait_for(lambda: client.exists(schema.detections_key("0")), timeout=120, what="detections")
     jupyter.wait_until_idle(page)

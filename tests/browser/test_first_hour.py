@@ -19,13 +19,14 @@ from pathlib import Path
 
 import cv2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from rededge_nb import assets, settings
 from rededge_nb.edge import server
 from rededge_nb.edge.client import client_from_url
 from rededge_nb.reading.frames import next_frame_arrives
 from tests.browser import jupyter
+from tests.browser.desk import Desk
 from tests.browser.jupyter import Lab
 from tests.paths import TOP
 from tests.waiting import wait_for
@@ -210,11 +211,19 @@ def run_all(page: Page) -> None:
     assert page.evaluate(_ERRORS) == []
 
 
+@pytest.fixture(scope="module")
+def desk(browser: Browser, lab: Lab) -> Iterator[Desk]:
+    desk = Desk(browser, lab)
+    yield desk
+    desk.replace()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_all_cells_and_exercises_of_a_notebook(name: str, lab: Lab, page: Page) -> None:
+def test_all_cells_and_exercises_of_a_notebook(name: str, lab: Lab, lab_page: Page) -> None:
+    page = lab_page
     # with all cells in the page at once
     page.set_viewport_size({"width": 1280, "height": 1600})
-    jupyter.open_notebook(page, lab, f"{COPY}/{name}.ipynb")
+    jupyter.open_in_same_page(page, f"{COPY}/{name}.ipynb")
     try:
         if name in SHORTER:
             jupyter.change_and_run(page, *SHORTER[name])
@@ -336,10 +345,13 @@ SPECIAL = {
 AFTERWARDS = {"02_register_gear": removed_by_clicking, "04_watch_streams": unpaused}
 
 
-def test_an_interrupted_cell_a_killed_kernel_and_a_reload(lab: Lab, page: Page, environment: dict[str, str]) -> None:
+def test_an_interrupted_cell_a_killed_kernel_and_a_reload(
+    lab: Lab, lab_page: Page, environment: dict[str, str]
+) -> None:
+    page = lab_page
     page.set_viewport_size({"width": 1280, "height": 1600})
     path = f"{COPY}/06_dashboard.ipynb"
-    jupyter.open_notebook(page, lab, path)
+    jupyter.open_in_same_page(page, path)
     for cell in CELLS:
         jupyter.change_and_run(page, cell, cell)
     jupyter.run_new_cell(page, "%load_ext rededge_nb")

@@ -49,11 +49,12 @@ def outputs(page: Page) -> list[Locator]:
 
 
 def test_a_view_whose_kernel_has_ended_says_so_and_after_a_reload_its_snapshot_is_shown(
-    path: Path, lab: Lab, page: Page
+    path: Path, lab: Lab, lab_page: Page
 ) -> None:
+    page = lab_page
     # with all cells in the page at once
     page.set_viewport_size({"width": 1280, "height": 5000})
-    jupyter.open_notebook(page, lab, path.name)
+    jupyter.open_in_same_page(page, path.name)
     jupyter.run_all_cells(page)
     for view in VIEWS:
         expect(page.locator(view).first).to_be_visible(timeout=jupyter.TIMEOUT * 1000)

@@ -19,7 +19,8 @@ from tests.waiting import wait_for
 
 RECORD_PAINTS = """
 window.paints = [];
-document.addEventListener("rededge-paint", event => window.paints.push(event.detail));
+window.recordPaint ??= event => window.paints.push(event.detail);
+document.addEventListener("rededge-paint", window.recordPaint);
 """
 SETUP = "from rededge_nb import Workbench\nwb = Workbench()\nplayer = wb.player('0')"
 STAGE = ".rededge-player-stage"
@@ -27,8 +28,8 @@ NOTICE = ".rededge-player-notice"
 
 
 @pytest.fixture(autouse=True)
-def paints_recorded(page: Page) -> None:
-    page.add_init_script(RECORD_PAINTS)
+def paints_recorded(lab_page: Page) -> None:
+    lab_page.evaluate(f"() => {{ {RECORD_PAINTS} }}")
 
 
 @pytest.fixture
@@ -147,6 +148,7 @@ def test_a_page_that_is_loaded_again_continues(captured: Capture, lab: jupyter.L
     wait_for_paints(page, 3)
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     path = str(page.evaluate("notebookPanel.context.path"))
+    page.add_init_script(RECORD_PAINTS)
     jupyter.load_again(page, lab, path, shown="window.paints.length > 0")
     wait_for_paints(page, 3)
     assert jupyter.execute(page, "print(player.stats().in_flight <= 2)") == "True\n"
