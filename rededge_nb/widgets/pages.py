@@ -9,7 +9,7 @@ from dataclasses import dataclass
 MAX_IN_FLIGHT = 2
 """At most so many frames are sent and not confirmed."""
 SILENT_AFTER = 5.0
-"""A page that was silent for so many seconds is forgotten, if another page confirms meanwhile."""
+"""A page that was silent for so many seconds is forgotten, if another page could get a frame meanwhile."""
 
 
 @dataclass
@@ -75,17 +75,13 @@ class Pages:
 
     def confirm(self, page: str, sequence: int) -> None:
         """A page has painted the frame of this number, or skipped it for a newer one."""
-        now = time.monotonic()
         with self._lock:
             found = self._pages.get(page)
             if found is None or not found.confirmed < sequence <= self.sent:
                 return
-            found.confirmed, found.heard = sequence, now
+            found.confirmed, found.heard = sequence, time.monotonic()
             self.confirmed = max(self.confirmed, sequence)
-            # a page that was closed without a message must not delay the others
-            for name, other in list(self._pages.items()):
-                if other.confirmed < sequence and now - other.heard > SILENT_AFTER:
-                    del self._pages[name]
+            self._forget_silent()
             self._update()
 
     def next_sequence(self) -> int | None:
@@ -99,7 +95,20 @@ class Pages:
 
     def wait_until_ready(self, seconds: float) -> bool:
         """Wait until another frame may be sent; returns whether it may."""
+        with self._lock:
+            self._forget_silent()
+            self._update()
         return self._ready.wait(seconds)
+
+    def _forget_silent(self) -> None:
+        """A page that was closed without a message must not delay the others, which may wait for their first frame."""
+        newest = max((page.confirmed for page in self._pages.values()), default=0)
+        if self.sent - newest >= MAX_IN_FLIGHT:
+            return
+        now = time.monotonic()
+        for name, page in list(self._pages.items()):
+            if page.confirmed < newest and now - page.heard > SILENT_AFTER:
+                del self._pages[name]
 
     def _in_flight(self) -> int:
         return max((self.sent - page.confirmed for page in self._pages.values()), default=0)

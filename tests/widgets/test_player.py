@@ -270,6 +270,28 @@ class TestPages:
         pages.confirm("fast", 3)
         assert (pages.in_flight, pages.next_sequence()) == (0, 4)
 
+    def test_a_page_that_was_closed_without_a_message_does_not_stop_a_new_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pages = Pages()
+        pages.show("closed")
+        pages.next_sequence()
+        pages.next_sequence()
+        pages.show("new")
+        assert not pages.wait_until_ready(0)
+        monkeypatch.setattr("rededge_nb.widgets.pages.SILENT_AFTER", -1.0)
+        assert pages.wait_until_ready(0)
+        assert (pages.shows("new"), pages.shows("closed"), pages.next_sequence()) == (True, False, 3)
+
+    def test_a_single_page_that_is_silent_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rededge_nb.widgets.pages.SILENT_AFTER", -1.0)
+        pages = Pages()
+        pages.show("busy")
+        pages.next_sequence()
+        pages.next_sequence()
+        assert not pages.wait_until_ready(0)
+        assert pages.shows("busy")
+
     def test_wrong_confirmations_change_nothing(self) -> None:
         pages = Pages()
         pages.show("a")

@@ -90,8 +90,13 @@ class FrameReceiver {
     this.working = false;
   }
 
+  // While it is paused, the last frame stays, and a view without any gets one.
+  stands() {
+    return this.model.get("paused") && this.last !== null;
+  }
+
   async show(frame) {
-    if (this.model.get("paused") && this.last) return;
+    if (this.stands()) return;
     try {
       frame.bitmap = await createImageBitmap(new Blob([frame.jpeg]));
     } catch {
@@ -99,6 +104,11 @@ class FrameReceiver {
       return;
     }
     delete frame.jpeg;
+    // it may have been paused meanwhile
+    if (this.stands()) {
+      frame.bitmap.close();
+      return;
+    }
     this.last?.bitmap.close();
     this.last = frame;
     for (const view of this.views) view.paint(frame, true);
