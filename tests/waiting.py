@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, timeout: float = 10.0, what: str = "the condition") -> T:
+def wait_for(condition: Callable[[], T], *, timeout: float = 60.0, what: str = "the condition") -> T:
     """Return the first truthy value of `condition()`; fail with `what` in the message after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

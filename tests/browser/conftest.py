@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from rededge_nb.edge.server.state import Instance
 from tests.browser import jupyter
@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 FAST_MODEL = "nanodet-g-fast"
 """The model of tests in which cameras are live: with the default one, it would take most of the processors' time."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=jupyter.TIMEOUT * 1000)
 
 _names = (f"notebook-{number}" for number in itertools.count(1))
 

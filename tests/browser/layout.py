@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -9,6 +11,8 @@ from playwright.sync_api import Page
 
 SIZES = [(1280, 800), (1440, 900), (1920, 1080), (390, 844)]
 PHONE = (390, 844)
+PATIENCE = 30.0
+"""Seconds in which a layout follows what has changed."""
 
 _SCROLLABLE = """
 root => [...document.querySelectorAll(root), ...document.querySelectorAll(`${root} *`)]
@@ -98,6 +102,13 @@ _UNREACHED = """
 """
 _MOST_CONTROLS = 300
 _AXE = {"resultTypes": ["violations"]}
+
+
+def wait_until_none(find: Callable[[Page, str], list[str]], page: Page, root: str) -> None:
+    """Wait until one of the functions below finds nothing: a page that changes may need a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while found := find(page, root):
+        assert time.monotonic() < deadline, f"{find.__name__}: {found}"
 
 
 def scrollable(page: Page, root: str) -> list[str]:

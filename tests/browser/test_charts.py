@@ -195,7 +195,7 @@ def test_the_slider_changes_what_is_shown(past: int, run_notebook: RunNotebook) 
     assert page.locator(".jp-Cell").count() == 2, "arrows are not JupyterLab's here"
     jupyter.execute(page, "charts.minutes = 2")
     page.wait_for_selector(f"{CHARTS}[data-minutes='2']")
-    assert slider.input_value() == "2"
+    expect(slider).to_have_value("2")
 
 
 def test_the_average_can_be_selected(past: int, client: redis.Redis, run_notebook: RunNotebook) -> None:

@@ -54,8 +54,8 @@ def stage_size(page: Page) -> tuple[float, float]:
 
 
 def assert_nothing_sticks_out(page: Page) -> None:
-    assert layout.sticking_out(page, BOARD) == []
-    assert layout.scrollable(page, BOARD) == []
+    layout.wait_until_none(layout.sticking_out, page, BOARD)
+    layout.wait_until_none(layout.scrollable, page, BOARD)
     for name in PARTS:
         box = page.locator(part(page, name)).bounding_box()
         assert box is not None
@@ -66,7 +66,6 @@ def test_it_fits_the_window(board: Page) -> None:
     for width, height in ((1280, 800), (1024, 768)):
         board.set_viewport_size({"width": width, "height": height})
         board.wait_for_function(f"innerWidth === {width}")
-        wait_for(lambda: layout.sticking_out(board, BOARD) == [], what="the layout to follow")
         assert_nothing_sticks_out(board)
 
 
@@ -110,7 +109,7 @@ def test_it_has_no_serious_problems_of_accessibility(board: Page, client: redis.
         board.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
         assert "url" in board.evaluate(f"getComputedStyle({chooser}).backgroundImage"), theme
         assert board.evaluate(f"getComputedStyle({filters}).backgroundImage") == "none", theme
-        assert layout.serious_problems(board, BOARD) == [], theme
+        layout.wait_until_none(layout.serious_problems, board, BOARD)
 
 
 def test_a_capture_is_started_and_stopped_by_clicking(board: Page, client: redis.Redis) -> None:
@@ -305,7 +304,7 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
     assert_nothing_sticks_out(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert layout.serious_problems(page, "body") == []
+        layout.wait_until_none(layout.serious_problems, page, "body")
     press(page, "capture", "Stop capture")
     expect(page.locator(f"{part(page, 'capture')} [role=status]").filter(has_text="ended after")).to_be_visible()
     for scheme in ("light", "dark"):
@@ -315,12 +314,12 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
     for width, height in layout.SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_function(f"innerWidth === {width}")
-        wait_for(lambda: layout.sticking_out(page, "body") == [], what="the layout to follow")
+        layout.wait_until_none(layout.sticking_out, page, "body")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         if (width, height) == layout.PHONE:
             wait_for(lambda width=width: stage_size(page)[0] > width - 70, what="a player as wide as the phone")
         else:
-            wait_for(lambda: layout.scrollable(page, "body") == [], what="the layout to follow", timeout=30)
+            layout.wait_until_none(layout.scrollable, page, "body")
             wait_for(
                 lambda width=width, height=height: (
                     stage_size(page)[0] > 0.5 * width or stage_size(page)[1] > 0.7 * height
@@ -335,4 +334,4 @@ def test_it_is_a_page_of_its_own_behind_the_jupyter_server(lab: Lab, page: Page,
     grid = ".rededge-camera-grid"
     wait_for(lambda: len(layout.pictures(page, grid)) == 4, what="four cameras", timeout=30)
     wait_for(lambda: layout.columns(page, grid) == 2, what="two rows of two", timeout=30)
-    wait_for(lambda: layout.scrollable(page, "body") == [], what="a page without scrollbars", timeout=30)
+    layout.wait_until_none(layout.scrollable, page, "body")

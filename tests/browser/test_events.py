@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from rededge_nb import schema
 from rededge_nb.analytics.events import event_commands
@@ -112,10 +112,10 @@ def test_events_are_listed_filtered_and_shown_and_alarms_acknowledged(
         assert layout.keyboard_problems(page, "body") == []
 
     page.select_option("select[aria-label=Kind]", "lines")
-    assert page.locator(ROW).count() == 1
+    expect(page.locator(ROW)).to_have_count(1)
     page.select_option("select[aria-label=Kind]", "")
     page.select_option("select[aria-label=Severity]", "alarm")
-    assert page.locator(ROW).count() == 1
+    expect(page.locator(ROW)).to_have_count(1)
 
     page.click(ROW)
     page.wait_for_selector(f"{DIALOG} video")
@@ -134,18 +134,18 @@ def test_events_are_listed_filtered_and_shown_and_alarms_acknowledged(
     until(page, f"document.querySelector('{DIALOG} img').naturalWidth === 321", "the frame")
     page.keyboard.press("Escape")
     page.wait_for_selector(DIALOG, state="detached")
-    assert page.evaluate("document.activeElement.dataset.kind") == "zone_left"
+    until(page, "document.activeElement.dataset.kind === 'zone_left'", "the focus to come back")
 
     viewer = open_page()
     viewer.goto(server.ready.link)
     viewer.wait_for_selector(ALARM)
     assert viewer.locator(f"{ALARM} >> text=Acknowledge").count() == 0
-    assert page.locator(ALARM).count() == 2
+    expect(page.locator(ALARM)).to_have_count(2)
     page.click(f"{ALARM}:has-text('queue') >> text=Acknowledge")
     for each in (page, viewer):
-        wait_for(lambda shown=each: shown.locator(ALARM).count() == 1, timeout=60, what="the alarm to leave")
+        expect(each.locator(ALARM)).to_have_count(1)
     add(bare_client, time.time_ns() // 1_000_000, kind="alarm_cleared", alarm="stay-1", rule="stay", zone="desk")
-    wait_for(lambda: page.locator(ALARM).count() == 0, timeout=60, what="the cleared alarm to leave")
+    expect(page.locator(ALARM)).to_have_count(0)
     # an event of a recording, which a live source has followed
     recording = {"capture": "c1", "start_ms": 5_000, "first_id": "1-0", "last_id": "9-0", "ended_ms": 9}
     for record in (recording, {"capture": "c2", "ended_ms": 20}):

@@ -63,7 +63,7 @@ def test_a_view_whose_kernel_has_ended_says_so_and_after_a_reload_its_snapshot_i
         expect(output).not_to_contain_text(ENDED, use_inner_text=True)
         expect(output).not_to_contain_text(SILENT, use_inner_text=True)
 
-    assert page.evaluate("getComputedStyle(document.querySelector('.rededge-tiles')).opacity") == "1"
+    page.wait_for_function("getComputedStyle(document.querySelector('.rededge-tiles')).opacity === '1'")
 
     page.evaluate("notebookPanel.sessionContext.restartKernel()")
     for output in outputs(page)[: len(VIEWS)]:

@@ -275,10 +275,10 @@ def test_all_cameras_are_shown_in_a_grid(
     for width, height, columns in ((1280, 720, 2), (1440, 900, 2), (1920, 1080, 2), (2560, 1080, 2), (390, 844, 1)):
         page.set_viewport_size({"width": width, "height": height})
         wait_for(lambda columns=columns: layout.columns(page, "#grid") == columns, what=f"{columns} columns")
-        assert layout.sticking_out(page, "body") == []
+        layout.wait_until_none(layout.sticking_out, page, "body")
         if (width, height) == layout.PHONE:
             continue
-        wait_for(lambda: layout.scrollable(page, "body") == [], what="a page without scrollbars")
+        layout.wait_until_none(layout.scrollable, page, "body")
         lowest = max(box["y"] + box["height"] for box in layout.pictures(page, "#grid"))
         assert height - 120 < lowest < height, "the pictures fill the window"
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -320,18 +320,18 @@ def test_the_page_fits_every_window(
     page.goto(server.ready.link)
     wait_for_paint(page, camera.detected())
     page.wait_for_selector(".rededge-charts-panel canvas")
-    stage = page.locator(STAGE).bounding_box()
-    assert stage is not None
-    assert layout.sticking_out(page, "body") == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    layout.wait_until_none(layout.sticking_out, page, "body")
+    until(page, "document.documentElement.scrollWidth <= innerWidth", "a page that is not wider than the window")
+    stage = f"document.querySelector('{STAGE}')"
     if (width, height) == layout.PHONE:
-        assert stage["width"] > width - 60
+        until(page, f"{stage}.clientWidth > {width - 60}", "a video as wide as the phone")
     else:
-        assert layout.scrollable(page, "body") == []
-        assert page.evaluate(UNSCROLLED)
-        assert stage["width"] > 0.55 * width or stage["height"] > 0.75 * height
-    assert layout.cut_off(page, "body") == []
-    assert layout.serious_problems(page, "body") == []
+        layout.wait_until_none(layout.scrollable, page, "body")
+        until(page, UNSCROLLED, "a page without scrollbars")
+        large = f"{stage}.clientWidth > {0.55 * width} || {stage}.clientHeight > {0.75 * height}"
+        until(page, large, "a large video")
+    layout.wait_until_none(layout.cut_off, page, "body")
+    layout.wait_until_none(layout.serious_problems, page, "body")
 
 
 def test_the_figures_of_many_lines_and_zones_leave_space_for_the_whole_video(
@@ -357,7 +357,7 @@ def test_the_figures_of_many_lines_and_zones_leave_space_for_the_whole_video(
     for width, height in layout.SIZES:
         page.set_viewport_size({"width": width, "height": height})
         until(page, f"innerWidth === {width}", "the window to change")
-        wait_for(lambda: layout.cut_off(page, "#tiles") == [], what="the figures to fit")
+        layout.wait_until_none(layout.cut_off, page, "#tiles")
         tops = [box["y"] for each in page.locator(".rededge-tile").all() if (box := each.bounding_box())]
         assert len({tops.count(top) for top in tops}) == 1, "all rows have the same length"
         if (width, height) != layout.PHONE:
@@ -417,12 +417,11 @@ def test_the_frame_in_full_size_is_above_the_page(page: Page, server: WebServer,
     page.keyboard.press("Enter")
     dialog = page.wait_for_selector("dialog.rededge-player-full")
     assert dialog.evaluate("each => each.matches(':modal')")
-    box = page.locator(".rededge-player-full-image").bounding_box()
-    assert box is not None
-    assert box["height"] > 700 - 70 or box["width"] > 1280 * 0.9
+    image = "document.querySelector('.rededge-player-full-image')"
+    until(page, f"{image}.clientHeight > 700 - 70 || {image}.clientWidth > 1280 * 0.9", "a large picture")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog.rededge-player-full", state="detached")
-    assert page.evaluate("document.activeElement.className") == "rededge-player-stage"
+    until(page, "document.activeElement.className === 'rededge-player-stage'", "the focus to come back")
 
 
 @contextmanager
