@@ -44,6 +44,8 @@ _HARMLESS = (
     # JupyterLab's widget manager, asked for a model before the kernel of a page that was loaded again is connected,
     # shows this in the widget's place (see `load_again`); tests wait for what a widget shows, so they see it missing
     "widget model not found",
+    # JupyterLab says this when a kernel ends that it has just asked something, often for its debugger
+    "Canceled future for",
 )
 _WIDGET_MISSING = (
     "[...document.querySelectorAll('.jupyter-widgets')].some(each => each.textContent.includes('model not found'))"
@@ -80,14 +82,13 @@ RUN_NEW_CELL = f"""async source => {{
     content.activeCell.model.sharedModel.setSource(source);
     {_RUN_ACTIVE_CELL}
 }}"""
-_CHANGE_AND_RUN = f"""async ([old, changed]) => {{
+_CHANGE = """
     const content = notebookPanel.content;
     const source = cell => cell.model.sharedModel.getSource();
     content.activeCellIndex = content.widgets.findIndex(
         cell => cell.model.type === "code" && source(cell).includes(old));
     content.activeCell.model.sharedModel.setSource(source(content.activeCell).replace(old, changed));
-    {_RUN_ACTIVE_CELL}
-}}"""
+"""
 
 
 @dataclass
@@ -111,17 +112,17 @@ class Watch:
     outside: list[str] = field(default_factory=list)
 
     def attach(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
-        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on("pageerror", lambda error: self._error("page error", str(error)))
+        page.on("console", lambda message: message.type == "error" and self._error("console", message.text))
         page.on("request", self._request)
 
     def check(self) -> None:
         assert not self.outside, f"requests that leave the machine: {self.outside}"
         assert not self.errors, f"errors in the page: {self.errors}"
 
-    def _console(self, kind: str, text: str) -> None:
-        if kind == "error" and not any(known in text for known in _HARMLESS):
-            self.errors.append(f"console: {text}")
+    def _error(self, kind: str, text: str) -> None:
+        if not any(known in text for known in _HARMLESS):
+            self.errors.append(f"{kind}: {text}")
 
     def _request(self, request: Request) -> None:
         parts = urlsplit(request.url)
@@ -262,9 +263,14 @@ def run_again(page: Page) -> str:
     return str(page.evaluate(f"async () => {{ {_RUN_ACTIVE_CELL} }}"))
 
 
+def change(page: Page, old: str, new: str) -> None:
+    """Change the first cell that contains `old`."""
+    page.evaluate(f"([old, changed]) => {{ {_CHANGE} }}", [old, new])
+
+
 def change_and_run(page: Page, old: str, new: str) -> str:
     """Change the first cell that contains `old`, run it, and wait for its end; returns what it shows, as text."""
-    return str(page.evaluate(_CHANGE_AND_RUN, [old, new]))
+    return str(page.evaluate(f"async ([old, changed]) => {{ {_CHANGE} {_RUN_ACTIVE_CELL} }}", [old, new]))
 
 
 def execute(page: Page, code: str) -> str:

@@ -300,6 +300,8 @@ class ChartPanel {
     this.canvas = element("canvas", "rededge-charts-canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
+    // until it is in sight and drawn
+    this.canvas.setAttribute("aria-label", this.title.textContent);
     this.plot.append(this.canvas);
     this.root.append(head, this.plot);
     this.items = new Map();
