@@ -24,10 +24,12 @@ FLAKY_LOG = STATE / "flaky-tests.txt"
 MAX_FLAKY = 2
 SLOWEST = 25
 MOST_OF_A_REASON = 400
-IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+PARTS = {"tests": (("tests", "--ignore=tests/browser"), 3), "browser": (("tests/browser",), 2)}
+"""What pytest runs, and in how many processes. By folder: to collect all tests only to deselect most of them takes a
+while. Many tests wait for processes and timers, so that three of them keep two processors busy; a browser does that
+alone."""
+IN_PARALLEL = ("--dist", "loadfile", "--no-loadscope-reorder")
 """pytest-xdist would begin with the files of many tests; tests/conftest.py begins with those that take long."""
-PARTS = {"tests": ("tests", "--ignore=tests/browser"), "browser": ("tests/browser",)}
-"""By folder: to collect all tests only to deselect most of them takes a while."""
 FAILED_TESTS, NO_TESTS = 1, 5
 """Exit codes of pytest."""
 
@@ -36,21 +38,19 @@ def main() -> int:
     """Run everything, even after a failure; returns an exit code."""
     flaky: dict[str, str] = {}
     failed: dict[str, str] = {}
-    for part, words in PARTS.items():
-        failed_twice, only_once = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"])
+    for part, (words, processes) in PARTS.items():
+        failed_twice, only_once = run_twice(part, [*words, f"--basetemp={STATE / 'pytest'}"], processes=processes)
         failed |= failed_twice
         flaky |= only_once
     return report(flaky, failed)
 
 
-def run_twice(
-    part: str, words: Sequence[str], *, parallel: Sequence[str] = IN_PARALLEL
-) -> tuple[dict[str, str], dict[str, str]]:
+def run_twice(part: str, words: Sequence[str], *, processes: int = 0) -> tuple[dict[str, str], dict[str, str]]:
     """Run tests, and those that failed once more; returns the tests that failed twice and once, with the reasons."""
     cache, results = STATE / f"cache-{part}", STATE / f"results-{part}.xml"
     shutil.rmtree(cache, ignore_errors=True)
     words = [*words, "-o", f"cache_dir={cache}", f"--durations={SLOWEST}", f"--junitxml={results}"]
-    code = pytest(*words, *parallel)
+    code = pytest(*words, *((f"-n{processes}", *IN_PARALLEL) if processes else ()))
     if code in (0, NO_TESTS):
         return {}, {}
     names = last_failed(cache) if code == FAILED_TESTS else []

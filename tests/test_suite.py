@@ -35,7 +35,7 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: bool) -> None:
     file = tmp_path / "test_some.py"
     file.write_text(TESTS.format(broken=broken))
-    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)], parallel=())
+    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(file)])
     assert [name.rpartition("::")[2] for name in flaky] == ["test_flaky"]
     assert [name.rpartition("::")[2] for name in failed] == (["test_broken"] if broken else [])
     assert all("assert" in reason and "False" in reason for reason in (failed | flaky).values())
@@ -43,7 +43,7 @@ def test_a_test_that_passes_only_when_repeated_is_flaky(tmp_path: Path, broken: 
 
 def test_tests_that_cannot_be_collected_fail_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text("import no_such_module")
-    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(tmp_path)], parallel=())
+    failed, flaky = suite.run_twice("some", ["-q", f"--rootdir={tmp_path}", str(tmp_path)])
     assert failed
     assert not flaky
 
