@@ -27,6 +27,8 @@ def test_broken():
 @pytest.fixture(autouse=True)
 def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "STATE", tmp_path / "state")
+    # else the settings of this project apply, if the folder is in it
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     # the plugins of others take most of the time of so small a run
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
